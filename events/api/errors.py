@@ -1,0 +1,50 @@
+"""Domain errors as HTTP answers, in one place."""
+
+from functools import singledispatch
+from typing import Any
+
+from rest_framework import status
+from rest_framework.response import Response
+
+from events.exceptions import Conflict, DispatchTooDeep, DuplicateEvent, InvalidEvent, VersionConflict
+from events.types import EXISTS
+
+
+@singledispatch
+def response_for(error: Exception) -> Response | None:
+    """Return the answer that tells a client about `error`; None when it is no domain error a client can mend."""
+    return None
+
+
+@response_for.register
+def _(error: InvalidEvent) -> Response:
+    fault = {"code": "invalid", "detail": str(error), "field": error.field, "index": error.index}
+    return Response(fault, status=status.HTTP_400_BAD_REQUEST)
+
+
+@response_for.register
+def _(error: VersionConflict) -> Response:
+    conflicts = [_conflict(conflict) for conflict in error.conflicts]
+    fault = {"code": "version_conflict", "detail": str(error), **conflicts[0], "conflicts": conflicts}
+    return Response(fault, status=status.HTTP_409_CONFLICT)
+
+
+@response_for.register
+def _(error: DuplicateEvent) -> Response:
+    fault = {
+        "code": "duplicate_event",
+        "detail": str(error),
+        "event_id": error.event_id and str(error.event_id),
+        "aggregate_id": error.aggregate_id,
+    }
+    return Response(fault, status=status.HTTP_409_CONFLICT)
+
+
+@response_for.register
+def _(error: DispatchTooDeep) -> Response:
+    return Response({"code": "too_deep", "detail": str(error)}, status=status.HTTP_500_INTERNAL_SERVER_ERROR)
+
+
+def _conflict(conflict: Conflict) -> dict[str, Any]:
+    expected = "exists" if conflict.expected is EXISTS else conflict.expected
+    return {"aggregate_id": conflict.aggregate_id, "expected": expected, "actual": conflict.actual}

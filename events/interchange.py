@@ -1,0 +1,83 @@
+"""Events outside Python: the one JSON shape that HTTP, import and export share."""
+
+from collections.abc import Mapping
+from datetime import datetime, tzinfo
+from typing import Any
+from uuid import UUID
+
+from django.utils import timezone
+from django.utils.dateparse import parse_datetime
+
+from .exceptions import InvalidEvent
+from .models import Event
+from .types import NewEvent
+
+GIVEN = ("aggregate_id", "type", "data", "metadata", "timestamp", "event_id")
+# What the store adds to an event; allowed and ignored when an exported event comes back.
+ADDED = ("position", "version", "recorded_at")
+
+
+def event_as_dict(event: Event) -> dict[str, Any]:
+    """Return a stored event in the shared shape."""
+    return {
+        "position": event.position,
+        "aggregate_id": event.aggregate_id,
+        "version": event.version,
+        "event_id": str(event.event_id),
+        "type": event.type,
+        "data": event.data,
+        "metadata": event.metadata,
+        "timestamp": event.timestamp.isoformat(),
+        "recorded_at": event.recorded_at.isoformat(),
+    }
+
+
+def new_event_from_dict(content: Any, **known: Any) -> NewEvent:
+    """Return the new event that a JSON object in the shared shape describes; `known` fields come from elsewhere.
+
+    Raises:
+        InvalidEvent: it is no object, lacks a field, has an unknown one, or one that cannot be read.
+    """
+    if not isinstance(content, Mapping):
+        raise InvalidEvent("event", f"must be a JSON object with the fields {', '.join(GIVEN)}")
+    fields = {name: content[name] for name in GIVEN if name in content}
+    for name, value in known.items():
+        if fields.setdefault(name, value) != value:
+            raise InvalidEvent(name, f"is {fields[name]!r} here but {value!r} in the address; leave it out")
+    for name in content:
+        if name not in GIVEN and name not in ADDED:
+            raise InvalidEvent(str(name), f"is not a field of an event; these are: {', '.join(GIVEN)}")
+    for name in ("aggregate_id", "type"):
+        if name not in fields:
+            raise InvalidEvent(name, "is missing")
+    if fields.get("timestamp") is not None:
+        fields["timestamp"] = moment("timestamp", fields["timestamp"])
+    if fields.get("event_id") is not None:
+        fields["event_id"] = _uuid(fields["event_id"])
+    return NewEvent(**fields)
+
+
+def moment(field: str, text: Any, default_zone: tzinfo | None = None) -> datetime:
+    """Return the datetime that ISO 8601 `text` names; `default_zone` is for text that names no time zone.
+
+    Raises:
+        InvalidEvent: it is no moment in time, or has no time zone and there is no default.
+    """
+    try:
+        value = parse_datetime(text)
+    except (TypeError, ValueError):
+        value = None
+    if value is None:
+        raise InvalidEvent(field, f"{text!r} is not an ISO 8601 date and time such as 2030-01-31T12:00:00+01:00")
+    if timezone.is_naive(value):
+        if default_zone is None:
+            raise InvalidEvent(field, f"{text!r} has no time zone; add one, such as +01:00 or Z")
+        value = value.replace(tzinfo=default_zone)
+    return value
+
+
+def _uuid(text: Any) -> UUID:
+    try:
+        return UUID(text)
+    except (AttributeError, TypeError, ValueError):
+        raise InvalidEvent("event_id", f"{text!r} is not a UUID; leave it out to get one") from None

@@ -1,0 +1,156 @@
+"""`manage.py import_events`: append the events of a JSON Lines or CSV file."""
+
+import argparse
+import sys
+from collections.abc import Iterator
+from itertools import islice
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from django.core.management import BaseCommand, CommandError, CommandParser
+from django.db import DEFAULT_DB_ALIAS
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+
+from events.event_files import Columns, Line, as_text, read_csv, read_json_lines
+from events.exceptions import DuplicateEvent, EventStoreError, InvalidEvent
+from events.models import Event
+from events.store import EventStore
+from events.validation import checked
+
+
+class Command(BaseCommand):
+    help = (
+        "Append the events of a file: JSON Lines in the shape export_events writes, or CSV with named columns."
+        " Safe to run again: an event that is stored already is passed over."
+    )
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("file", type=Path, help="*.jsonl or *.csv, also packed as *.gz")
+        parser.add_argument("--aggregate-id", metavar="COLUMN", help="CSV: the column with the aggregate id")
+        parser.add_argument("--type", metavar="COLUMN", help="CSV: the column with the event type")
+        parser.add_argument("--timestamp", metavar="COLUMN", help="CSV: the column with the moment it happened")
+        parser.add_argument("--timezone", metavar="ZONE", type=_zone, help="CSV: of timestamps that name none")
+        parser.add_argument("--batch-size", type=int, default=1000, help="events per transaction (%(default)s)")
+        parser.add_argument("--dry-run", action="store_true", help="check every line, store nothing")
+        parser.add_argument("--skip-bad", action="store_true", help="report lines that cannot be stored, and go on")
+        parser.add_argument("--database", default=DEFAULT_DB_ALIAS, help="alias of the database (%(default)s)")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        path: Path = options["file"]
+        if not path.is_file():
+            raise CommandError(f"There is no file {path}")
+        if options["batch_size"] < 1:
+            raise CommandError("--batch-size: give 1 or more")
+        self.dry_run, self.skip_bad = options["dry_run"], options["skip_bad"]
+        self.store = EventStore(options["database"])
+        self.stored = self.known = self.bad = 0
+        try:
+            self._import(path, options)
+        except EventStoreError as error:
+            raise CommandError(f"{error}\n{self._summary()}") from error
+        self.stdout.write(self._summary())
+
+    def _import(self, path: Path, options: dict[str, Any]) -> None:
+        with path.open("rb") as file, self._progress() as progress:
+            task = progress.add_task(path.name, total=path.stat().st_size, events=0)
+            lines = self._lines(as_text(file, packed=path.suffix == ".gz"), path, options)
+            while batch := list(islice(lines, options["batch_size"])):
+                self._take(batch)
+                events = self.stored + self.known
+                progress.update(task, completed=file.tell(), events=events)
+
+    def _lines(self, text: Any, path: Path, options: dict[str, Any]) -> Iterator[Line]:
+        if ".csv" not in path.suffixes[-2:]:
+            return read_json_lines(text)
+        if not (options["aggregate_id"] and options["type"]):
+            raise CommandError("A CSV file needs --aggregate-id and --type: the columns that hold them")
+        columns = Columns(options["aggregate_id"], options["type"], options["timestamp"])
+        return read_csv(text, columns, options["timezone"])
+
+    def _take(self, lines: list[Line]) -> None:
+        """Store the good lines of a batch; a bad one ends the import, after those before it, unless it may be skipped."""
+        good: list[Line] = []
+        for line in lines:
+            error = line.error
+            try:
+                if line.event:
+                    checked([line.event])
+            except InvalidEvent as found:
+                error = found
+            if error is None:
+                good.append(line)
+            else:
+                self._refuse(line, error, good)
+        self._store(good)
+
+    def _refuse(self, line: Line, error: InvalidEvent, before: list[Line]) -> None:
+        message = f"line {line.number}: {error.field}: {error.reason}"
+        if not self.skip_bad:
+            self._store(before)
+            raise CommandError(f"{message}\n{self._summary()} Mend the line, or pass --skip-bad, and run it again.")
+        self.bad += 1
+        self.stderr.write(message)
+
+    def _store(self, lines: list[Line]) -> None:
+        if self.dry_run:
+            self.stored += len(lines)
+            return
+        while True:
+            new = self._not_stored_yet(lines)
+            try:
+                self.store.dispatch(*(line.event for line in new if line.event))
+            except DuplicateEvent:
+                continue  # another import of the same events got in between; what it stored is passed over next time
+            self.stored += len(new)
+            self.known += len(lines) - len(new)
+            return
+
+    def _not_stored_yet(self, lines: list[Line]) -> list[Line]:
+        by_id = {line.event.event_id: line for line in reversed(lines) if line.event}
+        events = Event.objects.using(self.store.using).filter(event_id__in=by_id)
+        for event_id, aggregate_id in events.values_list("event_id", "aggregate_id"):
+            line = by_id.pop(event_id)
+            if line.event and line.event.aggregate_id != aggregate_id:
+                raise CommandError(
+                    f"line {line.number}: event_id: {event_id} is in use already, in aggregate {aggregate_id!r}\n"
+                    f"{self._summary()}"
+                )
+        return list(reversed(by_id.values()))
+
+    def _summary(self) -> str:
+        counts = [f"{self.stored:,} events {'would be stored' if self.dry_run else 'stored'}"]
+        if self.known:
+            counts.append(f"{self.known:,} were stored already")
+        if self.bad:
+            counts.append(f"{self.bad:,} bad lines skipped")
+        return ", ".join(counts) + "."
+
+    def _progress(self) -> Progress:
+        return Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            TaskProgressColumn(),
+            TextColumn("{task.fields[events]:,} events"),
+            _Rate(),
+            TimeRemainingColumn(),
+            console=Console(file=sys.stderr),
+            disable=not sys.stderr.isatty(),
+        )
+
+
+class _Rate(TextColumn):
+    def __init__(self) -> None:
+        super().__init__("")
+
+    def render(self, task: Any) -> Any:
+        self.text_format = f"{task.fields['events'] / task.elapsed:,.0f}/s" if task.elapsed else ""
+        return super().render(task)
+
+
+def _zone(name: str) -> ZoneInfo:
+    try:
+        return ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError):
+        raise argparse.ArgumentTypeError(f"{name!r} is no time zone; give one such as Europe/Berlin") from None

@@ -1,0 +1,144 @@
+"""The two tables of the store: aggregates, and the events that are their histories."""
+
+from datetime import datetime
+from typing import Any, NoReturn, Self
+
+from django.contrib.postgres.indexes import BrinIndex
+from django.db import models
+from django.db.models.fields.json import KeyTextTransform
+from django.db.models.functions import Length
+from django.db.models.lookups import Exact, IsNull, LessThanOrEqual
+
+from .exceptions import ImmutableEvent
+from .fields import ExactJSONField
+
+
+def _refuse(*args: Any, **kwargs: Any) -> NoReturn:
+    raise ImmutableEvent("Events are never changed or removed; append one that corrects the old, with EventStore.dispatch()")
+
+
+def _is_json_object(field: str) -> models.Q:
+    kind = models.Func(field, function="jsonb_typeof", output_field=models.TextField())
+    return models.Q(Exact(kind, models.Value("object")))
+
+
+class AppendOnlyQuerySet(models.QuerySet):
+    """A queryset that reads. Every way to write through it is refused; the database's guards stand behind it."""
+
+    create = get_or_create = update_or_create = bulk_create = _refuse
+    update = bulk_update = delete = _raw_delete = _refuse
+
+
+class AggregateQuerySet(AppendOnlyQuerySet):
+    def in_category(self, *categories: str) -> Self:
+        return self.filter(category__in=categories)
+
+
+class EventQuerySet(AppendOnlyQuerySet):
+    def of_aggregate(self, aggregate_id: str) -> Self:
+        return self.filter(aggregate_id=aggregate_id)
+
+    def after(self, position: int) -> Self:
+        return self.filter(position__gt=position)
+
+    def up_to(self, position: int) -> Self:
+        return self.filter(position__lte=position)
+
+    def of_types(self, *types: str) -> Self:
+        return self.filter(type__in=types)
+
+    def in_category(self, *categories: str) -> Self:
+        """Narrow to aggregates `category` and `category-…`: ranges of the index on `aggregate_id`."""
+        wanted = models.Q(pk__in=[])
+        for category in categories:
+            wanted |= models.Q(aggregate_id=category) | models.Q(aggregate_id__startswith=f"{category}-")
+        return self.filter(wanted)
+
+    def recorded_up_to(self, moment: datetime) -> Self:
+        return self.filter(recorded_at__lte=moment)
+
+    def correlated_by(self, correlation_id: str) -> Self:
+        return self.filter(Exact(KeyTextTransform("correlation_id", "metadata"), correlation_id))
+
+
+class AppendOnlyModel(models.Model):
+    """A model whose rows are written by the append function alone."""
+
+    class Meta:
+        abstract = True
+
+    def save(self, *args: Any, **kwargs: Any) -> None:
+        _refuse()
+
+    def delete(self, *args: Any, **kwargs: Any) -> NoReturn:
+        _refuse()
+
+
+class Aggregate(AppendOnlyModel):
+    """The thing whose history is kept. A row appears with its first event and moves on with each further one."""
+
+    aggregate_id = models.TextField(primary_key=True, db_collation="C")
+    category = models.GeneratedField(
+        expression=models.Func(models.F("aggregate_id"), models.Value("-"), models.Value(1), function="split_part"),
+        output_field=models.TextField(db_collation="C"),
+        db_persist=True,
+        help_text="The part of the aggregate id before its first '-'; all of it when there is none.",
+    )
+    version = models.BigIntegerField(help_text="The version of its last event.")
+    created_at = models.DateTimeField(help_text="When its first event was stored.")
+    updated_at = models.DateTimeField(help_text="When its last event was stored.")
+
+    objects = AggregateQuerySet.as_manager()
+
+    class Meta:
+        indexes = [models.Index(fields=["category", "aggregate_id"], name="events_aggregate_category")]
+        constraints = [
+            models.CheckConstraint(
+                condition=~models.Q(aggregate_id="") & models.Q(LessThanOrEqual(Length("aggregate_id"), 255)),
+                name="events_aggregate_id_length",
+            )
+        ]
+
+    def __str__(self) -> str:
+        return self.aggregate_id
+
+
+class Event(AppendOnlyModel):
+    """An immutable fact, as it is stored."""
+
+    position = models.BigAutoField(primary_key=True, help_text="Its number in the whole store: rising, with gaps.")
+    # No foreign key: the append function writes both rows, and a check per event would cost time.
+    aggregate_id = models.TextField(db_collation="C")
+    version = models.BigIntegerField(help_text="Its number in its aggregate: 1, 2, 3 …, without gaps.")
+    event_id = models.UUIDField(unique=True)
+    type = models.TextField(db_collation="C")
+    data = ExactJSONField()
+    metadata = ExactJSONField()
+    timestamp = models.DateTimeField(help_text="When it happened.")
+    recorded_at = models.DateTimeField(help_text="When it was stored.")
+
+    objects = EventQuerySet.as_manager()
+
+    class Meta:
+        ordering = ["position"]
+        indexes = [
+            models.Index(fields=["type", "position"], name="events_event_type"),
+            BrinIndex(fields=["recorded_at"], name="events_event_recorded_at"),
+            models.Index(
+                KeyTextTransform("correlation_id", "metadata"),
+                condition=models.Q(IsNull(KeyTextTransform("correlation_id", "metadata"), False)),
+                name="events_event_correlation",
+            ),
+        ]
+        constraints = [
+            models.UniqueConstraint(fields=["aggregate_id", "version"], name="events_event_version"),
+            models.CheckConstraint(
+                condition=~models.Q(type="") & models.Q(LessThanOrEqual(Length("type"), 255)),
+                name="events_event_type_length",
+            ),
+            models.CheckConstraint(condition=_is_json_object("data"), name="events_event_data_object"),
+            models.CheckConstraint(condition=_is_json_object("metadata"), name="events_event_metadata_object"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.aggregate_id} {self.version}: {self.type}"

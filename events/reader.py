@@ -1,0 +1,81 @@
+"""Reading: one aggregate's history, and the whole store page by page up to the settled position."""
+
+from collections.abc import Iterable, Iterator
+from datetime import datetime
+
+from django.db import DatabaseError, connections
+
+from .conf import conf
+from .exceptions import InvalidEvent, UnsafeIsolationLevel
+from .models import Event, EventQuerySet
+
+
+def settled_position(using: str) -> int:
+    """Return the highest position below which no event can appear any more; read events in a later statement.
+
+    Raises:
+        UnsafeIsolationLevel: the transaction is not READ COMMITTED.
+    """
+    try:
+        with connections[using].cursor() as cursor:
+            cursor.execute("SELECT events_settled_position()")
+            return cursor.fetchone()[0]
+    except DatabaseError as error:
+        if getattr(error.__cause__, "sqlstate", None) == "EV003":
+            raise UnsafeIsolationLevel(
+                "The whole store can only be read in READ COMMITTED (PostgreSQL's default): this transaction's older"
+                " snapshot would pass over events. Read outside it, or leave the isolation level as it is."
+            ) from error
+        raise
+
+
+def history(
+    aggregate_id: str,
+    *,
+    after_version: int = 0,
+    up_to_version: int | None = None,
+    as_of: datetime | None = None,
+    reverse: bool = False,
+    using: str,
+) -> EventQuerySet:
+    """Return the query for events `after_version` < version <= `up_to_version` of one aggregate, by version."""
+    events = Event.objects.using(using).of_aggregate(aggregate_id).filter(version__gt=after_version)
+    if up_to_version is not None:
+        events = events.filter(version__lte=up_to_version)
+    if as_of is not None:
+        if as_of.utcoffset() is None:
+            raise InvalidEvent("as_of", "has no time zone; add one, for example with django.utils.timezone.make_aware")
+        events = events.recorded_up_to(as_of)
+    return events.order_by("-version" if reverse else "version")
+
+
+def selection(types: Iterable[str] | None, categories: Iterable[str] | None, using: str) -> EventQuerySet:
+    """Return the query for the events of any of `types` and any of `categories`; None is no restriction."""
+    events = Event.objects.using(using)
+    if types is not None:
+        events = events.of_types(*types)
+    if categories is not None:
+        events = events.in_category(*categories)
+    return events
+
+
+def pages(
+    events: EventQuerySet, *, after: int, up_to: int, reverse: bool = False, limit: int | None = None
+) -> Iterator[list[Event]]:
+    """Yield the events `after` < position <= `up_to` in lists, each by a statement of its own.
+
+    `up_to` must not lie above a settled position read before: then every page is complete, however long this takes.
+    """
+    while limit is None or limit > 0:
+        size = conf.read_page_events if limit is None else min(limit, conf.read_page_events)
+        page = list(events.after(after).up_to(up_to).order_by("-position" if reverse else "position")[:size])
+        if page:
+            yield page
+        if len(page) < size:
+            return
+        if limit is not None:
+            limit -= size
+        if reverse:
+            up_to = page[-1].position - 1
+        else:
+            after = page[-1].position

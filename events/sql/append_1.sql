@@ -1,0 +1,85 @@
+-- Append events: the only way into the store. It checks, numbers and stores a whole call, or leaves no trace of it.
+--
+-- Answers one row per event in the order given, with outcome 'appended', or 'stored' when every event of the call was
+-- stored before (a retry). With p_raise false a refusal is an answer as well, so that the caller's transaction goes
+-- on: one row per failed expectation ('conflict': version is the actual one) or per id in use ('duplicate').
+--
+-- Signals and inline projections live in Python and do not see a call made from psql; asynchronous projections do.
+CREATE FUNCTION events_append(
+    p_aggregate_ids text[],
+    p_types text[],
+    p_data jsonb[],
+    p_metadata jsonb[],
+    p_timestamps timestamptz[],                 -- when it happened; NULL: the moment of storing
+    p_event_ids uuid[],
+    p_expected_ids text[] DEFAULT '{}',         -- aggregates that must be ...
+    p_expected_versions bigint[] DEFAULT '{}',  -- ... at this version; 0: must not exist; -1: must exist
+    p_raise boolean DEFAULT true
+) RETURNS TABLE (
+    outcome text, aggregate_id text, event_id uuid, expected bigint, version bigint, "position" bigint,
+    "timestamp" timestamptz, recorded_at timestamptz
+) LANGUAGE plpgsql AS $$
+#variable_conflict use_column
+DECLARE
+    v_count CONSTANT bigint := cardinality(p_aggregate_ids);
+    v_expected bigint := p_expected_versions[1];
+    v_now timestamptz;
+    v_last bigint;
+    v_versions bigint[];       -- of each event of the call
+    v_times timestamptz[];     -- recorded_at of each event of the call
+    v_targets text[];          -- the aggregates that this call has moved on
+    v_refused boolean := false;
+BEGIN
+    IF v_count > 0 AND p_aggregate_ids[1] = ALL (p_aggregate_ids)
+       AND (p_expected_ids = '{}' OR p_expected_ids = p_aggregate_ids[1:1]) THEN
+        -- One aggregate, the common case. Taking its row lock and moving its version on is one statement; whoever comes
+        -- second waits here, and then sees what the first has committed. A failed expectation locks but writes nothing.
+        -- recorded_at is taken under the lock and never runs backwards inside an aggregate, whatever the clock does.
+        INSERT INTO events_aggregate AS a (aggregate_id, version, created_at, updated_at)
+        VALUES (p_aggregate_ids[1], v_count, clock_timestamp(), clock_timestamp())
+        ON CONFLICT (aggregate_id) DO UPDATE
+        SET version = a.version + v_count, updated_at = greatest(a.updated_at, clock_timestamp())
+        WHERE v_expected IS NULL OR v_expected IN (-1, a.version)
+        RETURNING a.version, a.updated_at INTO v_last, v_now;
+        IF v_last IS NULL THEN
+            v_refused := true;
+        ELSE
+            v_targets := p_aggregate_ids[1:1];
+            -- A new row's version equals the number of events: the aggregate did not exist.
+            v_refused := v_expected <> 0 AND v_last = v_count;
+            v_versions := CASE v_count WHEN 1 THEN ARRAY[v_last]
+                          ELSE ARRAY(SELECT generate_series(v_last - v_count + 1, v_last)) END;
+            v_times := array_fill(v_now, ARRAY[v_count::int]);
+        END IF;
+    ELSE
+        SELECT l.targets, l.versions, l.times, l.refused INTO v_targets, v_versions, v_times, v_refused
+        FROM events_lock_aggregates(p_aggregate_ids, p_expected_ids, p_expected_versions) AS l;
+    END IF;
+
+    -- After the lock, as a statement of its own: it sees the events of a retry that ran side by side with this call.
+    IF v_refused IS TRUE OR EXISTS (SELECT FROM events_event WHERE event_id = ANY (p_event_ids)) THEN
+        RETURN QUERY SELECT * FROM events_refuse(
+            v_targets, p_aggregate_ids, p_event_ids, p_expected_ids, p_expected_versions, p_raise);
+        RETURN;
+    END IF;
+    IF v_count = 0 THEN
+        RETURN;
+    END IF;
+
+    -- Before the first nextval, or a reader could pass over this transaction's positions.
+    PERFORM events_hold_floor();
+
+    RETURN QUERY
+    INSERT INTO events_event AS e
+        (position, aggregate_id, version, event_id, type, data, metadata, timestamp, recorded_at)
+    -- nextval outside the sorted subquery: positions rise in the order given.
+    SELECT nextval('events_event_position_seq'), s.*
+    FROM (
+        SELECT n.id, n.version, n.event_id, n.type, n.data, n.metadata, coalesce(n.happened, n.stored), n.stored
+        FROM unnest(p_aggregate_ids, v_versions, p_event_ids, p_types, p_data, p_metadata, p_timestamps, v_times)
+             WITH ORDINALITY AS n(id, version, event_id, type, data, metadata, happened, stored, ordinal)
+        ORDER BY n.ordinal
+    ) AS s
+    RETURNING 'appended', e.aggregate_id, e.event_id, NULL::bigint, e.version, e.position, e.timestamp, e.recorded_at;
+END
+$$;

@@ -1,0 +1,1 @@
+DROP FUNCTION events_refuse(text[], text[], uuid[], text[], bigint[], boolean);

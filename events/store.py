@@ -1,0 +1,218 @@
+"""The event store as its users see it."""
+
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
+from contextlib import nullcontext
+from datetime import datetime
+from typing import Any, TypeVar, overload
+
+from asgiref.sync import sync_to_async
+from django.db import DEFAULT_DB_ALIAS, transaction
+
+from . import reader, subscriptions, writer
+from .exceptions import InvalidEvent
+from .models import Event
+from .subscriptions import Handler, Subscription
+from .types import ANY, ExpectedVersion, NewEvent, Subscribed, expectations
+from .validation import check_name, checked
+
+AnyHandler = TypeVar("AnyHandler", bound=Handler)
+
+
+class EventStore:
+    """The events of one database, given by its alias. Cheap to make, holds nothing: make one where you need it."""
+
+    def __init__(self, using: str = DEFAULT_DB_ALIAS) -> None:
+        self.using = using
+
+    def dispatch(self, *events: NewEvent, expected_version: ExpectedVersion = ANY) -> list[Event]:
+        """Append `events`, all of them or none, and hand them to the subscribers; return them as stored.
+
+        Repeating a call is safe, for ever: when all its event ids are stored, in this order, each in its aggregate, the
+        stored events come back, nothing is written and no subscriber is called. Inside `transaction.atomic()` the
+        events belong to that transaction and go with it.
+
+        Args:
+            events: of one aggregate or several. None at all: only the expectations are checked.
+            expected_version: the version each aggregate must be at: a number (0: it must not exist), EXISTS or ANY;
+                or a mapping from aggregate ids to those, which may name further aggregates.
+
+        Raises:
+            InvalidEvent: an event, or an expectation, cannot be stored as it is.
+            VersionConflict: an aggregate is at another version.
+            DuplicateEvent: an event id is in use already, and the call is not a retry.
+            DispatchTooDeep: handlers dispatch inside handlers without end.
+        """
+        rows = checked(events)
+        expected = expectations(expected_version, (row.aggregate_id for row in rows))
+        for aggregate_id in expected:
+            check_name("expected_version", aggregate_id)
+        if not rows and not expected:
+            return []
+        with subscriptions.one_level_deeper(), self._transaction_if_needed(rows):
+            appended = writer.append(rows, expected, self.using)
+            if not appended.is_retry:
+                subscriptions.announce_after_commit(appended.events, self.using)
+                subscriptions.announce_in_transaction(appended.events, self.using)
+        return appended.events
+
+    def get_events_for_aggregate(
+        self,
+        aggregate_id: str,
+        *,
+        after_version: int = 0,
+        up_to_version: int | None = None,
+        as_of: datetime | None = None,
+        reverse: bool = False,
+        limit: int | None = None,
+    ) -> list[Event]:
+        """Return the history of an aggregate by version; an empty list when it does not exist.
+
+        Args:
+            after_version, up_to_version: the versions to return; the first is excluded, the second included.
+            as_of: leave out what was recorded after this moment (timezone-aware).
+            reverse: newest first.
+            limit: at most so many events, counted in the order asked for.
+
+        Raises:
+            InvalidEvent: `as_of` has no time zone, or `limit` is negative.
+        """
+        events = reader.history(
+            aggregate_id,
+            after_version=after_version,
+            up_to_version=up_to_version,
+            as_of=as_of,
+            reverse=reverse,
+            using=self.using,
+        )
+        return list(events[: _checked_limit(limit)])
+
+    def read_all(
+        self,
+        *,
+        after: int = 0,
+        up_to: int | None = None,
+        types: Iterable[str] | None = None,
+        categories: Iterable[str] | None = None,
+        reverse: bool = False,
+        limit: int | None = None,
+    ) -> Iterator[Event]:
+        """Yield the events of the whole store by position, up to the settled position as of now.
+
+        To follow the store, call it again with `after` set to the last position seen: no event is ever missed,
+        however its writers overlapped.
+
+        Args:
+            after, up_to: the positions to read; the first is excluded, the second included.
+            types, categories: only events of these types, in these categories.
+            reverse: newest first.
+            limit: at most so many events.
+
+        Raises:
+            UnsafeIsolationLevel: inside a transaction that is not READ COMMITTED.
+            InvalidEvent: `limit` is negative.
+        """
+        for page in self._pages(after, up_to, types, categories, reverse, limit):
+            yield from page
+
+    def settled_position(self) -> int:
+        """Return the highest position below which no event can appear any more; 0 in an empty store.
+
+        While an append is under way elsewhere it may come out lower than before; it is never too high.
+
+        Raises:
+            UnsafeIsolationLevel: inside a transaction that is not READ COMMITTED.
+        """
+        return reader.settled_position(self.using)
+
+    @overload
+    def subscribe(
+        self, event_type: str | Subscribed, handler: Handler, *, on_commit: bool = False
+    ) -> Subscription: ...
+
+    @overload
+    def subscribe(
+        self, event_type: str | Subscribed, *, on_commit: bool = False
+    ) -> Callable[[AnyHandler], AnyHandler]: ...
+
+    def subscribe(
+        self, event_type: str | Subscribed, handler: Handler | None = None, *, on_commit: bool = False
+    ) -> Any:
+        """Have `handler(event=..., **kwargs)` called for each event of a type (or ALL) dispatched in this process.
+
+        It runs inside the transaction, where an exception undoes the dispatch; or with `on_commit` after it, where one
+        is logged. Subscribing twice delivers once. Subscriptions are those of the process, not of this object, and
+        cover every database: `using=` tells which.
+
+        Returns:
+            A `Subscription`: call it, or use it in a `with`, to unsubscribe. Without `handler`: a decorator, which
+            gives the function back as it is.
+
+        Raises:
+            InvalidEvent: `event_type` is no event type, or `handler` cannot be called.
+        """
+        if handler is not None:
+            return subscriptions.subscribe(event_type, handler, on_commit=on_commit)
+
+        def decorator(function: AnyHandler) -> AnyHandler:
+            subscriptions.subscribe(event_type, function, on_commit=on_commit)
+            return function
+
+        return decorator
+
+    def unsubscribe(self, event_type: str | Subscribed, handler: Handler) -> bool:
+        """Disconnect `handler`; return False when it was not subscribed."""
+        return subscriptions.unsubscribe(event_type, handler)
+
+    async def adispatch(self, *events: NewEvent, expected_version: ExpectedVersion = ANY) -> list[Event]:
+        """Do `dispatch` from a coroutine."""
+        return await sync_to_async(self.dispatch)(*events, expected_version=expected_version)
+
+    async def aget_events_for_aggregate(self, aggregate_id: str, **options: Any) -> list[Event]:
+        """Do `get_events_for_aggregate` from a coroutine."""
+        return await sync_to_async(self.get_events_for_aggregate)(aggregate_id, **options)
+
+    async def aread_all(
+        self,
+        *,
+        after: int = 0,
+        up_to: int | None = None,
+        types: Iterable[str] | None = None,
+        categories: Iterable[str] | None = None,
+        reverse: bool = False,
+        limit: int | None = None,
+    ) -> AsyncIterator[Event]:
+        """Do `read_all` from a coroutine; each page is fetched while other coroutines run."""
+        pages = self._pages(after, up_to, types, categories, reverse, limit)
+        while page := await sync_to_async(next)(pages, None):
+            for event in page:
+                yield event
+
+    async def asettled_position(self) -> int:
+        """Do `settled_position` from a coroutine."""
+        return await sync_to_async(self.settled_position)()
+
+    def _transaction_if_needed(self, rows: list[Any]) -> Any:
+        """A subscriber inside the transaction needs one to undo. Without any, the append is a statement of its own."""
+        if subscriptions.in_transaction.wanted_by_any(rows):
+            return transaction.atomic(self.using)
+        return nullcontext()
+
+    def _pages(
+        self,
+        after: int,
+        up_to: int | None,
+        types: Iterable[str] | None,
+        categories: Iterable[str] | None,
+        reverse: bool,
+        limit: int | None,
+    ) -> Iterator[list[Event]]:
+        selected = reader.selection(types, categories, self.using)
+        settled = self.settled_position()
+        up_to = settled if up_to is None else min(up_to, settled)
+        yield from reader.pages(selected, after=after, up_to=up_to, reverse=reverse, limit=_checked_limit(limit))
+
+
+def _checked_limit(limit: int | None) -> int | None:
+    if limit is not None and limit < 0:
+        raise InvalidEvent("limit", f"is {limit}; give 0 or more, or None for all")
+    return limit

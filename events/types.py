@@ -1,0 +1,99 @@
+"""The values callers hand to the event store: new events and expected versions."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import Enum
+from typing import Any, Final
+from uuid import UUID
+
+from uuid_utils.compat import uuid7
+
+from .exceptions import InvalidEvent
+
+
+class Expectation(Enum):
+    """An expectation about an aggregate that is not a version number."""
+
+    ANY = "any"
+    EXISTS = "exists"
+
+    def __repr__(self) -> str:
+        return self.name
+
+
+class Subscribed(Enum):
+    """What a handler can subscribe to besides one event type."""
+
+    ALL = "all"
+
+    def __repr__(self) -> str:
+        return self.name
+
+
+ANY: Final = Expectation.ANY
+EXISTS: Final = Expectation.EXISTS
+ALL: Final = Subscribed.ALL
+
+ExpectedVersion = int | Expectation | Mapping[str, int | Expectation]
+
+# How the append function writes EXISTS where it wants a version number.
+_EXISTS_IN_SQL = -1
+
+
+@dataclass(frozen=True)
+class NewEvent:
+    """An event to be dispatched. It is checked by `dispatch`, not here, so that the error can name its place.
+
+    Attributes:
+        aggregate_id: the aggregate it belongs to; 1 to 255 characters, no control characters.
+        type: what happened, such as `OrderPlaced`; 1 to 255 characters, no control characters.
+        data: a JSON object: dict, list, str, int, finite float, bool and None, with str keys.
+        timestamp: when it happened, timezone-aware; None for the moment it is stored.
+        metadata: a JSON object about the event, such as `correlation_id` or who caused it.
+        event_id: makes retrying safe: the same id is never stored twice. Made here (UUIDv7) when None.
+    """
+
+    aggregate_id: str
+    type: str
+    data: Mapping[str, Any] = field(default_factory=dict)
+    timestamp: datetime | None = None
+    metadata: Mapping[str, Any] = field(default_factory=dict, kw_only=True)
+    event_id: UUID = field(default=None, kw_only=True)  # type: ignore[assignment]  # None is replaced below
+
+    def __post_init__(self) -> None:
+        if self.event_id is None:
+            object.__setattr__(self, "event_id", uuid7())
+
+
+def expectations(expected_version: ExpectedVersion, aggregate_ids: Iterable[str]) -> dict[str, int]:
+    """Return what the append function shall check, by aggregate: a version, or -1 for EXISTS. ANY is left out.
+
+    A single expectation holds for each of `aggregate_ids`; a mapping names its own aggregates.
+
+    Raises:
+        InvalidEvent: an expectation is none of int >= 0, EXISTS and ANY.
+    """
+    if isinstance(expected_version, Mapping):
+        wanted = dict(expected_version)
+    else:
+        _in_sql(expected_version)
+        wanted = dict.fromkeys(aggregate_ids, expected_version)
+    return {
+        aggregate_id: _in_sql(expected) for aggregate_id, expected in wanted.items() if expected is not ANY
+    }
+
+
+def expectation_from_sql(number: int) -> int | Expectation:
+    """Return the expectation that the append function reports as `number`."""
+    return EXISTS if number == _EXISTS_IN_SQL else number
+
+
+def _in_sql(expected: Any) -> int:
+    if expected is ANY or expected is EXISTS:
+        return _EXISTS_IN_SQL
+    if isinstance(expected, int) and not isinstance(expected, bool) and 0 <= expected < 2**63:
+        return expected
+    raise InvalidEvent(
+        "expected_version", f"{expected!r} is not a version; give a whole number from 0 up, EXISTS or ANY"
+    )

@@ -1,0 +1,125 @@
+"""New events checked and made ready for the append function, before anything reaches the database."""
+
+import unicodedata
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
+from typing import Any, NamedTuple
+from uuid import UUID
+
+from . import jsontext
+from .conf import conf
+from .exceptions import DuplicateEvent, InvalidEvent
+from .types import NewEvent
+
+MAX_NAME_CHARACTERS = 255
+
+
+class Row(NamedTuple):
+    """A checked event: what the append function takes, and `data` and `metadata` as they will be read back."""
+
+    aggregate_id: str
+    type: str
+    data_json: str
+    metadata_json: str
+    timestamp: datetime | None
+    event_id: UUID
+    data: dict[str, Any]
+    metadata: dict[str, Any]
+
+
+def checked(events: Iterable[NewEvent]) -> list[Row]:
+    """Return `events` as rows.
+
+    Raises:
+        InvalidEvent: naming index and field of the first event that cannot be stored.
+        DuplicateEvent: two of them share an id.
+    """
+    rows = []
+    seen = set()
+    for index, event in enumerate(events):
+        try:
+            row = _row(event)
+        except InvalidEvent as error:
+            raise InvalidEvent(error.field, error.reason, index) from None
+        if row.event_id in seen:
+            raise DuplicateEvent(row.event_id, None, f"the event id {row.event_id} stands twice in one call")
+        seen.add(row.event_id)
+        rows.append(row)
+    return rows
+
+
+def check_name(field: str, value: Any) -> None:
+    """Check an aggregate id or an event type.
+
+    Raises:
+        InvalidEvent: it is not a string of 1 to 255 printable characters.
+    """
+    if not isinstance(value, str):
+        raise InvalidEvent(field, f"is {_kind(value)}; it must be a string")
+    if not value:
+        raise InvalidEvent(field, f"is empty; give 1 to {MAX_NAME_CHARACTERS} characters")
+    if len(value) > MAX_NAME_CHARACTERS:
+        raise InvalidEvent(field, f"has {len(value)} characters; at most {MAX_NAME_CHARACTERS} are allowed")
+    if not value.isprintable():
+        for place, character in enumerate(value):
+            # Cc: control characters, NUL among them; Cs: half of a surrogate pair, which is no text.
+            if unicodedata.category(character) in ("Cc", "Cs"):
+                raise InvalidEvent(
+                    field, f"holds the control character U+{ord(character):04X} at place {place}; remove it"
+                )
+
+
+def _row(event: NewEvent) -> Row:
+    if not isinstance(event, NewEvent):
+        raise InvalidEvent("event", f"is {_kind(event)}; dispatch NewEvent objects, and a list of them as *events")
+    check_name("aggregate_id", event.aggregate_id)
+    check_name("type", event.type)
+    _check_event_id(event.event_id)
+    _check_timestamp(event.timestamp)
+    data_json, data = _json_object("data", event.data)
+    metadata_json, metadata = _json_object("metadata", event.metadata)
+    size, limit = len(data_json) + len(metadata_json), conf.max_event_bytes
+    if size > limit:
+        raise InvalidEvent(
+            "data",
+            f"the event takes {size:,} bytes as JSON, metadata included; at most {limit:,} are allowed"
+            " (EVENTS_MAX_EVENT_BYTES). Store large content elsewhere and refer to it",
+        )
+    return Row(
+        event.aggregate_id,
+        event.type,
+        data_json.decode(),
+        metadata_json.decode(),
+        event.timestamp,
+        event.event_id,
+        data,
+        metadata,
+    )
+
+
+def _check_event_id(value: Any) -> None:
+    if not isinstance(value, UUID):
+        raise InvalidEvent("event_id", f"is {_kind(value)}; it must be a uuid.UUID, or left out to get one")
+
+
+def _check_timestamp(value: Any) -> None:
+    if value is None:
+        return
+    if not isinstance(value, datetime):
+        raise InvalidEvent("timestamp", f"is {_kind(value)}; it must be a datetime, or left out for now")
+    if value.utcoffset() is None:
+        raise InvalidEvent("timestamp", "has no time zone; add one, for example with django.utils.timezone.make_aware")
+    try:
+        value.astimezone(UTC)
+    except OverflowError:
+        raise InvalidEvent("timestamp", "lies outside the years 1 to 9999 in UTC") from None
+
+
+def _json_object(field: str, value: Any) -> tuple[bytes, dict[str, Any]]:
+    if not isinstance(value, Mapping):
+        raise InvalidEvent(field, f"is {_kind(value)}; it must be a JSON object: a dict with str keys")
+    return jsontext.dumps(value if isinstance(value, dict) else dict(value), field)
+
+
+def _kind(value: Any) -> str:
+    return "missing" if value is None else f"a {type(value).__name__}"

@@ -1,0 +1,16 @@
+"""The addresses of the read models; include them where you like."""
+
+from django.urls import path
+
+from . import views
+
+app_name = "projections"
+
+urlpatterns = [
+    path("projections/aggregate-activity/", views.AggregateActivityList.as_view(), name="aggregate-activity-list"),
+    path(
+        "projections/aggregate-activity/<path:pk>/",
+        views.AggregateActivityDetail.as_view(),
+        name="aggregate-activity-detail",
+    ),
+]

@@ -1,0 +1,56 @@
+"""What all tests share: a real PostgreSQL, and users with and without permissions."""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import Permission, User
+from rest_framework.test import APIClient
+
+from eventstore_project import postgres
+from events import subscriptions
+from events.store import EventStore
+
+postgres.join_or_exit()
+
+
+@pytest.fixture
+def store() -> EventStore:
+    return EventStore()
+
+
+@pytest.fixture(autouse=True)
+def no_subscription_outlives_its_test() -> Iterator[None]:
+    before = [dict(moment._by_type) for moment in (subscriptions.in_transaction, subscriptions.after_commit)]
+    receivers = [list(moment._to_all.receivers) for moment in (subscriptions.in_transaction, subscriptions.after_commit)]
+    yield
+    for moment, by_type, to_all in zip(
+        (subscriptions.in_transaction, subscriptions.after_commit), before, receivers, strict=True
+    ):
+        moment._by_type = by_type
+        moment._to_all.receivers = to_all
+        moment._to_all.sender_receivers_cache.clear()
+
+
+@pytest.fixture
+def make_user(db: None) -> Callable[..., User]:
+    def make(*permissions: str, **options: Any) -> User:
+        user = User.objects.create_user(username=f"user{User.objects.count()}", password="secret", **options)
+        for permission in permissions:
+            app, codename = permission.split(".")
+            user.user_permissions.add(Permission.objects.get(content_type__app_label=app, codename=codename))
+        return user
+
+    return make
+
+
+@pytest.fixture
+def api(make_user: Callable[..., User]) -> APIClient:
+    """A client of the HTTP interface that may read and append."""
+    client = APIClient()
+    client.force_authenticate(
+        make_user(
+            "events.view_event", "events.view_aggregate", "events.add_event", "projections.view_aggregateactivity"
+        )
+    )
+    return client

@@ -1,0 +1,116 @@
+"""Helpers for tests: events without ado, threads with connections of their own, waiting without guessing."""
+
+import threading
+import time
+from collections.abc import Callable, Iterable
+from itertools import count
+from typing import Any
+
+from django.db import connection
+
+from events.models import Aggregate, Event
+from events.types import NewEvent
+
+
+def new(aggregate_id: str = "a-1", type: str = "Happened", **fields: Any) -> NewEvent:  # noqa: A002
+    """A new event of which only what matters is named."""
+    return NewEvent(aggregate_id, type, **fields)
+
+
+def some(number: int, aggregate_id: str = "a-1") -> list[NewEvent]:
+    return [new(aggregate_id, data={"n": n}) for n in range(1, number + 1)]
+
+
+def stored() -> list[tuple[str, int]]:
+    """All that is in the store: aggregate id and version of each event, by position."""
+    return list(Event.objects.order_by("position").values_list("aggregate_id", "version"))
+
+
+def aggregates() -> dict[str, int]:
+    return dict(Aggregate.objects.values_list("aggregate_id", "version"))
+
+
+def last_position() -> int:
+    """The last position taken from the sequence, whether or not an event came of it."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT CASE WHEN is_called THEN last_value ELSE 0 END FROM events_event_position_seq")
+        return cursor.fetchone()[0]
+
+
+def in_threads(*functions: Callable[[], Any]) -> list[Any]:
+    """Run `functions` side by side, each with a connection of its own; return what each returned or raised."""
+    results: list[Any] = [None] * len(functions)
+    start = threading.Barrier(len(functions))
+
+    def run(index: int, function: Callable[[], Any]) -> None:
+        try:
+            start.wait()
+            results[index] = function()
+        except Exception as error:
+            results[index] = error
+        finally:
+            connection.close()
+
+    threads = [threading.Thread(target=run, args=pair) for pair in enumerate(functions)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return results
+
+
+def raise_first(results: Iterable[Any]) -> None:
+    for result in results:
+        if isinstance(result, Exception):
+            raise result
+
+
+class Background:
+    """A function in a thread of its own, with a connection of its own; what it raises comes out at the end."""
+
+    def __init__(self, function: Callable[[], Any]) -> None:
+        self.result: Any = None
+        self.error: Exception | None = None
+        self._function = function
+        self._thread = threading.Thread(target=self._run)
+
+    def __enter__(self) -> "Background":
+        self._thread.start()
+        return self
+
+    def __exit__(self, *exc_info: Any) -> None:
+        self._thread.join()
+        if self.error:
+            raise self.error
+
+    def _run(self) -> None:
+        try:
+            self.result = self._function()
+        except Exception as error:
+            self.error = error
+        finally:
+            connection.close()
+
+
+class Wait:
+    """Waiting for a condition, not for a while."""
+
+    @staticmethod
+    def until(condition: Callable[[], Any], *, timeout_seconds: float = 20, what: str = "") -> Any:
+        deadline = time.monotonic() + timeout_seconds
+        for _ in count():
+            if value := condition():
+                return value
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"not within {timeout_seconds} s: {what or condition}")
+            time.sleep(0.005)
+
+
+def somebody_waits_for_us() -> bool:
+    """Whether some connection waits for a lock that this thread's connection holds."""
+    with connection.cursor() as cursor:
+        # Not pg_stat_activity: a transaction sees that as it was when it first looked.
+        cursor.execute(
+            "SELECT count(*) FROM pg_locks WHERE NOT granted AND pg_backend_pid() = ANY (pg_blocking_pids(pid))"
+        )
+        return bool(cursor.fetchone()[0])
