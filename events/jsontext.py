@@ -103,3 +103,8 @@ def _check_integer(value: int, path: str) -> None:
         str(value)
     except ValueError:
         raise InvalidEvent(path, "is an integer of more digits than Python converts; use a string") from None
+
+
+def pretty(value: Any) -> str:
+    """Return `value` as JSON for people to read."""
+    return json.dumps(value, indent=2, ensure_ascii=False)

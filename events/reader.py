@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator
 from datetime import datetime
 
-from django.db import DatabaseError, connections
+from django.db import DatabaseError, connections, models
 
 from .conf import conf
 from .exceptions import InvalidEvent, UnsafeIsolationLevel
@@ -79,3 +79,26 @@ def pages(
             up_to = page[-1].position - 1
         else:
             after = page[-1].position
+
+
+def distinct_values(model: type[models.Model], column: str, using: str, limit: int = 200) -> list[str]:
+    """Return the different values of an indexed column, in order, at most `limit`.
+
+    It jumps along the index from each value to the next: one look-up a value, where DISTINCT would read every row.
+    """
+    query = """
+        WITH RECURSIVE jumps AS (
+            (SELECT {column} FROM {table} ORDER BY {column} LIMIT 1)
+            UNION ALL
+            SELECT (SELECT t.{column} FROM {table} AS t WHERE t.{column} > jumps.{column} ORDER BY t.{column} LIMIT 1)
+            FROM jumps WHERE jumps.{column} IS NOT NULL
+        )
+        SELECT {column} FROM jumps WHERE {column} IS NOT NULL LIMIT %s
+    """
+    names = {
+        "column": connections[using].ops.quote_name(column),
+        "table": connections[using].ops.quote_name(model._meta.db_table),
+    }
+    with connections[using].cursor() as cursor:
+        cursor.execute(query.format(**names), [limit])
+        return [value for (value,) in cursor.fetchall()]

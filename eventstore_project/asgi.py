@@ -2,10 +2,12 @@
 
 import os
 
+from django.contrib.staticfiles.handlers import ASGIStaticFilesHandler
 from django.core.asgi import get_asgi_application
 
 from . import postgres
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "eventstore_project.settings")
 postgres.join_or_exit()
-application = get_asgi_application()
+# The demo serves its own static files; behind a real web server, let that do it.
+application = ASGIStaticFilesHandler(get_asgi_application())

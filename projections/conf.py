@@ -1,4 +1,4 @@
-"""The settings of the projections, read when they are used, so that `override_settings` works."""
+"""The settings of the projections."""
 
 from django.conf import settings
 
@@ -8,7 +8,7 @@ class ProjectionsSettings:
 
     @property
     def aggregate_activity(self) -> bool:
-        """Whether the read model `AggregateActivity` is kept up to date. Default no."""
+        """Whether the read model `AggregateActivity` is kept up to date; read at start. Default no."""
         return bool(getattr(settings, "PROJECTIONS_AGGREGATE_ACTIVITY", False))
 
 

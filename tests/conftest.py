@@ -33,6 +33,15 @@ def no_subscription_outlives_its_test() -> Iterator[None]:
 
 
 @pytest.fixture
+def no_subscriber(no_subscription_outlives_its_test: None) -> None:
+    """Without any subscriber, the demo's inline projection among them, a dispatch is a statement of its own."""
+    for moment in (subscriptions.in_transaction, subscriptions.after_commit):
+        moment._to_all.receivers = []
+        moment._to_all.sender_receivers_cache.clear()
+        moment._by_type = {}
+
+
+@pytest.fixture
 def make_user(db: None) -> Callable[..., User]:
     def make(*permissions: str, **options: Any) -> User:
         user = User.objects.create_user(username=f"user{User.objects.count()}", password="secret", **options)

@@ -1,0 +1,56 @@
+# Everything runs in .venv, which these targets make and keep up to date. PYTHON chooses the interpreter.
+
+PYTHON ?= python3
+VENV := .venv
+RUN := $(VENV)/bin/python
+# Test processes: one a core, at most four.
+JOBS ?= $(shell n=$$(getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2); echo $$((n > 4 ? 4 : n)))
+
+.PHONY: help setup run test test-all lint format lock clean
+
+help:
+	@echo "make run       set up everything and serve the demo (PORT=8000)"
+	@echo "make test      set up everything and run all tests"
+	@echo "make test-all  run them with every Python and PostgreSQL that is found"
+	@echo "make lint      check style, types and layers"
+	@echo "make setup     only set up: .venv, database, admin user, demo data"
+	@echo "make clean     remove .venv and caches; .data, which holds the demo's database, stays"
+
+setup: $(VENV)/installed
+	@$(RUN) manage.py setup_demo
+
+run: $(VENV)/installed
+	@$(RUN) manage.py serve
+
+test: $(VENV)/installed
+	@$(RUN) -m pytest -n $(JOBS) --dist worksteal
+
+test-all: $(VENV)/installed
+	@PATH="$$PATH:$$(ls -d ~/.pyenv/versions/*/bin 2>/dev/null | tr '\n' ':')" $(RUN) -m nox
+
+lint: $(VENV)/installed
+	@$(RUN) -m ruff check .
+	@$(RUN) -m ruff format --check .
+	@$(RUN) -m mypy
+	@PYTHONPATH=. $(RUN) -c "from importlinter.cli import lint_imports_command as check; check()" --no-logo
+	@$(RUN) manage.py makemigrations --check --dry-run
+	@$(RUN) manage.py check --fail-level WARNING
+
+format: $(VENV)/installed
+	@$(RUN) -m ruff check --fix .
+	@$(RUN) -m ruff format .
+
+# Pins what the targets above install, for every supported Python. Needs uv.
+lock:
+	uv pip compile --universal --python-version 3.11 --no-header --no-emit-index-url --group demo --group dev \
+		pyproject.toml -o requirements.txt --upgrade
+
+clean:
+	rm -rf $(VENV) .nox .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
+
+$(VENV)/installed: requirements.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or later is needed; this is " + sys.version.split()[0] + ". Name another: make PYTHON=python3.12")'
+	@echo "Setting up $(VENV) ..."
+	@$(PYTHON) -m venv $(VENV)
+	@$(RUN) -m pip install --quiet --disable-pip-version-check -r requirements.txt
+	@touch $@

@@ -1,0 +1,80 @@
+"""The form that appends one event."""
+
+import json
+from typing import Any
+from uuid import UUID
+
+from django import forms
+from django.contrib.admin.widgets import AdminSplitDateTime, AdminTextareaWidget, AdminTextInputWidget
+
+from events.exceptions import InvalidEvent
+from events.types import NewEvent
+from events.validation import MAX_NAME_CHARACTERS, checked
+
+
+class JSONObjectField(forms.CharField):
+    """JSON typed by hand; a fault is shown with its place."""
+
+    def clean(self, value: Any) -> Any:
+        text = super().clean(value)
+        try:
+            return json.loads(text) if text else {}
+        except json.JSONDecodeError as error:
+            raise forms.ValidationError(
+                f"This is not JSON: {error.msg} at line {error.lineno}, column {error.colno}."
+            ) from None
+
+
+class AppendForm(forms.Form):
+    """One event, the version it shall follow, and the id that makes sending it twice store it once."""
+
+    aggregate_id = forms.CharField(
+        max_length=MAX_NAME_CHARACTERS,
+        strip=False,
+        widget=AdminTextInputWidget,
+        help_text="Such as order-1001. What stands before the first dash is its category.",
+    )
+    type = forms.CharField(
+        max_length=MAX_NAME_CHARACTERS,
+        widget=AdminTextInputWidget(attrs={"list": "event-types", "autocomplete": "off"}),
+        help_text="What happened, such as OrderShipped.",
+    )
+    data = JSONObjectField(
+        required=False,
+        widget=AdminTextareaWidget(attrs={"rows": 8, "spellcheck": "false", "class": "vLargeTextField event-json"}),
+        help_text="A JSON object.",
+    )
+    metadata = JSONObjectField(
+        required=False,
+        widget=AdminTextareaWidget(attrs={"rows": 3, "spellcheck": "false", "class": "vLargeTextField event-json"}),
+        help_text="A JSON object about the event, such as its correlation_id.",
+    )
+    timestamp = forms.SplitDateTimeField(
+        required=False, widget=AdminSplitDateTime, help_text="When it happened; empty for now."
+    )
+    expected_version = forms.IntegerField(min_value=0, widget=forms.HiddenInput)
+    event_id = forms.UUIDField(widget=forms.HiddenInput)
+
+    def clean(self) -> dict[str, Any]:
+        cleaned = super().clean() or self.cleaned_data
+        if self.errors:
+            return cleaned
+        try:
+            checked([self.new_event()])
+        except InvalidEvent as error:
+            field, _, path = error.field.partition(".")
+            self.add_error(field, f"{path}: {error.reason}" if path else error.reason)
+        return cleaned
+
+    def new_event(self) -> NewEvent:
+        """Return the event of a valid form."""
+        given = self.cleaned_data
+        event_id: UUID = given["event_id"]
+        return NewEvent(
+            given["aggregate_id"],
+            given["type"],
+            given["data"],
+            given["timestamp"],
+            metadata=given["metadata"],
+            event_id=event_id,
+        )

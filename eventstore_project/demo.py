@@ -1,0 +1,69 @@
+"""Demo data: two weeks of a small web shop, the same at every call but for the dates."""
+
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+from random import Random
+from uuid import UUID
+
+from events.types import NewEvent
+
+GOODS = {"BOOK-7": 24.9, "LAMP-2": 59.0, "MUG-1": 12.5, "PEN-4": 3.2, "DESK-9": 349.0}
+ORDERS = 90
+DAYS = 14
+
+
+def shop_events(now: datetime) -> list[NewEvent]:
+    """Return the events of the shop up to `now`, in the order they happened."""
+    chance = Random(2013)
+    events = [event for number in range(1, ORDERS + 1) for event in _order(number, now, chance)]
+    return sorted((event for event in events if event.timestamp and event.timestamp <= now), key=_happened)
+
+
+def _happened(event: NewEvent) -> datetime:
+    assert event.timestamp
+    return event.timestamp
+
+
+def _order(number: int, now: datetime, chance: Random) -> Iterator[NewEvent]:
+    """Yield one customer's way from the cart to the parcel, or to where it ended."""
+    moment = now - timedelta(days=DAYS * chance.random())
+    customer = f"customer-{chance.randrange(1, 40)}"
+    cart, order = f"cart-{number}", f"order-{1000 + number}"
+    correlation = {"correlation_id": str(UUID(int=chance.getrandbits(128), version=4)), "actor": customer}
+
+    def event(aggregate_id: str, name: str, minutes: float, **data: object) -> NewEvent:
+        nonlocal moment
+        moment += timedelta(minutes=minutes * (0.5 + chance.random()))
+        return NewEvent(
+            aggregate_id,
+            name,
+            data,
+            moment,
+            metadata=correlation,
+            event_id=UUID(int=chance.getrandbits(128), version=4),
+        )
+
+    lines = [
+        {"sku": sku, "quantity": chance.choice((1, 1, 1, 2, 3)), "price": GOODS[sku]}
+        for sku in chance.sample(list(GOODS), chance.choice((1, 1, 2, 3)))
+    ]
+    for line in lines:
+        yield event(cart, "ItemAdded", 4, **line)
+    if len(lines) > 1 and chance.random() < 0.3:
+        yield event(cart, "ItemRemoved", 2, sku=lines.pop()["sku"])
+    if chance.random() < 0.15:
+        return
+    total = round(sum(float(line["price"]) * int(line["quantity"]) for line in lines), 2)
+    yield event(cart, "CheckedOut", 3, order=order)
+    yield event(order, "OrderPlaced", 0.1, customer=customer, lines=lines, total=total, currency="EUR")
+    if chance.random() < 0.1:
+        yield event(order, "PaymentFailed", 5, reason="insufficient funds")
+        if chance.random() < 0.5:
+            yield event(order, "OrderCancelled", 60, reason="not paid")
+            return
+    yield event(order, "OrderPaid", 10, method=chance.choice(("card", "transfer", "wallet")), amount=total)
+    yield event(order, "OrderPacked", 400, parcels=1 + (total > 300))
+    yield event(order, "OrderShipped", 200, carrier=chance.choice(("north", "south")), tracking=f"T{number:06}")
+    yield event(order, "OrderDelivered", 2000)
+    if chance.random() < 0.08:
+        yield event(order, "OrderReturned", 4000, lines=lines[:1], refund=lines[0]["price"])

@@ -1,0 +1,57 @@
+"""`manage.py serve`: set up the demo and serve it until Ctrl-C."""
+
+import os
+import socket
+from typing import Any
+
+import uvicorn
+from django.core.management import BaseCommand, CommandError, CommandParser, call_command
+from rest_framework.authtoken.models import Token
+
+from eventstore_project import secrets
+
+from .setup_demo import make_admin
+
+HOST = "127.0.0.1"
+
+
+class Command(BaseCommand):
+    help = "Set up the demo (see setup_demo) and serve it on the loopback address."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("--port", type=int, default=int(os.environ.get("PORT", 8000)), help="%(default)s")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        call_command("setup_demo", stdout=self.stdout)
+        listener = self._listen(options["port"])
+        self._print_addresses(listener.getsockname()[1])
+        config = uvicorn.Config("eventstore_project.asgi:application", log_level="warning", lifespan="off")
+        try:
+            uvicorn.Server(config).run(sockets=[listener])
+        except KeyboardInterrupt:
+            pass  # uvicorn has shut down by then, and passes the signal on
+        self.stdout.write("\nStopped. The data is kept; start again with `make run`.")
+
+    def _listen(self, port: int) -> socket.socket:
+        try:
+            return socket.create_server((HOST, port))
+        except OSError as error:
+            raise CommandError(
+                f"Port {port} cannot be used ({error.strerror}); choose another: PORT=8001 make run"
+            ) from None
+
+    def _print_addresses(self, port: int) -> None:
+        user = make_admin()
+        password = secrets.kept("admin_password")
+        if not user.check_password(password):
+            password = "(the one you gave it)"
+        base = f"http://{HOST}:{port}"
+        token = Token.objects.get(user=user).key
+        self.stdout.write(
+            f"\n  Admin     {base}/admin/\n"
+            f"  API       {base}/api/events/\n"
+            f"  Log in    {user.username} / {password}\n"
+            f"  API token {token}\n\n"
+            f'  curl -H "Authorization: Token {token}" {base}/api/events/\n\n'
+            "Ctrl-C stops it."
+        )

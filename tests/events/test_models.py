@@ -1,0 +1,155 @@
+"""What is stored stays: through the model, querysets, SQL and Django's own tools."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from django.core.management import CommandError, call_command
+from django.db import DatabaseError, IntegrityError, connection, transaction
+
+from events.exceptions import ImmutableEvent
+from events.models import Aggregate, Event
+from events.store import EventStore
+from tests.support import last_position, new, some
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def event(store: EventStore) -> Event:
+    return store.dispatch(new(data={"n": 1}))[0]
+
+
+@pytest.mark.parametrize(
+    "write",
+    [
+        lambda event: event.save(),
+        lambda event: event.delete(),
+        lambda event: Event().save(),
+        lambda event: Event.objects.update(type="x"),
+        lambda event: Event.objects.all().delete(),
+        lambda event: Event.objects.bulk_update([event], ["type"]),
+        lambda event: Event.objects.bulk_create([Event()]),
+        lambda event: Event.objects.create(),
+        lambda event: Event.objects.get_or_create(type="x"),
+        lambda event: Event.objects.update_or_create(type="x"),
+        lambda event: Aggregate.objects.get().save(),
+        lambda event: Aggregate.objects.get().delete(),
+        lambda event: Aggregate.objects.update(version=9),
+        lambda event: Aggregate.objects.filter(version=1).delete(),
+    ],
+)
+def test_models_and_querysets_refuse_to_write(event: Event, write: Callable[[Event], Any]) -> None:
+    before = list(Event.objects.values()), list(Aggregate.objects.values())
+    with pytest.raises(ImmutableEvent, match=r"never changed or removed; append .* EventStore.dispatch"):
+        write(event)
+    assert (list(Event.objects.values()), list(Aggregate.objects.values())) == before
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "UPDATE events_event SET type = 'x'",
+        "UPDATE events_event SET type = 'x' WHERE false",
+        "DELETE FROM events_event",
+        "TRUNCATE events_event",
+        "TRUNCATE events_aggregate",
+        "DELETE FROM events_aggregate",
+        "UPDATE events_aggregate SET aggregate_id = 'x'",
+        "UPDATE events_aggregate SET version = version - 1",
+        "MERGE INTO events_event e USING (SELECT 1) AS x ON true WHEN MATCHED THEN DELETE",
+    ],
+)
+def test_database_refuses_to_change_what_is_stored(event: Event, statement: str) -> None:
+    with pytest.raises(DatabaseError, match=r"refused: what events_\w+ holds is never changed") as caught:
+        with transaction.atomic(), connection.cursor() as cursor:
+            cursor.execute(statement)
+    assert not isinstance(caught.value, IntegrityError)
+    assert Event.objects.get() == event
+    assert Aggregate.objects.get().version == 1
+
+
+def test_maintenance_passes_for_one_transaction(event: Event) -> None:
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute("SET LOCAL events.maintenance = 'on'")
+        cursor.execute("UPDATE events_event SET type = 'Corrected'")
+        cursor.execute("SET LOCAL events.maintenance = 'off'")
+        with pytest.raises(DatabaseError), transaction.atomic():
+            cursor.execute("DELETE FROM events_event")
+    assert Event.objects.get().type == "Corrected"
+
+
+def test_refused_dispatch_leaves_the_guards_up(store: EventStore, event: Event) -> None:
+    for _ in range(2):
+        with pytest.raises(Exception, match="expected at version 0"):
+            store.dispatch(new(), expected_version=0)
+        with pytest.raises(DatabaseError), transaction.atomic(), connection.cursor() as cursor:
+            cursor.execute("DELETE FROM events_event")
+
+
+@pytest.mark.django_db(transaction=True)
+def test_flush_empties_test_databases_only(event: Event, monkeypatch: pytest.MonkeyPatch) -> None:
+    from django.core import mail
+
+    with monkeypatch.context() as patch:
+        patch.delattr(mail, "outbox")
+        with pytest.raises(CommandError):
+            call_command("flush", interactive=False, verbosity=0)
+    assert Event.objects.count() == 1
+    call_command("flush", interactive=False, verbosity=0)
+    assert Event.objects.count() == 0
+
+
+def append_by_sql(aggregate_ids: list[str], *rest: Any) -> list[Any]:
+    arguments = [aggregate_ids, ["Happened"] * len(aggregate_ids), ["{}"] * len(aggregate_ids)]
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT outcome, aggregate_id, version FROM events_append(%s, %s, %s::jsonb[], %s::jsonb[],"
+            " array_fill(NULL::timestamptz, ARRAY[%s]), ARRAY(SELECT gen_random_uuid() FROM generate_series(1, %s))"
+            f"{', %s' * len(rest)})",
+            [*arguments, arguments[2], len(aggregate_ids), len(aggregate_ids), *rest],
+        )
+        return cursor.fetchall()
+
+
+def test_append_function_serves_psql_and_raises_there(store: EventStore) -> None:
+    assert append_by_sql(["a-1", "b-1", "a-1"]) == [
+        ("appended", "a-1", 1),
+        ("appended", "b-1", 1),
+        ("appended", "a-1", 2),
+    ]
+    before = last_position()
+    with pytest.raises(DatabaseError, match="aggregate a-1 was expected at version 7 but is at 2"):
+        with transaction.atomic():
+            append_by_sql(["a-1"], ["a-1"], [7])
+    assert last_position() == before
+    assert [event.version for event in store.get_events_for_aggregate("a-1")] == [1, 2]
+
+
+@pytest.mark.parametrize("aggregate_id", ["", "x" * 256])
+def test_database_keeps_the_limits_of_names(aggregate_id: str) -> None:
+    with pytest.raises(IntegrityError), transaction.atomic():
+        append_by_sql([aggregate_id])
+
+
+def test_category_is_the_part_before_the_first_dash(store: EventStore) -> None:
+    store.dispatch(*[new(name) for name in ("user-1", "user-2-b", "plain", "-x", "é-1")])
+    assert dict(Aggregate.objects.values_list("aggregate_id", "category")) == {
+        "user-1": "user",
+        "user-2-b": "user",
+        "plain": "plain",
+        "-x": "",
+        "é-1": "é",
+    }
+    assert set(Aggregate.objects.in_category("user").values_list("pk", flat=True)) == {"user-1", "user-2-b"}
+
+
+def test_history_and_prefix_queries_use_the_index_on_the_aggregate(store: EventStore) -> None:
+    store.dispatch(*[new(f"user-{n}") for n in range(500)], *some(500))
+    with connection.cursor() as cursor:
+        cursor.execute("ANALYZE events_event")
+        cursor.execute("SET LOCAL enable_seqscan = off")
+    plan = Event.objects.in_category("user").order_by().explain()
+    assert "events_event_version" in plan
+    assert "Index Cond: ((aggregate_id >= 'user-'::text) AND (aggregate_id < 'user.'::text))" in plan
+    assert "events_event_correlation" in Event.objects.correlated_by("x").order_by().explain()

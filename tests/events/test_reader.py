@@ -1,0 +1,221 @@
+"""Following the whole store while others write: nothing is missed, and nobody waits who need not."""
+
+import random
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from typing import Any
+
+import pytest
+from django.db import connection, connections, transaction
+
+from events.models import Event
+from events.store import EventStore
+from tests.support import Background, Wait, in_threads, last_position, new, raise_first, some
+
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("no_subscriber")]
+
+WRITERS = 16
+SECONDS = 10
+
+
+@contextmanager
+def another_connection() -> Iterator[Any]:
+    """A plain connection to the test database, outside Django's."""
+    other = connection.copy("another")
+    try:
+        with other.cursor() as cursor:
+            yield cursor
+    finally:
+        other.close()
+
+
+def write_out_of_order(stop: threading.Event, seed: int) -> None:
+    """Append in transactions that overlap: some pause before they commit, some roll back, some do so in part."""
+    store, chance = EventStore(), random.Random(seed)
+    while not stop.is_set():
+        with transaction.atomic():
+            store.dispatch(*some(chance.choice((1, 1, 1, 5)), f"a-{chance.randrange(1000)}"))
+            if chance.random() < 0.1:
+                with transaction.atomic():
+                    store.dispatch(new(f"b-{seed}"))
+                    transaction.set_rollback(True)
+                store.dispatch(new(f"b-{seed}"))
+            if chance.random() < 0.3:
+                time.sleep(chance.random() * 0.03)
+            if chance.random() < 0.1:
+                transaction.set_rollback(True)
+
+
+def follow(read: Callable[[int], list[int]], stop: threading.Event, until: Callable[[], int]) -> list[int]:
+    """Collect positions as a subscriber does, from the last one seen on, until the writers are done and all is read."""
+    seen: list[int] = []
+    while not stop.is_set() or read(seen[-1] if seen else 0):
+        seen += read(seen[-1] if seen else 0)
+    return seen
+
+
+def test_reader_misses_nothing_while_writers_commit_out_of_order_and_a_naive_one_does() -> None:
+    stop_writing, stop_reading = threading.Event(), threading.Event()
+    store = EventStore()
+
+    def settled(after: int) -> list[int]:
+        return [event.position for event in store.read_all(after=after)]
+
+    def naive(after: int) -> list[int]:
+        return list(Event.objects.filter(position__gt=after).order_by("position").values_list("position", flat=True))
+
+    with ExitStack() as stack:
+        stack.callback(stop_writing.set)
+        stack.callback(stop_reading.set)
+        readers = [
+            stack.enter_context(Background(lambda read=read: follow(read, stop_reading, last_position)))
+            for read in (settled, naive)
+        ]
+        writers = [lambda seed=seed: write_out_of_order(stop_writing, seed) for seed in range(WRITERS)]
+        timer = threading.Timer(SECONDS, stop_writing.set)
+        timer.start()
+        raise_first(in_threads(*writers))
+        stop_reading.set()
+
+    by_settled, by_naive = (reader.result for reader in readers)
+    stored = list(Event.objects.order_by("position").values_list("position", flat=True))
+    missed = len(set(stored) - set(by_naive))
+    print(f"{len(stored):,} events by {WRITERS} writers; the naive reader missed {missed:,}")
+    assert by_settled == stored
+    assert missed > 0, "the writers did not overlap: this test proves nothing"
+
+
+def test_open_append_holds_readers_below_its_floor_until_it_ends(store: EventStore) -> None:
+    (before,) = store.dispatch(new("before"))
+    for rolled_back in (False, True):
+        appended, may_end = threading.Event(), threading.Event()
+
+        def hold(
+            appended: threading.Event = appended, may_end: threading.Event = may_end, rolled_back: bool = rolled_back
+        ) -> None:
+            with transaction.atomic():
+                store.dispatch(new("held"))
+                appended.set()
+                may_end.wait(20)
+                transaction.set_rollback(rolled_back)
+
+        start = store.settled_position()
+        with Background(hold):
+            assert appended.wait(20)
+            (after,) = store.dispatch(new("after"))
+            assert store.settled_position() == start < after.position
+            assert [event.aggregate_id for event in store.read_all(after=start)] == []
+            may_end.set()
+            Wait.until(lambda after=after: store.settled_position() == after.position)
+        expected = ["after"] if rolled_back else ["held", "after"]
+        assert [event.aggregate_id for event in store.read_all(after=start)] == expected
+    assert before.position < start
+
+
+def test_transactions_that_do_not_append_hold_nobody_up(store: EventStore) -> None:
+    with another_connection() as cursor:
+        cursor.execute("BEGIN")
+        cursor.execute("CREATE TABLE elsewhere (id int)")
+        cursor.execute("SELECT pg_current_xact_id(), pg_advisory_xact_lock_shared(1, 0), pg_advisory_xact_lock(77)")
+        events = store.dispatch(*some(3))
+        assert list(store.read_all()) == events
+        cursor.execute("ROLLBACK")
+
+
+def test_prepared_transaction_holds_readers_up_as_well(store: EventStore) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute("SHOW max_prepared_transactions")
+        if cursor.fetchone() == ("0",):
+            pytest.skip("this server allows no prepared transactions (max_prepared_transactions = 0)")
+    with another_connection() as cursor:
+        cursor.execute("BEGIN")
+        cursor.execute("SELECT events_hold_floor(), nextval('events_event_position_seq')")
+        cursor.execute("PREPARE TRANSACTION 'events_test'")
+        try:
+            start = last_position() - 1
+            store.dispatch(new())
+            assert store.settled_position() == start
+        finally:
+            cursor.execute("ROLLBACK PREPARED 'events_test'")
+    assert store.settled_position() == last_position()
+
+
+def test_transaction_sees_its_own_events_and_no_others_unsettled(store: EventStore) -> None:
+    start = last_position()
+    with transaction.atomic():
+        own = store.dispatch(*some(2))
+        assert list(store.read_all()) == own
+        with another_connection() as cursor:
+            cursor.execute("SELECT events_settled_position()")
+            assert cursor.fetchone() == (start,)
+    assert list(store.read_all()) == own
+
+
+def test_rolled_back_savepoint_gives_up_its_floor_and_the_next_append_takes_a_new_one(store: EventStore) -> None:
+    with transaction.atomic():
+        with transaction.atomic():
+            store.dispatch(new())
+            transaction.set_rollback(True)
+        with another_connection() as cursor:
+            cursor.execute("SELECT events_settled_position()")
+            assert cursor.fetchone() == (last_position(),)
+            start = last_position()
+            store.dispatch(new())
+            cursor.execute("SELECT events_settled_position()")
+            assert cursor.fetchone() == (start,)
+    assert store.settled_position() == last_position()
+
+
+@pytest.mark.parametrize("start", [2**31 - 3, 2**32 - 3, 2**40])
+def test_settled_position_outlives_the_31_bits_of_a_lock_key(store: EventStore, start: int) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT setval('events_event_position_seq', %s)", [start])
+    first = store.dispatch(new("a-1"))[0].position
+    assert (first, store.settled_position()) == (start + 1, start + 1)
+    with another_connection() as cursor:
+        cursor.execute("BEGIN")
+        cursor.execute("SELECT events_hold_floor(), nextval('events_event_position_seq')")
+        events = store.dispatch(*some(5, "b-1"))
+        assert store.settled_position() == first
+        cursor.execute("ROLLBACK")
+    assert store.settled_position() == events[-1].position
+
+
+def test_floor_above_the_last_position_belongs_to_a_later_writer_and_does_not_count(store: EventStore) -> None:
+    store.dispatch(*some(3))
+    with another_connection() as cursor:
+        cursor.execute("BEGIN")
+        cursor.execute(
+            "SELECT pg_advisory_xact_lock_shared('events_event_position_seq'::regclass::oid::int, %s::int)",
+            [(last_position() + 10) % 2**31],
+        )
+        assert store.settled_position() == last_position()
+        cursor.execute("ROLLBACK")
+
+
+def test_store_in_another_schema_has_floors_of_its_own(store: EventStore) -> None:
+    """One transaction that appends in two schemas is known to the readers of both."""
+    store.dispatch(new())
+    with another_connection() as cursor:
+        cursor.execute("CREATE SCHEMA other; CREATE SEQUENCE other.events_event_position_seq")
+        try:
+            cursor.execute("BEGIN")
+            cursor.execute("SET LOCAL search_path = other, public")
+            cursor.execute("SELECT events_hold_floor(), nextval('events_event_position_seq')")
+            (after,) = store.dispatch(new("after"))
+            assert store.settled_position() == after.position
+            cursor.execute("SET LOCAL search_path = public")
+            cursor.execute("SELECT events_hold_floor(), nextval('events_event_position_seq')")
+            store.dispatch(new("later"))
+            assert store.settled_position() == after.position
+            cursor.execute("ROLLBACK")
+            assert store.settled_position() == last_position()
+        finally:
+            cursor.execute("DROP SCHEMA other CASCADE")
+
+
+def test_connections_of_this_test_are_real() -> None:
+    """The tests above would prove nothing in one shared transaction."""
+    assert not connections["default"].in_atomic_block
