@@ -47,5 +47,5 @@ def check_limits(**kwargs: Any) -> list[CheckMessage]:
     return [
         Error(f"{name} is {value!r}.", hint="Give a whole number above 0, or leave it out.", id="events.E002")
         for name in LIMITS
-        if (value := getattr(settings, name, 1)) != 1 and (type(value) is not int or value < 1)
+        if type(value := getattr(settings, name, 1)) is not int or value < 1
     ]

@@ -6,7 +6,8 @@ import hashlib
 import io
 import json
 import sqlite3
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import closing, contextmanager
 from dataclasses import replace
 from datetime import tzinfo
 from typing import IO, Any, NamedTuple, NoReturn
@@ -45,19 +46,19 @@ def as_text(file: IO[bytes], *, packed: bool) -> IO[str]:
 
 def read_json_lines(file: Iterable[str]) -> Iterator[Line]:
     """Yield the events of a file with one JSON object a line; empty lines are passed over."""
-    ids = _EventIds()
-    for number, text in enumerate(file, start=1):
-        if not text.strip():
-            continue
-        try:
-            content = json.loads(text, parse_constant=_no_number)
-            event = new_event_from_dict(content)
-        except (ValueError, RecursionError) as error:
-            yield Line(number, None, InvalidEvent("line", f"is not JSON: {error}"))
-        except InvalidEvent as error:
-            yield Line(number, None, error)
-        else:
-            yield Line(number, event if content.get("event_id") else ids.identified(event))
+    with _event_ids() as identified:
+        for number, text in enumerate(file, start=1):
+            if not text.strip():
+                continue
+            try:
+                content = json.loads(text, parse_constant=_no_number)
+                event = new_event_from_dict(content)
+            except (ValueError, RecursionError) as error:
+                yield Line(number, None, InvalidEvent("line", f"is not JSON: {error}"))
+            except InvalidEvent as error:
+                yield Line(number, None, error)
+            else:
+                yield Line(number, event if content.get("event_id") else identified(event))
 
 
 def read_csv(file: Iterable[str], columns: Columns, default_zone: tzinfo | None = None) -> Iterator[Line]:
@@ -74,18 +75,19 @@ def read_csv(file: Iterable[str], columns: Columns, default_zone: tzinfo | None 
     for column in filter(None, columns):
         if column not in header:
             raise InvalidEvent("column", f"there is no {column!r}; the file has: {', '.join(header) or 'none'}")
-    ids = _EventIds()
-    while True:
-        try:
-            event = _from_row(next(reader), columns, default_zone)
-        except StopIteration:
-            return
-        except csv.Error as error:
-            yield Line(reader.line_num, None, InvalidEvent("line", f"is not CSV: {error}"))
-        except InvalidEvent as error:
-            yield Line(reader.line_num, None, error)
-        else:
-            yield Line(reader.line_num, ids.identified(event))
+    with _event_ids() as identified:
+        while True:
+            try:
+                event = _from_row(next(reader), columns, default_zone)
+            except StopIteration:
+                return
+            except csv.Error as error:
+                # The reader counts a line once it is done with it.
+                yield Line(reader.line_num + 1, None, InvalidEvent("line", f"is not CSV: {error}"))
+            except InvalidEvent as error:
+                yield Line(reader.line_num, None, error)
+            else:
+                yield Line(reader.line_num, identified(event))
 
 
 def json_line(event: Event) -> str:
@@ -108,28 +110,30 @@ def _no_number(name: str) -> NoReturn:
     raise InvalidEvent("line", f"holds {name}, which is not JSON")
 
 
-class _EventIds:
-    """Event ids made from content and occurrence, so that an import can be repeated.
+@contextmanager
+def _event_ids() -> Iterator[Callable[[NewEvent], NewEvent]]:
+    """Give events ids made from content and occurrence, so that an import can be repeated.
 
     Equal lines are different events: the second, third … occurrence of a content gets an id of its own. What has been
     seen is counted in a temporary database that SQLite moves to disk when it grows, so memory stays flat.
     """
+    with closing(sqlite3.connect("", isolation_level=None)) as seen:
+        seen.execute("CREATE TABLE seen (content BLOB PRIMARY KEY, occurrences INTEGER) WITHOUT ROWID")
+        seen.execute("BEGIN")
 
-    def __init__(self) -> None:
-        self._seen = sqlite3.connect("", isolation_level=None)
-        self._seen.execute("CREATE TABLE seen (content BLOB PRIMARY KEY, occurrences INTEGER) WITHOUT ROWID")
-        self._seen.execute("BEGIN")
+        def identified(event: NewEvent) -> NewEvent:
+            happened = event.timestamp and event.timestamp.isoformat()
+            fields = [event.aggregate_id, event.type, happened, event.data, event.metadata]
+            content = hashlib.sha256(json.dumps(fields, sort_keys=True).encode()).digest()
+            (occurrence,) = seen.execute(
+                "INSERT INTO seen VALUES (?, 1)"
+                " ON CONFLICT DO UPDATE SET occurrences = occurrences + 1 RETURNING occurrences",
+                [content],
+            ).fetchone()
+            digest = hashlib.sha256(content + occurrence.to_bytes(8, "big")).digest()
+            return replace(event, event_id=_uuid8(digest))
 
-    def identified(self, event: NewEvent) -> NewEvent:
-        happened = event.timestamp and event.timestamp.isoformat()
-        fields = [event.aggregate_id, event.type, happened, event.data, event.metadata]
-        content = hashlib.sha256(json.dumps(fields, sort_keys=True).encode()).digest()
-        (occurrence,) = self._seen.execute(
-            "INSERT INTO seen VALUES (?, 1)"
-            " ON CONFLICT DO UPDATE SET occurrences = occurrences + 1 RETURNING occurrences",
-            [content],
-        ).fetchone()
-        return replace(event, event_id=_uuid8(hashlib.sha256(content + occurrence.to_bytes(8, "big")).digest()))
+        yield identified
 
 
 def _uuid8(digest: bytes) -> UUID:

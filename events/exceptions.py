@@ -58,7 +58,7 @@ class VersionConflict(EventStoreError):
 
 
 class DuplicateEvent(EventStoreError):
-    """An event id is in use already, and the call is not a plain repetition of what is stored. Nothing has been written.
+    """An event id is in use already, and the call is no plain repetition of what is stored. Nothing has been written.
 
     Attributes:
         event_id: the id that is in use; None when only the database saw the clash.
@@ -76,7 +76,7 @@ class ImmutableEvent(EventStoreError):
 
 
 class UnsafeIsolationLevel(EventStoreError):
-    """The whole store can only be read in READ COMMITTED: an older snapshot would skip events that are settled by now."""
+    """The whole store is read in READ COMMITTED only: an older snapshot would skip events that are settled by now."""
 
 
 class DispatchTooDeep(EventStoreError):

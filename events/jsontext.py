@@ -1,8 +1,8 @@
 """JSON values to the text of a `jsonb` column and back, without changing a value on the way.
 
-Three things would: `jsonb` writes `1e23` as an integer, which Python then reads as another number than the float; orjson
-reads integers beyond 64 bits as floats; and orjson writes NaN as null and dates as strings. All three are rare, so the
-quick way is taken first and checked, and only what fails the check goes the slow way.
+Three things would: `jsonb` writes `1e23` as an integer, which Python then reads as another number than the float;
+orjson reads integers beyond 64 bits as floats; and orjson writes NaN as null and dates as strings. All three are rare,
+so the quick way is taken first and checked, and only what fails the check goes the slow way.
 """
 
 import json
@@ -86,7 +86,9 @@ def _check(value: Any, path: str, depth: int) -> None:
         for index, item in enumerate(value):
             _check(item, f"{path}[{index}]", depth - 1)
     else:
-        raise InvalidEvent(path, f"is a {type(value).__name__}, which JSON does not have; turn it into a string or number")
+        raise InvalidEvent(
+            path, f"is a {type(value).__name__}, which JSON does not have; turn it into a string or number"
+        )
 
 
 def _check_text(value: str, path: str) -> None:

@@ -14,7 +14,9 @@ from .fields import ExactJSONField
 
 
 def _refuse(*args: Any, **kwargs: Any) -> NoReturn:
-    raise ImmutableEvent("Events are never changed or removed; append one that corrects the old, with EventStore.dispatch()")
+    raise ImmutableEvent(
+        "Events are never changed or removed; append one that corrects the old, with EventStore.dispatch()"
+    )
 
 
 def _is_json_object(field: str) -> models.Q:

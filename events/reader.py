@@ -19,7 +19,7 @@ def settled_position(using: str) -> int:
     try:
         with connections[using].cursor() as cursor:
             cursor.execute("SELECT events_settled_position()")
-            return cursor.fetchone()[0]
+            return int(cursor.fetchone()[0])
     except DatabaseError as error:
         if getattr(error.__cause__, "sqlstate", None) == "EV003":
             raise UnsafeIsolationLevel(

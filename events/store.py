@@ -1,6 +1,6 @@
 """The event store as its users see it."""
 
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from contextlib import nullcontext
 from datetime import datetime
 from typing import Any, TypeVar, overload
@@ -125,9 +125,7 @@ class EventStore:
         return reader.settled_position(self.using)
 
     @overload
-    def subscribe(
-        self, event_type: str | Subscribed, handler: Handler, *, on_commit: bool = False
-    ) -> Subscription: ...
+    def subscribe(self, event_type: str | Subscribed, handler: Handler, *, on_commit: bool = False) -> Subscription: ...
 
     @overload
     def subscribe(
@@ -183,7 +181,8 @@ class EventStore:
     ) -> AsyncIterator[Event]:
         """Do `read_all` from a coroutine; each page is fetched while other coroutines run."""
         pages = self._pages(after, up_to, types, categories, reverse, limit)
-        while page := await sync_to_async(next)(pages, None):
+        next_page = sync_to_async(lambda: next(pages, None))
+        while page := await next_page():
             for event in page:
                 yield event
 

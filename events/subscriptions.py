@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import partial
-from typing import Any
+from typing import Any, Self
 
 from django.db import transaction
 from django.dispatch import Signal
@@ -67,7 +67,7 @@ class Subscription:
         """Unsubscribe; return False when the handler was not subscribed any more."""
         return self._unsubscribe()
 
-    def __enter__(self) -> "Subscription":
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *exc_info: object) -> None:

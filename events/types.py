@@ -79,9 +79,7 @@ def expectations(expected_version: ExpectedVersion, aggregate_ids: Iterable[str]
     else:
         _in_sql(expected_version)
         wanted = dict.fromkeys(aggregate_ids, expected_version)
-    return {
-        aggregate_id: _in_sql(expected) for aggregate_id, expected in wanted.items() if expected is not ANY
-    }
+    return {aggregate_id: _in_sql(expected) for aggregate_id, expected in wanted.items() if expected is not ANY}
 
 
 def expectation_from_sql(number: int) -> int | Expectation:

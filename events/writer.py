@@ -1,7 +1,9 @@
 """Appending: one call of the append function, and its answer as events or as the error it stands for."""
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import NamedTuple
+from uuid import UUID
 
 from django.db import DatabaseError, IntegrityError, connections, transaction
 
@@ -22,12 +24,12 @@ class _Answer(NamedTuple):
 
     outcome: str
     aggregate_id: str
-    event_id: object
+    event_id: UUID
     expected: int
     version: int
     position: int
-    timestamp: object
-    recorded_at: object
+    timestamp: datetime
+    recorded_at: datetime
 
 
 class Appended(NamedTuple):
@@ -87,7 +89,7 @@ def _race_for_an_id(error: DatabaseError, using: str) -> Exception:
 
 def _duplicate(answer: _Answer) -> DuplicateEvent:
     return DuplicateEvent(
-        answer.event_id,  # type: ignore[arg-type]
+        answer.event_id,
         answer.aggregate_id,
         f"the event id {answer.event_id} is in use already, in aggregate {answer.aggregate_id!r} at version"
         f" {answer.version}; a retry repeats a call as it was, a new event takes a new id",

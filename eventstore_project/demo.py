@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from datetime import datetime, timedelta
+from operator import itemgetter
 from random import Random
 from uuid import UUID
 
@@ -16,32 +17,22 @@ def shop_events(now: datetime) -> list[NewEvent]:
     """Return the events of the shop up to `now`, in the order they happened."""
     chance = Random(2013)
     events = [event for number in range(1, ORDERS + 1) for event in _order(number, now, chance)]
-    return sorted((event for event in events if event.timestamp and event.timestamp <= now), key=_happened)
+    events.sort(key=itemgetter(0))
+    return [event for moment, event in events if moment <= now]
 
 
-def _happened(event: NewEvent) -> datetime:
-    assert event.timestamp
-    return event.timestamp
-
-
-def _order(number: int, now: datetime, chance: Random) -> Iterator[NewEvent]:
+def _order(number: int, now: datetime, chance: Random) -> Iterator[tuple[datetime, NewEvent]]:
     """Yield one customer's way from the cart to the parcel, or to where it ended."""
     moment = now - timedelta(days=DAYS * chance.random())
     customer = f"customer-{chance.randrange(1, 40)}"
     cart, order = f"cart-{number}", f"order-{1000 + number}"
     correlation = {"correlation_id": str(UUID(int=chance.getrandbits(128), version=4)), "actor": customer}
 
-    def event(aggregate_id: str, name: str, minutes: float, **data: object) -> NewEvent:
+    def event(aggregate_id: str, name: str, minutes: float, **data: object) -> tuple[datetime, NewEvent]:
         nonlocal moment
         moment += timedelta(minutes=minutes * (0.5 + chance.random()))
-        return NewEvent(
-            aggregate_id,
-            name,
-            data,
-            moment,
-            metadata=correlation,
-            event_id=UUID(int=chance.getrandbits(128), version=4),
-        )
+        event_id = UUID(int=chance.getrandbits(128), version=4)
+        return moment, NewEvent(aggregate_id, name, data, moment, metadata=correlation, event_id=event_id)
 
     lines = [
         {"sku": sku, "quantity": chance.choice((1, 1, 1, 2, 3)), "price": GOODS[sku]}

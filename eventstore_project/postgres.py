@@ -31,6 +31,8 @@ START_TIMEOUT_SECONDS = 60
 # Linux allows 107 bytes for a socket's path, macOS 103; PostgreSQL appends "/.s.PGSQL.5432.lock".
 MAX_SOCKET_FOLDER_BYTES = 80
 
+IMPOSSIBLE_PID = "999999999"  # beyond Linux' and macOS' largest
+
 SERVER_SETTINGS = """listen_addresses = ''
 unix_socket_directories = '"{folder}"'
 max_connections = 200
@@ -228,14 +230,20 @@ class Cluster:
     def _start(self) -> None:
         self._make_private(self.sockets)
         pid_file = self.data / "postmaster.pid"
-        if pid_file.exists() and not is_postgres(int(pid_file.read_text().split()[0])):
-            pid_file.unlink()  # the number now belongs to some other program; PostgreSQL would take it for a server
+        if pid_file.exists() and is_postgres(int(pid_file.read_text().split()[0])):
+            return self._wait_until_it_answers()
+        for lock_file in (pid_file, self.sockets / ".s.PGSQL.5432.lock"):
+            disown(lock_file)
         folder = str(self.sockets).replace('"', '""').replace("'", "''")
         (self.data / "postgresql.auto.conf").write_text(SERVER_SETTINGS.format(folder=folder))
-        if pid_file.exists():
-            self._wait_until_it_answers()
-        else:
-            self.pg_ctl("start", "-l", self.log)
+        for attempts_left in (2, 1, 0):
+            try:
+                return self.pg_ctl("start", "-l", self.log)
+            except PostgresUnavailable:
+                # Processes of a server that was killed may take a moment to notice; until then a new one must not start.
+                if not attempts_left:
+                    raise
+                time.sleep(2)
 
     def _wait_until_it_answers(self) -> None:
         """Wait for a server that is there but not ready: it recovers from a crash, or shuts down."""
@@ -255,9 +263,7 @@ class Cluster:
                 connection.execute(f'CREATE DATABASE "{name}"')
 
     def _connect(self, **options: Any) -> psycopg.Connection:
-        return psycopg.connect(
-            host=str(self.sockets), user=SUPERUSER, dbname="postgres", connect_timeout=10, **options
-        )
+        return psycopg.connect(host=str(self.sockets), user=SUPERUSER, dbname="postgres", connect_timeout=10, **options)
 
     def _use_own_binaries_if_needed(self) -> None:
         """Copy the binaries into the cluster's folder when its account cannot reach them where they are."""
@@ -325,6 +331,17 @@ def is_postgres(pid: int) -> bool:
         return process.exists() and b"postgres" in process.read_bytes()
     shown = subprocess.run(["ps", "-o", "command=", "-p", str(pid)], capture_output=True, text=True)
     return "postgres" in shown.stdout
+
+
+def disown(lock_file: Path) -> None:
+    """Give a stale lock file of PostgreSQL a process number that cannot exist.
+
+    The number in it may have passed to another program, or to a dead process nobody has asked after, and PostgreSQL
+    would take either for a server. Without the file it would not look for survivors of the old server any more.
+    """
+    if lock_file.exists():
+        _, *rest = lock_file.read_text().split("\n")
+        lock_file.write_text("\n".join([IMPOSSIBLE_PID, *rest]))
 
 
 def join_or_exit() -> None:

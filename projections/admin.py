@@ -13,7 +13,15 @@ from .models import AggregateActivity
 
 @admin.register(AggregateActivity)
 class AggregateActivityAdmin(BrowsingAdmin):
-    list_display = ["aggregate_id", "event_count", "first_type", "first_happened", "last_type", "last_happened", "history"]
+    list_display = [
+        "aggregate_id",
+        "event_count",
+        "first_type",
+        "first_happened",
+        "last_type",
+        "last_happened",
+        "history",
+    ]
 
     @admin.display(description="first timestamp")
     def first_happened(self, activity: AggregateActivity) -> SafeString:

@@ -1,15 +1,17 @@
 """What all tests share: a real PostgreSQL, and users with and without permissions."""
 
+import tempfile
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 from django.contrib.auth.models import Permission, User
 from rest_framework.test import APIClient
 
-from eventstore_project import postgres
 from events import subscriptions
 from events.store import EventStore
+from eventstore_project import postgres
 
 postgres.join_or_exit()
 
@@ -21,12 +23,10 @@ def store() -> EventStore:
 
 @pytest.fixture(autouse=True)
 def no_subscription_outlives_its_test() -> Iterator[None]:
-    before = [dict(moment._by_type) for moment in (subscriptions.in_transaction, subscriptions.after_commit)]
-    receivers = [list(moment._to_all.receivers) for moment in (subscriptions.in_transaction, subscriptions.after_commit)]
+    moments = (subscriptions.in_transaction, subscriptions.after_commit)
+    before = [(list(moment._to_all.receivers), dict(moment._by_type)) for moment in moments]
     yield
-    for moment, by_type, to_all in zip(
-        (subscriptions.in_transaction, subscriptions.after_commit), before, receivers, strict=True
-    ):
+    for moment, (to_all, by_type) in zip(moments, before, strict=True):
         moment._by_type = by_type
         moment._to_all.receivers = to_all
         moment._to_all.sender_receivers_cache.clear()
@@ -39,6 +39,14 @@ def no_subscriber(no_subscription_outlives_its_test: None) -> None:
         moment._to_all.receivers = []
         moment._to_all.sender_receivers_cache.clear()
         moment._by_type = {}
+
+
+@pytest.fixture
+def cluster_folder() -> Iterator[Path]:
+    """A folder for a PostgreSQL of a test's own. Those of pytest are closed to the account a server runs as."""
+    with tempfile.TemporaryDirectory(prefix="eventstore-test-") as folder:
+        Path(folder).chmod(0o711)
+        yield Path(folder)
 
 
 @pytest.fixture

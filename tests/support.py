@@ -3,8 +3,7 @@
 import threading
 import time
 from collections.abc import Callable, Iterable
-from itertools import count
-from typing import Any
+from typing import Any, Self
 
 from django.db import connection
 
@@ -74,11 +73,11 @@ class Background:
         self._function = function
         self._thread = threading.Thread(target=self._run)
 
-    def __enter__(self) -> "Background":
+    def __enter__(self) -> Self:
         self._thread.start()
         return self
 
-    def __exit__(self, *exc_info: Any) -> None:
+    def __exit__(self, *exc_info: object) -> None:
         self._thread.join()
         if self.error:
             raise self.error
@@ -98,12 +97,11 @@ class Wait:
     @staticmethod
     def until(condition: Callable[[], Any], *, timeout_seconds: float = 20, what: str = "") -> Any:
         deadline = time.monotonic() + timeout_seconds
-        for _ in count():
-            if value := condition():
-                return value
+        while not (value := condition()):
             if time.monotonic() > deadline:
                 raise TimeoutError(f"not within {timeout_seconds} s: {what or condition}")
             time.sleep(0.005)
+        return value
 
 
 def somebody_waits_for_us() -> bool:

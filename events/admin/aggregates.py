@@ -2,11 +2,12 @@
 
 from typing import Any
 
-from django.contrib import admin
+from django.contrib import admin, messages
 from django.contrib.admin.utils import unquote
 from django.core.exceptions import PermissionDenied
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
+from django.urls import reverse
 from django.utils.safestring import SafeString
 
 from events.jsontext import pretty
@@ -42,11 +43,12 @@ class AggregateAdmin(BrowsingAdmin):
         self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None
     ) -> HttpResponse:
         """Show the aggregate's history instead of a form."""
+        if not self.has_view_permission(request):
+            raise PermissionDenied
         aggregate = self.get_object(request, unquote(object_id))
         if aggregate is None:
-            return self._get_obj_does_not_exist_redirect(request, self.opts, object_id)
-        if not self.has_view_permission(request, aggregate):
-            raise PermissionDenied
+            messages.warning(request, f"There is no aggregate {unquote(object_id)!r}.")
+            return HttpResponseRedirect(reverse("admin:events_aggregate_changelist"))
         context = {
             **self.admin_site.each_context(request),
             "title": aggregate.aggregate_id,

@@ -32,7 +32,7 @@ class BoundedPaginator(Paginator):
         return self._rows_up_to_the_bound > self.max_rows
 
     @cached_property
-    def count(self) -> int:  # type: ignore[override]  # Django declares it the same way
+    def count(self) -> int:
         return min(self._rows_up_to_the_bound, self.max_rows)
 
 
@@ -45,7 +45,7 @@ class BrowsingAdmin(admin.ModelAdmin):
     list_per_page = 50
     actions = None
     ordering = ["aggregate_id"]
-    sortable_by: list[str] = []  # other orders would read the whole table
+    sortable_by = ()  # other orders would read the whole table
     search_fields = ["aggregate_id"]
     search_help_text = "The beginning of an aggregate id"
 
@@ -93,5 +93,3 @@ def to_the_second(moment: datetime) -> SafeString:
 def json_block(value: Any) -> SafeString:
     """Return JSON as readable HTML."""
     return format_html('<pre class="event-json">{}</pre>', pretty(value)) if value else format_html("–")
-
-

@@ -68,9 +68,7 @@ class EventAdmin(BrowsingAdmin):
             )
         return events
 
-    def get_search_results(
-        self, request: HttpRequest, queryset: QuerySet, search_term: str
-    ) -> tuple[QuerySet, bool]:
+    def get_search_results(self, request: HttpRequest, queryset: QuerySet, search_term: str) -> tuple[QuerySet, bool]:
         try:
             return queryset.filter(event_id=UUID(search_term.strip())), False
         except ValueError:
@@ -155,8 +153,7 @@ class EventAdmin(BrowsingAdmin):
             )
             form.add_error(None, _moved_on(conflict, between))
             # Sending it again is then a decision made in knowledge of what came between.
-            form.data = form.data.copy()
-            form.data["expected_version"] = str(conflict.actual)
+            form.expect(conflict.actual)
         return None
 
 

@@ -39,7 +39,7 @@ class AppendForm(forms.Form):
         widget=AdminTextInputWidget(attrs={"list": "event-types", "autocomplete": "off"}),
         help_text="What happened, such as OrderShipped.",
     )
-    data = JSONObjectField(
+    data = JSONObjectField(  # type: ignore[assignment]  # Django keeps the name apart from the form's own `data`
         required=False,
         widget=AdminTextareaWidget(attrs={"rows": 8, "spellcheck": "false", "class": "vLargeTextField event-json"}),
         help_text="A JSON object.",
@@ -65,6 +65,10 @@ class AppendForm(forms.Form):
             field, _, path = error.field.partition(".")
             self.add_error(field, f"{path}: {error.reason}" if path else error.reason)
         return cleaned
+
+    def expect(self, version: int) -> None:
+        """Have the form, when it is shown again, follow another version."""
+        self.data = {**self.data.dict(), "expected_version": str(version)}  # type: ignore[attr-defined,assignment]
 
     def new_event(self) -> NewEvent:
         """Return the event of a valid form."""

@@ -68,7 +68,7 @@ def expected_version(request: Request, body: Mapping[str, Any]) -> int | Expecta
         raise InvalidEvent("expected_version", "differs from If-Match; send one of the two")
     if isinstance(wanted, str) or wanted is None:
         raise InvalidEvent("expected_version", f'is {in_body!r}; give a version from 0 up, "exists" or "any"')
-    return wanted  # type: ignore[no-any-return]  # what else it may be, dispatch() refuses
+    return wanted  # what else it may be, dispatch() refuses
 
 
 def _if_match(header: str | None) -> int | Expectation | None:

@@ -5,6 +5,7 @@ from typing import Any
 from uuid import UUID
 
 from django.db import router
+from django.db.models import QuerySet
 from django.http import Http404
 from django.utils.functional import cached_property
 from rest_framework.exceptions import ValidationError
@@ -33,7 +34,7 @@ class StoreView(APIView):
 
     permission_classes = [ModelPermissions]
     parser_classes = [JSONParser]
-    queryset = Event.objects.none()
+    queryset: QuerySet = Event.objects.none()
     parameters: Sequence[str] = ()
 
     @cached_property
@@ -127,9 +128,7 @@ class AggregateEvents(StoreView):
         check_name("aggregate_id", aggregate_id)
         envelope = request.data if isinstance(request.data, dict) else {"events": request.data}
         expected = parameters.expected_version(request, envelope)
-        events = self.store.dispatch(
-            *_new_events(aggregate_id, envelope), expected_version={aggregate_id: expected}
-        )
+        events = self.store.dispatch(*_new_events(aggregate_id, envelope), expected_version={aggregate_id: expected})
         return Response(
             {
                 "aggregate_id": aggregate_id,
@@ -154,9 +153,7 @@ class EventList(StoreView):
     def get(self, request: Request) -> Response:
         limit, reverse = parameters.limit(request), parameters.flag(request, "reverse")
         after = parameters.integer(request, "after", 0)
-        up_to = min(
-            parameters.integer(request, "up_to", parameters.MAX_BIGINT), self.store.settled_position()
-        )
+        up_to = min(parameters.integer(request, "up_to", parameters.MAX_BIGINT), self.store.settled_position())
         chosen = EventFilter(request.query_params, queryset=Event.objects.using(self.store.using))
         if not chosen.is_valid():
             raise ValidationError(chosen.errors)

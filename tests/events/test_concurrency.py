@@ -52,12 +52,11 @@ def test_second_writer_waits_for_the_first_and_then_decides(store: EventStore, r
         except VersionConflict as conflict:
             return conflict
 
-    with ExitStack() as stack:
-        with transaction.atomic():
-            store.dispatch(new(), expected_version=1)
-            other = stack.enter_context(Background(second))
-            Wait.until(somebody_waits_for_us)
-            transaction.set_rollback(rolled_back)
+    with ExitStack() as stack, transaction.atomic():
+        store.dispatch(new(), expected_version=1)
+        other = stack.enter_context(Background(second))
+        Wait.until(somebody_waits_for_us)
+        transaction.set_rollback(rolled_back)
     assert aggregates() == {"a-1": 2}
     assert isinstance(other.result, list if rolled_back else VersionConflict)
 
@@ -98,12 +97,11 @@ def test_expectations_hold_against_each_other_until_commit(store: EventStore) ->
 
 def test_checked_aggregate_cannot_move_before_commit(store: EventStore) -> None:
     store.dispatch(new("checked"))
-    with ExitStack() as stack:
-        with transaction.atomic():
-            store.dispatch(new("written"), expected_version={"checked": 1})
-            other = stack.enter_context(Background(lambda: store.dispatch(new("checked"))))
-            Wait.until(somebody_waits_for_us)
-            assert other.result is None
+    with ExitStack() as stack, transaction.atomic():
+        store.dispatch(new("written"), expected_version={"checked": 1})
+        other = stack.enter_context(Background(lambda: store.dispatch(new("checked"))))
+        Wait.until(somebody_waits_for_us)
+        assert other.result is None
     assert other.result[0].version == 2
 
 
@@ -145,11 +143,10 @@ def test_race_for_one_id_inside_a_transaction_leaves_no_half_of_it(store: EventS
                 store.dispatch(new("b-1", event_id=event_id))
             assert connection.needs_rollback is not subscribed
 
-    with ExitStack() as stack:
-        with transaction.atomic():
-            store.dispatch(new("a-1", event_id=event_id))
-            stack.enter_context(Background(too_late))
-            Wait.until(somebody_waits_for_us)
+    with ExitStack() as stack, transaction.atomic():
+        store.dispatch(new("a-1", event_id=event_id))
+        stack.enter_context(Background(too_late))
+        Wait.until(somebody_waits_for_us)
     assert aggregates() == ({"a-1": 1, "b-2": 1} if subscribed else {"a-1": 1})
 
 
@@ -180,7 +177,8 @@ from events.types import NewEvent, EXISTS, ANY
 events = [NewEvent("a-1", "Happened", {{"n": n}}, event_id=UUID(text))
           for n, text in enumerate({[str(event.event_id) for event in events]!r}, start=1)]
 for expected in (0, EXISTS, ANY, 77):
-    print([(e.position, e.version, e.timestamp.isoformat()) for e in EventStore().dispatch(*events, expected_version=expected)])
+    answer = EventStore().dispatch(*events, expected_version=expected)
+    print([(event.position, event.version, event.timestamp.isoformat()) for event in answer])
 """
     answer = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, env=_env())
     expected: Any = [(event.position, event.version, event.timestamp.isoformat()) for event in first]

@@ -48,7 +48,7 @@ def test_any_json_object_round_trips(store: EventStore, data: dict[str, Any]) ->
     "value",
     [
         {"deep": [{"a": [[], {}, None, True, False, "", 0]}]},
-        "é ü ß 日本 😀 \u2028 \\u0000 \\ \" / \t\n\x7f",
+        'é ü ß 日本 😀 \u2028 \\u0000 \\ " / \t\n\x7f',
         2**53 + 1,
         2**63,
         -(2**64),

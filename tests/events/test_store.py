@@ -309,7 +309,11 @@ def test_read_all_does_not_depend_on_its_page_size(
 
 def test_read_all_filters_by_type_and_category(store: EventStore) -> None:
     events = store.dispatch(
-        new("user-1", "Born"), new("username-1", "Born"), new("user", "Died"), new("user-2-x", "Moved"), new("u", "Born")
+        new("user-1", "Born"),
+        new("username-1", "Born"),
+        new("user", "Died"),
+        new("user-2-x", "Moved"),
+        new("u", "Born"),
     )
     one, two, three, four, five = events
     assert list(store.read_all(categories=["user"])) == [one, three, four]

@@ -34,7 +34,7 @@ def test_handler_sees_its_type_only_and_all_sees_everything(store: EventStore, o
     placed, everything = Recorder(), Recorder()
     store.subscribe("".join(["Order", "Placed"]), placed, on_commit=on_commit)
     store.subscribe(ALL, everything, on_commit=on_commit)
-    events = store.dispatch(new(type="OrderPlaced"), new(type="OrderPaid"), new("b-1", "Order" + str("Placed")))
+    events = store.dispatch(new(type="OrderPlaced"), new(type="OrderPaid"), new("b-1", "Order" + "Placed"))
     assert placed.events == [events[0], events[2]]
     assert everything.events == events
     assert all(event.version and event.position for event in everything.events)
@@ -217,9 +217,7 @@ def test_endless_recursion_ends_in_a_clear_error(
 
 
 @pytest.mark.usefixtures("no_subscriber")
-def test_dispatch_without_a_subscriber_is_one_statement(
-    store: EventStore, django_assert_num_queries: Any
-) -> None:
+def test_dispatch_without_a_subscriber_is_one_statement(store: EventStore, django_assert_num_queries: Any) -> None:
     store.subscribe("Other", lambda **kwargs: None)
     with django_assert_num_queries(1):
         store.dispatch(*some(10))

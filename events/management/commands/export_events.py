@@ -41,7 +41,8 @@ class Command(BaseCommand):
         opener: Any = gzip.open if path.suffix == ".gz" else open
         count = 0
         with opener(draft, "wt", encoding="utf-8") as file:
-            for count, event in enumerate(events, start=1):
+            for event in events:
                 file.write(json_line(event))
+                count += 1
         draft.replace(path)
         print(f"{count:,} events written to {path}", file=sys.stderr)

@@ -5,7 +5,7 @@ import sys
 from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from django.core.management import BaseCommand, CommandError, CommandParser
@@ -55,13 +55,14 @@ class Command(BaseCommand):
     def _import(self, path: Path, options: dict[str, Any]) -> None:
         with path.open("rb") as file, self._progress() as progress:
             task = progress.add_task(path.name, total=path.stat().st_size, events=0)
-            lines = self._lines(as_text(file, packed=path.suffix == ".gz"), path, options)
+            text = as_text(file, packed=path.suffix == ".gz")
+            lines = self._lines(text, path, options)
             while batch := list(islice(lines, options["batch_size"])):
                 self._take(batch)
                 events = self.stored + self.known
                 progress.update(task, completed=file.tell(), events=events)
 
-    def _lines(self, text: Any, path: Path, options: dict[str, Any]) -> Iterator[Line]:
+    def _lines(self, text: IO[str], path: Path, options: dict[str, Any]) -> Iterator[Line]:
         if ".csv" not in path.suffixes[-2:]:
             return read_json_lines(text)
         if not (options["aggregate_id"] and options["type"]):
@@ -70,7 +71,7 @@ class Command(BaseCommand):
         return read_csv(text, columns, options["timezone"])
 
     def _take(self, lines: list[Line]) -> None:
-        """Store the good lines of a batch; a bad one ends the import, after those before it, unless it may be skipped."""
+        """Store the good lines of a batch. A bad one ends the import behind those before it, or is skipped."""
         good: list[Line] = []
         for line in lines:
             error = line.error

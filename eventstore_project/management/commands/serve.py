@@ -2,6 +2,7 @@
 
 import os
 import socket
+from contextlib import suppress
 from typing import Any
 
 import uvicorn
@@ -26,10 +27,8 @@ class Command(BaseCommand):
         listener = self._listen(options["port"])
         self._print_addresses(listener.getsockname()[1])
         config = uvicorn.Config("eventstore_project.asgi:application", log_level="warning", lifespan="off")
-        try:
+        with suppress(KeyboardInterrupt):  # uvicorn has shut down by then, and passes the signal on
             uvicorn.Server(config).run(sockets=[listener])
-        except KeyboardInterrupt:
-            pass  # uvicorn has shut down by then, and passes the signal on
         self.stdout.write("\nStopped. The data is kept; start again with `make run`.")
 
     def _listen(self, port: int) -> socket.socket:
@@ -42,9 +41,8 @@ class Command(BaseCommand):
 
     def _print_addresses(self, port: int) -> None:
         user = make_admin()
-        password = secrets.kept("admin_password")
-        if not user.check_password(password):
-            password = "(the one you gave it)"
+        kept = secrets.kept("admin_password")
+        password = kept if user.check_password(kept) else "(the one you gave it)"
         base = f"http://{HOST}:{port}"
         token = Token.objects.get(user=user).key
         self.stdout.write(

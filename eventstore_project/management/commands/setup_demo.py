@@ -7,10 +7,10 @@ from django.core.management import BaseCommand, call_command
 from django.utils import timezone
 from rest_framework.authtoken.models import Token
 
-from eventstore_project import secrets
-from eventstore_project.demo import shop_events
 from events.models import Event
 from events.store import EventStore
+from eventstore_project import secrets
+from eventstore_project.demo import shop_events
 
 ADMIN = "admin"
 
