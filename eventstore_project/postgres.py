@@ -231,19 +231,18 @@ class Cluster:
         self._make_private(self.sockets)
         pid_file = self.data / "postmaster.pid"
         if pid_file.exists() and is_postgres(int(pid_file.read_text().split()[0])):
-            return self._wait_until_it_answers()
+            self._wait_until_it_answers()
+            return
         for lock_file in (pid_file, self.sockets / ".s.PGSQL.5432.lock"):
             disown(lock_file)
         folder = str(self.sockets).replace('"', '""').replace("'", "''")
         (self.data / "postgresql.auto.conf").write_text(SERVER_SETTINGS.format(folder=folder))
-        for attempts_left in (2, 1, 0):
-            try:
-                return self.pg_ctl("start", "-l", self.log)
-            except PostgresUnavailable:
-                # Processes of a server that was killed may take a moment to notice; until then a new one must not start.
-                if not attempts_left:
-                    raise
-                time.sleep(2)
+        try:
+            self.pg_ctl("start", "-l", self.log)
+        except PostgresUnavailable:
+            # The processes of a server that was killed take a moment to notice; a new one waits until they are gone.
+            time.sleep(3)
+            self.pg_ctl("start", "-l", self.log)
 
     def _wait_until_it_answers(self) -> None:
         """Wait for a server that is there but not ready: it recovers from a crash, or shuts down."""

@@ -10,8 +10,8 @@ import psycopg
 import pytest
 from django.db import connection
 
-from eventstore_project.postgres import Cluster, PostgresUnavailable, private_cluster, server_account
 from events.store import EventStore
+from eventstore_project.postgres import Cluster, PostgresUnavailable, private_cluster, server_account
 from tests.support import new, some
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -54,8 +54,8 @@ def test_store_goes_on_after_dump_and_restore_into_a_new_cluster(store: EventSto
         after = rows("SELECT position FROM events_event WHERE position > %s ORDER BY position", checkpoint)
         assert [position for (position,) in after] == waiting
         append = (
-            "SELECT outcome, version, position FROM events_append(ARRAY['a-3'], ARRAY['Happened'], ARRAY['{}']::jsonb[],"
-            " ARRAY['{}']::jsonb[], ARRAY[NULL]::timestamptz[], ARRAY[%s]::uuid[])"
+            "SELECT outcome, version, position FROM events_append(ARRAY['a-3'], ARRAY['Happened'],"
+            " ARRAY['{}']::jsonb[], ARRAY['{}']::jsonb[], ARRAY[NULL]::timestamptz[], ARRAY[%s]::uuid[])"
         )
         assert rows(append, retried[0].event_id) == [("stored", 1, retried[0].position)]
         ((outcome, version, position),) = rows(append, new().event_id)

@@ -1,0 +1,25 @@
+"""The test suite on every supported Python, Django and PostgreSQL that this machine has: `make test-all`."""
+
+import os
+from pathlib import Path
+
+import nox
+
+nox.options.error_on_missing_interpreters = False
+nox.options.stop_on_first_error = False
+
+SYSTEM_POSTGRES = Path("/usr/lib/postgresql")
+
+
+@nox.session
+@nox.parametrize("postgres", ["wheel", "15"])
+@nox.parametrize(("python", "django"), [("3.11", "5.2"), ("3.13", "6.1")])
+def tests(session: nox.Session, django: str, postgres: str) -> None:
+    bindir = SYSTEM_POSTGRES / postgres / "bin"
+    if postgres != "wheel" and not bindir.exists():
+        session.skip(f"there is no PostgreSQL {postgres} in {bindir}")
+    session.install("-r", "requirements.txt")
+    session.install(f"Django~={django}.0")
+    session.env["PG_BINDIR"] = "" if postgres == "wheel" else str(bindir)
+    session.env["DATABASE_URL"] = ""  # the matrix brings its own servers
+    session.run("python", "-m", "pytest", "-n", os.environ.get("JOBS", "2"), "--dist", "worksteal", *session.posargs)
