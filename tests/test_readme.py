@@ -121,7 +121,7 @@ print(AggregateActivity.objects.get().event_count)
 
 def test_own_project_works_as_described(tmp_path: Path, empty_database: dict[str, Any]) -> None:
     """Install the package as the README says, and follow its steps in a new project."""
-    checkout, packages, project = tmp_path / "django-eventstore", tmp_path / "packages", tmp_path / "shop"
+    checkout, packages, project = tmp_path / "django-eventstore", tmp_path / "packages", tmp_path / "my project"
     shutil.copytree(ROOT, checkout, ignore=shutil.ignore_patterns(".*", "build", "*.egg-info", "__pycache__"))
     (install,) = shell_lines("pip install ")
     run(sys.executable, "-m", *install.split(), "--no-deps", "--quiet", "--target", packages, cwd=tmp_path)
@@ -130,7 +130,8 @@ def test_own_project_works_as_described(tmp_path: Path, empty_database: dict[str
 
     project.mkdir()
     environment = {"PYTHONPATH": str(packages), "DJANGO_SETTINGS_MODULE": "shop.settings"}
-    run(sys.executable, "-m", "django", "startproject", "shop", project, cwd=tmp_path, PYTHONPATH=str(packages))
+    start = [sys.executable, "-m", "django", "startproject", "shop", project]
+    run(*start, cwd=tmp_path, PYTHONPATH=str(packages), DJANGO_SETTINGS_MODULE="")
     settings, urls = (
         next(block for block in snippets(ROOT / "README.md", "python") if block.startswith(f"# {name}.py"))
         for name in ("settings", "urls")
