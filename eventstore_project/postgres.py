@@ -324,12 +324,13 @@ class Cluster:
 
 
 def is_postgres(pid: int) -> bool:
-    """Say whether the process `pid` is a PostgreSQL server."""
-    process = Path(f"/proc/{pid}/cmdline")
+    """Say whether the process `pid` is a PostgreSQL server: the program by that name, not any path that holds it."""
     if Path("/proc/self").exists():
-        return process.exists() and b"postgres" in process.read_bytes()
-    shown = subprocess.run(["ps", "-o", "command=", "-p", str(pid)], capture_output=True, text=True)
-    return "postgres" in shown.stdout
+        process = Path(f"/proc/{pid}/cmdline")
+        program = process.read_text().partition("\0")[0] if process.exists() else ""
+    else:
+        program = subprocess.run(["ps", "-o", "comm=", "-p", str(pid)], capture_output=True, text=True).stdout.strip()
+    return Path(program).name.startswith("postgres")
 
 
 def disown(lock_file: Path) -> None:
