@@ -3,7 +3,6 @@
 from datetime import datetime
 from typing import Any, NoReturn, Self
 
-from django.contrib.postgres.indexes import BrinIndex
 from django.db import models
 from django.db.models.fields.json import KeyTextTransform
 from django.db.models.functions import Length
@@ -123,9 +122,10 @@ class Event(AppendOnlyModel):
 
     class Meta:
         ordering = ["position"]
+        # One more is in the migrations: BRIN on recorded_at, which Django's class for it would ask of every project to
+        # have django.contrib.postgres installed for.
         indexes = [
             models.Index(fields=["type", "position"], name="events_event_type"),
-            BrinIndex(fields=["recorded_at"], name="events_event_recorded_at"),
             models.Index(
                 KeyTextTransform("correlation_id", "metadata"),
                 condition=models.Q(IsNull(KeyTextTransform("correlation_id", "metadata"), False)),

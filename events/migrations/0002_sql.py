@@ -22,6 +22,11 @@ class Migration(migrations.Migration):
             'CREATE INDEX "events_aggregate_aggregate_id_e5e9c5c1_like"'
             ' ON "events_aggregate" ("aggregate_id" text_pattern_ops)',
         ),
+        # Tiny, because events are stored in the order of time.
+        migrations.RunSQL(
+            'CREATE INDEX "events_event_recorded_at" ON "events_event" USING brin ("recorded_at")',
+            'DROP INDEX "events_event_recorded_at"',
+        ),
         run("hold_floor_1"),
         run("lock_aggregates_1"),
         run("refuse_1"),

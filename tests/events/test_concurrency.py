@@ -13,7 +13,7 @@ from django.db import connection, connections, transaction
 from events.exceptions import DuplicateEvent, VersionConflict
 from events.models import Event
 from events.store import EventStore
-from events.types import ALL
+from events.types import ALL, ANY, ExpectedVersion
 from tests.support import (
     Background,
     Wait,
@@ -105,11 +105,13 @@ def test_checked_aggregate_cannot_move_before_commit(store: EventStore) -> None:
     assert other.result[0].version == 2
 
 
-def test_two_processes_retrying_one_call_write_it_once(store: EventStore) -> None:
+@pytest.mark.parametrize("expected", [0, ANY])
+def test_two_who_retry_one_call_at_the_same_moment_write_it_once(store: EventStore, expected: ExpectedVersion) -> None:
     for round_ in range(30):
         events = some(3, f"a-{round_}") + some(2, f"b-{round_}") * (round_ % 2)
-        first, second = in_threads(*[lambda events=events: store.dispatch(*events, expected_version=0)] * 2)
-        raise_first([first, second])
+        results = in_threads(*[lambda events=events: store.dispatch(*events, expected_version=expected)] * 2)
+        raise_first(results)
+        first, second = results
         assert first == second
         assert [event.position for event in first] == [event.position for event in second]
     assert Event.objects.count() == 30 * 3 + 15 * 2
@@ -172,7 +174,7 @@ from uuid import UUID
 from django.db import connection
 connection.settings_dict["NAME"] = {connections["default"].settings_dict["NAME"]!r}
 from events.store import EventStore
-from events.types import ALL
+from events.types import ALL, ANY, ExpectedVersion
 from events.types import NewEvent, EXISTS, ANY
 events = [NewEvent("a-1", "Happened", {{"n": n}}, event_id=UUID(text))
           for n, text in enumerate({[str(event.event_id) for event in events]!r}, start=1)]
