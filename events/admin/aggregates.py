@@ -11,20 +11,12 @@ from django.urls import reverse
 from django.utils.safestring import SafeString
 
 from events.jsontext import pretty
-from events.models import Aggregate, AggregateQuerySet, Event
+from events.models import Aggregate, Event
 from events.store import EventStore
 
-from .browsing import BrowsingAdmin, DistinctValuesFilter, to_the_second
+from .browsing import BrowsingAdmin, CategoryFilter, to_the_second
 
 PAGE_EVENTS = 50
-
-
-class CategoryFilter(DistinctValuesFilter):
-    parameter_name = "category"
-    model = Aggregate
-
-    def queryset(self, request: HttpRequest, queryset: Any) -> AggregateQuerySet | None:
-        return queryset.in_category(self.value()) if self.value() is not None else None
 
 
 class AggregateAdmin(BrowsingAdmin):

@@ -13,6 +13,7 @@ from django.utils.safestring import SafeString
 from django.utils.timezone import localtime
 
 from events.jsontext import pretty
+from events.models import Aggregate
 from events.reader import distinct_values
 
 
@@ -80,6 +81,16 @@ class DistinctValuesFilter(admin.SimpleListFilter):
     def lookups(self, request: HttpRequest, model_admin: admin.ModelAdmin) -> list[tuple[str, str]]:
         using = model_admin.get_queryset(request).db
         return [(value, value) for value in distinct_values(self.model, self.parameter_name or "", using)]
+
+
+class CategoryFilter(DistinctValuesFilter):
+    """The aggregates of a category, or their events."""
+
+    parameter_name = "category"
+    model = Aggregate
+
+    def queryset(self, request: HttpRequest, queryset: Any) -> models.QuerySet | None:
+        return queryset.in_category(self.value()) if self.value() is not None else None
 
 
 def to_the_second(moment: datetime) -> SafeString:

@@ -6,6 +6,7 @@ from uuid import UUID
 from django.contrib import admin, messages
 from django.contrib.admin.utils import quote
 from django.core.exceptions import PermissionDenied
+from django.db import router
 from django.db.models import QuerySet, TextField
 from django.db.models.functions import Cast, Left
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
@@ -20,7 +21,7 @@ from events.reader import distinct_values
 from events.store import EventStore
 from events.types import NewEvent
 
-from .browsing import BrowsingAdmin, DistinctValuesFilter, json_block, to_the_second
+from .browsing import BrowsingAdmin, CategoryFilter, DistinctValuesFilter, json_block, to_the_second
 from .forms import AppendForm
 
 SUMMARY_CHARACTERS = 90
@@ -34,17 +35,9 @@ class TypeFilter(DistinctValuesFilter):
         return queryset.of_types(self.value()) if self.value() is not None else None
 
 
-class EventCategoryFilter(DistinctValuesFilter):
-    parameter_name = "category"
-    model = Aggregate
-
-    def queryset(self, request: HttpRequest, queryset: Any) -> EventQuerySet | None:
-        return queryset.in_category(self.value()) if self.value() is not None else None
-
-
 class EventAdmin(BrowsingAdmin):
     list_display = ["position", "aggregate_link", "version", "type", "happened", "summary"]
-    list_filter = [TypeFilter, EventCategoryFilter, "recorded_at"]
+    list_filter = [TypeFilter, CategoryFilter, "recorded_at"]
     ordering = ["-position"]
     search_help_text = "The beginning of an aggregate id, or an event id"
     fields = [
@@ -117,22 +110,24 @@ class EventAdmin(BrowsingAdmin):
                 return HttpResponseRedirect(_history_url(event.aggregate_id))
         else:
             form = AppendForm(initial=self._initial(request))
-        using = Event.objects.db
         context = {
             **self.admin_site.each_context(request),
             "title": "Append an event",
             "opts": self.opts,
             "form": form,
             "media": self.media + form.media,
-            "types": distinct_values(Event, "type", using),
+            "types": distinct_values(Event, "type", self._store().using),
             "expected_version": form["expected_version"].value(),
             **(extra_context or {}),
         }
         return TemplateResponse(request, "admin/events/event/append.html", context)
 
+    def _store(self) -> EventStore:
+        return EventStore(router.db_for_write(Event))
+
     def _initial(self, request: HttpRequest) -> dict[str, Any]:
         aggregate_id = request.GET.get("aggregate_id", "")
-        aggregate = Aggregate.objects.filter(aggregate_id=aggregate_id).first()
+        aggregate = Aggregate.objects.using(self._store().using).filter(aggregate_id=aggregate_id).first()
         return {
             "aggregate_id": aggregate_id,
             "data": "{}",
@@ -142,13 +137,13 @@ class EventAdmin(BrowsingAdmin):
 
     def _append(self, request: HttpRequest, form: AppendForm) -> Event | None:
         """Append the event of a valid form; None when that has to be asked again, with the reason in the form."""
-        event, expected = form.new_event(), form.cleaned_data["expected_version"]
+        event, expected, store = form.new_event(), form.cleaned_data["expected_version"], self._store()
         try:
-            return EventStore().dispatch(event, expected_version=expected)[0]
+            return store.dispatch(event, expected_version=expected)[0]
         except DuplicateEvent as error:
             form.add_error(None, f"Nothing was stored: {error}.")
         except VersionConflict as conflict:
-            between = EventStore().get_events_for_aggregate(
+            between = store.get_events_for_aggregate(
                 event.aggregate_id, after_version=expected, up_to_version=conflict.actual, limit=20
             )
             form.add_error(None, _moved_on(conflict, between))
