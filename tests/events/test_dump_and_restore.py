@@ -11,7 +11,8 @@ import pytest
 from django.db import connection
 
 from events.store import EventStore
-from eventstore_project.postgres import Cluster, PostgresUnavailable, private_cluster, server_account
+from eventstore_project.cluster import Cluster, PostgresUnavailable
+from eventstore_project.postgres import private_cluster, server_account
 from tests.support import new, some
 
 pytestmark = pytest.mark.django_db(transaction=True)

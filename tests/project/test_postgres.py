@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 
 from eventstore_project import postgres
-from eventstore_project.postgres import Cluster, PostgresUnavailable, find_bindir, server_account
+from eventstore_project.cluster import MAX_SOCKET_FOLDER_BYTES, Cluster, PostgresUnavailable
+from eventstore_project.postgres import find_bindir, server_account
 from tests.support import Wait
 
 
@@ -38,7 +39,8 @@ def cluster(home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Cluster]:
 MEMBER = """
 import sys
 from pathlib import Path
-from eventstore_project.postgres import Cluster, find_bindir, server_account
+from eventstore_project.cluster import Cluster
+from eventstore_project.postgres import find_bindir, server_account
 cluster = Cluster(Path(sys.argv[1]), find_bindir(), server_account())
 cluster.join()
 print("joined", flush=True)
@@ -115,7 +117,7 @@ def test_data_and_socket_are_closed_to_others_and_no_port_is_open(cluster: Clust
 
 def test_long_path_gets_a_socket_it_can_use(home: Path) -> None:
     cluster = Cluster(home / ("long" * 30), Path("/nowhere"), None)
-    assert len(bytes(cluster.sockets)) <= postgres.MAX_SOCKET_FOLDER_BYTES
+    assert len(bytes(cluster.sockets)) <= MAX_SOCKET_FOLDER_BYTES
     assert cluster.sockets != Cluster(home / ("longer" * 20), Path("/nowhere"), None).sockets
 
 
