@@ -36,7 +36,7 @@ BEGIN
         -- second waits here, and then sees what the first has committed. A failed expectation locks but writes nothing.
         -- recorded_at is taken under the lock and never runs backwards inside an aggregate, whatever the clock does.
         INSERT INTO events_aggregate AS a (aggregate_id, version, created_at, updated_at)
-        VALUES (p_aggregate_ids[1], v_count, clock_timestamp(), clock_timestamp())
+        SELECT p_aggregate_ids[1], v_count, now, now FROM clock_timestamp() AS now
         ON CONFLICT (aggregate_id) DO UPDATE
         SET version = a.version + v_count, updated_at = greatest(a.updated_at, clock_timestamp())
         WHERE v_expected IS NULL OR v_expected IN (-1, a.version)

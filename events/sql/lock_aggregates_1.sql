@@ -23,7 +23,7 @@ BEGIN
         GROUP BY id
     ), locked AS (
         INSERT INTO events_aggregate AS a (aggregate_id, version, created_at, updated_at)
-        SELECT id, events, clock_timestamp(), clock_timestamp() FROM named ORDER BY id COLLATE "C"
+        SELECT id, events, now, now FROM named, clock_timestamp() AS now ORDER BY id COLLATE "C"
         ON CONFLICT (aggregate_id) DO UPDATE
         SET version = a.version + excluded.version,
             updated_at = CASE excluded.version WHEN 0 THEN a.updated_at ELSE greatest(a.updated_at, clock_timestamp()) END

@@ -288,6 +288,14 @@ def test_timestamp_is_the_callers_and_recorded_at_the_databases(store: EventStor
     assert (aggregate.created_at, aggregate.updated_at) == (told.recorded_at, untold.recorded_at)
 
 
+def test_aggregate_begins_at_the_very_moment_of_its_first_event(store: EventStore) -> None:
+    for number in range(200):
+        store.dispatch(new(f"a-{number}"), *([new(f"b-{number}")] if number % 2 else []))
+    for aggregate in Aggregate.objects.all():
+        (event,) = store.get_events_for_aggregate(aggregate.aggregate_id)
+        assert aggregate.created_at == aggregate.updated_at == event.recorded_at == event.timestamp
+
+
 def test_read_all_goes_on_after_a_position(store: EventStore) -> None:
     events = store.dispatch(*some(5))
     assert list(store.read_all(after=events[2].position)) == events[3:]
