@@ -18,7 +18,11 @@ CREATE FUNCTION events_append(
 ) RETURNS TABLE (
     outcome text, aggregate_id text, event_id uuid, expected bigint, version bigint, "position" bigint,
     "timestamp" timestamptz, recorded_at timestamptz
-) LANGUAGE plpgsql AS $$
+) LANGUAGE plpgsql
+-- A session keeps the plans it made first. Those made while the table was small would read all of it, for every append,
+-- until the next ANALYZE.
+SET enable_seqscan = off
+AS $$
 #variable_conflict use_column
 DECLARE
     v_count CONSTANT bigint := cardinality(p_aggregate_ids);

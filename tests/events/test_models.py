@@ -132,6 +132,22 @@ def test_database_keeps_the_limits_of_names(aggregate_id: str) -> None:
         append_by_sql([aggregate_id])
 
 
+@pytest.mark.django_db(transaction=True)
+def test_append_never_reads_the_whole_table_though_it_was_empty_when_the_session_began(store: EventStore) -> None:
+    def whole_table_reads() -> int:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT pg_stat_force_next_flush()")
+            cursor.execute("SELECT seq_scan FROM pg_stat_user_tables WHERE relname = 'events_event'")
+            return int(cursor.fetchone()[0])
+
+    connection.close()  # a new session, without plans
+    before = whole_table_reads()
+    for number in range(30):
+        store.dispatch(*some(1 + number % 3, f"a-{number % 7}"), new(f"b-{number % 5}"))
+        store.dispatch(*some(1 + number % 3, f"c-{number % 7}"))
+    assert whole_table_reads() == before
+
+
 def test_category_is_the_part_before_the_first_dash(store: EventStore) -> None:
     store.dispatch(*[new(name) for name in ("user-1", "user-2-b", "plain", "-x", "é-1")])
     assert dict(Aggregate.objects.values_list("aggregate_id", "category")) == {
