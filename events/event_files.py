@@ -14,7 +14,7 @@ from typing import IO, Any, NamedTuple, NoReturn
 from uuid import UUID
 
 from .exceptions import InvalidEvent
-from .interchange import event_as_dict, moment, new_event_from_dict
+from .interchange import ADDED, event_as_dict, moment, new_event_from_dict
 from .models import Event
 from .types import NewEvent
 
@@ -52,13 +52,15 @@ def read_json_lines(file: Iterable[str]) -> Iterator[Line]:
                 continue
             try:
                 content = json.loads(text, parse_constant=_no_number)
-                event = new_event_from_dict(content)
+                event = new_event_from_dict(content, ignored=ADDED)
+                if not content.get("event_id"):
+                    event = identified(event)
             except (ValueError, RecursionError) as error:
                 yield Line(number, None, InvalidEvent("line", f"is not JSON: {error}"))
             except InvalidEvent as error:
                 yield Line(number, None, error)
             else:
-                yield Line(number, event if content.get("event_id") else identified(event))
+                yield Line(number, event)
 
 
 def read_csv(file: Iterable[str], columns: Columns, default_zone: tzinfo | None = None) -> Iterator[Line]:
@@ -68,10 +70,13 @@ def read_csv(file: Iterable[str], columns: Columns, default_zone: tzinfo | None 
         default_zone: the time zone of timestamps that name none.
 
     Raises:
-        InvalidEvent: the header lacks a column of `columns`.
+        InvalidEvent: the header lacks a column of `columns`, or has one twice.
     """
     reader = csv.DictReader(file, strict=True)
     header = reader.fieldnames or []
+    for column in header:
+        if header.count(column) > 1:
+            raise InvalidEvent("column", f"{column!r} stands in the header twice; rename one")
     for column in filter(None, columns):
         if column not in header:
             raise InvalidEvent("column", f"there is no {column!r}; the file has: {', '.join(header) or 'none'}")

@@ -75,8 +75,8 @@ class ImmutableEvent(EventStoreError):
     """Events are never changed or removed, and are written by `EventStore.dispatch()` alone."""
 
 
-class UnsafeIsolationLevel(EventStoreError):
-    """The whole store is read in READ COMMITTED only: an older snapshot would skip events that are settled by now."""
+class UnsafeRead(EventStoreError):
+    """The whole store cannot be read here without missing events: in an older snapshot, or on a standby."""
 
 
 class DispatchTooDeep(EventStoreError):

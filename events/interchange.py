@@ -1,6 +1,6 @@
 """Events outside Python: the one JSON shape that HTTP, import and export share."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import datetime, tzinfo
 from typing import Any
 from uuid import UUID
@@ -13,7 +13,7 @@ from .models import Event
 from .types import NewEvent
 
 GIVEN = ("aggregate_id", "type", "data", "metadata", "timestamp", "event_id")
-# What the store adds to an event; allowed and ignored when an exported event comes back.
+# What the store adds to an event.
 ADDED = ("position", "version", "recorded_at")
 
 
@@ -32,7 +32,7 @@ def event_as_dict(event: Event) -> dict[str, Any]:
     }
 
 
-def new_event_from_dict(content: Any, **known: Any) -> NewEvent:
+def new_event_from_dict(content: Any, *, ignored: Collection[str] = (), **known: Any) -> NewEvent:
     """Return the new event that a JSON object in the shared shape describes; `known` fields come from elsewhere.
 
     Raises:
@@ -45,8 +45,8 @@ def new_event_from_dict(content: Any, **known: Any) -> NewEvent:
         if fields.setdefault(name, value) != value:
             raise InvalidEvent(name, f"is {fields[name]!r} here but {value!r} in the address; leave it out")
     for name in content:
-        if name not in GIVEN and name not in ADDED:
-            raise InvalidEvent(str(name), f"is not a field of an event; these are: {', '.join(GIVEN)}")
+        if name not in GIVEN and name not in ignored:
+            raise InvalidEvent(str(name), f"is not a field of a new event; these are: {', '.join(GIVEN)}")
     for name in ("aggregate_id", "type"):
         if name not in fields:
             raise InvalidEvent(name, "is missing")

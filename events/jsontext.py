@@ -19,9 +19,9 @@ MAX_DEPTH = 254
 
 # In the text of a value: digits so many that they may be an integer beyond 64 bits.
 _LONG_NUMBER = re.compile(r"\d{19}")
-# A string, to be skipped, or a number with a positive exponent, which `jsonb` would turn into an integer.
-_STRING_OR_EXPONENT = re.compile(rb'"(?:[^"\\]|\\.)*"|-?\d+(?:\.\d+)?[eE]\+?\d+')
-_EXPONENT = re.compile(rb"\de\+?\d")
+# A string, to be skipped; or a number `jsonb` would change: one with a positive exponent (to an integer), or -0.0.
+_STRING_OR_CHANGED = re.compile(rb'"(?:[^"\\]|\\.)*"|-?\d+(?:\.\d+)?[eE]\+?\d+|-0\.0(?!\d)')
+_CHANGED = re.compile(rb"\de\+?\d|-0\.0")
 
 
 def dumps(value: Any, field: str) -> tuple[bytes, Any]:
@@ -38,7 +38,7 @@ def dumps(value: Any, field: str) -> tuple[bytes, Any]:
     # Not equal: orjson took something for JSON that is not (NaN, a date, a UUID), or there is a tuple.
     if copy != value or b"\\u0000" in text:
         return _dumps_slowly(value, field)
-    return _without_exponents(text), copy
+    return _as_jsonb_keeps_it(text, copy)
 
 
 def loads(text: str | bytes) -> Any:
@@ -50,23 +50,28 @@ def loads(text: str | bytes) -> Any:
 
 def _dumps_slowly(value: Any, field: str) -> tuple[bytes, Any]:
     _check(value, field, MAX_DEPTH)
-    text = _without_exponents(json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode())
+    text = json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()
+    return _as_jsonb_keeps_it(text, loads(text))
+
+
+def _as_jsonb_keeps_it(text: bytes, value: Any) -> tuple[bytes, Any]:
+    if not _CHANGED.search(text):
+        return text, value
+    text = _STRING_OR_CHANGED.sub(_written_out, text)
     return text, loads(text)
-
-
-def _without_exponents(text: bytes) -> bytes:
-    return _STRING_OR_EXPONENT.sub(_written_out, text) if _EXPONENT.search(text) else text
 
 
 def _written_out(match: re.Match[bytes]) -> bytes:
     token = match[0]
-    # A point keeps it a float in `jsonb`, which stores decimals with the digits they were given.
-    return token if token.startswith(b'"') else b"%.1f" % float(token)
+    if token.startswith(b'"'):
+        return token
+    # A point keeps it a float in `jsonb`, which stores decimals with the digits they were given, but no sign of zero.
+    return b"%.1f" % (float(token) or 0.0)
 
 
 def _check(value: Any, path: str, depth: int) -> None:
     if depth == 0:
-        raise InvalidEvent(path, f"is nested more than {MAX_DEPTH} levels deep; flatten it")
+        raise InvalidEvent(f"{path[:60]}…", f"is nested more than {MAX_DEPTH} levels deep; flatten it")
     if value is None or isinstance(value, bool):
         return
     if isinstance(value, str):

@@ -23,6 +23,16 @@ def _is_json_object(field: str) -> models.Q:
     return models.Q(Exact(kind, models.Value("object")))
 
 
+def _is_name(field: str) -> models.Q:
+    """The rule of `validation.check_name`, for those who call the append function from elsewhere."""
+    controls = "[\x01-\x1f\x7f-\x9f]"
+    return (
+        ~models.Q(**{field: ""})
+        & models.Q(LessThanOrEqual(Length(field), 255))
+        & ~models.Q(**{f"{field}__regex": controls})
+    )
+
+
 class AppendOnlyQuerySet(models.QuerySet):
     """A queryset that reads. Every way to write through it is refused; the database's guards stand behind it."""
 
@@ -52,6 +62,8 @@ class EventQuerySet(AppendOnlyQuerySet):
         """Narrow to aggregates `category` and `category-…`: ranges of the index on `aggregate_id`."""
         wanted = models.Q(pk__in=[])
         for category in categories:
+            if "-" in category:
+                continue  # an aggregate id, or the beginning of one: no category has a dash
             wanted |= models.Q(aggregate_id=category) | models.Q(aggregate_id__startswith=f"{category}-")
         return self.filter(wanted)
 
@@ -93,12 +105,7 @@ class Aggregate(AppendOnlyModel):
 
     class Meta:
         indexes = [models.Index(fields=["category", "aggregate_id"], name="events_aggregate_category")]
-        constraints = [
-            models.CheckConstraint(
-                condition=~models.Q(aggregate_id="") & models.Q(LessThanOrEqual(Length("aggregate_id"), 255)),
-                name="events_aggregate_id_length",
-            )
-        ]
+        constraints = [models.CheckConstraint(condition=_is_name("aggregate_id"), name="events_aggregate_id_valid")]
 
     def __str__(self) -> str:
         return self.aggregate_id
@@ -134,10 +141,7 @@ class Event(AppendOnlyModel):
         ]
         constraints = [
             models.UniqueConstraint(fields=["aggregate_id", "version"], name="events_event_version"),
-            models.CheckConstraint(
-                condition=~models.Q(type="") & models.Q(LessThanOrEqual(Length("type"), 255)),
-                name="events_event_type_length",
-            ),
+            models.CheckConstraint(condition=_is_name("type"), name="events_event_type_valid"),
             models.CheckConstraint(condition=_is_json_object("data"), name="events_event_data_object"),
             models.CheckConstraint(condition=_is_json_object("metadata"), name="events_event_metadata_object"),
         ]

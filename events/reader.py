@@ -3,10 +3,11 @@
 from collections.abc import Iterable, Iterator
 from datetime import datetime
 
+import psycopg
 from django.db import DatabaseError, connections, models
 
 from .conf import conf
-from .exceptions import InvalidEvent, UnsafeIsolationLevel
+from .exceptions import UnsafeRead
 from .models import Event, EventQuerySet
 
 
@@ -14,18 +15,16 @@ def settled_position(using: str) -> int:
     """Return the highest position below which no event can appear any more; read events in a later statement.
 
     Raises:
-        UnsafeIsolationLevel: the transaction is not READ COMMITTED.
+        UnsafeRead: the transaction is not READ COMMITTED, or the server is a standby.
     """
     try:
         with connections[using].cursor() as cursor:
             cursor.execute("SELECT events_settled_position()")
             return int(cursor.fetchone()[0])
     except DatabaseError as error:
-        if getattr(error.__cause__, "sqlstate", None) == "EV003":
-            raise UnsafeIsolationLevel(
-                "The whole store can only be read in READ COMMITTED (PostgreSQL's default): this transaction's older"
-                " snapshot would pass over events. Read outside it, or leave the isolation level as it is."
-            ) from error
+        cause = error.__cause__
+        if isinstance(cause, psycopg.Error) and cause.sqlstate == "EV003":
+            raise UnsafeRead(f"{cause.diag.message_primary}. {cause.diag.message_hint}") from error
         raise
 
 
@@ -43,8 +42,6 @@ def history(
     if up_to_version is not None:
         events = events.filter(version__lte=up_to_version)
     if as_of is not None:
-        if as_of.utcoffset() is None:
-            raise InvalidEvent("as_of", "has no time zone; add one, for example with django.utils.timezone.make_aware")
         events = events.recorded_up_to(as_of)
     return events.order_by("-version" if reverse else "version")
 

@@ -1,19 +1,19 @@
 """The event store as its users see it."""
 
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+from collections.abc import AsyncIterator, Callable, Collection, Iterator
 from contextlib import nullcontext
 from datetime import datetime
+from itertools import chain
 from typing import Any, TypeVar, overload
 
 from asgiref.sync import sync_to_async
 from django.db import DEFAULT_DB_ALIAS, transaction
 
 from . import reader, subscriptions, writer
-from .exceptions import InvalidEvent
 from .models import Event
 from .subscriptions import Handler, Subscription
 from .types import ANY, ExpectedVersion, NewEvent, Subscribed, expectations
-from .validation import check_name, checked
+from .validation import check_moment, check_name, check_names, check_number, checked
 
 AnyHandler = TypeVar("AnyHandler", bound=Handler)
 
@@ -74,8 +74,13 @@ class EventStore:
             limit: at most so many events, counted in the order asked for.
 
         Raises:
-            InvalidEvent: `as_of` has no time zone, or `limit` is negative.
+            InvalidEvent: an argument makes no sense: a negative limit, a moment without time zone.
         """
+        check_name("aggregate_id", aggregate_id)
+        check_moment("as_of", as_of)
+        numbers = {"after_version": after_version, "up_to_version": up_to_version, "limit": limit}
+        for name, number in numbers.items():
+            check_number(name, number)
         events = reader.history(
             aggregate_id,
             after_version=after_version,
@@ -84,19 +89,19 @@ class EventStore:
             reverse=reverse,
             using=self.using,
         )
-        return list(events[: _checked_limit(limit)])
+        return list(events[:limit])
 
     def read_all(
         self,
         *,
         after: int = 0,
         up_to: int | None = None,
-        types: Iterable[str] | None = None,
-        categories: Iterable[str] | None = None,
+        types: Collection[str] | None = None,
+        categories: Collection[str] | None = None,
         reverse: bool = False,
         limit: int | None = None,
     ) -> Iterator[Event]:
-        """Yield the events of the whole store by position, up to the settled position as of now.
+        """Return an iterator over the events of the whole store by position, up to the settled position as of now.
 
         To follow the store, call it again with `after` set to the last position seen: no event is ever missed,
         however its writers overlapped.
@@ -108,11 +113,10 @@ class EventStore:
             limit: at most so many events.
 
         Raises:
-            UnsafeIsolationLevel: inside a transaction that is not READ COMMITTED.
-            InvalidEvent: `limit` is negative.
+            UnsafeRead: inside a transaction that is not READ COMMITTED, or on a standby.
+            InvalidEvent: an argument makes no sense: a negative limit, a string in place of a list.
         """
-        for page in self._pages(after, up_to, types, categories, reverse, limit):
-            yield from page
+        return chain.from_iterable(self._pages(after, up_to, types, categories, reverse, limit))
 
     def settled_position(self) -> int:
         """Return the highest position below which no event can appear any more; 0 in an empty store.
@@ -120,7 +124,7 @@ class EventStore:
         While an append is under way elsewhere it may come out lower than before; it is never too high.
 
         Raises:
-            UnsafeIsolationLevel: inside a transaction that is not READ COMMITTED.
+            UnsafeRead: inside a transaction that is not READ COMMITTED, or on a standby.
         """
         return reader.settled_position(self.using)
 
@@ -174,13 +178,13 @@ class EventStore:
         *,
         after: int = 0,
         up_to: int | None = None,
-        types: Iterable[str] | None = None,
-        categories: Iterable[str] | None = None,
+        types: Collection[str] | None = None,
+        categories: Collection[str] | None = None,
         reverse: bool = False,
         limit: int | None = None,
     ) -> AsyncIterator[Event]:
         """Do `read_all` from a coroutine; each page is fetched while other coroutines run."""
-        pages = self._pages(after, up_to, types, categories, reverse, limit)
+        pages = await sync_to_async(self._pages)(after, up_to, types, categories, reverse, limit)
         next_page = sync_to_async(lambda: next(pages, None))
         while page := await next_page():
             for event in page:
@@ -200,18 +204,16 @@ class EventStore:
         self,
         after: int,
         up_to: int | None,
-        types: Iterable[str] | None,
-        categories: Iterable[str] | None,
+        types: Collection[str] | None,
+        categories: Collection[str] | None,
         reverse: bool,
         limit: int | None,
     ) -> Iterator[list[Event]]:
+        check_names("types", types)
+        check_names("categories", categories)
+        for name, number in {"after": after, "up_to": up_to, "limit": limit}.items():
+            check_number(name, number)
         selected = reader.selection(types, categories, self.using)
         settled = self.settled_position()
         up_to = settled if up_to is None else min(up_to, settled)
-        yield from reader.pages(selected, after=after, up_to=up_to, reverse=reverse, limit=_checked_limit(limit))
-
-
-def _checked_limit(limit: int | None) -> int | None:
-    if limit is not None and limit < 0:
-        raise InvalidEvent("limit", f"is {limit}; give 0 or more, or None for all")
-    return limit
+        return reader.pages(selected, after=after, up_to=up_to, reverse=reverse, limit=limit)

@@ -8,6 +8,7 @@ from typing import Any, Self
 
 from django.db import transaction
 from django.dispatch import Signal
+from django.utils.inspect import func_accepts_kwargs
 
 from .conf import conf
 from .exceptions import DispatchTooDeep, InvalidEvent
@@ -30,10 +31,13 @@ class Subscriptions:
         self._to_all = to_all
         self._by_type: dict[str, Signal] = {}
 
-    def add(self, event_type: str | Subscribed, handler: Handler) -> None:
+    def add(self, event_type: str | Subscribed, handler: Handler) -> bool:
+        """Connect `handler`; return False when it was connected already."""
         signal = self._to_all if event_type is ALL else self._by_type.setdefault(str(event_type), Signal())
         # Strongly held, or lambdas and closures would vanish. Django connects an equal handler once only.
+        before = len(signal.receivers)
         signal.connect(handler, weak=False)
+        return len(signal.receivers) > before
 
     def remove(self, event_type: str | Subscribed, handler: Handler) -> bool:
         signal = self._to_all if event_type is ALL else self._by_type.get(str(event_type))
@@ -58,9 +62,13 @@ after_commit = Subscriptions(event_committed)
 
 
 class Subscription:
-    """What `subscribe` returns: call it, or leave it as a context manager, to unsubscribe."""
+    """What `subscribe` returns: call it to unsubscribe, or use it as a context manager.
+
+    Leaving the context ends what it began: a handler that was subscribed before stays so.
+    """
 
     def __init__(self, subscriptions: Subscriptions, event_type: str | Subscribed, handler: Handler) -> None:
+        self._is_new = subscriptions.add(event_type, handler)
         self._unsubscribe = partial(subscriptions.remove, event_type, handler)
 
     def __call__(self) -> bool:
@@ -71,18 +79,17 @@ class Subscription:
         return self
 
     def __exit__(self, *exc_info: object) -> None:
-        self._unsubscribe()
+        if self._is_new:
+            self._unsubscribe()
 
 
 def subscribe(event_type: str | Subscribed, handler: Handler, *, on_commit: bool) -> Subscription:
     """Connect `handler` to events of one type, or ALL."""
     if event_type is not ALL:
         check_name("event_type", event_type)
-    if not callable(handler):
-        raise InvalidEvent("handler", f"is {handler!r}; it must be callable: handler(event=..., **kwargs)")
-    subscriptions = after_commit if on_commit else in_transaction
-    subscriptions.add(event_type, handler)
-    return Subscription(subscriptions, event_type, handler)
+    if not callable(handler) or not func_accepts_kwargs(handler):
+        raise InvalidEvent("handler", f"is {handler!r}; give a function that takes (event, **kwargs)")
+    return Subscription(after_commit if on_commit else in_transaction, event_type, handler)
 
 
 def unsubscribe(event_type: str | Subscribed, handler: Handler) -> bool:

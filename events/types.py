@@ -75,11 +75,10 @@ def expectations(expected_version: ExpectedVersion, aggregate_ids: Iterable[str]
         InvalidEvent: an expectation is none of int >= 0, EXISTS and ANY.
     """
     if isinstance(expected_version, Mapping):
-        wanted = dict(expected_version)
+        in_sql = {aggregate_id: _in_sql(expected) for aggregate_id, expected in expected_version.items()}
     else:
-        _in_sql(expected_version)
-        wanted = dict.fromkeys(aggregate_ids, expected_version)
-    return {aggregate_id: _in_sql(expected) for aggregate_id, expected in wanted.items() if expected is not ANY}
+        in_sql = dict.fromkeys(aggregate_ids, _in_sql(expected_version))
+    return {aggregate_id: number for aggregate_id, number in in_sql.items() if number is not None}
 
 
 def expectation_from_sql(number: int) -> int | Expectation:
@@ -87,8 +86,10 @@ def expectation_from_sql(number: int) -> int | Expectation:
     return EXISTS if number == _EXISTS_IN_SQL else number
 
 
-def _in_sql(expected: Any) -> int:
-    if expected is ANY or expected is EXISTS:
+def _in_sql(expected: Any) -> int | None:
+    if expected is ANY:
+        return None
+    if expected is EXISTS:
         return _EXISTS_IN_SQL
     if isinstance(expected, int) and not isinstance(expected, bool) and 0 <= expected < 2**63:
         return expected

@@ -1,7 +1,7 @@
 """New events checked and made ready for the append function, before anything reaches the database."""
 
 import unicodedata
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 from uuid import UUID
@@ -52,7 +52,7 @@ def check_name(field: str, value: Any) -> None:
     """Check an aggregate id or an event type.
 
     Raises:
-        InvalidEvent: it is not a string of 1 to 255 printable characters.
+        InvalidEvent: it is not a string of 1 to 255 characters without control characters.
     """
     if not isinstance(value, str):
         raise InvalidEvent(field, f"is {_kind(value)}; it must be a string")
@@ -69,13 +69,56 @@ def check_name(field: str, value: Any) -> None:
                 )
 
 
+def check_names(field: str, values: Any) -> None:
+    """Check a selection of event types or categories; None is no restriction.
+
+    Raises:
+        InvalidEvent: it is a single string, whose letters would be taken for the names, or holds no strings.
+    """
+    if values is None:
+        return
+    if isinstance(values, str) or not isinstance(values, Collection):
+        raise InvalidEvent(field, f"is {_kind(values)}; give a list of strings, or None for all")
+    for value in values:
+        if value != "":  # the category of an aggregate id that begins with a dash
+            check_name(field, value)
+
+
+def check_number(field: str, value: Any) -> None:
+    """Check a position, a version or a limit; None is no restriction.
+
+    Raises:
+        InvalidEvent: it is no whole number from 0 to 2^63 - 1.
+    """
+    if value is not None and (type(value) is not int or not 0 <= value < 2**63):
+        raise InvalidEvent(field, f"is {value!r}; give a whole number from 0 up")
+
+
+def check_moment(field: str, value: Any) -> None:
+    """Check a moment in time; None is none.
+
+    Raises:
+        InvalidEvent: it is no timezone-aware datetime in the years 1 to 9999.
+    """
+    if value is None:
+        return
+    if not isinstance(value, datetime):
+        raise InvalidEvent(field, f"is {_kind(value)}; it must be a datetime, or left out")
+    if value.utcoffset() is None:
+        raise InvalidEvent(field, "has no time zone; add one, for example with django.utils.timezone.make_aware")
+    try:
+        value.astimezone(UTC)
+    except OverflowError:
+        raise InvalidEvent(field, "lies outside the years 1 to 9999 in UTC") from None
+
+
 def _row(event: NewEvent) -> Row:
     if not isinstance(event, NewEvent):
         raise InvalidEvent("event", f"is {_kind(event)}; dispatch NewEvent objects, and a list of them as *events")
     check_name("aggregate_id", event.aggregate_id)
     check_name("type", event.type)
     _check_event_id(event.event_id)
-    _check_timestamp(event.timestamp)
+    check_moment("timestamp", event.timestamp)
     data_json, data = _json_object("data", event.data)
     metadata_json, metadata = _json_object("metadata", event.metadata)
     size, limit = len(data_json) + len(metadata_json), conf.max_event_bytes
@@ -100,19 +143,6 @@ def _row(event: NewEvent) -> Row:
 def _check_event_id(value: Any) -> None:
     if not isinstance(value, UUID):
         raise InvalidEvent("event_id", f"is {_kind(value)}; it must be a uuid.UUID, or left out to get one")
-
-
-def _check_timestamp(value: Any) -> None:
-    if value is None:
-        return
-    if not isinstance(value, datetime):
-        raise InvalidEvent("timestamp", f"is {_kind(value)}; it must be a datetime, or left out for now")
-    if value.utcoffset() is None:
-        raise InvalidEvent("timestamp", "has no time zone; add one, for example with django.utils.timezone.make_aware")
-    try:
-        value.astimezone(UTC)
-    except OverflowError:
-        raise InvalidEvent("timestamp", "lies outside the years 1 to 9999 in UTC") from None
 
 
 def _json_object(field: str, value: Any) -> tuple[bytes, dict[str, Any]]:

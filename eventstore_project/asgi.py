@@ -1,4 +1,4 @@
-"""The demo project as a ASGI application."""
+"""The demo project as an ASGI application."""
 
 import os
 

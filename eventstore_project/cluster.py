@@ -142,18 +142,25 @@ class Cluster:
         return psycopg.connect(host=str(self.sockets), user=SUPERUSER, dbname="postgres", connect_timeout=10, **options)
 
     def _use_own_binaries_if_needed(self) -> None:
-        """Copy the binaries into the cluster's folder when its account cannot reach them where they are."""
+        """Copy the binaries into the cluster's folder when its account cannot reach them where they are.
+
+        A wheel's libraries lie beside its package, in `NAME.libs`, and are found by that relative path.
+        """
         if self.account is None or can_reach(self.account, self.bindir / "postgres"):
             return
+        install, package = self.bindir.parent, self.bindir.parent.parent
         copy = self.home / "install"
         if not copy.exists():
             unfinished = self.home / "install.unfinished"
             shutil.rmtree(unfinished, ignore_errors=True)
-            shutil.copytree(self.bindir.parent, unfinished, symlinks=True)
+            shutil.copytree(install, unfinished / package.name / install.name, symlinks=True)
+            libraries = package.with_name(f"{package.name}.libs")
+            if libraries.exists():
+                shutil.copytree(libraries, unfinished / libraries.name, symlinks=True)
             for path in (unfinished, *unfinished.rglob("*")):
                 os.chown(path, self.account.pw_uid, self.account.pw_gid, follow_symlinks=False)
             unfinished.rename(copy)
-        self.bindir = copy / "bin"
+        self.bindir = copy / package.name / install.name / "bin"
 
     def _make_private(self, folder: Path) -> None:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)

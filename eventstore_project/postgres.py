@@ -26,9 +26,12 @@ NO_SERVER = """No PostgreSQL to run on. Two ways out:
 
 
 def database_settings() -> dict[str, Any]:
-    """Return the entry for Django's `DATABASES`. It starts nothing: see `join`."""
+    """Return the entry for Django's `DATABASES`. It starts nothing: see `join`.
+
+    Connections end with their request: under ASGI, where requests come in threads of their own, kept ones pile up.
+    """
     if url := os.environ.get("DATABASE_URL"):
-        settings = dict(dj_database_url.parse(url, conn_max_age=60, conn_health_checks=True))
+        settings = dict(dj_database_url.parse(url, conn_max_age=0))
         if settings["ENGINE"] != "django.db.backends.postgresql":
             raise PostgresUnavailable("DATABASE_URL must name a PostgreSQL database: postgres://user@host/name")
         return settings
@@ -37,8 +40,6 @@ def database_settings() -> dict[str, Any]:
         "NAME": DATABASE,
         "USER": SUPERUSER,
         "HOST": str(private_cluster().sockets),
-        "CONN_MAX_AGE": 60,
-        "CONN_HEALTH_CHECKS": True,
     }
 
 
@@ -52,6 +53,14 @@ def join() -> None:
         check_reachable(database_settings())
     else:
         private_cluster().join()
+
+
+def described() -> str:
+    """Say in a few words which database it is."""
+    if os.environ.get("DATABASE_URL"):
+        settings = database_settings()
+        return f"{settings['NAME']} on {settings['HOST'] or 'this machine'}, as DATABASE_URL says"
+    return f"private, in {private_cluster().home}"
 
 
 def check_reachable(settings: dict[str, Any]) -> None:

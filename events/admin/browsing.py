@@ -57,7 +57,7 @@ class BrowsingAdmin(admin.ModelAdmin):
         self, request: HttpRequest, queryset: models.QuerySet, search_term: str
     ) -> tuple[models.QuerySet, bool]:
         """Search by prefix, which the index answers; Django's own search would ignore case, and read every row."""
-        return queryset.filter(aggregate_id__startswith=search_term.strip()), False
+        return queryset.filter(aggregate_id__startswith=without_nul(search_term.strip())), False
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False
@@ -78,6 +78,10 @@ class DistinctValuesFilter(admin.SimpleListFilter):
         self.title = self.parameter_name or ""
         super().__init__(*args)
 
+    def value(self) -> str | None:
+        value = super().value()
+        return value and without_nul(value)
+
     def lookups(self, request: HttpRequest, model_admin: admin.ModelAdmin) -> list[tuple[str, str]]:
         using = model_admin.get_queryset(request).db
         return [(value, value) for value in distinct_values(self.model, self.parameter_name or "", using)]
@@ -91,6 +95,11 @@ class CategoryFilter(DistinctValuesFilter):
 
     def queryset(self, request: HttpRequest, queryset: Any) -> models.QuerySet | None:
         return queryset.in_category(self.value()) if self.value() is not None else None
+
+
+def without_nul(text: str) -> str:
+    """Return `text` as PostgreSQL takes it: with a NUL character in it, it would refuse the query."""
+    return text.replace("\0", "")
 
 
 def to_the_second(moment: datetime) -> SafeString:

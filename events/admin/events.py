@@ -21,7 +21,7 @@ from events.reader import distinct_values
 from events.store import EventStore
 from events.types import NewEvent
 
-from .browsing import BrowsingAdmin, CategoryFilter, DistinctValuesFilter, json_block, to_the_second
+from .browsing import BrowsingAdmin, CategoryFilter, DistinctValuesFilter, json_block, to_the_second, without_nul
 from .forms import AppendForm
 
 SUMMARY_CHARACTERS = 90
@@ -126,7 +126,7 @@ class EventAdmin(BrowsingAdmin):
         return EventStore(router.db_for_write(Event))
 
     def _initial(self, request: HttpRequest) -> dict[str, Any]:
-        aggregate_id = request.GET.get("aggregate_id", "")
+        aggregate_id = without_nul(request.GET.get("aggregate_id", ""))
         aggregate = Aggregate.objects.using(self._store().using).filter(aggregate_id=aggregate_id).first()
         return {
             "aggregate_id": aggregate_id,
@@ -159,6 +159,8 @@ def _moved_on(conflict: VersionConflict, between: list[Event]) -> str:
             f"Nothing was stored: {conflict.aggregate_id} exists already, at version {conflict.actual} ({came})."
             " Save again to append to it."
         )
+    if not between:
+        return f"Nothing was stored: {conflict}. Save again to append to it as it is."
     return (
         f"Nothing was stored: {conflict.aggregate_id} was at version {conflict.expected} when you opened this form, and"
         f" is at {conflict.actual} now. In between: {came}. Save again to append after them."

@@ -20,9 +20,10 @@ class JSONObjectField(forms.CharField):
         try:
             return json.loads(text) if text else {}
         except json.JSONDecodeError as error:
-            raise forms.ValidationError(
-                f"This is not JSON: {error.msg} at line {error.lineno}, column {error.colno}."
-            ) from None
+            fault = f"{error.msg} at line {error.lineno}, column {error.colno}"
+        except (ValueError, RecursionError) as error:  # an integer of too many digits; nested too deep
+            fault = str(error)
+        raise forms.ValidationError(f"This cannot be read as JSON: {fault}.")
 
 
 class AppendForm(forms.Form):
@@ -52,7 +53,7 @@ class AppendForm(forms.Form):
     timestamp = forms.SplitDateTimeField(
         required=False, widget=AdminSplitDateTime, help_text="When it happened; empty for now."
     )
-    expected_version = forms.IntegerField(min_value=0, widget=forms.HiddenInput)
+    expected_version = forms.IntegerField(min_value=0, max_value=2**63 - 1, widget=forms.HiddenInput)
     event_id = forms.UUIDField(widget=forms.HiddenInput)
 
     def clean(self) -> dict[str, Any]:

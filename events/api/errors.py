@@ -3,7 +3,9 @@
 from functools import singledispatch
 from typing import Any
 
+from django.core.exceptions import RequestDataTooBig
 from rest_framework import status
+from rest_framework.exceptions import ParseError
 from rest_framework.response import Response
 
 from events.exceptions import Conflict, DispatchTooDeep, DuplicateEvent, InvalidEvent, VersionConflict
@@ -43,6 +45,25 @@ def _(error: DuplicateEvent) -> Response:
 @response_for.register
 def _(error: DispatchTooDeep) -> Response:
     return Response({"code": "too_deep", "detail": str(error)}, status=status.HTTP_500_INTERNAL_SERVER_ERROR)
+
+
+@response_for.register
+def _(error: ParseError) -> Response:
+    return response_for(InvalidEvent("body", str(error.detail)))  # type: ignore[return-value]
+
+
+@response_for.register
+def _(error: RecursionError) -> Response:
+    return response_for(InvalidEvent("body", "is nested too deep"))  # type: ignore[return-value]
+
+
+@response_for.register
+def _(error: RequestDataTooBig) -> Response:
+    fault = {
+        "code": "too_large",
+        "detail": "The request is larger than this site takes (DATA_UPLOAD_MAX_MEMORY_SIZE); send fewer events at once",
+    }
+    return Response(fault, status=status.HTTP_413_REQUEST_ENTITY_TOO_LARGE)
 
 
 def _conflict(conflict: Conflict) -> dict[str, Any]:

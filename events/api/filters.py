@@ -1,36 +1,43 @@
 """Which events a list shall hold, as query parameters."""
 
-from typing import Any
-
 from django_filters import rest_framework as filters
 
+from events.exceptions import InvalidEvent
 from events.models import Event, EventQuerySet
 
 
 class EventFilter(filters.FilterSet):
-    type = filters.CharFilter(help_text="Events of this type.")
-    category = filters.CharFilter(method="in_category", help_text="Events of aggregates in this category.")
+    type = filters.CharFilter(method="of_types", help_text="Events of this type; may be repeated.")
+    category = filters.CharFilter(method="in_categories", help_text="Of aggregates in this category; may be repeated.")
     aggregate_id = filters.CharFilter(help_text="Events of this aggregate.")
     correlation_id = filters.CharFilter(method="correlated_by", help_text="Events whose metadata name this id.")
-    recorded_at = filters.IsoDateTimeFromToRangeFilter(help_text="Stored from … to ….")
-    timestamp = filters.IsoDateTimeFromToRangeFilter(help_text="Happened from … to ….")
+    recorded_at_after = filters.IsoDateTimeFilter("recorded_at", "gte", help_text="Stored then or later.")
+    recorded_at_before = filters.IsoDateTimeFilter("recorded_at", "lte", help_text="Stored then or earlier.")
+    timestamp_after = filters.IsoDateTimeFilter("timestamp", "gte", help_text="Happened then or later.")
+    timestamp_before = filters.IsoDateTimeFilter("timestamp", "lte", help_text="Happened then or earlier.")
+
+    repeatable = ("type", "category")
 
     class Meta:
         model = Event
         fields: list[str] = []
 
-    @classmethod
-    def parameters(cls) -> list[str]:
-        """Return the names of the query parameters."""
-        form: Any = cls().form
-        names = []
-        for name, field in form.fields.items():
-            suffixes = getattr(field.widget, "suffixes", None)
-            names += [f"{name}_{suffix}" for suffix in suffixes] if suffixes else [name]
-        return names
+    def chosen(self) -> EventQuerySet:
+        """Return the events that pass.
 
-    def in_category(self, events: EventQuerySet, name: str, value: str) -> EventQuerySet:
-        return events.in_category(value)
+        Raises:
+            InvalidEvent: a parameter cannot be read.
+        """
+        for name, errors in self.errors.items():
+            raise InvalidEvent(name, f"is {self.data[name]!r}: {errors[0]}")
+        events: EventQuerySet = self.qs
+        return events
+
+    def of_types(self, events: EventQuerySet, name: str, value: str) -> EventQuerySet:
+        return events.of_types(*self.data.getlist(name))
+
+    def in_categories(self, events: EventQuerySet, name: str, value: str) -> EventQuerySet:
+        return events.in_category(*self.data.getlist(name))
 
     def correlated_by(self, events: EventQuerySet, name: str, value: str) -> EventQuerySet:
         return events.correlated_by(value)

@@ -15,29 +15,31 @@ from events.types import ANY, EXISTS, Expectation
 MAX_BIGINT = 2**63 - 1
 
 
-def refuse_unknown(request: Request, known: Collection[str]) -> None:
-    """Raise InvalidEvent for the first query parameter that is not `known`."""
-    for name in request.query_params:
+def check(request: Request, known: Collection[str], repeatable: Collection[str]) -> None:
+    """Raise InvalidEvent for the first query parameter that is unknown, repeated in vain, or holds a NUL character."""
+    for name, values in request.query_params.lists():
         if name not in known and name != "format":
-            raise InvalidEvent(name, f"is not a parameter here; these are: {', '.join(sorted(known))}")
+            raise InvalidEvent(name, f"is not a parameter here; these are: {', '.join(sorted(known)) or 'none'}")
+        if len(values) > 1 and name not in repeatable:
+            raise InvalidEvent(name, "is given more than once")
+        if any("\0" in value for value in values):
+            raise InvalidEvent(name, "holds a NUL character; remove it")
 
 
-def integer(request: Request, name: str, default: Any, maximum: int = MAX_BIGINT) -> Any:
-    """Return a query parameter as a whole number from 0 to `maximum`."""
+def integer(request: Request, name: str, default: Any, *, minimum: int = 0, maximum: int = MAX_BIGINT) -> Any:
+    """Return a query parameter as a whole number from `minimum` to `maximum`."""
     text = request.query_params.get(name)
     if text is None:
         return default
-    if not re.fullmatch("[0-9]{1,19}", text) or int(text) > maximum:
-        raise InvalidEvent(name, f"is {text!r}; give a whole number from 0 to {maximum}")
+    if not re.fullmatch("[0-9]{1,19}", text) or not minimum <= int(text) <= maximum:
+        raise InvalidEvent(name, f"is {text!r}; give a whole number from {minimum} to {maximum}")
     return int(text)
 
 
 def limit(request: Request) -> int:
     """Return how many entries a page shall have."""
-    value = integer(request, "limit", conf.api_page_events, conf.api_max_page_events)
-    if value == 0:
-        raise InvalidEvent("limit", f"is 0; give a whole number from 1 to {conf.api_max_page_events}")
-    return int(value)
+    maximum = conf.api_max_page_events
+    return int(integer(request, "limit", min(conf.api_page_events, maximum), minimum=1, maximum=maximum))
 
 
 def flag(request: Request, name: str) -> bool:
@@ -66,9 +68,9 @@ def expected_version(request: Request, body: Mapping[str, Any]) -> int | Expecta
     wanted = {"any": ANY, "exists": EXISTS}.get(in_body, in_body) if isinstance(in_body, str) else in_body
     if in_header is not None and in_header != wanted:
         raise InvalidEvent("expected_version", "differs from If-Match; send one of the two")
-    if isinstance(wanted, str) or wanted is None:
+    if not isinstance(wanted, Expectation) and (type(wanted) is not int or not 0 <= wanted <= MAX_BIGINT):
         raise InvalidEvent("expected_version", f'is {in_body!r}; give a version from 0 up, "exists" or "any"')
-    return wanted  # what else it may be, dispatch() refuses
+    return wanted
 
 
 def _if_match(header: str | None) -> int | Expectation | None:

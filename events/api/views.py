@@ -1,6 +1,6 @@
 """The HTTP interface: parse, one call, answer."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 from uuid import UUID
 
@@ -8,7 +8,6 @@ from django.db import router
 from django.db.models import QuerySet
 from django.http import Http404
 from django.utils.functional import cached_property
-from rest_framework.exceptions import ValidationError
 from rest_framework.parsers import JSONParser
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -18,7 +17,7 @@ from rest_framework.views import APIView
 from events import reader
 from events.exceptions import InvalidEvent
 from events.interchange import event_as_dict, new_event_from_dict
-from events.models import Aggregate, AggregateQuerySet, Event
+from events.models import Aggregate, Event
 from events.store import EventStore
 from events.types import NewEvent
 from events.validation import check_name
@@ -36,6 +35,7 @@ class StoreView(APIView):
     parser_classes = [JSONParser]
     queryset: QuerySet = Event.objects.none()
     parameters: Sequence[str] = ()
+    repeatable: Sequence[str] = ()
 
     @cached_property
     def store(self) -> EventStore:
@@ -43,7 +43,9 @@ class StoreView(APIView):
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
         super().initial(request, *args, **kwargs)
-        parameters.refuse_unknown(request, self.parameters)
+        parameters.check(request, self.parameters, self.repeatable)
+        if "aggregate_id" in kwargs:
+            check_name("aggregate_id", kwargs["aggregate_id"])
 
     def handle_exception(self, exc: Exception) -> Response:
         return response_for(exc) or super().handle_exception(exc)
@@ -56,30 +58,40 @@ class StoreView(APIView):
         return url
 
 
-class AggregateList(StoreView):
+class PageByAggregateId(StoreView):
+    """Rows that are keyed by aggregate id, in its order, a page at a time."""
+
+    parameters: Sequence[str] = ("after", "starts_with", "limit")
+    entries = ""
+
+    def page(self, rows: QuerySet, as_dict: Callable[[Any], dict[str, Any]]) -> Response:
+        limit = parameters.limit(self.request)
+        rows = rows.using(self.store.using).order_by("aggregate_id")
+        if after := self.request.query_params.get("after"):
+            rows = rows.filter(aggregate_id__gt=after)
+        if prefix := self.request.query_params.get("starts_with"):
+            rows = rows.filter(aggregate_id__startswith=prefix)
+        found = list(rows[: limit + 1])
+        return Response(
+            {
+                self.entries: [as_dict(row) for row in found[:limit]],
+                "next": self.link(after=found[limit - 1].aggregate_id) if len(found) > limit else None,
+            }
+        )
+
+
+class AggregateList(PageByAggregateId):
     """Aggregates by id, a page at a time."""
 
     queryset = Aggregate.objects.none()
-    parameters = ("after", "category", "starts_with", "limit")
+    parameters = (*PageByAggregateId.parameters, "category")
+    entries = "aggregates"
 
     def get(self, request: Request) -> Response:
-        aggregates = Aggregate.objects.using(self.store.using).order_by("aggregate_id")
-        aggregates = aggregates.filter(aggregate_id__gt=request.query_params.get("after", ""))
+        aggregates = Aggregate.objects.all()
         if category := request.query_params.get("category"):
             aggregates = aggregates.in_category(category)
-        if prefix := request.query_params.get("starts_with"):
-            aggregates = aggregates.filter(aggregate_id__startswith=prefix)
-        return self._page(aggregates, parameters.limit(request))
-
-    def _page(self, aggregates: AggregateQuerySet, limit: int) -> Response:
-        page = list(aggregates[: limit + 1])
-        more = len(page) > limit
-        return Response(
-            {
-                "aggregates": [aggregate_as_dict(aggregate) for aggregate in page[:limit]],
-                "next": self.link(after=page[limit - 1].aggregate_id) if more else None,
-            }
-        )
+        return self.page(aggregates, aggregate_as_dict)
 
 
 class AggregateDetail(StoreView):
@@ -125,7 +137,6 @@ class AggregateEvents(StoreView):
         )
 
     def post(self, request: Request, aggregate_id: str) -> Response:
-        check_name("aggregate_id", aggregate_id)
         envelope = request.data if isinstance(request.data, dict) else {"events": request.data}
         expected = parameters.expected_version(request, envelope)
         events = self.store.dispatch(*_new_events(aggregate_id, envelope), expected_version={aggregate_id: expected})
@@ -148,18 +159,17 @@ class EventList(StoreView):
     """The events of the whole store by position, up to the settled position: whoever follows it misses none."""
 
     paging = ("after", "up_to", "reverse", "limit")
-    parameters = (*paging, *EventFilter.parameters())
+    parameters = (*paging, *EventFilter.base_filters)
+    repeatable = EventFilter.repeatable
 
     def get(self, request: Request) -> Response:
         limit, reverse = parameters.limit(request), parameters.flag(request, "reverse")
         after = parameters.integer(request, "after", 0)
         up_to = min(parameters.integer(request, "up_to", parameters.MAX_BIGINT), self.store.settled_position())
-        chosen = EventFilter(request.query_params, queryset=Event.objects.using(self.store.using))
-        if not chosen.is_valid():
-            raise ValidationError(chosen.errors)
+        chosen = EventFilter(request.query_params, queryset=Event.objects.using(self.store.using)).chosen()
         events = [
             event
-            for page in reader.pages(chosen.qs, after=after, up_to=up_to, reverse=reverse, limit=limit + 1)
+            for page in reader.pages(chosen, after=after, up_to=up_to, reverse=reverse, limit=limit + 1)
             for event in page
         ]
         page, more = events[:limit], len(events) > limit

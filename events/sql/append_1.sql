@@ -4,7 +4,7 @@
 -- stored before (a retry). With p_raise false a refusal is an answer as well, so that the caller's transaction goes
 -- on: one row per failed expectation ('conflict': version is the actual one) or per id in use ('duplicate').
 --
--- Signals and inline projections live in Python and do not see a call made from psql; asynchronous projections do.
+-- Signals and inline projections live in Python and do not see a call made from psql; readers of the whole store do.
 CREATE FUNCTION events_append(
     p_aggregate_ids text[],
     p_types text[],
@@ -22,6 +22,8 @@ CREATE FUNCTION events_append(
 -- A session keeps the plans it made first. Those made while the table was small would read all of it, for every append,
 -- until the next ANALYZE.
 SET enable_seqscan = off
+-- What lets these statements, and no others, past the guards.
+SET events.appending = 'on'
 AS $$
 #variable_conflict use_column
 DECLARE
@@ -34,6 +36,10 @@ DECLARE
     v_targets text[];          -- the aggregates that this call has moved on
     v_refused boolean := false;
 BEGIN
+    IF cardinality(p_expected_ids) <> cardinality(p_expected_versions) THEN
+        RAISE EXCEPTION '% aggregates are expected at % versions', cardinality(p_expected_ids),
+            cardinality(p_expected_versions) USING ERRCODE = '22023', HINT = 'Give each one its version.';
+    END IF;
     IF v_count > 0 AND p_aggregate_ids[1] = ALL (p_aggregate_ids)
        AND (p_expected_ids = '{}' OR p_expected_ids = p_aggregate_ids[1:1]) THEN
         -- One aggregate, the common case. Taking its row lock and moving its version on is one statement; whoever comes

@@ -12,13 +12,11 @@ CREATE FUNCTION events_refuse(
 ) LANGUAGE plpgsql AS $$
 #variable_conflict use_column
 DECLARE
-    v_maintenance text := current_setting('events.maintenance', true);
     v_stored bigint;
     v_retry boolean;
     v_refusal record;
 BEGIN
-    -- The guard keeps versions from going down; here they go back to what the events say.
-    PERFORM set_config('events.maintenance', 'on', true);
+    -- Back to what the events say.
     UPDATE events_aggregate AS a
     SET version = a.version - t.events,
         updated_at = coalesce((SELECT e.recorded_at FROM events_event AS e
@@ -26,7 +24,6 @@ BEGIN
     FROM (SELECT id, count(*) AS events FROM unnest(p_aggregate_ids) AS id GROUP BY id) AS t
     WHERE a.aggregate_id = t.id AND t.id = ANY (p_targets);
     DELETE FROM events_aggregate WHERE aggregate_id = ANY (p_targets) AND version = 0;
-    PERFORM set_config('events.maintenance', coalesce(v_maintenance, ''), true);
 
     -- A retry: every id is stored, in this order, each in its aggregate. Its expectation is of no account any more.
     SELECT count(x.position), bool_and(x.same AND (x.previous IS NULL OR x.previous < x.position))

@@ -15,6 +15,12 @@ BEGIN
             USING ERRCODE = 'EV003', HINT = 'Read it in READ COMMITTED, or outside the transaction.';
     END IF;
 
+    -- A standby has the sequence's values before the events, and none of the locks.
+    IF pg_is_in_recovery() THEN
+        RAISE EXCEPTION 'the whole store cannot be read from a standby'
+            USING ERRCODE = 'EV003', HINT = 'Read it from the primary.';
+    END IF;
+
     SELECT CASE WHEN is_called THEN last_value ELSE 0 END INTO v_last FROM events_event_position_seq;
 
     -- How far the lowest floor lies behind v_last. Keys have 31 bits, so the distance is taken modulo 2^31, as a signed

@@ -147,6 +147,26 @@ def test_concurrent_change_is_reported_and_then_decided_by_the_user(browser: Cli
     assert [event.type for event in store.get_events_for_aggregate("order-1", after_version=3)] == ["Happened"]
 
 
+@pytest.mark.parametrize(
+    "url",
+    [
+        "/admin/events/event/?type=%00",
+        "/admin/events/event/?category=a%00b&q=%00",
+        "/admin/events/aggregate/?category=%00",
+        "/admin/events/aggregate/a%00b/change/",
+        "/admin/events/event/add/?aggregate_id=a%00b",
+    ],
+)
+def test_nul_characters_do_no_harm(browser: Client, url: str) -> None:
+    assert browser.get(url, follow=True).status_code == 200
+
+
+def test_expectation_beyond_the_aggregate_is_explained(browser: Client, store: EventStore) -> None:
+    store.dispatch(new("order-1"))
+    html = browser.post(ADD, form_of(browser, "order-1") | {"expected_version": "9"}).content.decode()
+    assert "was expected at version 9 but is at version 1. Save again" in html
+
+
 def test_new_aggregate_that_exists_is_reported(browser: Client, store: EventStore) -> None:
     form = form_of(browser) | {"aggregate_id": "order-1"}
     store.dispatch(new("order-1", "Placed"))
@@ -157,6 +177,10 @@ def test_new_aggregate_that_exists_is_reported(browser: Client, store: EventStor
 @pytest.mark.parametrize(
     ("fault", "message"),
     [
+        ({"data": '{"a": ' + "[" * 50_000}, "This cannot be read as JSON"),
+        ({"data": '{"a": ' + "9" * 5000 + "}"}, "This cannot be read as JSON"),
+        ({"expected_version": "9" * 30}, "Expected version: Ensure this value is less"),
+        ({"event_id": "x"}, "Event id: Enter a valid UUID"),
         ({"data": '{"a": 1,\n "b" 2}'}, "Expecting &#x27;:&#x27; delimiter at line 2, column 6"),
         ({"data": "[1]"}, "it must be a JSON object"),
         ({"data": '{"a": {"b": NaN}}'}, "a.b: nan is not a JSON number"),

@@ -1,4 +1,4 @@
-"""A store that moves into a new cluster goes on as if nothing had happened."""
+"""Other clusters: a store that moves into a new one goes on as if nothing had happened; a standby does not pretend."""
 
 import os
 import subprocess
@@ -11,7 +11,7 @@ import pytest
 from django.db import connection
 
 from events.store import EventStore
-from eventstore_project.cluster import Cluster, PostgresUnavailable
+from eventstore_project.cluster import DATABASE, SUPERUSER, Cluster, PostgresUnavailable
 from eventstore_project.postgres import private_cluster, server_account
 from tests.support import new, some
 
@@ -31,21 +31,27 @@ def new_cluster(cluster_folder: Path) -> Iterator[Cluster]:
     cluster.leave()
 
 
+def restore_into(cluster: Cluster) -> None:
+    """Fill the cluster's empty database with a dump of the test's."""
+    dump = [cluster.bindir / "pg_dump", "--no-owner", *_target()]
+    restore = [cluster.bindir / "psql", "-X", "-q", "-v", "ON_ERROR_STOP=1", "-h", str(cluster.sockets)]
+    text = subprocess.run(dump, capture_output=True, check=True, env=_environment()).stdout
+    subprocess.run([*restore, "-U", SUPERUSER, "-d", DATABASE], input=text, check=True, capture_output=True)
+
+
+def connect_to(cluster: Cluster) -> "psycopg.Connection[Any]":
+    return psycopg.connect(host=str(cluster.sockets), user=SUPERUSER, dbname=DATABASE, autocommit=True)
+
+
 def test_store_goes_on_after_dump_and_restore_into_a_new_cluster(store: EventStore, new_cluster: Cluster) -> None:
     for number in range(20):
         store.dispatch(*some(10, f"a-{number}"))
     retried = store.get_events_for_aggregate("a-3")
     checkpoint = list(store.read_all())[149].position
     waiting = [event.position for event in store.read_all(after=checkpoint)]
+    restore_into(new_cluster)
 
-    dump = subprocess.run(
-        [new_cluster.bindir / "pg_dump", "--no-owner", *_target()], capture_output=True, check=True, env=_environment()
-    ).stdout
-    name = "eventstore"  # the cluster made it, empty
-    restore = [new_cluster.bindir / "psql", "-X", "-q", "-v", "ON_ERROR_STOP=1", "-U", "postgres", "-d", name]
-    subprocess.run([*restore, "-h", str(new_cluster.sockets)], input=dump, check=True, capture_output=True)
-
-    with psycopg.connect(host=str(new_cluster.sockets), user="postgres", dbname=name, autocommit=True) as restored:
+    with connect_to(new_cluster) as restored:
 
         def rows(query: str, *arguments: Any) -> list[Any]:
             return restored.execute(query, arguments).fetchall()
@@ -64,6 +70,25 @@ def test_store_goes_on_after_dump_and_restore_into_a_new_cluster(store: EventSto
         assert position > settled
         with pytest.raises(psycopg.DatabaseError, match="never changed or removed"):
             restored.execute("DELETE FROM events_event")
+
+
+def test_standby_refuses_to_name_a_settled_position(store: EventStore, new_cluster: Cluster) -> None:
+    """It has the sequence's values before the events, and none of the locks: readers there would miss events."""
+    store.dispatch(*some(3))
+    restore_into(new_cluster)
+    standby = Cluster(new_cluster.home.parent / "standby", new_cluster.bindir, new_cluster.account)
+    standby._make_private(standby.home)
+    standby._run("pg_basebackup", "-h", new_cluster.sockets, "-U", SUPERUSER, "-D", standby.data, "--checkpoint=fast")
+    (standby.data / "standby.signal").touch()
+    standby.join()
+    try:
+        with connect_to(standby) as connection:
+            assert connection.execute("SELECT count(*) FROM events_event").fetchone() == (3,)
+            with pytest.raises(psycopg.DatabaseError, match="cannot be read from a standby") as caught:
+                connection.execute("SELECT events_settled_position()")
+            assert caught.value.sqlstate == "EV003"
+    finally:
+        standby.leave()
 
 
 def _target() -> list[str]:

@@ -95,10 +95,11 @@ BAD = [
     ("[]", "event: must be a JSON object"),
     ('{"aggregate_id": "x"}', "type: is missing"),
     ('{"aggregate_id": "x", "type": "A", "data": {"n": NaN}}', "line: holds NaN"),
+    ('{"aggregate_id": "x", "type": "A", "data": {"a":' + "[" * 980 + "]" * 980 + "}}", "(line|data)"),
     ('{"aggregate_id": "", "type": "A"}', "aggregate_id: is empty"),
     ('{"aggregate_id": "x", "type": "A", "timestamp": "2020-01-01T00:00:00"}', "timestamp: .* has no time zone"),
     ('{"aggregate_id": "x", "type": "A", "data": {"a": "\\u0000"}}', "data.a: holds a NUL"),
-    ('{"aggregate_id": "x", "type": "A", "colour": 1}', "colour: is not a field of an event"),
+    ('{"aggregate_id": "x", "type": "A", "colour": 1}', "colour: is not a field of a new event"),
     ('{"aggregate_id": "\udcff", "type": "A"}', "aggregate_id: holds the control character"),
 ]
 
@@ -151,10 +152,12 @@ def test_naive_timestamps_can_be_given_a_zone(tmp_path: Path) -> None:
         ("events.csv", {}, "--aggregate-id and --type"),
         ("events.csv", {"aggregate_id": "case", "type": "x"}, "there is no 'x'; the file has: case, what, when"),
         ("events.csv", {**COLUMNS, "batch_size": 0}, "--batch-size: give 1 or more"),
+        ("twice.csv", {"aggregate_id": "case", "type": "what"}, "column: 'note' stands in the header twice"),
     ],
 )
 def test_wrong_call_is_explained(tmp_path: Path, name: str, options: dict[str, Any], message: str) -> None:
     write(tmp_path / "events.csv", CSV)
+    write(tmp_path / "twice.csv", "case,what,note,note\na,b,c,d\n")
     with pytest.raises(CommandError, match=message):
         run(tmp_path / name, **options)
 
@@ -166,6 +169,47 @@ def test_own_event_ids_are_kept_and_in_use_elsewhere_refused(tmp_path: Path) -> 
     assert Event.objects.get().event_id == event_id
     with pytest.raises(CommandError, match=r"line 1: event_id: .* in use already, in aggregate 'a-1'"):
         run(write(tmp_path / "a.jsonl", line.replace("a-1", "b-1")))
+
+
+@pytest.mark.parametrize("batch_size", [1, 1000])
+@pytest.mark.parametrize("dry_run", [False, True])
+def test_id_of_another_aggregate_is_a_bad_line_whatever_the_batches(
+    tmp_path: Path, batch_size: int, dry_run: bool
+) -> None:
+    line = json.dumps({"aggregate_id": "a-1", "type": "A", "event_id": str(new().event_id)}) + "\n"
+    run(write(tmp_path / "a.jsonl", line))
+    path = write(tmp_path / "b.jsonl", line + line.replace("a-1", "b-1") + LINES)
+    out, err = run(path, batch_size=batch_size, skip_bad=True, dry_run=dry_run)
+    did = "would be stored" if dry_run else "stored"
+    assert out == f"3 events {did}, 1 were stored already, 1 bad lines skipped."
+    assert err.startswith("line 2: event_id: ")
+
+
+def test_handler_that_fails_ends_the_import(tmp_path: Path, store: EventStore) -> None:
+    event_id = new().event_id
+    store.subscribe("A", lambda event, **kwargs: store.dispatch(new(f"x-{event.version}", event_id=event_id)))
+    with pytest.raises(CommandError, match="in use already"):
+        run(write(tmp_path / "a.jsonl", LINES))
+    assert stored() == []
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [(gzip.compress(b"x" * 5000)[:-20], "events.jsonl.gz: "), (b"plain", "events.jsonl.gz: Not a")],
+)
+def test_damaged_file_is_reported(tmp_path: Path, content: bytes, message: str) -> None:
+    path = tmp_path / "events.jsonl.gz"
+    path.write_bytes(content)
+    with pytest.raises(CommandError, match=message):
+        run(path, skip_bad=True)
+
+
+def test_export_that_cannot_be_written_is_reported(tmp_path: Path) -> None:
+    with pytest.raises(CommandError, match="cannot be written: No such file"):
+        call_command("export_events", tmp_path / "none" / "events.jsonl")
+    for command in ("import_events", "export_events"):
+        with pytest.raises(CommandError, match="there is no 'nope' in DATABASES"):
+            call_command(command, write(tmp_path / "a.jsonl", LINES), database="nope")
 
 
 def test_import_reaches_signals(tmp_path: Path) -> None:

@@ -85,6 +85,14 @@ def test_stored_event_holds_a_copy(store: EventStore) -> None:
     assert event.data == {"list": [1, 2]} == Event.objects.get().data
 
 
+@pytest.mark.parametrize("value", [-0.0, [-0.0, "-0.0", -0.01, 1e23]])
+def test_negative_zero_is_zero_from_the_start(store: EventStore, value: Any) -> None:
+    (event,) = store.dispatch(new(data={"value": value}))
+    read = Event.objects.get().data["value"]
+    assert repr(event.data["value"]) == repr(read)
+    assert read == value
+
+
 def test_text_is_plain_json() -> None:
     written, _ = jsontext.dumps({"a": [1e23, 1e-7, "1e23", 2**70]}, "data")
     assert json.loads(written) == {"a": [1e23, 1e-7, "1e23", 2**70]}

@@ -8,7 +8,7 @@ from asgiref.sync import async_to_sync
 from django.db import connection, transaction
 from django.utils import timezone
 
-from events.exceptions import Conflict, InvalidEvent, UnsafeIsolationLevel, VersionConflict
+from events.exceptions import Conflict, InvalidEvent, UnsafeRead, VersionConflict
 from events.models import Aggregate, Event
 from events.store import EventStore
 from events.types import ANY, EXISTS, ExpectedVersion, NewEvent
@@ -242,6 +242,8 @@ def test_inner_rollback_takes_its_events_only(store: EventStore) -> None:
 
 def test_unknown_aggregate_has_an_empty_history(store: EventStore) -> None:
     assert store.get_events_for_aggregate("nobody") == []
+    with pytest.raises(InvalidEvent, match="aggregate_id"):
+        store.get_events_for_aggregate("a\0b")
 
 
 @pytest.mark.parametrize(
@@ -261,7 +263,17 @@ def test_history_can_be_narrowed(store: EventStore, options: dict[str, Any], ver
     assert [event.version for event in store.get_events_for_aggregate("a-1", **options)] == versions
 
 
-@pytest.mark.parametrize("options", [{"limit": -1}, {"as_of": timezone.now().replace(tzinfo=None)}])
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"limit": -1},
+        {"limit": "5"},
+        {"after_version": 1.5},
+        {"up_to_version": -2},
+        {"as_of": timezone.now().replace(tzinfo=None)},
+        {"as_of": "2020-01-01"},
+    ],
+)
 def test_history_refuses_what_makes_no_sense(store: EventStore, options: dict[str, Any]) -> None:
     with pytest.raises(InvalidEvent, match=next(iter(options))):
         store.get_events_for_aggregate("a-1", **options)
@@ -328,7 +340,33 @@ def test_read_all_filters_by_type_and_category(store: EventStore) -> None:
     assert list(store.read_all(categories=["user", "u"])) == [one, three, four, five]
     assert list(store.read_all(types=["Born", "Moved"])) == [one, two, four, five]
     assert list(store.read_all(types=["Born"], categories=["user"])) == [one]
+    assert list(store.read_all(categories=["user-1"])) == []
     assert list(store.read_all(types=[])) == list(store.read_all(categories=[])) == []
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"types": "Born"},
+        {"types": [7]},
+        {"types": ["a\0b"]},
+        {"categories": "user"},
+        {"after": "x"},
+        {"after": -1},
+        {"limit": -1},
+        {"up_to": 2**63},
+    ],
+)
+def test_read_all_refuses_what_makes_no_sense_at_once(store: EventStore, options: dict[str, Any]) -> None:
+    with pytest.raises(InvalidEvent, match=next(iter(options))):
+        store.read_all(**options)
+
+
+def test_read_all_reads_up_to_the_moment_it_was_called(store: EventStore) -> None:
+    events = store.dispatch(*some(2))
+    reading = store.read_all()
+    store.dispatch(new())
+    assert list(reading) == events
 
 
 @pytest.mark.parametrize("aggregate_id", ["100%", "a_b-1", "a\\b-1", "x%y-1"])
@@ -346,7 +384,7 @@ def test_reading_the_store_in_an_older_snapshot_is_refused(store: EventStore, le
         with connection.cursor() as cursor:
             cursor.execute(f"SET TRANSACTION ISOLATION LEVEL {level}")
         assert len(store.get_events_for_aggregate("a-1")) == 1
-        with pytest.raises(UnsafeIsolationLevel, match="READ COMMITTED"):
+        with pytest.raises(UnsafeRead, match="READ COMMITTED"):
             list(store.read_all())
 
 

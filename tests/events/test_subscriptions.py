@@ -163,6 +163,15 @@ def test_subscription_can_be_called_or_left_to_end_it(store: EventStore) -> None
     assert len(handler.events) == 2
 
 
+def test_leaving_a_subscription_ends_only_what_it_began(store: EventStore) -> None:
+    handler = Recorder()
+    store.subscribe("Happened", handler)
+    with store.subscribe("Happened", handler):
+        store.dispatch(new())
+    store.dispatch(new())
+    assert len(handler.events) == 2
+
+
 def test_subscribe_decorates(store: EventStore) -> None:
     seen = []
 
@@ -176,7 +185,10 @@ def test_subscribe_decorates(store: EventStore) -> None:
     assert seen == ["Happened", "Ended"]
 
 
-@pytest.mark.parametrize(("event_type", "handler"), [("", print), (None, print), (7, print), ("A", "not callable")])
+@pytest.mark.parametrize(
+    ("event_type", "handler"),
+    [("", dict), (None, dict), (7, dict), ("A", "text"), ("A", lambda event: None)],
+)
 def test_subscribing_nonsense_is_refused(store: EventStore, event_type: Any, handler: Any) -> None:
     with pytest.raises(InvalidEvent):
         store.subscribe(event_type, handler)

@@ -1,6 +1,7 @@
 """The private PostgreSQL of the demo and the tests: started once, shared, stopped by the last, and never guessed."""
 
 import os
+import shutil
 import signal
 import stat
 import subprocess
@@ -129,6 +130,25 @@ def test_folder_of_somebody_else_is_not_taken_over(tmp_path: Path) -> None:
     os.chown(cluster.home, 12345, 12345)
     with pytest.raises(PostgresUnavailable, match="belongs to somebody else"):
         cluster.join()
+
+
+def test_binaries_that_the_servers_account_cannot_reach_are_copied(cluster_folder: Path) -> None:
+    account = server_account()
+    if account is None:
+        pytest.skip("only root runs the server as somebody else")
+    bindir = find_bindir()
+    closed = cluster_folder / "closed"
+    closed.mkdir(mode=0o700)
+    for folder in (bindir.parent.parent, bindir.parent.parent.with_name(f"{bindir.parent.parent.name}.libs")):
+        if folder.exists() and folder.parent.name == "site-packages":
+            shutil.copytree(folder, closed / folder.name, symlinks=True)
+    if not any(closed.iterdir()):
+        pytest.skip("the server's binaries are the system's, which everybody can reach")
+    cluster = Cluster(cluster_folder / "cluster", closed / bindir.relative_to(bindir.parents[2]), account)
+    cluster.join()
+    assert cluster.answers()
+    assert cluster.bindir.is_relative_to(cluster.home)
+    cluster.leave()
 
 
 def manage(**environment: str) -> "subprocess.CompletedProcess[str]":

@@ -101,8 +101,8 @@ def test_writers_of_different_aggregates_never_wait_for_each_other(store: EventS
 def test_read_model_is_served_over_http(api: Any, store: EventStore) -> None:
     store.dispatch(*[new(f"user-{n}", "Born") for n in range(5)], new("x-1", "Other"))
     body = api.get("/api/projections/aggregate-activity/", {"limit": 2}).json()
-    assert [row["aggregate_id"] for row in body["results"]] == ["user-0", "user-1"]
+    assert [row["aggregate_id"] for row in body["activity"]] == ["user-0", "user-1"]
     body = api.get(body["next"]).json()
-    assert [row["aggregate_id"] for row in body["results"]] == ["user-2", "user-3"]
-    assert len(api.get("/api/projections/aggregate-activity/", {"starts_with": "user-"}).json()["results"]) == 5
-    assert len(api.get("/api/projections/aggregate-activity/", {"last_type": "Other"}).json()["results"]) == 1
+    assert [row["aggregate_id"] for row in body["activity"]] == ["user-2", "user-3"]
+    assert len(api.get("/api/projections/aggregate-activity/", {"starts_with": "user-"}).json()["activity"]) == 5
+    assert len(api.get("/api/projections/aggregate-activity/", {"last_type": "Other"}).json()["activity"]) == 1

@@ -6,8 +6,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from django.core.management import BaseCommand, CommandParser
-from django.db import DEFAULT_DB_ALIAS
+from django.core.management import BaseCommand, CommandError, CommandParser
+from django.db import DEFAULT_DB_ALIAS, connections
 
 from events.event_files import json_line
 from events.store import EventStore
@@ -24,6 +24,8 @@ class Command(BaseCommand):
         parser.add_argument("--database", default=DEFAULT_DB_ALIAS, help="alias of the database (%(default)s)")
 
     def handle(self, *args: Any, **options: Any) -> None:
+        if options["database"] not in connections:
+            raise CommandError(f"--database: there is no {options['database']!r} in DATABASES")
         events = EventStore(options["database"]).read_all(
             after=options["after"], types=options["types"], categories=options["categories"]
         )
@@ -40,9 +42,12 @@ class Command(BaseCommand):
         draft = path.with_name(path.name + ".part")
         opener: Any = gzip.open if path.suffix == ".gz" else open
         count = 0
-        with opener(draft, "wt", encoding="utf-8") as file:
-            for event in events:
-                file.write(json_line(event))
-                count += 1
-        draft.replace(path)
+        try:
+            with opener(draft, "wt", encoding="utf-8") as file:
+                for event in events:
+                    file.write(json_line(event))
+                    count += 1
+            draft.replace(path)
+        except OSError as error:
+            raise CommandError(f"{path} cannot be written: {error.strerror}") from error
         print(f"{count:,} events written to {path}", file=sys.stderr)

@@ -2,14 +2,16 @@
 
 import argparse
 import sys
+import zlib
 from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
 from typing import IO, Any
+from uuid import UUID
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from django.core.management import BaseCommand, CommandError, CommandParser
-from django.db import DEFAULT_DB_ALIAS
+from django.db import DEFAULT_DB_ALIAS, connections
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
@@ -17,6 +19,7 @@ from events.event_files import Columns, Line, as_text, read_csv, read_json_lines
 from events.exceptions import DuplicateEvent, EventStoreError, InvalidEvent
 from events.models import Event
 from events.store import EventStore
+from events.types import NewEvent
 from events.validation import checked
 
 
@@ -41,6 +44,8 @@ class Command(BaseCommand):
         path: Path = options["file"]
         if not path.is_file():
             raise CommandError(f"There is no file {path}")
+        if options["database"] not in connections:
+            raise CommandError(f"--database: there is no {options['database']!r} in DATABASES")
         if options["batch_size"] < 1:
             raise CommandError("--batch-size: give 1 or more")
         self.dry_run, self.skip_bad = options["dry_run"], options["skip_bad"]
@@ -48,8 +53,8 @@ class Command(BaseCommand):
         self.stored = self.known = self.bad = 0
         try:
             self._import(path, options)
-        except EventStoreError as error:
-            raise CommandError(f"{error}\n{self._summary()}") from error
+        except (EventStoreError, EOFError, OSError, zlib.error) as error:
+            raise CommandError(f"{path.name}: {error}\n{self._summary()}") from error
         self.stdout.write(self._summary())
 
     def _import(self, path: Path, options: dict[str, Any]) -> None:
@@ -72,53 +77,55 @@ class Command(BaseCommand):
 
     def _take(self, lines: list[Line]) -> None:
         """Store the good lines of a batch. A bad one ends the import behind those before it, or is skipped."""
-        good: list[Line] = []
+        homes = self._homes_of_stored(lines)
+        new: list[NewEvent] = []
+        known = 0
         for line in lines:
-            error = line.error
             try:
-                if line.event:
-                    checked([line.event])
-            except InvalidEvent as found:
-                error = found
-            if error is None:
-                good.append(line)
+                event = self._valid(line, homes)
+            except InvalidEvent as error:
+                message = f"line {line.number}: {error.field}: {error.reason}"
+                if not self.skip_bad:
+                    self._store(new, known)
+                    raise CommandError(
+                        f"{message}\n{self._summary()} Mend the line, or pass --skip-bad, and run it again."
+                    ) from None
+                self.bad += 1
+                self.stderr.write(message)
+                continue
+            if event.event_id in homes:
+                known += 1
             else:
-                self._refuse(line, error, good)
-        self._store(good)
+                homes[event.event_id] = event.aggregate_id
+                new.append(event)
+        self._store(new, known)
 
-    def _refuse(self, line: Line, error: InvalidEvent, before: list[Line]) -> None:
-        message = f"line {line.number}: {error.field}: {error.reason}"
-        if not self.skip_bad:
-            self._store(before)
-            raise CommandError(f"{message}\n{self._summary()} Mend the line, or pass --skip-bad, and run it again.")
-        self.bad += 1
-        self.stderr.write(message)
+    def _homes_of_stored(self, lines: list[Line]) -> dict[UUID, str]:
+        """Return the aggregates that those events of `lines` are in that are stored already, by event id."""
+        ids = [line.event.event_id for line in lines if line.event]
+        stored = Event.objects.using(self.store.using).filter(event_id__in=ids)
+        return dict(stored.values_list("event_id", "aggregate_id"))
 
-    def _store(self, lines: list[Line]) -> None:
-        if self.dry_run:
-            self.stored += len(lines)
-            return
-        while True:
-            new = self._not_stored_yet(lines)
+    def _valid(self, line: Line, homes: dict[UUID, str]) -> NewEvent:
+        if line.event is None:
+            raise line.error or InvalidEvent("line", "holds no event")
+        checked([line.event])
+        home = homes.get(line.event.event_id, line.event.aggregate_id)
+        if home != line.event.aggregate_id:
+            raise InvalidEvent("event_id", f"{line.event.event_id} is in use already, in aggregate {home!r}")
+        return line.event
+
+    def _store(self, new: list[NewEvent], known: int) -> None:
+        if not self.dry_run:
             try:
-                self.store.dispatch(*(line.event for line in new if line.event))
-            except DuplicateEvent:
-                continue  # another import of the same events got in between; what it stored is passed over next time
-            self.stored += len(new)
-            self.known += len(lines) - len(new)
-            return
-
-    def _not_stored_yet(self, lines: list[Line]) -> list[Line]:
-        by_id = {line.event.event_id: line for line in reversed(lines) if line.event}
-        events = Event.objects.using(self.store.using).filter(event_id__in=by_id)
-        for event_id, aggregate_id in events.values_list("event_id", "aggregate_id"):
-            line = by_id.pop(event_id)
-            if line.event and line.event.aggregate_id != aggregate_id:
+                self.store.dispatch(*new)
+            except DuplicateEvent as error:
                 raise CommandError(
-                    f"line {line.number}: event_id: {event_id} is in use already, in aggregate {aggregate_id!r}\n"
+                    f"{error}. Is another import of these events under way? Run this one again after it.\n"
                     f"{self._summary()}"
-                )
-        return list(reversed(by_id.values()))
+                ) from error
+        self.stored += len(new)
+        self.known += known
 
     def _summary(self) -> str:
         counts = [f"{self.stored:,} events {'would be stored' if self.dry_run else 'stored'}"]

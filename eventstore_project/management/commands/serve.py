@@ -9,7 +9,7 @@ import uvicorn
 from django.core.management import BaseCommand, CommandError, CommandParser, call_command
 from rest_framework.authtoken.models import Token
 
-from eventstore_project import secrets
+from eventstore_project import postgres, secrets
 
 from .setup_demo import make_admin
 
@@ -20,7 +20,7 @@ class Command(BaseCommand):
     help = "Set up the demo (see setup_demo) and serve it on the loopback address."
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("--port", type=int, default=int(os.environ.get("PORT", 8000)), help="%(default)s")
+        parser.add_argument("--port", type=int, default=os.environ.get("PORT", "8000"), help="%(default)s")
 
     def handle(self, *args: Any, **options: Any) -> None:
         call_command("setup_demo", stdout=self.stdout)
@@ -34,10 +34,11 @@ class Command(BaseCommand):
     def _listen(self, port: int) -> socket.socket:
         try:
             return socket.create_server((HOST, port))
+        except OverflowError:
+            reason = "ports go up to 65535"
         except OSError as error:
-            raise CommandError(
-                f"Port {port} cannot be used ({error.strerror}); choose another: PORT=8001 make run"
-            ) from None
+            reason = os.strerror(error.errno or 0)
+        raise CommandError(f"Port {port} cannot be used: {reason}. Choose another: PORT=8001 make run")
 
     def _print_addresses(self, port: int) -> None:
         user = make_admin()
@@ -49,7 +50,8 @@ class Command(BaseCommand):
             f"\n  Admin     {base}/admin/\n"
             f"  API       {base}/api/events/\n"
             f"  Log in    {user.username} / {password}\n"
-            f"  API token {token}\n\n"
+            f"  API token {token}\n"
+            f"  Database  {postgres.described()}\n\n"
             f'  curl -H "Authorization: Token {token}" {base}/api/events/\n\n'
             "Ctrl-C stops it."
         )
