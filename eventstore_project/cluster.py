@@ -59,8 +59,8 @@ class Cluster:
         with self._one_at_a_time():
             self._membership = (self.home / "members.lock").open("wb")
             fcntl.flock(self._membership, fcntl.LOCK_SH)
+            self._use_own_binaries_if_needed()  # whoever leaves last needs them too
             if not self.answers():
-                self._use_own_binaries_if_needed()
                 self._create()
                 self._start()
             self._create_database()

@@ -6,6 +6,7 @@ import json
 from collections import Counter
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import pytest
 from django.core.management import CommandError, call_command
@@ -47,6 +48,10 @@ def write(path: Path, text: str) -> Path:
     else:
         path.write_text(text, encoding="utf-8")
     return path
+
+
+def line_of(aggregate_id: str, event_id: UUID) -> str:
+    return json.dumps({"aggregate_id": aggregate_id, "type": "A", "event_id": str(event_id)}) + "\n"
 
 
 def contents() -> list[tuple[Any, ...]]:
@@ -164,11 +169,11 @@ def test_wrong_call_is_explained(tmp_path: Path, name: str, options: dict[str, A
 
 def test_own_event_ids_are_kept_and_in_use_elsewhere_refused(tmp_path: Path) -> None:
     event_id = new().event_id
-    line = json.dumps({"aggregate_id": "a-1", "type": "A", "event_id": str(event_id)}) + "\n"
+    line = line_of("a-1", event_id)
     assert run(write(tmp_path / "a.jsonl", line * 2))[0] == "1 events stored, 1 were stored already."
     assert Event.objects.get().event_id == event_id
     with pytest.raises(CommandError, match=r"line 1: event_id: .* in use already, in aggregate 'a-1'"):
-        run(write(tmp_path / "a.jsonl", line.replace("a-1", "b-1")))
+        run(write(tmp_path / "a.jsonl", line_of("b-1", event_id)))
 
 
 @pytest.mark.parametrize("batch_size", [1, 1000])
@@ -176,9 +181,10 @@ def test_own_event_ids_are_kept_and_in_use_elsewhere_refused(tmp_path: Path) -> 
 def test_id_of_another_aggregate_is_a_bad_line_whatever_the_batches(
     tmp_path: Path, batch_size: int, dry_run: bool
 ) -> None:
-    line = json.dumps({"aggregate_id": "a-1", "type": "A", "event_id": str(new().event_id)}) + "\n"
+    event_id = new().event_id
+    line = line_of("a-1", event_id)
     run(write(tmp_path / "a.jsonl", line))
-    path = write(tmp_path / "b.jsonl", line + line.replace("a-1", "b-1") + LINES)
+    path = write(tmp_path / "b.jsonl", line + line_of("b-1", event_id) + LINES)
     out, err = run(path, batch_size=batch_size, skip_bad=True, dry_run=dry_run)
     did = "would be stored" if dry_run else "stored"
     assert out == f"3 events {did}, 1 were stored already, 1 bad lines skipped."
