@@ -88,17 +88,21 @@ def test_curl_snippets_work_against_a_live_server(page: Path, live_server: Any, 
 
 @pytest.fixture
 def empty_database(db: None) -> Iterator[dict[str, Any]]:
-    """Django's settings for another database on the same server."""
+    """Django's settings for another database on the same server, owned by a role that may do nothing else."""
     name = f"{connection.settings_dict['NAME']}_own_project"
     server = connection.copy("server")
     server.settings_dict["NAME"] = "postgres"
     server.set_autocommit(True)
     with server.cursor() as cursor:
-        cursor.execute(f'DROP DATABASE IF EXISTS "{name}"')
-        cursor.execute(f'CREATE DATABASE "{name}"')
-        keys = ("ENGINE", "USER", "PASSWORD", "HOST", "PORT")
-        yield {key: connection.settings_dict[key] for key in keys} | {"NAME": name}
-        cursor.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
+        drop = [f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)', f'DROP ROLE IF EXISTS "{name}"']
+        create = [f"CREATE ROLE \"{name}\" LOGIN PASSWORD 'secret'", f'CREATE DATABASE "{name}" OWNER "{name}"']
+        for statement in drop + create:
+            cursor.execute(statement)
+        keys = ("ENGINE", "HOST", "PORT")
+        login = {"USER": name, "PASSWORD": "secret", "NAME": name}
+        yield {key: connection.settings_dict[key] for key in keys} | login
+        for statement in drop:
+            cursor.execute(statement)
     server.close()
 
 

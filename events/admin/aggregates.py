@@ -56,7 +56,7 @@ class AggregateAdmin(BrowsingAdmin):
     def _timeline(self, request: HttpRequest, aggregate: Aggregate) -> dict[str, Any]:
         """Return one page of the history, newest first, and the versions where its neighbours start."""
         try:
-            newest = min(int(request.GET["up_to_version"]), aggregate.version)
+            newest = max(1, min(int(request.GET["up_to_version"]), aggregate.version))
         except (KeyError, ValueError):
             newest = aggregate.version
         store = EventStore(aggregate._state.db or "default")

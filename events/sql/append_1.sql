@@ -22,8 +22,6 @@ CREATE FUNCTION events_append(
 -- A session keeps the plans it made first. Those made while the table was small would read all of it, for every append,
 -- until the next ANALYZE.
 SET enable_seqscan = off
--- What lets these statements, and no others, past the guards.
-SET events.appending = 'on'
 AS $$
 #variable_conflict use_column
 DECLARE
@@ -40,6 +38,11 @@ BEGIN
         RAISE EXCEPTION '% aggregates are expected at % versions', cardinality(p_expected_ids),
             cardinality(p_expected_versions) USING ERRCODE = '22023', HINT = 'Give each one its version.';
     END IF;
+
+    -- What lets the statements of this function, and no others, past the guards. (A SET clause of the function would be
+    -- neater, but for a setting of one's own PostgreSQL allows it to superusers only.)
+    PERFORM set_config('events.appending', 'on', true);
+
     IF v_count > 0 AND p_aggregate_ids[1] = ALL (p_aggregate_ids)
        AND (p_expected_ids = '{}' OR p_expected_ids = p_aggregate_ids[1:1]) THEN
         -- One aggregate, the common case. Taking its row lock and moving its version on is one statement; whoever comes
@@ -70,14 +73,14 @@ BEGIN
     IF v_refused IS TRUE OR EXISTS (SELECT FROM events_event WHERE event_id = ANY (p_event_ids)) THEN
         RETURN QUERY SELECT * FROM events_refuse(
             v_targets, p_aggregate_ids, p_event_ids, p_expected_ids, p_expected_versions, p_raise);
-        RETURN;
-    END IF;
-    IF v_count = 0 THEN
+        PERFORM set_config('events.appending', '', true);
         RETURN;
     END IF;
 
     -- Before the first nextval, or a reader could pass over this transaction's positions.
-    PERFORM events_hold_floor();
+    IF v_count > 0 THEN
+        PERFORM events_hold_floor();
+    END IF;
 
     RETURN QUERY
     INSERT INTO events_event AS e
@@ -91,5 +94,6 @@ BEGIN
         ORDER BY n.ordinal
     ) AS s
     RETURNING 'appended', e.aggregate_id, e.event_id, NULL::bigint, e.version, e.position, e.timestamp, e.recorded_at;
+    PERFORM set_config('events.appending', '', true);
 END
 $$;

@@ -19,8 +19,8 @@ $$;
 CREATE TRIGGER events_event_immutable BEFORE UPDATE OR DELETE OR TRUNCATE ON events_event
     FOR EACH STATEMENT EXECUTE FUNCTION events_refuse_change();
 
--- events.appending is on while events_append runs, and only then: the setting belongs to the function. The condition
--- costs an append next to nothing, calling the trigger's function for each would not.
+-- events.appending is on while events_append runs, and only then. The condition costs an append next to nothing; calling
+-- the trigger's function for each would not.
 CREATE TRIGGER events_event_appended BEFORE INSERT ON events_event
     FOR EACH STATEMENT WHEN (current_setting('events.appending', true) IS DISTINCT FROM 'on')
     EXECUTE FUNCTION events_refuse_change();

@@ -106,7 +106,10 @@ def test_long_history_comes_in_pages(browser: Client, store: EventStore) -> None
         older = match[1] if match else None
     assert seen == list(range(120, 0, -1))
     assert versions_on(page(browser, url, up_to_version="70"))[0] == 70
-    assert versions_on(page(browser, url, up_to_version="nonsense"))[0] == 120
+    for nonsense in ("nonsense", "9" * 30):
+        assert versions_on(page(browser, url, up_to_version=nonsense))[0] == 120
+    for nonsense in ("-5", "0"):
+        assert versions_on(page(browser, url, up_to_version=nonsense)) == [1]
 
 
 def test_form_appends_an_event_and_logs_it(browser: Client, store: EventStore) -> None:

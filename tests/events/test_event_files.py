@@ -202,6 +202,7 @@ def test_handler_that_fails_ends_the_import(tmp_path: Path, store: EventStore) -
 @pytest.mark.parametrize(
     ("content", "message"),
     [(gzip.compress(b"x" * 5000)[:-20], "events.jsonl.gz: "), (b"plain", "events.jsonl.gz: Not a")],
+    ids=["truncated", "not packed"],
 )
 def test_damaged_file_is_reported(tmp_path: Path, content: bytes, message: str) -> None:
     path = tmp_path / "events.jsonl.gz"

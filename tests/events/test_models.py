@@ -1,13 +1,14 @@
 """What is stored stays: through the model, querysets, SQL and Django's own tools."""
 
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 import pytest
 from django.core.management import CommandError, call_command
 from django.db import DatabaseError, IntegrityError, connection, transaction
 
-from events.exceptions import ImmutableEvent
+from events.exceptions import ImmutableEvent, VersionConflict
 from events.models import Aggregate, Event
 from events.store import EventStore
 from tests.support import last_position, new, some
@@ -85,12 +86,21 @@ def test_maintenance_passes_for_one_transaction(event: Event) -> None:
     assert Event.objects.get().type == "Corrected"
 
 
-def test_refused_dispatch_leaves_the_guards_up(store: EventStore, event: Event) -> None:
-    for _ in range(2):
-        with pytest.raises(Exception, match="expected at version 0"):
-            store.dispatch(new(), expected_version=0)
-        with pytest.raises(DatabaseError), transaction.atomic(), connection.cursor() as cursor:
-            cursor.execute("DELETE FROM events_event")
+@pytest.mark.parametrize("expected", [0, {"a-1": 0, "b-1": 0}, {"a-1": 1, "b-1": 0}, 1])
+def test_guards_are_up_again_after_each_dispatch(store: EventStore, event: Event, expected: Any) -> None:
+    """Appended or refused, of one aggregate or several: in the same transaction nothing else gets in."""
+    with suppress(VersionConflict):
+        store.dispatch(new(), expected_version=expected)
+    for statement in ("INSERT INTO events_event SELECT * FROM events_event", "UPDATE events_aggregate SET version = 9"):
+        with pytest.raises(DatabaseError, match="refused"), transaction.atomic(), connection.cursor() as cursor:
+            cursor.execute(statement)
+
+
+def test_guards_are_up_again_after_an_append_that_failed(event: Event) -> None:
+    with pytest.raises(IntegrityError), transaction.atomic():
+        append_by_sql(["a-1", ""])
+    with pytest.raises(DatabaseError, match="refused"), transaction.atomic():
+        Aggregate._base_manager.update(version=9)
 
 
 @pytest.mark.django_db(transaction=True)
