@@ -167,7 +167,7 @@ def test_nul_characters_do_no_harm(browser: Client, url: str) -> None:
 def test_expectation_beyond_the_aggregate_is_explained(browser: Client, store: EventStore) -> None:
     store.dispatch(new("order-1"))
     html = browser.post(ADD, form_of(browser, "order-1") | {"expected_version": "9"}).content.decode()
-    assert "was expected at version 9 but is at version 1. Save again" in html
+    assert "was expected at version 9 but is at version 1. Press Append again" in html
 
 
 def test_new_aggregate_that_exists_is_reported(browser: Client, store: EventStore) -> None:
