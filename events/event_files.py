@@ -73,7 +73,10 @@ def read_csv(file: Iterable[str], columns: Columns, default_zone: tzinfo | None 
         InvalidEvent: the header lacks a column of `columns`, or has one twice.
     """
     reader = csv.DictReader(file, strict=True)
-    header = reader.fieldnames or []
+    try:
+        header = reader.fieldnames or []
+    except csv.Error as error:
+        raise InvalidEvent("line 1", f"is not CSV: {error}") from None
     for column in header:
         if header.count(column) > 1:
             raise InvalidEvent("column", f"{column!r} stands in the header twice; rename one")

@@ -6,6 +6,11 @@ from typing import Any
 from uuid import UUID
 
 
+def _printable(text: str) -> str:
+    """Return `text` with halves of surrogate pairs, which the input may have held, escaped: no output takes them."""
+    return text.encode("utf-8", "backslashreplace").decode()
+
+
 class EventStoreError(Exception):
     """Base class of every error the event store raises on its own account."""
 
@@ -20,11 +25,11 @@ class InvalidEvent(EventStoreError):
     """
 
     def __init__(self, field: str, reason: str, index: int | None = None) -> None:
-        self.field = field
-        self.reason = reason
+        self.field = _printable(field)
+        self.reason = _printable(reason)
         self.index = index
-        where = field if index is None else f"event {index}: {field}"
-        super().__init__(f"{where}: {reason}")
+        where = self.field if index is None else f"event {index}: {self.field}"
+        super().__init__(f"{where}: {self.reason}")
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ from django.db.models.lookups import Exact, IsNull, LessThanOrEqual
 
 from .exceptions import ImmutableEvent
 from .fields import ExactJSONField
+from .types import EARLIEST, LATEST
 
 
 def _refuse(*args: Any, **kwargs: Any) -> NoReturn:
@@ -133,8 +134,10 @@ class Event(AppendOnlyModel):
         # have django.contrib.postgres installed for.
         indexes = [
             models.Index(fields=["type", "position"], name="events_event_type"),
+            # With the position, or a search by correlation id, in order, would rather read the whole table.
             models.Index(
                 KeyTextTransform("correlation_id", "metadata"),
+                "position",
                 condition=models.Q(IsNull(KeyTextTransform("correlation_id", "metadata"), False)),
                 name="events_event_correlation",
             ),
@@ -142,6 +145,13 @@ class Event(AppendOnlyModel):
         constraints = [
             models.UniqueConstraint(fields=["aggregate_id", "version"], name="events_event_version"),
             models.CheckConstraint(condition=_is_name("type"), name="events_event_type_valid"),
+            models.CheckConstraint(
+                condition=models.Q(LessThanOrEqual(Length(KeyTextTransform("correlation_id", "metadata")), 255)),
+                name="events_event_correlation_id_length",
+            ),
+            models.CheckConstraint(
+                condition=models.Q(timestamp__gte=EARLIEST, timestamp__lte=LATEST), name="events_event_timestamp_range"
+            ),
             models.CheckConstraint(condition=_is_json_object("data"), name="events_event_data_object"),
             models.CheckConstraint(condition=_is_json_object("metadata"), name="events_event_metadata_object"),
         ]

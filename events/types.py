@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from enum import Enum
 from typing import Any, Final
 from uuid import UUID
@@ -36,6 +36,10 @@ EXISTS: Final = Expectation.EXISTS
 ALL: Final = Subscribed.ALL
 
 ExpectedVersion = int | Expectation | Mapping[str, int | Expectation]
+
+# A day within Python's years, so that a moment can be shown in any time zone.
+EARLIEST: Final = datetime(1, 1, 2, tzinfo=UTC)
+LATEST: Final = datetime(9999, 12, 30, tzinfo=UTC)
 
 # How the append function writes EXISTS where it wants a version number.
 _EXISTS_IN_SQL = -1

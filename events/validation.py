@@ -1,15 +1,16 @@
 """New events checked and made ready for the append function, before anything reaches the database."""
 
+import json
 import unicodedata
 from collections.abc import Collection, Iterable, Mapping
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any, NamedTuple
 from uuid import UUID
 
 from . import jsontext
 from .conf import conf
 from .exceptions import DuplicateEvent, InvalidEvent
-from .types import NewEvent
+from .types import EARLIEST, LATEST, NewEvent
 
 MAX_NAME_CHARACTERS = 255
 
@@ -98,7 +99,7 @@ def check_moment(field: str, value: Any) -> None:
     """Check a moment in time; None is none.
 
     Raises:
-        InvalidEvent: it is no timezone-aware datetime in the years 1 to 9999.
+        InvalidEvent: it is no timezone-aware datetime in the years 1 to 9999, a day less at either end.
     """
     if value is None:
         return
@@ -106,10 +107,8 @@ def check_moment(field: str, value: Any) -> None:
         raise InvalidEvent(field, f"is {_kind(value)}; it must be a datetime, or left out")
     if value.utcoffset() is None:
         raise InvalidEvent(field, "has no time zone; add one, for example with django.utils.timezone.make_aware")
-    try:
-        value.astimezone(UTC)
-    except OverflowError:
-        raise InvalidEvent(field, "lies outside the years 1 to 9999 in UTC") from None
+    if not EARLIEST <= value <= LATEST:
+        raise InvalidEvent(field, f"lies outside {EARLIEST:%Y-%m-%d} to {LATEST:%Y-%m-%d}")
 
 
 def _row(event: NewEvent) -> Row:
@@ -121,6 +120,7 @@ def _row(event: NewEvent) -> Row:
     check_moment("timestamp", event.timestamp)
     data_json, data = _json_object("data", event.data)
     metadata_json, metadata = _json_object("metadata", event.metadata)
+    _check_correlation_id(metadata.get("correlation_id"))
     size, limit = len(data_json) + len(metadata_json), conf.max_event_bytes
     if size > limit:
         raise InvalidEvent(
@@ -143,6 +143,15 @@ def _row(event: NewEvent) -> Row:
 def _check_event_id(value: Any) -> None:
     if not isinstance(value, UUID):
         raise InvalidEvent("event_id", f"is {_kind(value)}; it must be a uuid.UUID, or left out to get one")
+
+
+def _check_correlation_id(value: Any) -> None:
+    """It has an index, whose entries cannot be of any length."""
+    text = value if isinstance(value, str) else json.dumps(value)
+    if len(text) > MAX_NAME_CHARACTERS:
+        raise InvalidEvent(
+            "metadata.correlation_id", f"has {len(text)} characters; at most {MAX_NAME_CHARACTERS} are allowed"
+        )
 
 
 def _json_object(field: str, value: Any) -> tuple[bytes, dict[str, Any]]:

@@ -20,14 +20,17 @@ def project(event: Event, using: str, **kwargs: Any) -> None:
         "last_timestamp": event.timestamp,
         "last_recorded_at": event.recorded_at,
     }
-    if event.version > 1 and rows.filter(aggregate_id=event.aggregate_id).update(**last):
+    newer = rows.filter(aggregate_id=event.aggregate_id, event_count__lt=event.version)
+    if event.version > 1 and newer.update(**last):
         return
-    # The aggregate's first event, or the first one since this projection was switched on.
+    # The aggregate's first event, or the first one since this projection was switched on. Or a handler has dispatched a
+    # later one meanwhile: then the row is there, and further on already.
     first = Event.objects.using(using).of_aggregate(event.aggregate_id).get(version=1)
-    rows.create(
+    row = AggregateActivity(
         aggregate_id=event.aggregate_id,
         first_type=first.type,
         first_timestamp=first.timestamp,
         first_recorded_at=first.recorded_at,
         **last,
     )
+    rows.bulk_create([row], ignore_conflicts=True)

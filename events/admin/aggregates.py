@@ -14,7 +14,7 @@ from events.jsontext import pretty
 from events.models import Aggregate, Event
 from events.store import EventStore
 
-from .browsing import BrowsingAdmin, CategoryFilter, to_the_second, without_nul
+from .browsing import BrowsingAdmin, CategoryFilter, to_the_second
 
 PAGE_EVENTS = 50
 
@@ -35,9 +35,9 @@ class AggregateAdmin(BrowsingAdmin):
         self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None
     ) -> HttpResponse:
         """Show the aggregate's history instead of a form."""
-        if not self.has_view_permission(request):
+        if not (self.has_view_permission(request) and request.user.has_perm("events.view_event")):
             raise PermissionDenied
-        aggregate = self.get_object(request, without_nul(unquote(object_id)))
+        aggregate = self.get_object(request, unquote(object_id))
         if aggregate is None:
             messages.warning(request, f"There is no aggregate {unquote(object_id)!r}.")
             return HttpResponseRedirect(reverse("admin:events_aggregate_changelist"))

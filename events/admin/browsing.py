@@ -59,6 +59,12 @@ class BrowsingAdmin(admin.ModelAdmin):
         """Search by prefix, which the index answers; Django's own search would ignore case, and read every row."""
         return queryset.filter(aggregate_id__startswith=without_nul(search_term.strip())), False
 
+    def get_object(self, request: HttpRequest, object_id: str, from_field: str | None = None) -> Any:
+        return super().get_object(request, without_nul(object_id), from_field)
+
+    def lookup_allowed(self, lookup: str, value: Any, request: HttpRequest) -> bool:
+        return "\0" not in str(value) and super().lookup_allowed(lookup, value, request)
+
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False
 
@@ -77,10 +83,6 @@ class DistinctValuesFilter(admin.SimpleListFilter):
     def __init__(self, *args: Any) -> None:
         self.title = self.parameter_name or ""
         super().__init__(*args)
-
-    def value(self) -> str | None:
-        value = super().value()
-        return value and without_nul(value)
 
     def lookups(self, request: HttpRequest, model_admin: admin.ModelAdmin) -> list[tuple[str, str]]:
         using = model_admin.get_queryset(request).db
@@ -112,4 +114,4 @@ def to_the_second(moment: datetime) -> SafeString:
 
 def json_block(value: Any) -> SafeString:
     """Return JSON as readable HTML."""
-    return format_html('<pre class="event-json">{}</pre>', pretty(value)) if value else format_html("–")
+    return format_html('<pre class="event-json">{}</pre>', pretty(value) if value else "{}")

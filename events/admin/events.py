@@ -15,7 +15,7 @@ from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
-from events.exceptions import DuplicateEvent, VersionConflict
+from events.exceptions import EventStoreError, VersionConflict
 from events.models import Aggregate, Event, EventQuerySet
 from events.reader import distinct_values
 from events.store import EventStore
@@ -140,15 +140,20 @@ class EventAdmin(BrowsingAdmin):
         event, expected, store = form.new_event(), form.cleaned_data["expected_version"], self._store()
         try:
             return store.dispatch(event, expected_version=expected)[0]
-        except DuplicateEvent as error:
-            form.add_error(None, f"Nothing was stored: {error}.")
         except VersionConflict as conflict:
-            between = store.get_events_for_aggregate(
-                event.aggregate_id, after_version=expected, up_to_version=conflict.actual, limit=20
-            )
+            if conflict.aggregate_id != event.aggregate_id:  # a handler's own dispatch: not for this form to decide
+                form.add_error(None, f"Nothing was stored: {conflict}.")
+                return None
+            between = []
+            if request.user.has_perm("events.view_event"):
+                between = store.get_events_for_aggregate(
+                    event.aggregate_id, after_version=expected, up_to_version=conflict.actual, limit=20
+                )
             form.add_error(None, _moved_on(conflict, between))
             # Sending it again is then a decision made in knowledge of what came between.
             form.expect(conflict.actual)
+        except EventStoreError as error:
+            form.add_error(None, f"Nothing was stored: {error}.")
         return None
 
 

@@ -7,16 +7,17 @@ from events.models import Event, EventQuerySet
 
 
 class EventFilter(filters.FilterSet):
-    type = filters.CharFilter(method="of_types", help_text="Events of this type; may be repeated.")
-    category = filters.CharFilter(method="in_categories", help_text="Of aggregates in this category; may be repeated.")
-    aggregate_id = filters.CharFilter(help_text="Events of this aggregate.")
-    correlation_id = filters.CharFilter(method="correlated_by", help_text="Events whose metadata name this id.")
+    type = filters.CharFilter(method="of_types", strip=False, help_text="Events of this type; may be repeated.")
+    category = filters.CharFilter(method="in_categories", strip=False, help_text="Of this category; may be repeated.")
+    aggregate_id = filters.CharFilter(strip=False, help_text="Events of this aggregate.")
+    correlation_id = filters.CharFilter(method="correlated_by", strip=False, help_text="Of this id in the metadata.")
     recorded_at_after = filters.IsoDateTimeFilter("recorded_at", "gte", help_text="Stored then or later.")
     recorded_at_before = filters.IsoDateTimeFilter("recorded_at", "lte", help_text="Stored then or earlier.")
     timestamp_after = filters.IsoDateTimeFilter("timestamp", "gte", help_text="Happened then or later.")
     timestamp_before = filters.IsoDateTimeFilter("timestamp", "lte", help_text="Happened then or earlier.")
 
     repeatable = ("type", "category")
+    moments = ("recorded_at_after", "recorded_at_before", "timestamp_after", "timestamp_before")
 
     class Meta:
         model = Event

@@ -16,12 +16,14 @@ MAX_BIGINT = 2**63 - 1
 
 
 def check(request: Request, known: Collection[str], repeatable: Collection[str]) -> None:
-    """Raise InvalidEvent for the first query parameter that is unknown, repeated in vain, or holds a NUL character."""
+    """Raise InvalidEvent for the first query parameter that is unknown, empty, repeated in vain, or holds a NUL."""
     for name, values in request.query_params.lists():
         if name not in known and name != "format":
             raise InvalidEvent(name, f"is not a parameter here; these are: {', '.join(sorted(known)) or 'none'}")
         if len(values) > 1 and name not in repeatable:
             raise InvalidEvent(name, "is given more than once")
+        if "" in values:
+            raise InvalidEvent(name, "is empty; leave it out, or give a value")
         if any("\0" in value for value in values):
             raise InvalidEvent(name, "holds a NUL character; remove it")
 

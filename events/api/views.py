@@ -43,9 +43,11 @@ class StoreView(APIView):
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
         super().initial(request, *args, **kwargs)
-        parameters.check(request, self.parameters, self.repeatable)
+        parameters.check(request, self.parameters if request.method != "POST" else (), self.repeatable)
         if "aggregate_id" in kwargs:
             check_name("aggregate_id", kwargs["aggregate_id"])
+            if "\ufffd" in kwargs["aggregate_id"]:  # what Django makes of bytes that it cannot decode
+                raise InvalidEvent("aggregate_id", "is not UTF-8 in the address; percent-encode it in UTF-8")
 
     def handle_exception(self, exc: Exception) -> Response:
         return response_for(exc) or super().handle_exception(exc)
@@ -166,7 +168,11 @@ class EventList(StoreView):
         limit, reverse = parameters.limit(request), parameters.flag(request, "reverse")
         after = parameters.integer(request, "after", 0)
         up_to = min(parameters.integer(request, "up_to", parameters.MAX_BIGINT), self.store.settled_position())
-        chosen = EventFilter(request.query_params, queryset=Event.objects.using(self.store.using)).chosen()
+        query = request.query_params.copy()
+        for name in EventFilter.moments:
+            if moment := parameters.moment_or_none(request, name):
+                query[name] = moment.isoformat()
+        chosen = EventFilter(query, queryset=Event.objects.using(self.store.using)).chosen()
         events = [
             event
             for page in reader.pages(chosen, after=after, up_to=up_to, reverse=reverse, limit=limit + 1)

@@ -4,6 +4,9 @@
 -- stored before (a retry). With p_raise false a refusal is an answer as well, so that the caller's transaction goes
 -- on: one row per failed expectation ('conflict': version is the actual one) or per id in use ('duplicate').
 --
+-- What Python could not read again is the caller's to avoid: numbers of more than 4,300 digits or beyond a float's range,
+-- JSON nested by the hundred. EventStore checks for them.
+--
 -- Signals and inline projections live in Python and do not see a call made from psql; readers of the whole store do.
 CREATE FUNCTION events_append(
     p_aggregate_ids text[],

@@ -283,6 +283,8 @@ def test_events_can_be_filtered(api: APIClient, store: EventStore) -> None:
     def found(**parameters: Any) -> list[int]:
         return [event["position"] for event in api.get("/api/events/", parameters).json()["events"]]
 
+    assert found(type=" Born") == []
+    assert found(timestamp_after="2020-01-02T01:00:00 01:00") == [two.position, three.position]  # + not escaped
     assert found(type="Born") == [one.position, two.position]
     assert found(type=["Born", "Died"]) == [one.position, two.position, three.position]
     assert found(category="user") == [one.position, three.position]
@@ -309,7 +311,11 @@ def test_events_can_be_filtered(api: APIClient, store: EventStore) -> None:
         ("/api/events/?after=99999999999999999999", "after"),
         ("/api/events/?reverse=maybe", "reverse"),
         ("/api/events/?timestamp_after=x", "timestamp_after"),
+        ("/api/events/?timestamp_after=2020-01-01T00:00:00", "timestamp_after"),
         ("/api/events/?limit=1&limit=2", "limit"),
+        ("/api/events/?type=A&type=", "type"),
+        ("/api/aggregates/?category=", "category"),
+        ("/api/aggregates/zz%EF%BF%BD/events/", "aggregate_id"),
         ("/api/events/?aggregate_id=a%00b", "aggregate_id"),
         ("/api/aggregates/?starts_with=%00", "starts_with"),
         ("/api/aggregates/?after=%00", "after"),
@@ -406,3 +412,13 @@ def test_request_that_is_too_large_is_told_the_limit(api: APIClient, settings: A
     response = append(api, {"type": "A", "data": {"text": "x" * 1000}})
     assert response.status_code == 413
     assert "DATA_UPLOAD_MAX_MEMORY_SIZE" in response.json()["detail"]
+
+
+def test_parameters_of_reading_are_none_of_appending(api: APIClient) -> None:
+    response = api.post(history_url("a-1") + "?limit=5", {"type": "A"}, format="json")
+    assert (response.status_code, response.json()["field"]) == (400, "limit")
+
+
+def test_field_that_is_no_text_is_named_all_the_same(api: APIClient) -> None:
+    response = api.post(history_url("a-1"), '{"type": "A", "\\ud800": 1}', content_type="application/json")
+    assert (response.status_code, response.json()["field"]) == (400, "\\ud800")

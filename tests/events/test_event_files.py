@@ -157,11 +157,13 @@ def test_naive_timestamps_can_be_given_a_zone(tmp_path: Path) -> None:
         ("events.csv", {}, "--aggregate-id and --type"),
         ("events.csv", {"aggregate_id": "case", "type": "x"}, "there is no 'x'; the file has: case, what, when"),
         ("events.csv", {**COLUMNS, "batch_size": 0}, "--batch-size: give 1 or more"),
+        ("broken.csv", {"aggregate_id": "case", "type": "what"}, "line 1: is not CSV"),
         ("twice.csv", {"aggregate_id": "case", "type": "what"}, "column: 'note' stands in the header twice"),
     ],
 )
 def test_wrong_call_is_explained(tmp_path: Path, name: str, options: dict[str, Any], message: str) -> None:
     write(tmp_path / "events.csv", CSV)
+    write(tmp_path / "broken.csv", '"a"b,c\n')
     write(tmp_path / "twice.csv", "case,what,note,note\na,b,c,d\n")
     with pytest.raises(CommandError, match=message):
         run(tmp_path / name, **options)
@@ -214,6 +216,8 @@ def test_damaged_file_is_reported(tmp_path: Path, content: bytes, message: str) 
 def test_export_that_cannot_be_written_is_reported(tmp_path: Path) -> None:
     with pytest.raises(CommandError, match="cannot be written: No such file"):
         call_command("export_events", tmp_path / "none" / "events.jsonl")
+    with pytest.raises(CommandError, match="after: is -1"):
+        call_command("export_events", after=-1)
     for command in ("import_events", "export_events"):
         with pytest.raises(CommandError, match="there is no 'nope' in DATABASES"):
             call_command(command, write(tmp_path / "a.jsonl", LINES), database="nope")

@@ -200,4 +200,4 @@ def test_history_and_prefix_queries_use_the_index_on_the_aggregate(store: EventS
     plan = Event.objects.in_category("user").order_by().explain()
     assert "events_event_version" in plan
     assert "Index Cond: ((aggregate_id >= 'user-'::text) AND (aggregate_id < 'user.'::text))" in plan
-    assert "events_event_correlation" in Event.objects.correlated_by("x").order_by().explain()
+    assert "events_event_correlation" in Event.objects.correlated_by("x").order_by("position")[:101].explain()

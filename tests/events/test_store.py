@@ -1,6 +1,6 @@
 """Dispatching and reading in one connection: versions, expectations, batches, transactions."""
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -87,6 +87,10 @@ def test_batch_gets_versions_and_rising_positions_in_order(store: EventStore) ->
         ({"data": {"a": "x" * (1024 * 1024)}}, "data"),
         ({"metadata": {"a": float("nan")}}, "metadata.a"),
         ({"metadata": None}, "metadata"),
+        ({"metadata": {"correlation_id": "x" * 256}}, "metadata.correlation_id"),
+        ({"metadata": {"correlation_id": [0] * 200}}, "metadata.correlation_id"),
+        ({"timestamp": datetime(1, 1, 1, tzinfo=UTC)}, "timestamp"),
+        ({"timestamp": datetime(9999, 12, 31, tzinfo=UTC)}, "timestamp"),
         ({"timestamp": timezone.now().replace(tzinfo=None)}, "timestamp"),
         ({"timestamp": "2020-01-01"}, "timestamp"),
         ({"event_id": "6ba7b810-9dad-11d1-80b4-00c04fd430c8"}, "event_id"),

@@ -10,6 +10,7 @@ from django.utils import timezone
 
 from events.signals import event_dispatched
 from events.store import EventStore
+from events.types import ALL
 from projections.aggregate_activity import project
 from projections.models import AggregateActivity
 from tests.support import Background, in_threads, new, raise_first, some
@@ -55,6 +56,22 @@ def test_retry_and_refusal_change_nothing(store: EventStore) -> None:
     with pytest.raises(Exception, match="expected"):
         store.dispatch(new(), expected_version=0)
     assert counts() == {"a-1": 1}
+
+
+@pytest.mark.parametrize("first_in_line", [False, True])
+def test_handler_that_appends_to_the_same_aggregate_does_not_confuse_it(store: EventStore, first_in_line: bool) -> None:
+    if first_in_line:
+        event_dispatched.disconnect(dispatch_uid="projections.aggregate_activity")
+
+    def follow_up(event: Any, **kwargs: Any) -> None:
+        if event.version == 1:
+            store.dispatch(new(type="Followed"))
+
+    store.subscribe(ALL, follow_up)
+    event_dispatched.connect(project, dispatch_uid="projections.aggregate_activity")
+    store.dispatch(new(type="Opened"), new(type="Paid"))
+    row = AggregateActivity.objects.get()
+    assert (row.event_count, row.first_type, row.last_type) == (3, "Opened", "Followed")
 
 
 def test_switched_on_later_it_catches_up_with_each_aggregate(store: EventStore) -> None:

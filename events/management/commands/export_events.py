@@ -10,6 +10,7 @@ from django.core.management import BaseCommand, CommandError, CommandParser
 from django.db import DEFAULT_DB_ALIAS, connections
 
 from events.event_files import json_line
+from events.exceptions import EventStoreError
 from events.store import EventStore
 
 
@@ -26,9 +27,12 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         if options["database"] not in connections:
             raise CommandError(f"--database: there is no {options['database']!r} in DATABASES")
-        events = EventStore(options["database"]).read_all(
-            after=options["after"], types=options["types"], categories=options["categories"]
-        )
+        try:
+            events = EventStore(options["database"]).read_all(
+                after=options["after"], types=options["types"], categories=options["categories"]
+            )
+        except EventStoreError as error:
+            raise CommandError(str(error)) from error
         path: Path | None = options["file"]
         if path is None:
             try:
