@@ -63,7 +63,8 @@ class BrowsingAdmin(admin.ModelAdmin):
         return super().get_object(request, without_nul(object_id), from_field)
 
     def lookup_allowed(self, lookup: str, value: Any, request: HttpRequest) -> bool:
-        return "\0" not in str(value) and super().lookup_allowed(lookup, value, request)
+        holds_nul = "\0" in "".join(map(str, value))  # of one value or, in later versions of Django, of several
+        return not holds_nul and super().lookup_allowed(lookup, value, request)
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False
