@@ -7,15 +7,10 @@ from django.conf import settings
 from django.core.checks import CheckMessage, Error, Tags, register
 from django.db import connections, router
 
+from .conf import EventsSettings
 from .models import Event
 
-LIMITS = (
-    "EVENTS_MAX_EVENT_BYTES",
-    "EVENTS_MAX_DISPATCH_DEPTH",
-    "EVENTS_READ_PAGE_EVENTS",
-    "EVENTS_API_PAGE_EVENTS",
-    "EVENTS_API_MAX_PAGE_EVENTS",
-)
+LIMITS = [f"EVENTS_{name.upper()}" for name, value in vars(EventsSettings).items() if isinstance(value, property)]
 
 
 @register(Tags.database)

@@ -66,8 +66,6 @@ class AggregateAdmin(BrowsingAdmin):
         oldest = events[-1].version if events else 1
         return {
             "timeline": [_entry(event) for event in events],
-            "newest": newest,
-            "oldest": oldest,
             "newer": min(newest + PAGE_EVENTS, aggregate.version) if newest < aggregate.version else None,
             "older": oldest - 1 if oldest > 1 else None,
         }

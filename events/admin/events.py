@@ -158,14 +158,14 @@ class EventAdmin(BrowsingAdmin):
 
 
 def _moved_on(conflict: VersionConflict, between: list[Event]) -> str:
+    if not between:
+        return f"Nothing was stored: {conflict}. Press Append again to append to it as it is."
     came = ", ".join(f"{event.version} {event.type}" for event in between)
     if conflict.expected == 0:
         return (
             f"Nothing was stored: {conflict.aggregate_id} exists already, at version {conflict.actual} ({came})."
             " Press Append again to append to it."
         )
-    if not between:
-        return f"Nothing was stored: {conflict}. Press Append again to append to it as it is."
     return (
         f"Nothing was stored: {conflict.aggregate_id} was at version {conflict.expected} when you opened this form, and"
         f" is at {conflict.actual} now. In between: {came}. Press Append again to append after them."

@@ -8,7 +8,7 @@ from rest_framework import status
 from rest_framework.exceptions import ParseError
 from rest_framework.response import Response
 
-from events.exceptions import Conflict, DispatchTooDeep, DuplicateEvent, InvalidEvent, VersionConflict
+from events.exceptions import Conflict, DuplicateEvent, InvalidEvent, VersionConflict
 from events.types import EXISTS
 
 
@@ -43,18 +43,8 @@ def _(error: DuplicateEvent) -> Response:
 
 
 @response_for.register
-def _(error: DispatchTooDeep) -> Response:
-    return Response({"code": "too_deep", "detail": str(error)}, status=status.HTTP_500_INTERNAL_SERVER_ERROR)
-
-
-@response_for.register
 def _(error: ParseError) -> Response:
     return response_for(InvalidEvent("body", str(error.detail)))  # type: ignore[return-value]
-
-
-@response_for.register
-def _(error: RecursionError) -> Response:
-    return response_for(InvalidEvent("body", "is nested too deep"))  # type: ignore[return-value]
 
 
 @response_for.register

@@ -8,7 +8,6 @@ from django.db import router
 from django.db.models import QuerySet
 from django.http import Http404
 from django.utils.functional import cached_property
-from rest_framework.parsers import JSONParser
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.utils.urls import replace_query_param
@@ -25,6 +24,7 @@ from events.validation import check_name
 from . import parameters
 from .errors import response_for
 from .filters import EventFilter
+from .parsers import BoundedJSONParser
 from .permissions import ModelPermissions
 
 
@@ -32,7 +32,7 @@ class StoreView(APIView):
     """What all views share: model permissions, strict parameters, and domain errors as answers."""
 
     permission_classes = [ModelPermissions]
-    parser_classes = [JSONParser]
+    parser_classes = [BoundedJSONParser]
     queryset: QuerySet = Event.objects.none()
     parameters: Sequence[str] = ()
     repeatable: Sequence[str] = ()

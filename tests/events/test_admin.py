@@ -164,6 +164,21 @@ def test_concurrent_change_is_reported_and_then_decided_by_the_user(browser: Cli
     assert [event.type for event in store.get_events_for_aggregate("order-1", after_version=3)] == ["Happened"]
 
 
+@pytest.mark.parametrize("opened_before", [False, True])
+def test_who_may_only_append_is_told_of_the_conflict_but_not_of_the_events(
+    store: EventStore, make_user: Callable[..., User], opened_before: bool
+) -> None:
+    client = Client()
+    client.force_login(make_user("events.add_event", is_staff=True))
+    if opened_before:
+        store.dispatch(new("order-1", "Secret"))
+    form = form_of(client, "order-1")
+    store.dispatch(new("order-1", "Secret"))
+    html = client.post(ADD, form).content.decode()
+    assert f"but is at version {1 + opened_before}. Press Append again" in html
+    assert "Secret" not in html.partition("errornote")[2].partition("</p>")[0]
+
+
 @pytest.mark.parametrize(
     "url",
     [

@@ -422,3 +422,13 @@ def test_parameters_of_reading_are_none_of_appending(api: APIClient) -> None:
 def test_field_that_is_no_text_is_named_all_the_same(api: APIClient) -> None:
     response = api.post(history_url("a-1"), '{"type": "A", "\\ud800": 1}', content_type="application/json")
     assert (response.status_code, response.json()["field"]) == (400, "\\ud800")
+
+
+def test_endless_recursion_of_a_handler_is_not_blamed_on_the_request(api: APIClient, store: EventStore) -> None:
+    def recurse(**kwargs: Any) -> None:
+        recurse(**kwargs)
+
+    store.subscribe("A", recurse)
+    with pytest.raises(RecursionError):
+        append(api, {"type": "A"})
+    assert stored() == []

@@ -1,10 +1,19 @@
 """System checks speak up before anything goes wrong."""
 
+import re
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from events.checks import check_database, check_limits, check_time_zones
+from events.checks import LIMITS, check_database, check_limits, check_time_zones
+
+SETTINGS_PAGE = Path(__file__).parents[2] / "docs/settings.md"
+
+
+def test_every_documented_limit_is_checked() -> None:
+    documented = re.findall(r"^\| `(EVENTS_\w+)`", SETTINGS_PAGE.read_text(encoding="utf-8"), flags=re.MULTILINE)
+    assert documented == LIMITS
 
 
 def test_sound_settings_pass() -> None:
