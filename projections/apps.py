@@ -1,6 +1,9 @@
 """The Django app of the projections."""
 
+from typing import Any
+
 from django.apps import AppConfig
+from django.db.models.signals import post_migrate
 
 
 class ProjectionsConfig(AppConfig):
@@ -8,11 +11,16 @@ class ProjectionsConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        from events.signals import event_dispatched
+        from . import checks, inline, registry  # noqa: F401  # checks registers itself
 
-        from .aggregate_activity import project
-        from .conf import conf
+        registry.autodiscover()
+        inline.subscribe_all()
+        post_migrate.connect(_register, sender=self)
 
-        # Only when it is wanted: without a subscriber an append is a single statement.
-        if conf.aggregate_activity:
-            event_dispatched.connect(project, dispatch_uid="projections.aggregate_activity")
+
+def _register(using: str, **kwargs: Any) -> None:
+    """Let the database know of new projections while the store may still be empty: INLINE ones are then live at once."""
+    from . import registration
+
+    if using == registration.database() and registration.is_migrated():
+        registration.ensure_all()

@@ -1,0 +1,138 @@
+"""System checks: a mistake in a projection shows when the project starts, not when its first event comes."""
+
+import inspect
+import re
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from django.core.checks import CheckMessage, Error, Tags, Warning, register
+from django.db import connections, models, router
+
+from events.exceptions import InvalidEvent
+from events.models import Event
+from events.types import ALL
+from events.validation import check_name
+
+from . import registry
+from .base import Mode, OnError, Projection, Start
+from .models import ProjectionState
+from .models.machinery import NAME_CHARACTERS
+
+MAX_SHARDS = 64
+
+
+@register()
+def check_projections(**kwargs: Any) -> list[CheckMessage]:
+    """Check every registered projection."""
+    classes = registry.registered()
+    twice = [name for name, count in Counter(getattr(cls, "name", None) for cls in classes).items() if count > 1]
+    return [
+        Error(f"{cls.__module__}.{cls.__qualname__}: {problem}.", hint=hint, obj=cls, id=f"projections.{number}")
+        for cls in classes
+        for number, problem, hint in _problems(cls, twice)
+    ]
+
+
+@register(Tags.database)
+def check_versions(databases: Sequence[str] | None = None, **kwargs: Any) -> list[CheckMessage]:
+    """Say which projections serve rows of another version than that of the code, and which have lost their code."""
+    using = router.db_for_write(ProjectionState)
+    if using not in (databases or ()) or not _is_migrated(using):
+        return []
+    stored = {state.name: state for state in ProjectionState.objects.using(using)}
+    here = {cls.name: cls for cls in registry.registered() if hasattr(cls, "name")}
+    rebuild = [
+        Warning(
+            f"Projection {name!r} is version {cls.version} ({cls.mode}) in the code, but the rows it serves are of"
+            f" version {stored[name].version} ({stored[name].mode}), and stay as they are.",
+            hint=f"Run: manage.py rebuild_projection {name}",
+            id="projections.W001",
+        )
+        for name, cls in here.items()
+        if name in stored and (stored[name].version, stored[name].mode) != (cls.version, cls.mode)
+    ]
+    orphaned = [
+        Warning(
+            f"Projection {name!r} has a checkpoint, but no code any more.",
+            hint="Register it again, or remove it for good, by its row in the table projections_projectionstate.",
+            id="projections.W002",
+        )
+        for name in sorted(stored.keys() - here.keys())
+    ]
+    return [*rebuild, *orphaned]
+
+
+def _problems(cls: type[Projection], twice: Sequence[Any]) -> Iterator[tuple[str, str, str]]:
+    name = getattr(cls, "name", None)
+    if not isinstance(name, str) or not re.fullmatch(f"[a-z][a-z0-9_]{{0,{NAME_CHARACTERS - 1}}}", name):
+        hint = f"Set name to at most {NAME_CHARACTERS} of the characters a-z, 0-9 and _, a letter first."
+        yield "E001", f"its name is {name!r}" if name is not None else "it has no name", hint
+    elif name in twice:
+        yield "E002", f"another projection has the name {name!r} too", "Each keeps its checkpoint under its name."
+    if type(cls.version) is not int or cls.version < 1:
+        yield "E003", f"its version is {cls.version!r}", "Give a whole number from 1 up."
+    for attribute, kind in {"mode": Mode, "on_error": OnError, "start": Start}.items():
+        if not isinstance(getattr(cls, attribute), kind):
+            choices = " or ".join(member.name for member in kind)
+            yield "E004", f"its {attribute} is {getattr(cls, attribute)!r}", f"Give {choices}, from projections.base."
+    if type(cls.shards) is not int or not 1 <= cls.shards <= MAX_SHARDS:
+        yield "E005", f"its shards are {cls.shards!r}", f"Give a whole number from 1 to {MAX_SHARDS}."
+    if type(cls.batch_events) is not int or cls.batch_events < 1:
+        yield "E005", f"its batch_events are {cls.batch_events!r}", "Give a whole number from 1 up."
+    yield from _handler_problems(cls)
+    yield from _model_problems(cls)
+
+
+def _handler_problems(cls: type[Projection]) -> Iterator[tuple[str, str, str]]:
+    marks = list(cls.marked_handlers())
+    if cls.works_on_sets():
+        if marks:
+            yield "E006", f"it has project_batch, so its handler {marks[0][1]}() is never called", "Keep one of the two."
+        if isinstance(cls.types, str) or cls.types is not None and not cls.types:
+            yield "E007", f"its types are {cls.types!r}", "Give a list of event types, or None for all."
+            return
+        wanted: list[Any] = list(cls.types or ())
+    else:
+        wanted = [event_type for event_type, _ in marks if event_type is not ALL]
+        if not marks:
+            yield "E006", "it handles nothing", "Mark methods with @handles('EventType'), or give it project_batch()."
+        if cls.types is not None:
+            yield "E007", "its types say nothing, because it has no project_batch", "The handlers' marks name the types."
+    # A mark without any type leaves the attribute empty, and yields nothing above.
+    for name in dir(cls):
+        if getattr(inspect.getattr_static(cls, name), "handled_types", None) == ():
+            yield "E006", f"its handler {name}() is for no event type", "Name one: @handles('EventType'), or ALL."
+    for event_type in wanted:
+        try:
+            check_name("type", event_type)
+        except InvalidEvent as error:
+            yield "E007", f"it handles {event_type!r}, which is no event type: {error.reason}", "Name an event type."
+    methods = ["project_batch"] if cls.works_on_sets() else dict.fromkeys(method for _, method in marks)
+    for method in methods:
+        try:
+            inspect.signature(getattr(cls, method)).bind(None, None)
+        except TypeError:
+            argument = "events" if cls.works_on_sets() else "event"
+            yield "E008", f"{method}() does not take what it is called with", f"Define it as {method}(self, {argument})."
+
+
+def _model_problems(cls: type[Projection]) -> Iterator[tuple[str, str, str]]:
+    for model in cls.models:
+        if not (isinstance(model, type) and issubclass(model, models.Model)) or model._meta.abstract:
+            yield "E009", f"among its models is {model!r}, which is none", "List Django models that have tables."
+        elif router.db_for_write(model) != router.db_for_write(Event):
+            hint = "Both are written in one transaction: route them to one database."
+            yield "E010", f"{model._meta.label} is in another database than the events", hint
+        elif not model._meta.managed or model._meta.proxy:
+            yield "E009", f"{model._meta.label} has no table of its own", "List models whose tables are theirs."
+    others = [other for other in registry.registered() if other is not cls]
+    for model in cls.models:
+        if owners := [other.__qualname__ for other in others if model in other.models]:
+            label = getattr(model, "__qualname__", model)
+            hint = "A rebuild replaces all rows of a table; let one projection own it."
+            yield "E011", f"its model {label} is also that of {', '.join(owners)}", hint
+
+
+def _is_migrated(using: str) -> bool:
+    return ProjectionState._meta.db_table in connections[using].introspection.table_names()

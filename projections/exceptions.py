@@ -1,0 +1,57 @@
+"""The errors of the projections: one base class, and the facts of each error as attributes."""
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from events.models import Event
+
+
+class ProjectionError(Exception):
+    """Base class of every error the projections raise on their own account."""
+
+
+class UnknownProjection(ProjectionError):
+    """There is no projection of this name.
+
+    Attributes:
+        name: the name asked for.
+    """
+
+    def __init__(self, name: str, known: Iterable[str]) -> None:
+        self.name = name
+        names = ", ".join(sorted(known)) or "none; register them in an app's projections.py"
+        super().__init__(f"There is no projection {name!r}; there are: {names}")
+
+
+class HandlerFailed(ProjectionError):
+    """A handler raised an exception (`__cause__`) on `event`."""
+
+    def __init__(self, event: "Event") -> None:
+        self.event = event
+        super().__init__(f"the handler failed on {event} (position {event.position})")
+
+
+class NotCaughtUp(ProjectionError):
+    """A projection did not reach a position in the time given.
+
+    Attributes:
+        projection, position: what was waited for.
+        reached: the position it is at.
+        lag_events: how many events lie between.
+        status: what it is doing, such as `paused`.
+    """
+
+    def __init__(self, projection: str, position: int, reached: int, lag_events: int, status: str) -> None:
+        self.projection = projection
+        self.position = position
+        self.reached = reached
+        self.lag_events = lag_events
+        self.status = status
+        super().__init__(
+            f"Projection {projection!r} is at position {reached}, {lag_events:,} events before {position}; it is {status}"
+        )
+
+
+class OperationRefused(ProjectionError):
+    """What an operator asked for cannot be done to this projection as it is; the message says why, and what can."""

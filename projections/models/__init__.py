@@ -1,0 +1,18 @@
+"""The tables of the machinery, and the read models that this app ships."""
+
+from .machinery import Build, Checkpoint, Heartbeat, Operation, ParkedEvent, ProjectionState, Rebuild, Status
+from .read_models import AggregateActivity, DailyActivity, EventTypeActivity
+
+__all__ = [
+    "AggregateActivity",
+    "Build",
+    "Checkpoint",
+    "DailyActivity",
+    "EventTypeActivity",
+    "Heartbeat",
+    "Operation",
+    "ParkedEvent",
+    "ProjectionState",
+    "Rebuild",
+    "Status",
+]

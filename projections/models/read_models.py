@@ -1,0 +1,54 @@
+"""The read models that this app ships; each is filled by the projection of the same name in `projections.py`."""
+
+from django.db import models
+
+
+class AggregateActivity(models.Model):
+    """What has happened to an aggregate, in one row of its own: writers of different aggregates never meet here."""
+
+    aggregate_id = models.TextField(primary_key=True, db_collation="C")
+    event_count = models.BigIntegerField()
+    first_type = models.TextField()
+    first_timestamp = models.DateTimeField(help_text="When its first event happened.")
+    first_recorded_at = models.DateTimeField(help_text="When its first event was stored.")
+    last_type = models.TextField()
+    last_timestamp = models.DateTimeField(help_text="When its last event happened.")
+    last_recorded_at = models.DateTimeField(help_text="When its last event was stored.")
+
+    class Meta:
+        verbose_name_plural = "aggregate activity"
+
+    def __str__(self) -> str:
+        return self.aggregate_id
+
+
+class EventTypeActivity(models.Model):
+    """How often events of a type were stored, and when first and last."""
+
+    type = models.TextField(primary_key=True, db_collation="C")
+    event_count = models.BigIntegerField()
+    first_position = models.BigIntegerField()
+    last_position = models.BigIntegerField()
+    first_recorded_at = models.DateTimeField(help_text="When the first of them was stored.")
+    last_recorded_at = models.DateTimeField(help_text="When the last of them was stored.")
+
+    class Meta:
+        verbose_name_plural = "event type activity"
+
+    def __str__(self) -> str:
+        return self.type
+
+
+class DailyActivity(models.Model):
+    """How many events of a category happened on a day (UTC, by their `timestamp`)."""
+
+    day = models.DateField()
+    category = models.TextField(db_collation="C")
+    event_count = models.BigIntegerField()
+
+    class Meta:
+        verbose_name_plural = "daily activity"
+        constraints = [models.UniqueConstraint(fields=["day", "category"], name="projections_daily_activity_day")]
+
+    def __str__(self) -> str:
+        return f"{self.day} {self.category}"

@@ -1,0 +1,114 @@
+"""The projections that come with the app. Each is an example of its kind, switched on by a setting."""
+
+from collections import Counter
+from collections.abc import Sequence
+from datetime import UTC
+
+from django.db import connections
+
+from events.models import Event
+from events.types import ALL
+
+from .base import ASYNC, INLINE, Projection, handles
+from .conf import conf
+from .models import AggregateActivity, DailyActivity, EventTypeActivity
+from .registration import database
+from .registry import register
+
+
+class AggregateActivityProjection(Projection):
+    """A row per aggregate, INLINE: writers of different aggregates never wait for each other's rows."""
+
+    name = "aggregate_activity"
+    mode = INLINE
+    models = [AggregateActivity]
+
+    @handles(ALL)
+    def take(self, event: Event) -> None:
+        """Move the aggregate's row on. Versions have no gaps, so the event's version is the number of events."""
+        last = {
+            "event_count": event.version,
+            "last_type": event.type,
+            "last_timestamp": event.timestamp,
+            "last_recorded_at": event.recorded_at,
+        }
+        rows = AggregateActivity.objects.filter(aggregate_id=event.aggregate_id)
+        if event.version > 1 and rows.filter(event_count__lt=event.version).update(**last):
+            return
+        # The aggregate's first event. Or a subscriber that came before this projection has dispatched a later one: then
+        # that one comes first here, and makes the row; the earlier one finds it further on already.
+        first = event
+        if event.version > 1:
+            first = Event.objects.of_aggregate(event.aggregate_id).get(version=1)
+        row = AggregateActivity(
+            aggregate_id=event.aggregate_id,
+            first_type=first.type,
+            first_timestamp=first.timestamp,
+            first_recorded_at=first.recorded_at,
+            **last,
+        )
+        AggregateActivity.objects.bulk_create([row], ignore_conflicts=True)
+
+
+class EventTypeActivityProjection(Projection):
+    """A row per event type. Every writer of the type would queue for it, so it is ASYNC; and it works on sets."""
+
+    name = "event_type_activity"
+    mode = ASYNC
+    models = [EventTypeActivity]
+
+    def project_batch(self, events: Sequence[Event]) -> None:
+        """Count the batch by type in memory, and add each type's count with one statement for all."""
+        by_type: dict[str, list[Event]] = {}
+        for event in events:
+            by_type.setdefault(event.type, []).append(event)
+        columns = zip(
+            *(
+                (name, len(same), same[0].position, same[-1].position, same[0].recorded_at, same[-1].recorded_at)
+                for name, same in by_type.items()
+            ),
+            strict=True,
+        )
+        with connections[database()].cursor() as cursor:
+            cursor.execute(_ADD_BY_TYPE, [list(column) for column in columns])
+
+
+class DailyActivityProjection(Projection):
+    """A row per day and category, ASYNC, on sets: what a chart of the store's life wants."""
+
+    name = "daily_activity"
+    mode = ASYNC
+    models = [DailyActivity]
+
+    def project_batch(self, events: Sequence[Event]) -> None:
+        """Count the batch by day and category in memory, and add the counts with one statement."""
+        counts = Counter(
+            (event.timestamp.astimezone(UTC).date(), event.aggregate_id.partition("-")[0]) for event in events
+        )
+        days, categories = zip(*counts, strict=True)
+        with connections[database()].cursor() as cursor:
+            cursor.execute(_ADD_BY_DAY, [list(days), list(categories), list(counts.values())])
+
+
+_ADD_BY_TYPE = """
+    INSERT INTO projections_eventtypeactivity AS t
+        (type, event_count, first_position, last_position, first_recorded_at, last_recorded_at)
+    SELECT * FROM unnest(%s::text[], %s::bigint[], %s::bigint[], %s::bigint[], %s::timestamptz[], %s::timestamptz[])
+    ON CONFLICT (type) DO UPDATE
+    SET event_count = t.event_count + excluded.event_count,
+        last_position = excluded.last_position,
+        last_recorded_at = excluded.last_recorded_at
+"""
+
+_ADD_BY_DAY = """
+    INSERT INTO projections_dailyactivity AS t (day, category, event_count)
+    SELECT * FROM unnest(%s::date[], %s::text[], %s::bigint[])
+    ON CONFLICT (day, category) DO UPDATE SET event_count = t.event_count + excluded.event_count
+"""
+
+if conf.aggregate_activity:
+    register(AggregateActivityProjection)
+if conf.event_type_activity:
+    register(EventTypeActivityProjection)
+if conf.daily_activity:
+    register(DailyActivityProjection)

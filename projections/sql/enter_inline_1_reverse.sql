@@ -1,0 +1,1 @@
+DROP FUNCTION projections_enter_inline(text[], integer[]);

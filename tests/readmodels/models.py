@@ -1,0 +1,48 @@
+"""Read models of every kind that the machinery must serve: counters, text keys, generated keys, foreign keys."""
+
+from django.db import models
+
+
+class Total(models.Model):
+    """How many events, and how many of them have which number."""
+
+    key = models.TextField(primary_key=True)
+    count = models.BigIntegerField(default=0)
+
+
+class ShardedTotal(models.Model):
+    """A row per aggregate, with the versions seen in the order they came."""
+
+    aggregate_id = models.TextField(primary_key=True)
+    versions = models.JSONField(default=list)
+
+
+class Case(models.Model):
+    """An aggregate of the receipt log, by a generated key."""
+
+    case_id = models.TextField(unique=True)
+    last_activity = models.TextField()
+    steps = models.IntegerField(default=0)
+
+
+class Step(models.Model):
+    """One activity of a case, in another table that refers to it."""
+
+    case = models.ForeignKey(Case, models.CASCADE)
+    number = models.BigIntegerField()
+    activity = models.TextField()
+    resource = models.TextField(null=True)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["case", "number"], name="readmodels_step_number")]
+
+
+class InlineCase(models.Model):
+    case_id = models.TextField(primary_key=True)
+    steps = models.TextField()
+
+
+class Note(models.Model):
+    """Somebody else's table that refers to a read model, as host projects do."""
+
+    case = models.ForeignKey(Case, models.CASCADE)
