@@ -19,7 +19,7 @@ class ProjectionsConfig(AppConfig):
 
 
 def _register(using: str, **kwargs: Any) -> None:
-    """Let the database know of new projections while the store may still be empty: INLINE ones are then live at once."""
+    """Let the database know of new projections; INLINE ones are live at once while the store is empty."""
     from . import registration
 
     if using == registration.database() and registration.is_migrated():

@@ -6,7 +6,8 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from django.core.checks import CheckMessage, Error, Tags, Warning, register
+from django.core import checks
+from django.core.checks import CheckMessage, Error, Tags, register
 from django.db import connections, models, router
 
 from events.exceptions import InvalidEvent
@@ -43,7 +44,7 @@ def check_versions(databases: Sequence[str] | None = None, **kwargs: Any) -> lis
     stored = {state.name: state for state in ProjectionState.objects.using(using)}
     here = {cls.name: cls for cls in registry.registered() if hasattr(cls, "name")}
     rebuild = [
-        Warning(
+        checks.Warning(
             f"Projection {name!r} is version {cls.version} ({cls.mode}) in the code, but the rows it serves are of"
             f" version {stored[name].version} ({stored[name].mode}), and stay as they are.",
             hint=f"Run: manage.py rebuild_projection {name}",
@@ -53,7 +54,7 @@ def check_versions(databases: Sequence[str] | None = None, **kwargs: Any) -> lis
         if name in stored and (stored[name].version, stored[name].mode) != (cls.version, cls.mode)
     ]
     orphaned = [
-        Warning(
+        checks.Warning(
             f"Projection {name!r} has a checkpoint, but no code any more.",
             hint="Register it again, or remove it for good, by its row in the table projections_projectionstate.",
             id="projections.W002",
@@ -88,8 +89,12 @@ def _handler_problems(cls: type[Projection]) -> Iterator[tuple[str, str, str]]:
     marks = list(cls.marked_handlers())
     if cls.works_on_sets():
         if marks:
-            yield "E006", f"it has project_batch, so its handler {marks[0][1]}() is never called", "Keep one of the two."
-        if isinstance(cls.types, str) or cls.types is not None and not cls.types:
+            yield (
+                "E006",
+                f"it has project_batch, so its handler {marks[0][1]}() is never called",
+                "Keep one of the two.",
+            )
+        if isinstance(cls.types, str) or (cls.types is not None and not cls.types):
             yield "E007", f"its types are {cls.types!r}", "Give a list of event types, or None for all."
             return
         wanted: list[Any] = list(cls.types or ())
@@ -98,7 +103,11 @@ def _handler_problems(cls: type[Projection]) -> Iterator[tuple[str, str, str]]:
         if not marks:
             yield "E006", "it handles nothing", "Mark methods with @handles('EventType'), or give it project_batch()."
         if cls.types is not None:
-            yield "E007", "its types say nothing, because it has no project_batch", "The handlers' marks name the types."
+            yield (
+                "E007",
+                "its types say nothing, because it has no project_batch",
+                "The handlers' marks name the types.",
+            )
     # A mark without any type leaves the attribute empty, and yields nothing above.
     for name in dir(cls):
         if getattr(inspect.getattr_static(cls, name), "handled_types", None) == ():
@@ -114,7 +123,11 @@ def _handler_problems(cls: type[Projection]) -> Iterator[tuple[str, str, str]]:
             inspect.signature(getattr(cls, method)).bind(None, None)
         except TypeError:
             argument = "events" if cls.works_on_sets() else "event"
-            yield "E008", f"{method}() does not take what it is called with", f"Define it as {method}(self, {argument})."
+            yield (
+                "E008",
+                f"{method}() does not take what it is called with",
+                f"Define it as {method}(self, {argument}).",
+            )
 
 
 def _model_problems(cls: type[Projection]) -> Iterator[tuple[str, str, str]]:

@@ -49,7 +49,8 @@ class NotCaughtUp(ProjectionError):
         self.lag_events = lag_events
         self.status = status
         super().__init__(
-            f"Projection {projection!r} is at position {reached}, {lag_events:,} events before {position}; it is {status}"
+            f"Projection {projection!r} is at position {reached}, {lag_events:,} events before {position}; it is"
+            f" {status}"
         )
 
 

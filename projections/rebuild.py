@@ -1,4 +1,4 @@
-"""Rebuilding a projection's rows from the events, while the old ones are served; whoever comes next can go on with it."""
+"""Rebuilding a projection's rows from the events while the old ones are served; anybody can go on with it."""
 
 import logging
 
@@ -159,4 +159,3 @@ def _catch_up(projection: Projection, rebuilt: list[Checkpoint], live: list[Chec
 
 def _left(after: int, up_to: int, using: str) -> int:
     return reader.selection(None, None, using).after(after).up_to(up_to)[: 2 * NEAR_EVENTS + 1].count()
-

@@ -2,10 +2,11 @@
 
 import logging
 from collections.abc import Sequence
+from copy import copy
 from dataclasses import dataclass
 from enum import Enum
 
-from django.db import DatabaseError, connections, transaction
+from django.db import connections, transaction
 
 from events import reader
 from events.models import Event
@@ -36,7 +37,7 @@ class Pass:
     position: int = 0
 
 
-def run_pass(projection: Projection, checkpoint_id: int, up_to: int) -> Pass:
+def run_pass(projection: Projection, checkpoint_id: int, up_to: int, *, raise_errors: bool = False) -> Pass:
     """Handle the next batch of a shard's events; the checkpoint moves with them, or nothing at all has happened.
 
     The transaction is READ COMMITTED, and `up_to` was settled before it began. The lock on the checkpoint comes first;
@@ -45,9 +46,10 @@ def run_pass(projection: Projection, checkpoint_id: int, up_to: int) -> Pass:
 
     Args:
         up_to: a settled position, read before; events beyond it are left for later.
+        raise_errors: let a handler's error out, instead of writing the failure down.
     """
     using = database()
-    checkpoint = None
+    checkpoint = taken = None
     events: Sequence[Event] = ()
     try:
         with transaction.atomic(using, durable=True):
@@ -55,16 +57,21 @@ def run_pass(projection: Projection, checkpoint_id: int, up_to: int) -> Pass:
             checkpoint = checkpoints.take(checkpoint_id, projection)
             if checkpoint is None:
                 return Pass(Outcome.NOT_OURS)
+            taken = copy(checkpoint)
             events, position = next_batch(projection, checkpoint, up_to)
             handle(projection, checkpoint, events)
             checkpoints.move(checkpoint, position, len(events))
     except Exception as error:
-        if connection_lost(using) or checkpoint is None or not events:
+        if raise_errors and isinstance(error, HandlerFailed) and error.__cause__:
+            raise error.__cause__ from None
+        if raise_errors or connection_lost(using) or taken is None or not events:
             raise
-        failures.record(projection, checkpoint, events, error)
-        return Pass(Outcome.FAILED, position=checkpoint.position)
+        failures.record(projection, taken, events, error)
+        return Pass(Outcome.FAILED, position=taken.position)
     if events:
-        logger.debug("projection=%s shard=%s events=%s position=%s", projection, checkpoint.shard, len(events), position)
+        logger.debug(
+            "projection=%s shard=%s events=%s position=%s", projection, checkpoint.shard, len(events), position
+        )
     return Pass(Outcome.DONE, len(events), checkpoint.position)
 
 

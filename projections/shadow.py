@@ -1,7 +1,7 @@
 """Shadow tables: copies of a projection's tables in a schema of their own, which a rebuild fills and then moves over.
 
-The rows are moved into the tables that are served, in one transaction, instead of exchanging the tables: whatever hangs
-on those (grants, foreign keys, indexes, triggers, views, publications) stays as it is, and nobody who reads has to wait.
+The rows are moved into the tables that are served, in one transaction, instead of exchanging the tables: what hangs on
+those (grants, foreign keys, indexes, triggers, views, publications) stays as it is, and nobody who reads has to wait.
 """
 
 from collections.abc import Iterator, Sequence
@@ -26,11 +26,8 @@ def tables(projection: Projection) -> list[str]:
     models: list[type[Model]] = []
     for model in projection.models:
         models.append(model)
-        models += [
-            field.remote_field.through
-            for field in model._meta.local_many_to_many
-            if field.remote_field.through._meta.auto_created
-        ]
+        through = [field.remote_field.through for field in model._meta.local_many_to_many]
+        models += [link for link in through if link and link._meta.auto_created]
     return [model._meta.db_table for model in models]
 
 
@@ -93,8 +90,8 @@ def move_rows(projection: Projection) -> None:
         # *= compares the stored form: it works for every type, and can tell apart what = cannot.
         _execute(
             f"DELETE FROM {_quoted(table)} AS a WHERE NOT EXISTS ("
-            f"SELECT FROM {schema}.{_quoted(table)} AS b WHERE {same_key} AND ROW({_list(columns, 'a')}) *= "
-            f"ROW({_list(columns, 'b')}))"
+            f"SELECT FROM {schema}.{_quoted(table)} AS b WHERE {same_key} AND ROW({_list(columns, 'a')})::record *= "
+            f"ROW({_list(columns, 'b')})::record)"
         )
     for table in owned:
         key, columns = _key(table), _names(table)
@@ -122,7 +119,9 @@ def _move_sequence(table: str, schema: str) -> None:
     """Let the numbers of new rows go on behind those of the moved ones."""
     query = "SELECT pg_get_serial_sequence(%s, column_name) FROM unnest(%s::text[]) AS column_name"
     for (served,), (shadow,) in zip(
-        _rows(query, _quoted(table), _names(table)), _rows(query, f"{schema}.{_quoted(table)}", _names(table)), strict=True
+        _rows(query, _quoted(table), _names(table)),
+        _rows(query, f"{schema}.{_quoted(table)}", _names(table)),
+        strict=True,
     ):
         if served and shadow:
             _row(
@@ -194,7 +193,8 @@ def _execute(statement: str) -> None:
 def _rows(query: str, *arguments: Any) -> list[tuple[Any, ...]]:
     with connections[database()].cursor() as cursor:
         cursor.execute(query, arguments)
-        return cursor.fetchall()
+        rows: list[tuple[Any, ...]] = cursor.fetchall()
+        return rows
 
 
 def _row(query: str, *arguments: Any) -> tuple[Any, ...]:

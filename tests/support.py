@@ -1,14 +1,21 @@
 """Helpers for tests: events without ado, threads with connections of their own, waiting without guessing."""
 
+import os
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterable
+from pathlib import Path
 from typing import Any, Self
+from urllib.parse import quote
 
 from django.db import connection
 
 from events.models import Aggregate, Event
 from events.types import NewEvent
+
+MANAGE = Path(__file__).resolve().parent.parent / "manage.py"
 
 
 def new(aggregate_id: str = "a-1", type: str = "Happened", **fields: Any) -> NewEvent:  # noqa: A002
@@ -112,3 +119,26 @@ def somebody_waits_for_us() -> bool:
             "SELECT count(*) FROM pg_locks WHERE NOT granted AND pg_backend_pid() = ANY (pg_blocking_pids(pid))"
         )
         return bool(cursor.fetchone()[0])
+
+
+def manage_process(*arguments: str, **environment: str) -> "subprocess.Popen[str]":
+    """Start a real `manage.py` on the test's database."""
+    settings = connection.settings_dict
+    login = quote(settings["USER"]) + (f":{quote(settings['PASSWORD'])}" if settings["PASSWORD"] else "")
+    port = f":{settings['PORT']}" if settings["PORT"] else ""
+    url = f"postgres://{login}@{quote(settings['HOST'], safe='')}{port}/{settings['NAME']}"
+    return subprocess.Popen(
+        [sys.executable, MANAGE, *arguments],
+        env={**os.environ, "DJANGO_SETTINGS_MODULE": "tests.settings", "DATABASE_URL": url, **environment},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+
+
+def manage(*arguments: str, **environment: str) -> str:
+    """Run a real `manage.py` on the test's database to its end; return what it printed."""
+    process = manage_process(*arguments, **environment)
+    output, _ = process.communicate(timeout=120)
+    assert process.returncode == 0, output
+    return output

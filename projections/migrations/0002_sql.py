@@ -11,7 +11,5 @@ class Migration(migrations.Migration):
     dependencies = [("projections", "0001_initial")]
 
     operations = [
-        migrations.RunSQL(
-            (SQL / "enter_inline_1.sql").read_text(), (SQL / "enter_inline_1_reverse.sql").read_text()
-        ),
+        migrations.RunSQL((SQL / "enter_inline_1.sql").read_text(), (SQL / "enter_inline_1_reverse.sql").read_text()),
     ]

@@ -42,7 +42,7 @@ class ProjectionState(models.Model):
         return self.name
 
 
-class CheckpointQuerySet(models.QuerySet):
+class CheckpointQuerySet(models.QuerySet["Checkpoint"]):
     def live(self) -> Self:
         return self.filter(build=Build.LIVE)
 
@@ -76,13 +76,15 @@ class Checkpoint(models.Model):
     objects = CheckpointQuerySet.as_manager()
 
     class Meta:
-        constraints = [models.UniqueConstraint(fields=["projection", "build", "shard"], name="projections_checkpoint_shard")]
+        constraints = [
+            models.UniqueConstraint(fields=["projection", "build", "shard"], name="projections_checkpoint_shard")
+        ]
 
     def __str__(self) -> str:
         return f"{self.projection_id} {self.build} {self.shard + 1}/{self.shards} at {self.position}"
 
 
-class ParkedEventQuerySet(models.QuerySet):
+class ParkedEventQuerySet(models.QuerySet["ParkedEvent"]):
     def of(self, checkpoint: Checkpoint) -> Self:
         return self.filter(projection=checkpoint.projection_id, build=checkpoint.build)
 
@@ -108,7 +110,9 @@ class ParkedEvent(models.Model):
 
     class Meta:
         ordering = ["position"]
-        constraints = [models.UniqueConstraint(fields=["projection", "build", "position"], name="projections_parked_position")]
+        constraints = [
+            models.UniqueConstraint(fields=["projection", "build", "position"], name="projections_parked_position")
+        ]
         indexes = [
             models.Index(fields=["projection", "build", "aggregate_id", "position"], name="projections_parked_behind")
         ]

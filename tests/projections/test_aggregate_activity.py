@@ -7,11 +7,11 @@ from typing import Any
 import pytest
 from django.db import transaction
 from django.utils import timezone
+from projections.aggregate_activity import project
 
 from events.signals import event_dispatched
 from events.store import EventStore
 from events.types import ALL
-from projections.aggregate_activity import project
 from projections.models import AggregateActivity
 from tests.support import Background, in_threads, new, raise_first, some
 

@@ -37,9 +37,11 @@ class Step(models.Model):
         constraints = [models.UniqueConstraint(fields=["case", "number"], name="readmodels_step_number")]
 
 
-class InlineCase(models.Model):
-    case_id = models.TextField(primary_key=True)
-    steps = models.TextField()
+class FragileNote(models.Model):
+    """A version of an aggregate, in the order they came."""
+
+    aggregate_id = models.TextField()
+    version = models.BigIntegerField()
 
 
 class Note(models.Model):

@@ -1,12 +1,15 @@
 """Projections that only the tests use. They want event types of their own, so other tests do not meet them."""
 
+import os
+
 from django.db.models import F
 
 from events.models import Event
-from projections.base import ASYNC, Projection, handles
+from events.types import ALL
+from projections.base import ASYNC, Mode, Projection, handles
 from projections.registry import register
 
-from .models import ShardedTotal, Total
+from .models import Case, FragileNote, ShardedTotal, Step, Total
 
 
 @register
@@ -39,3 +42,43 @@ class ShardedTally(Projection):
         row, _ = ShardedTotal.objects.get_or_create(aggregate_id=event.aggregate_id)
         row.versions.append(event.version)
         row.save()
+
+
+@register
+class Cases(Projection):
+    """The receipt log as a table of cases and one of their steps, with a foreign key and generated keys."""
+
+    name = "cases"
+    mode = Mode(os.environ.get("TEST_CASES_MODE", "async"))
+    shards = int(os.environ.get("TEST_CASES_SHARDS", "1"))
+    models = [Case, Step]
+
+    @handles(ALL)
+    def step(self, event: Event) -> None:
+        case = Case(case_id=event.aggregate_id, last_activity=event.type, steps=event.version)
+        fields = ["last_activity", "steps"]
+        Case.objects.bulk_create([case], update_conflicts=True, unique_fields=["case_id"], update_fields=fields)
+        resource = event.data.get("org:resource")
+        Step.objects.create(case=case, number=event.version, activity=event.type, resource=resource)
+
+
+class Broken(Exception):
+    """What a handler raises that cannot do its work."""
+
+
+@register
+class Fragile(Projection):
+    """Notes `Fragile` events as the others do, but breaks on those whose data says so; tests mend it."""
+
+    name = "fragile"
+    mode = ASYNC
+    models = [FragileNote]
+
+    @handles("Fragile")
+    def note(self, event: Event) -> None:
+        FragileNote.objects.create(aggregate_id=event.aggregate_id, version=event.version)
+        if event.data.get("poison"):
+            self.check(event)
+
+    def check(self, event: Event) -> None:
+        raise Broken(f"cannot handle {event.data['poison']!r}")

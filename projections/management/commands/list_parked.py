@@ -1,0 +1,31 @@
+"""`manage.py list_parked`: the events that projections could not handle."""
+
+from typing import Any
+
+from django.core.management import BaseCommand, CommandParser
+
+from projections.models import Build, ParkedEvent
+from projections.registration import database
+
+
+class Command(BaseCommand):
+    help = "Show parked events with their errors, and how many wait behind each; of one projection, or of all."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("name", metavar="NAME", nargs="?")
+        parser.add_argument("--traceback", action="store_true", help="with the traceback of each error")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        parked = ParkedEvent.objects.using(database()).filter(build=Build.LIVE)
+        if options["name"]:
+            parked = parked.filter(projection=options["name"])
+        if not parked.exists():
+            self.stdout.write("Nothing is parked.")
+        for event in parked.in_the_way():
+            behind = parked.filter(projection=event.projection_id, aggregate_id=event.aggregate_id, error="").count()
+            self.stdout.write(
+                f"{event.projection_id}: position {event.position}, {event.type} of {event.aggregate_id}:"
+                f" {event.error} ({event.attempts} attempts, {behind} waiting behind it)"
+            )
+            if options["traceback"]:
+                self.stdout.write(event.traceback)

@@ -1,0 +1,20 @@
+"""`manage.py retry_parked`: replay a projection's parked events."""
+
+from typing import Any
+
+from django.core.management import CommandParser
+
+from projections import operations
+from projections.management.operator import OperationCommand
+
+
+class Command(OperationCommand):
+    help = "Replay a projection's parked events, in order, with the code as it is now."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        super().add_arguments(parser)
+        parser.add_argument("--aggregate-id", metavar="ID", help="only those of this aggregate")
+
+    def operate(self, name: str, by: str, reason: str, options: dict[str, Any]) -> str:
+        handled, left = operations.retry(name, by=by, reason=reason, aggregate_id=options["aggregate_id"])
+        return f"{handled:,} events handled, {left:,} still parked."

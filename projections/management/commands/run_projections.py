@@ -1,0 +1,40 @@
+"""`manage.py run_projections`: work for the projections, until told to stop."""
+
+from typing import Any
+
+from django.core.management import BaseCommand, CommandError, CommandParser
+
+from projections import registry
+from projections.exceptions import UnknownProjection
+from projections.processes import log_to_stderr, work, work_in_processes
+from projections.worker import Until
+
+
+class Command(BaseCommand):
+    help = (
+        "Keep ASYNC projections up to date, and carry out rebuilds that were asked for. Run as many as you like, on as"
+        " many machines: they share the work. SIGTERM or SIGINT (Ctrl-C) ends it after the pass it is at."
+    )
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("names", nargs="*", metavar="NAME", help="only these projections")
+        parser.add_argument("--processes", type=int, default=1, metavar="N", help="worker processes (%(default)s)")
+        ends = parser.add_mutually_exclusive_group()
+        ends.add_argument("--once", action="store_true", help="end after one pass over each shard")
+        ends.add_argument("--until-caught-up", action="store_true", help="end when all that is stored is handled")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        names, processes = options["names"], options["processes"]
+        if processes < 1:
+            raise CommandError("--processes: give 1 or more")
+        try:
+            if not registry.named(names):
+                raise CommandError("There are no projections; register them in an app's projections.py")
+        except UnknownProjection as error:
+            raise CommandError(str(error)) from None
+        until = Until.ONCE if options["once"] else Until.CAUGHT_UP if options["until_caught_up"] else Until.STOPPED
+        log_to_stderr()
+        if processes == 1:
+            work(names, until)
+        elif not work_in_processes(names, until, processes):
+            raise CommandError("A worker process ended with an error; see above")

@@ -1,0 +1,20 @@
+"""`manage.py skip_parked`: give up one parked event."""
+
+from typing import Any
+
+from django.core.management import CommandParser
+
+from projections import operations
+from projections.management.operator import OperationCommand
+
+
+class Command(OperationCommand):
+    help = "Give up one parked event, and replay those that waited behind it. Needs a --reason."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        super().add_arguments(parser)
+        parser.add_argument("position", type=int, metavar="POSITION", help="of the event, as list_parked shows it")
+
+    def operate(self, name: str, by: str, reason: str, options: dict[str, Any]) -> str:
+        handled, left = operations.skip(name, options["position"], by=by, reason=reason)
+        return f"Position {options['position']} skipped; {handled:,} events behind it handled, {left:,} still parked."

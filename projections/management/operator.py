@@ -1,0 +1,33 @@
+"""Who gives a command, and the commands that are one act on one projection."""
+
+import getpass
+from typing import Any
+
+from django.core.management import BaseCommand, CommandError, CommandParser
+
+from projections.exceptions import ProjectionError
+
+
+def operator() -> str:
+    """Return who runs the command, for the record: the account of the operating system."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # an account without a name, as in some containers
+        return "manage.py"
+
+
+class OperationCommand(BaseCommand):
+    """A command that does one thing to one projection, and says what came of it."""
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("name", metavar="NAME")
+        parser.add_argument("--reason", default="", help="for the record")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        try:
+            self.stdout.write(self.operate(options["name"], operator(), options["reason"], options))
+        except ProjectionError as error:
+            raise CommandError(str(error)) from error
+
+    def operate(self, name: str, by: str, reason: str, options: dict[str, Any]) -> str:
+        raise NotImplementedError

@@ -1,0 +1,57 @@
+"""For the tests of your projections, in a plain `TestCase`: given events, project, assert rows. No worker is needed.
+
+class OrderTotals(TestCase):
+    def test_total(self):
+        project(OrderTotalProjection, NewEvent("order-1", "OrderPlaced", {"total": 5}))
+        self.assertEqual(OrderTotal.objects.get().total, 5)
+"""
+
+from events import reader
+from events.models import Event
+from events.store import EventStore
+from events.types import NewEvent
+
+from . import registry, runner
+from .agenda import agenda
+from .base import Mode, Projection
+from .exceptions import HandlerFailed
+from .registration import database
+
+
+def project(projection: type[Projection], *events: NewEvent) -> list[Event]:
+    """Dispatch `events`, and hand them to `projection` at once; return them as stored. It need not be registered.
+
+    Raises:
+        Exception: what the handler raised.
+    """
+    stored = EventStore(database()).dispatch(*events)
+    if projection in registry.registered() and projection.mode is Mode.INLINE:
+        return stored  # it has seen them
+    wanted = projection().wanted_types()
+    try:
+        projection().project_batch([event for event in stored if wanted is None or event.type in wanted])
+    except HandlerFailed as failure:
+        raise failure.__cause__ or failure from None
+    return stored
+
+
+def run_until_caught_up(*names: str) -> int:
+    """Do what workers would do, in this thread and transaction, until nothing is left; return how many events it was.
+
+    Args:
+        names: the projections to run; none: all that are registered.
+
+    Raises:
+        Exception: what a handler raised, instead of retrying and parking.
+        UnknownProjection: there is none of such a name.
+    """
+    handled = 0
+    for task in agenda(registry.named(names)):
+        settled = reader.settled_position(database())
+        while task.position < settled:
+            result = runner.run_pass(task.projection, task.checkpoint_id, settled, raise_errors=True)
+            if result.outcome is not runner.Outcome.DONE:
+                break
+            task.position = result.position
+            handled += result.events
+    return handled

@@ -1,0 +1,238 @@
+"""Events that cannot be handled: found, retried, parked with those behind them, replayed; nothing else waits."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from django.db import connection
+from django.utils import timezone
+
+from events.models import Event
+from events.store import EventStore
+from projections import operations, registration, runner, status
+from projections.base import STOP
+from projections.exceptions import OperationRefused
+from projections.models import Checkpoint, Operation, ParkedEvent
+from tests.readmodels.projections import Fragile
+from tests.support import in_threads, new, raise_first
+
+from .support import catch_up, checkpoint, instance, notes
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+def fragile(aggregate_id: str, poison: Any = None) -> Any:
+    return new(aggregate_id, "Fragile", data={"poison": poison} if poison else {})
+
+
+@pytest.fixture
+def mended(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
+    """Mends the code of the projection, when it is called."""
+    return lambda: monkeypatch.setattr(Fragile, "check", lambda self, event: None)
+
+
+@pytest.fixture
+def on_sets(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same projection, working on sets: it cannot say which event is at fault."""
+
+    def project_batch(self: Fragile, events: list[Event]) -> None:
+        for event in events:
+            self.note(event)
+
+    monkeypatch.setattr(Fragile, "project_batch", project_batch)
+    monkeypatch.setattr(Fragile, "types", ["Fragile"])
+
+
+@pytest.mark.parametrize("kind", ["by event", "on sets"])
+def test_poison_event_is_parked_and_only_its_aggregate_waits(
+    store: EventStore, kind: str, request: Any, mended: Callable[[], None]
+) -> None:
+    if kind == "on sets":
+        request.getfixturevalue("on_sets")
+    for number in range(1, 8):
+        store.dispatch(fragile("a-1"), fragile("b-1", "ham" if number == 3 else None), fragile("c-1"))
+    catch_up("fragile")
+
+    assert sorted(notes()) == [("a-1", n) for n in range(1, 8)] + [("b-1", 1), ("b-1", 2)] + [
+        ("c-1", n) for n in range(1, 8)
+    ]
+    first, *waiting = ParkedEvent.objects.filter(projection="fragile")
+    assert (first.aggregate_id, first.type, first.attempts) == ("b-1", "Fragile", 3)
+    assert first.error == "Broken: cannot handle 'ham'"
+    assert "in check" in first.traceback
+    assert [event.error for event in waiting] == [""] * 4
+    assert status.report("fragile").parked == 5
+    assert status.report("fragile").lag_events == 0
+
+    # Later ones of that aggregate wait as well, others do not.
+    store.dispatch(fragile("b-1"), fragile("a-1"))
+    catch_up("fragile")
+    assert ("a-1", 8) in notes()
+    assert ParkedEvent.objects.count() == 6
+
+    mended()
+    assert operations.retry("fragile", by="somebody", reason="mended") == (6, 0)
+    assert [version for aggregate, version in notes() if aggregate == "b-1"] == list(range(1, 9))
+    assert not ParkedEvent.objects.exists()
+    incremental = sorted(notes())
+    operations.ask_for_rebuild("fragile", by="somebody")
+    catch_up("fragile")
+    assert sorted(notes()) == incremental
+    record = Operation.objects.get(action="retry")
+    assert (record.by, record.reason, record.outcome) == ("somebody", "mended", "6 handled, 0 still parked")
+
+
+def test_retry_stops_at_what_fails_again_and_keeps_what_went_well(store: EventStore, mended: Any) -> None:
+    store.dispatch(fragile("a-1", 1), fragile("a-1"), fragile("b-1", 2), fragile("b-1"))
+    catch_up("fragile")
+    assert operations.retry("fragile", by="x") == (0, 4)
+    assert notes() == []
+    assert ParkedEvent.objects.get(aggregate_id="a-1", error__gt="").attempts == 4
+    mended()
+    assert operations.retry("fragile", by="x", aggregate_id="b-1") == (2, 0)
+    assert notes() == [("b-1", 1), ("b-1", 2)]
+    with pytest.raises(OperationRefused, match="Nothing of aggregate 'b-1' is parked"):
+        operations.retry("fragile", by="x", aggregate_id="b-1")
+
+
+def test_skip_gives_up_one_event_with_a_reason_and_replays_those_behind(store: EventStore) -> None:
+    poison, behind = store.dispatch(fragile("a-1", 1), fragile("a-1"))
+    catch_up("fragile")
+    with pytest.raises(OperationRefused, match="reason"):
+        operations.skip("fragile", poison.position, by="x", reason=" ")
+    with pytest.raises(OperationRefused, match=f"there are some at: {poison.position}"):
+        operations.skip("fragile", behind.position, by="x", reason="no")
+    assert operations.skip("fragile", poison.position, by="x", reason="a test order") == (1, 0)
+    assert notes() == [("a-1", 2)]
+    record = Operation.objects.get(action="skip")
+    assert (record.aggregate_id, record.position, record.reason) == ("a-1", poison.position, "a test order")
+    # It stays given up in a rebuild of this version.
+    operations.ask_for_rebuild("fragile", by="x")
+    catch_up("fragile")
+    assert notes() == [("a-1", 2)]
+    assert not ParkedEvent.objects.exists()
+
+
+def test_new_version_gets_to_see_skipped_events_again(
+    store: EventStore, monkeypatch: pytest.MonkeyPatch, mended: Any
+) -> None:
+    (poison,) = store.dispatch(fragile("a-1", 1))
+    catch_up("fragile")
+    operations.skip("fragile", poison.position, by="x", reason="for now")
+    monkeypatch.setattr(Fragile, "version", 2)
+    mended()
+    operations.ask_for_rebuild("fragile", by="x")
+    catch_up("fragile")
+    assert notes() == [("a-1", 1)]
+
+
+def test_transient_error_is_retried_and_nothing_is_parked(store: EventStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    failures: list[int] = []
+
+    def fail_twice(self: Fragile, event: Event) -> None:
+        if len(failures) < 2:
+            failures.append(event.position)
+            raise TimeoutError("no answer")
+
+    monkeypatch.setattr(Fragile, "check", fail_twice)
+    monkeypatch.setattr(Fragile, "retry_delays_seconds", (3600, 3600))
+    _, poison = store.dispatch(fragile("a-1"), fragile("b-1", 1))
+    catch_up_to = store.settled_position()
+    projection = instance(Fragile)
+    registration.ensure(projection)
+
+    def one_pass() -> runner.Outcome:
+        return runner.run_pass(projection, checkpoint("fragile").pk, catch_up_to).outcome
+
+    assert one_pass() is runner.Outcome.FAILED  # narrows down: what comes before is done by itself
+    assert one_pass() is runner.Outcome.DONE
+    assert notes() == [("a-1", 1)]
+    before = timezone.now()
+    assert one_pass() is runner.Outcome.FAILED
+    found = status.report("fragile")
+    assert (found.attempts, found.last_error) == (1, "TimeoutError: no answer")
+    assert found.next_attempt_at is not None
+    assert found.next_attempt_at > before
+    assert checkpoint("fragile").failing_position == poison.position
+    assert one_pass() is runner.Outcome.NOT_OURS  # not due yet
+    Checkpoint.objects.update(next_attempt_at=before)
+    assert one_pass() is runner.Outcome.DONE
+    assert notes() == [("a-1", 1), ("b-1", 1)]
+    assert not ParkedEvent.objects.exists()
+    assert status.report("fragile").attempts == 0
+
+
+def test_projection_that_shall_stop_stops_and_goes_on_when_it_is_resumed(
+    store: EventStore, monkeypatch: pytest.MonkeyPatch, mended: Any
+) -> None:
+    monkeypatch.setattr(Fragile, "on_error", STOP)
+    _, poison, _ = store.dispatch(fragile("a-1"), fragile("b-1", 1), fragile("a-1"))
+    catch_up("fragile")
+    found = status.report("fragile")
+    assert found.status == "stopped"
+    assert "Broken: cannot handle 1" in found.status_reason
+    assert str(poison.position) in found.status_reason
+    assert found.problem() == "it has stopped"
+    assert (notes(), found.lag_events) == ([("a-1", 1)], 2)
+    mended()
+    catch_up("fragile")
+    assert notes() == [("a-1", 1)]
+    operations.resume("fragile", by="x")
+    catch_up("fragile")
+    assert notes() == [("a-1", 1), ("b-1", 1), ("a-1", 2)]
+    with pytest.raises(OperationRefused, match="nothing to resume"):
+        operations.resume("fragile", by="x")
+
+
+def test_error_at_commit_and_swallowed_database_error_are_pinned_down_too(
+    store: EventStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def swallow(self: Fragile, event: Event) -> None:
+        try:
+            with connection.cursor() as cursor:
+                cursor.execute("SELECT 1 / 0")
+        except Exception:  # noqa: S110
+            pass
+
+    monkeypatch.setattr(Fragile, "check", swallow)
+    store.dispatch(*[fragile(f"a-{n}", 1 if n == 5 else None) for n in range(9)])
+    catch_up("fragile")
+    assert [event.aggregate_id for event in ParkedEvent.objects.all()] == ["a-5"]
+    assert len(notes()) == 8
+
+
+def test_paused_projection_is_left_alone_and_loses_nothing(store: EventStore) -> None:
+    store.dispatch(fragile("a-1"))
+    catch_up("fragile")
+    operations.pause("fragile", by="x", reason="maintenance")
+    store.dispatch(fragile("a-1"))
+    catch_up("fragile")
+    assert notes() == [("a-1", 1)]
+    found = status.report("fragile")
+    assert (found.status, found.status_reason, found.lag_events) == ("paused", "by x: maintenance", 1)
+    operations.resume("fragile", by="x")
+    catch_up("fragile")
+    assert notes() == [("a-1", 1), ("a-1", 2)]
+    assert list(Operation.objects.order_by("at").values_list("action", flat=True)) == ["pause", "resume"]
+
+
+def test_retry_and_workers_side_by_side_keep_the_order(store: EventStore, mended: Any) -> None:
+    """Without the locks on the shards, a worker could handle a later event between the replayed ones."""
+    store.dispatch(*[fragile("a-1", 1 if n == 0 else None) for n in range(200)])
+    catch_up("fragile")
+    mended()
+
+    def append() -> None:
+        for _ in range(100):
+            store.dispatch(fragile("a-1"))
+            catch_up("fragile")
+
+    def retry() -> None:
+        while ParkedEvent.objects.exists():
+            operations.retry("fragile", by="x")
+
+    raise_first(in_threads(append, append, retry))
+    catch_up("fragile")
+    if ParkedEvent.objects.exists():
+        operations.retry("fragile", by="x")
+    assert [version for _, version in notes()] == list(range(1, 401))
