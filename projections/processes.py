@@ -1,4 +1,4 @@
-"""Several worker processes under one that looks after them: it starts them, replaces one that dies, and ends them."""
+"""Several processes that do the same, under one that starts them, replaces those that die, and ends them with itself."""
 
 import logging
 import multiprocessing
@@ -7,14 +7,12 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from multiprocessing.context import SpawnProcess
 
 import django
-
-from . import registry
-from .worker import Until, Worker
+from django.utils.module_loading import import_string
 
 logger = logging.getLogger(__name__)
 
@@ -22,22 +20,18 @@ RESTART_SECONDS = 1.0
 LOOK_SECONDS = 0.2
 
 
-def work(names: Sequence[str], until: Until) -> None:
-    """Run one worker in this process, until it is done or told to end by SIGTERM or SIGINT."""
-    worker = Worker(registry.named(names), until=until)
-    with ended_by_signals(worker.stop):
-        logger.info("worker=%s started=true projections=%s", os.getpid(), ",".join(names) or "all")
-        worker.run()
-        logger.info("worker=%s ended=true events=%s", os.getpid(), worker.events)
+def run_in_processes(function: str, arguments: tuple[object, ...], processes: int, *, replace: bool) -> bool:
+    """Call a function in `processes` processes of their own; return whether all of them ended as they should.
 
-
-def work_in_processes(names: Sequence[str], until: Until, processes: int) -> bool:
-    """Run `processes` workers; return whether all of them ended as they should."""
+    Args:
+        function: its dotted name; the process that calls it imports it once Django is set up there.
+        replace: start another process for one that dies.
+    """
     # Spawned, not forked: no connection, no lock and no thread of this process is shared.
     context = multiprocessing.get_context("spawn")
 
     def start() -> SpawnProcess:
-        child = context.Process(target=_child, args=(list(names), until.name, os.getpid()))
+        child = context.Process(target=_child, args=(function, arguments, os.getpid()))
         child.start()
         return child
 
@@ -47,7 +41,7 @@ def work_in_processes(names: Sequence[str], until: Until, processes: int) -> boo
         nonlocal stopping
         stopping = True
         for child in children:
-            child.terminate()  # SIGTERM: each finishes its pass
+            child.terminate()  # SIGTERM
 
     children = [start() for _ in range(processes)]
     with ended_by_signals(stop):
@@ -58,12 +52,28 @@ def work_in_processes(names: Sequence[str], until: Until, processes: int) -> boo
                 if child.exitcode == 0 or stopping:
                     continue
                 failed = True
-                logger.error("worker=%s died=true exit_code=%s", child.pid, child.exitcode)
-                if until is Until.STOPPED:
+                logger.error("process=%s died=true exit_code=%s", child.pid, child.exitcode)
+                if replace:
                     time.sleep(RESTART_SECONDS)
                     if not stopping:
                         children.append(start())
-    return until is Until.STOPPED or not failed
+    return replace or not failed
+
+
+@contextmanager
+def ended_by_signals(stop: Callable[[], None]) -> Iterator[None]:
+    """Have the first SIGTERM or SIGINT call `stop`, and a second one end the process at once."""
+
+    def on_signal(number: int, frame: object) -> None:
+        signal.signal(number, lambda number, frame: sys.exit(128 + number))
+        stop()
+
+    before = {number: signal.signal(number, on_signal) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def log_to_stderr() -> None:
@@ -77,11 +87,13 @@ def log_to_stderr() -> None:
     projections.setLevel(logging.INFO)
 
 
-def _child(names: list[str], until: str, parent: int) -> None:
+def _child(function: str, arguments: tuple[object, ...], parent: int) -> None:
+    # Ctrl-C goes to all processes of the terminal; ours learn of it from the parent, once.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     django.setup()
     log_to_stderr()
     threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
-    work(names, Until[until])
+    import_string(function)(*arguments)
 
 
 def _end_with(parent: int) -> None:
@@ -89,19 +101,3 @@ def _end_with(parent: int) -> None:
     while os.getppid() == parent:
         time.sleep(1)
     os.kill(os.getpid(), signal.SIGTERM)
-
-
-@contextmanager
-def ended_by_signals(stop: Callable[[], None]) -> Iterator[None]:
-    """Have the first SIGTERM or SIGINT call `stop`, and a second one end the process at once, its pass rolled back."""
-
-    def on_signal(number: int, frame: object) -> None:
-        signal.signal(number, lambda number, frame: sys.exit(128 + number))
-        stop()
-
-    before = {number: signal.signal(number, on_signal) for number in (signal.SIGTERM, signal.SIGINT)}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

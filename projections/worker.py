@@ -17,6 +17,7 @@ from .agenda import Task, agenda
 from .base import Projection
 from .conf import conf
 from .models import Build
+from .processes import ended_by_signals
 from .pulse import Pulse
 from .registration import database
 from .runner import Outcome
@@ -37,6 +38,19 @@ class Until(Enum):
     STOPPED = "stopped"  # never
     ONCE = "once"  # after one pass over each shard
     CAUGHT_UP = "caught up"  # with what was settled when it began
+
+
+def work(names: Sequence[str], until: str) -> None:
+    """Run a worker in this process for the projections called `names`, until it is done or a signal ends it.
+
+    Args:
+        until: the name of one of `Until`.
+    """
+    worker = Worker(registry.named(names), until=Until[until])
+    with ended_by_signals(worker.stop):
+        logger.info("worker=%s started=true projections=%s", os.getpid(), ",".join(names) or "all")
+        worker.run()
+        logger.info("worker=%s ended=true events=%s", os.getpid(), worker.events)
 
 
 class Worker:

@@ -139,6 +139,7 @@ def manage_process(*arguments: str, **environment: str) -> "subprocess.Popen[str
 def manage(*arguments: str, **environment: str) -> str:
     """Run a real `manage.py` on the test's database to its end; return what it printed."""
     process = manage_process(*arguments, **environment)
-    output, _ = process.communicate(timeout=120)
+    with process:
+        output, _ = process.communicate(timeout=120)
     assert process.returncode == 0, output
     return output

@@ -6,8 +6,10 @@ from django.core.management import BaseCommand, CommandError, CommandParser
 
 from projections import registry
 from projections.exceptions import UnknownProjection
-from projections.processes import log_to_stderr, work, work_in_processes
-from projections.worker import Until
+from projections.processes import log_to_stderr, run_in_processes
+from projections.worker import Until, work
+
+WORK = f"{work.__module__}.{work.__qualname__}"
 
 
 class Command(BaseCommand):
@@ -35,6 +37,6 @@ class Command(BaseCommand):
         until = Until.ONCE if options["once"] else Until.CAUGHT_UP if options["until_caught_up"] else Until.STOPPED
         log_to_stderr()
         if processes == 1:
-            work(names, until)
-        elif not work_in_processes(names, until, processes):
+            work(names, until.name)
+        elif not run_in_processes(WORK, (names, until.name), processes, replace=until is Until.STOPPED):
             raise CommandError("A worker process ended with an error; see above")
