@@ -1,4 +1,4 @@
-"""Several processes that do the same, under one that starts them, replaces those that die, and ends them with itself."""
+"""Several processes that do the same, under one that starts them, replaces those that die, and ends them."""
 
 import logging
 import multiprocessing

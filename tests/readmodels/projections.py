@@ -2,7 +2,7 @@
 
 import os
 
-from django.db.models import F
+from django.db import connection
 
 from events.models import Event
 from events.types import ALL
@@ -22,9 +22,12 @@ class Tally(Projection):
 
     @handles("Counted")
     def count(self, event: Event) -> None:
-        for key in ("all", event.aggregate_id):
-            if not Total.objects.filter(key=key).update(count=F("count") + 1):
-                Total.objects.create(key=key, count=1)
+        with connection.cursor() as cursor:
+            cursor.execute(
+                "INSERT INTO readmodels_total AS t VALUES ('all', 1), (%s, 1)"
+                " ON CONFLICT (key) DO UPDATE SET count = t.count + 1",
+                [event.aggregate_id],
+            )
 
 
 @register
