@@ -1,5 +1,6 @@
 """What makes the admin a browser of large tables: nothing is edited, and nothing is counted to the end."""
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
@@ -44,11 +45,12 @@ class BrowsingAdmin(admin.ModelAdmin):
     show_full_result_count = False
     show_facets = admin.ShowFacets.NEVER  # each would count the table once more
     list_per_page = 50
-    actions = None
+    actions: Sequence[Any] | None = None
     ordering = ["aggregate_id"]
     sortable_by = ()  # other orders would read the whole table
     search_fields = ["aggregate_id"]
     search_help_text = "The beginning of an aggregate id"
+    prefix_field = "aggregate_id"
 
     class Media:
         css = {"all": ["events/admin.css"]}
@@ -57,7 +59,8 @@ class BrowsingAdmin(admin.ModelAdmin):
         self, request: HttpRequest, queryset: models.QuerySet, search_term: str
     ) -> tuple[models.QuerySet, bool]:
         """Search by prefix, which the index answers; Django's own search would ignore case, and read every row."""
-        return queryset.filter(aggregate_id__startswith=without_nul(search_term.strip())), False
+        prefix = without_nul(search_term.strip())
+        return queryset.filter(**{f"{self.prefix_field}__startswith": prefix}), False
 
     def get_object(self, request: HttpRequest, object_id: str, from_field: str | None = None) -> Any:
         return super().get_object(request, without_nul(object_id), from_field)

@@ -1,4 +1,4 @@
-"""The addresses of the read models; include them where you like."""
+"""The addresses of projections and read models; include them where you like."""
 
 from django.urls import path
 
@@ -9,10 +9,16 @@ from . import views
 app_name = "projections"
 
 urlpatterns = [
-    path("projections/aggregate-activity/", views.AggregateActivityList.as_view(), name="aggregate-activity-list"),
+    path("health/", views.Health.as_view(), name="health"),
+    path("projections/", views.ProjectionList.as_view(), name="projection-list"),
+    path("projections/<str:name>/", views.ProjectionDetail.as_view(), name="projection-detail"),
+    path("projections/<str:name>/parked/", views.ParkedEventList.as_view(), name="parked-event-list"),
+    path("read-models/aggregate-activity/", views.AggregateActivityList.as_view(), name="aggregate-activity-list"),
     path(
-        "projections/aggregate-activity/<aggregate_id:aggregate_id>/",
+        "read-models/aggregate-activity/<aggregate_id:aggregate_id>/",
         views.AggregateActivityDetail.as_view(),
         name="aggregate-activity-detail",
     ),
+    path("read-models/event-type-activity/", views.EventTypeActivityList.as_view(), name="event-type-activity-list"),
+    path("read-models/daily-activity/", views.DailyActivityList.as_view(), name="daily-activity-list"),
 ]

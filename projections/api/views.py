@@ -1,18 +1,128 @@
-"""The read models over HTTP."""
+"""The projections over HTTP: how they are, whether all is well, and the read models that come with the app."""
 
-from typing import Any
+from dataclasses import asdict
+from datetime import date
+from typing import Any, ClassVar
 
+from django.db import DatabaseError, models
 from django.http import Http404
+from rest_framework import status as http
+from rest_framework.permissions import AllowAny
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from events.api import parameters
 from events.api.views import PageByAggregateId, StoreView
-from projections.models import AggregateActivity
+from events.exceptions import InvalidEvent
+from projections import status, waiting
+from projections.conf import conf
+from projections.exceptions import NotCaughtUp, UnknownProjection
+from projections.models import (
+    AggregateActivity,
+    Build,
+    DailyActivity,
+    EventTypeActivity,
+    ParkedEvent,
+    ProjectionState,
+)
 
 
-class AggregateActivityList(PageByAggregateId):
+class ProjectionList(StoreView):
+    """How every projection is."""
+
+    queryset = ProjectionState.objects.none()
+
+    def get(self, request: Request) -> Response:
+        return Response({"projections": [asdict(each) for each in status.reports()]})
+
+
+class ProjectionDetail(StoreView):
+    """How one projection is."""
+
+    queryset = ProjectionState.objects.none()
+
+    def get(self, request: Request, name: str) -> Response:
+        try:
+            return Response(asdict(status.report(name)))
+        except UnknownProjection as error:
+            raise Http404(str(error)) from error
+
+
+class ParkedEventList(StoreView):
+    """The events that a projection could not handle, and those that wait behind them, by position."""
+
+    queryset = ParkedEvent.objects.none()
+    parameters = ("after", "limit")
+
+    def get(self, request: Request, name: str) -> Response:
+        limit = parameters.limit(request)
+        parked = ParkedEvent.objects.using(self.store.using).filter(
+            projection=name, build=Build.LIVE, position__gt=parameters.integer(request, "after", 0)
+        )
+        found = list(parked.order_by("position")[: limit + 1])
+        return Response(
+            {
+                "parked": [_parked_as_dict(event) for event in found[:limit]],
+                "next": self.link(after=found[limit - 1].position) if len(found) > limit else None,
+            }
+        )
+
+
+class Health(StoreView):
+    """Whether projections keep up: 200, or 503 with those that do not. For monitors, so anybody may ask.
+
+    Who may see the projections gets the reasons as well.
+    """
+
+    queryset = ProjectionState.objects.none()
+    permission_classes = [AllowAny]
+
+    def get(self, request: Request) -> Response:
+        try:
+            problems = {each.name: problem for each in status.reports() if (problem := each.problem())}
+        except DatabaseError:
+            return Response({"status": "failing", "failing": ["database"]}, status=http.HTTP_503_SERVICE_UNAVAILABLE)
+        answer: dict[str, Any] = {"status": "failing" if problems else "ok", "failing": sorted(problems)}
+        if request.user.has_perm("projections.view_projectionstate"):
+            answer["reasons"] = problems
+        return Response(answer, status=http.HTTP_503_SERVICE_UNAVAILABLE if problems else http.HTTP_200_OK)
+
+
+class AtLeast(StoreView):
+    """A view of a read model that can be asked for rows as of a position: `?at_least=POSITION`.
+
+    The request then waits for the projection, up to `PROJECTIONS_MAX_WAIT_SECONDS`, and answers 503 when it takes
+    longer. Mix it into the views of your own read models, and name the projection.
+    """
+
+    projection: ClassVar[str]
+
+    def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
+        self.parameters = (*self.parameters, "at_least")
+        super().initial(request, *args, **kwargs)
+        position = parameters.integer(request, "at_least", None)
+        if position is not None:
+            waiting.wait_for(self.projection, position, conf.max_wait_seconds)
+
+    def handle_exception(self, exc: Exception) -> Response:
+        if isinstance(exc, NotCaughtUp):
+            fault = {
+                "code": "not_caught_up",
+                "detail": str(exc),
+                "projection": exc.projection,
+                "position": exc.reached,
+                "lag_events": exc.lag_events,
+            }
+            return Response(fault, status=http.HTTP_503_SERVICE_UNAVAILABLE, headers={"Retry-After": "1"})
+        if isinstance(exc, UnknownProjection):
+            return super().handle_exception(Http404("This read model is not switched on here"))
+        return super().handle_exception(exc)
+
+
+class AggregateActivityList(AtLeast, PageByAggregateId):
     """What has happened to each aggregate, by aggregate id, a page at a time."""
 
+    projection = "aggregate_activity"
     queryset = AggregateActivity.objects.none()
     parameters = (*PageByAggregateId.parameters, "last_type")
     entries = "activity"
@@ -21,29 +131,87 @@ class AggregateActivityList(PageByAggregateId):
         rows = AggregateActivity.objects.all()
         if last_type := request.query_params.get("last_type"):
             rows = rows.filter(last_type=last_type)
-        return self.page(rows, activity_as_dict)
+        return self.page(rows, row_as_dict)
 
 
-class AggregateActivityDetail(StoreView):
+class AggregateActivityDetail(AtLeast):
     """What has happened to one aggregate."""
 
+    projection = "aggregate_activity"
     queryset = AggregateActivity.objects.none()
 
     def get(self, request: Request, aggregate_id: str) -> Response:
         row = AggregateActivity.objects.using(self.store.using).filter(aggregate_id=aggregate_id).first()
         if row is None:
             raise Http404(f"Nothing is known of an aggregate {aggregate_id!r}")
-        return Response(activity_as_dict(row))
+        return Response(row_as_dict(row))
 
 
-def activity_as_dict(row: AggregateActivity) -> dict[str, Any]:
+class EventTypeActivityList(AtLeast):
+    """How often events of each type were stored, by type, a page at a time."""
+
+    projection = "event_type_activity"
+    queryset = EventTypeActivity.objects.none()
+    parameters = ("after", "limit")
+
+    def get(self, request: Request) -> Response:
+        rows = EventTypeActivity.objects.using(self.store.using).order_by("type")
+        if after := request.query_params.get("after"):
+            rows = rows.filter(type__gt=after)
+        limit = parameters.limit(request)
+        found = list(rows[: limit + 1])
+        following = self.link(after=found[limit - 1].type) if len(found) > limit else None
+        return Response({"activity": [row_as_dict(row) for row in found[:limit]], "next": following})
+
+
+class DailyActivityList(AtLeast):
+    """How many events of each category happened on each day: the newest days first, whole days to a page."""
+
+    projection = "daily_activity"
+    queryset = DailyActivity.objects.none()
+    parameters = ("category", "before", "days")
+
+    def get(self, request: Request) -> Response:
+        rows = DailyActivity.objects.using(self.store.using)
+        if category := request.query_params.get("category"):
+            rows = rows.filter(category=category)
+        if before := _day(request, "before"):
+            rows = rows.filter(day__lt=before)
+        days = parameters.integer(request, "days", 30, minimum=1, maximum=366)
+        wanted = list(rows.order_by("-day").values_list("day", flat=True).distinct()[: days + 1])
+        more = len(wanted) > days
+        found = rows.filter(day__in=wanted[:days]).order_by("-day", "category")
+        following = self.link(before=wanted[days - 1].isoformat()) if more else None
+        return Response({"activity": [row_as_dict(row) for row in found], "next": following})
+
+
+def _day(request: Request, name: str) -> date | None:
+    text = request.query_params.get(name)
+    if text is None:
+        return None
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        raise InvalidEvent(name, f"is {text!r}; give a day such as 2030-01-31") from None
+
+
+def row_as_dict(row: models.Model) -> dict[str, Any]:
+    """Return a row of a read model as JSON takes it, without a generated key."""
+    values = {
+        field.name: field.value_from_object(row)
+        for field in row._meta.concrete_fields
+        if not isinstance(field, models.AutoField)
+    }
+    return {name: value.isoformat() if hasattr(value, "isoformat") else value for name, value in values.items()}
+
+
+def _parked_as_dict(event: ParkedEvent) -> dict[str, Any]:
     return {
-        "aggregate_id": row.aggregate_id,
-        "event_count": row.event_count,
-        "first_type": row.first_type,
-        "first_timestamp": row.first_timestamp.isoformat(),
-        "first_recorded_at": row.first_recorded_at.isoformat(),
-        "last_type": row.last_type,
-        "last_timestamp": row.last_timestamp.isoformat(),
-        "last_recorded_at": row.last_recorded_at.isoformat(),
+        "position": event.position,
+        "aggregate_id": event.aggregate_id,
+        "type": event.type,
+        "parked_at": event.parked_at.isoformat(),
+        "attempts": event.attempts,
+        "error": event.error,
+        "waits": not event.error,
     }

@@ -1,4 +1,4 @@
-"""The read models in Django's admin."""
+"""The read models that come with the app, in the admin."""
 
 from django.contrib import admin
 from django.contrib.admin.utils import quote
@@ -7,11 +7,9 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from events.admin.browsing import BrowsingAdmin, to_the_second
+from projections.models import AggregateActivity, EventTypeActivity
 
-from .models import AggregateActivity
 
-
-@admin.register(AggregateActivity)
 class AggregateActivityAdmin(BrowsingAdmin):
     list_display = [
         "aggregate_id",
@@ -35,3 +33,27 @@ class AggregateActivityAdmin(BrowsingAdmin):
     def history(self, activity: AggregateActivity) -> SafeString:
         url = reverse("admin:events_aggregate_change", args=[quote(activity.aggregate_id)])
         return format_html('<a href="{}">timeline</a>', url)
+
+
+class EventTypeActivityAdmin(BrowsingAdmin):
+    list_display = ["type", "event_count", "first_stored", "last_stored", "last_position"]
+    ordering = ["type"]
+    search_fields = ["type"]
+    search_help_text = "The beginning of an event type"
+    prefix_field = "type"
+
+    @admin.display(description="first stored")
+    def first_stored(self, activity: EventTypeActivity) -> SafeString:
+        return to_the_second(activity.first_recorded_at)
+
+    @admin.display(description="last stored")
+    def last_stored(self, activity: EventTypeActivity) -> SafeString:
+        return to_the_second(activity.last_recorded_at)
+
+
+class DailyActivityAdmin(BrowsingAdmin):
+    list_display = ["day", "category", "event_count"]
+    ordering = ["-day", "category"]
+    search_fields = ["category"]
+    search_help_text = "The beginning of a category"
+    prefix_field = "category"

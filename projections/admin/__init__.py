@@ -1,0 +1,38 @@
+"""Projections and their read models in Django's admin."""
+
+from django.contrib import admin
+
+from projections.conf import conf
+from projections.models import (
+    AggregateActivity,
+    DailyActivity,
+    EventTypeActivity,
+    Heartbeat,
+    Operation,
+    ParkedEvent,
+    ProjectionState,
+)
+
+from .machinery import HeartbeatAdmin, OperationAdmin, ParkedEventAdmin, ProjectionAdmin
+from .read_models import AggregateActivityAdmin, DailyActivityAdmin, EventTypeActivityAdmin
+
+admin.site.register(ProjectionState, ProjectionAdmin)
+admin.site.register(ParkedEvent, ParkedEventAdmin)
+admin.site.register(Heartbeat, HeartbeatAdmin)
+admin.site.register(Operation, OperationAdmin)
+if conf.aggregate_activity:
+    admin.site.register(AggregateActivity, AggregateActivityAdmin)
+if conf.event_type_activity:
+    admin.site.register(EventTypeActivity, EventTypeActivityAdmin)
+if conf.daily_activity:
+    admin.site.register(DailyActivity, DailyActivityAdmin)
+
+__all__ = [
+    "AggregateActivityAdmin",
+    "DailyActivityAdmin",
+    "EventTypeActivityAdmin",
+    "HeartbeatAdmin",
+    "OperationAdmin",
+    "ParkedEventAdmin",
+    "ProjectionAdmin",
+]
