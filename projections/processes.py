@@ -27,14 +27,6 @@ def run_in_processes(function: str, arguments: tuple[object, ...], processes: in
         function: its dotted name; the process that calls it imports it once Django is set up there.
         replace: start another process for one that dies.
     """
-    # Spawned, not forked: no connection, no lock and no thread of this process is shared.
-    context = multiprocessing.get_context("spawn")
-
-    def start() -> SpawnProcess:
-        child = context.Process(target=_child, args=(function, arguments, os.getpid()))
-        child.start()
-        return child
-
     stopping = failed = False
 
     def stop() -> None:
@@ -43,7 +35,7 @@ def run_in_processes(function: str, arguments: tuple[object, ...], processes: in
         for child in children:
             child.terminate()  # SIGTERM
 
-    children = [start() for _ in range(processes)]
+    children = [start_process(function, arguments) for _ in range(processes)]
     with ended_by_signals(stop):
         while children:
             time.sleep(LOOK_SECONDS)
@@ -56,8 +48,17 @@ def run_in_processes(function: str, arguments: tuple[object, ...], processes: in
                 if replace:
                     time.sleep(RESTART_SECONDS)
                     if not stopping:
-                        children.append(start())
+                        children.append(start_process(function, arguments))
     return replace or not failed
+
+
+def start_process(function: str, arguments: tuple[object, ...]) -> SpawnProcess:
+    """Call a function, given by its dotted name, in a process of its own, which ends when this one does."""
+    # Spawned, not forked: no connection, no lock and no thread of this process is shared.
+    context = multiprocessing.get_context("spawn")
+    child = context.Process(target=_child, args=(function, arguments, os.getpid()))
+    child.start()
+    return child
 
 
 @contextmanager

@@ -117,7 +117,7 @@ client = Client(SERVER_NAME="localhost")
 client.force_login(User.objects.create_superuser("somebody"))
 EventStore().dispatch(NewEvent("order-1", "OrderPlaced"), expected_version=0)
 for url in ("/admin/", "/admin/events/event/", "/admin/events/aggregate/order-1/change/", "/admin/events/event/add/",
-            "/api/events/", "/api/aggregates/order-1/events/", "/api/projections/aggregate-activity/order-1/"):
+            "/api/events/", "/api/aggregates/order-1/events/", "/api/read-models/aggregate-activity/order-1/"):
     assert client.get(url).status_code == 200, url
 print(AggregateActivity.objects.get().event_count)
 """

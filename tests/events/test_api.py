@@ -186,7 +186,7 @@ def test_any_aggregate_id_works_when_percent_encoded(api: APIClient, aggregate_i
     if not aggregate_id.endswith("/events"):
         detail = api.get(f"/api/aggregates/{quote(aggregate_id, safe='')}/")
         assert (detail.status_code, detail.json()["aggregate_id"]) == (200, aggregate_id)
-        activity = api.get(f"/api/projections/aggregate-activity/{quote(aggregate_id, safe='')}/").json()
+        activity = api.get(f"/api/read-models/aggregate-activity/{quote(aggregate_id, safe='')}/").json()
         assert (activity["aggregate_id"], activity["event_count"]) == (aggregate_id, 1)
 
 
@@ -322,9 +322,9 @@ def test_events_can_be_filtered(api: APIClient, store: EventStore) -> None:
         ("/api/aggregates/a%00b/", "aggregate_id"),
         ("/api/aggregates/a%00b/events/", "aggregate_id"),
         ("/api/aggregates/a%0Ab/events/", "aggregate_id"),
-        ("/api/projections/aggregate-activity/a%00b/", "aggregate_id"),
-        ("/api/projections/aggregate-activity/?foo=1", "foo"),
-        ("/api/projections/aggregate-activity/?limit=abc", "limit"),
+        ("/api/read-models/aggregate-activity/a%00b/", "aggregate_id"),
+        ("/api/read-models/aggregate-activity/?foo=1", "foo"),
+        ("/api/read-models/aggregate-activity/?limit=abc", "limit"),
         ("/api/aggregates/?page=2", "page"),
         ("/api/aggregates/a-1/?x=1", "x"),
         ("/api/aggregates/a-1/events/?after_version=x", "after_version"),
@@ -350,7 +350,7 @@ def test_no_method_changes_what_is_stored(api: APIClient, store: EventStore) -> 
 READ = ["/api/events/", "/api/aggregates/", "/api/aggregates/a-1/", "/api/aggregates/a-1/events/"]
 
 
-@pytest.mark.parametrize("path", [*READ, "/api/projections/aggregate-activity/"])
+@pytest.mark.parametrize("path", [*READ, "/api/read-models/aggregate-activity/"])
 def test_nobody_reads_anonymously_or_without_permission(
     store: EventStore, make_user: Callable[..., User], path: str
 ) -> None:

@@ -7,15 +7,20 @@ from typing import Any
 import pytest
 from django.db import transaction
 from django.utils import timezone
-from projections.aggregate_activity import project
 
-from events.signals import event_dispatched
 from events.store import EventStore
 from events.types import ALL
-from projections.models import AggregateActivity
+from projections import inline, registry, status
+from projections.models import AggregateActivity, ProjectionState
 from tests.support import Background, in_threads, new, raise_first, some
 
+from .support import catch_up
+
 pytestmark = pytest.mark.django_db
+
+
+def receiver() -> inline.Receiver:
+    return inline.receiver(registry.get("aggregate_activity"))
 
 
 def counts() -> dict[str, int]:
@@ -61,27 +66,34 @@ def test_retry_and_refusal_change_nothing(store: EventStore) -> None:
 @pytest.mark.parametrize("first_in_line", [False, True])
 def test_handler_that_appends_to_the_same_aggregate_does_not_confuse_it(store: EventStore, first_in_line: bool) -> None:
     if first_in_line:
-        event_dispatched.disconnect(dispatch_uid="projections.aggregate_activity")
+        store.unsubscribe(ALL, receiver())
 
     def follow_up(event: Any, **kwargs: Any) -> None:
         if event.version == 1:
             store.dispatch(new(type="Followed"))
 
     store.subscribe(ALL, follow_up)
-    event_dispatched.connect(project, dispatch_uid="projections.aggregate_activity")
+    store.subscribe(ALL, receiver())
     store.dispatch(new(type="Opened"), new(type="Paid"))
     row = AggregateActivity.objects.get()
     assert (row.event_count, row.first_type, row.last_type) == (3, "Opened", "Followed")
 
 
-def test_switched_on_later_it_catches_up_with_each_aggregate(store: EventStore) -> None:
-    event_dispatched.disconnect(dispatch_uid="projections.aggregate_activity")
+@pytest.mark.django_db(transaction=True)
+def test_switched_on_later_it_catches_up_before_it_goes_live(store: EventStore) -> None:
+    store.unsubscribe(ALL, receiver())
+    ProjectionState.objects.all().delete()
     store.dispatch(new(type="Opened"), new(type="Changed"))
-    assert counts() == {}
-    event_dispatched.connect(project, dispatch_uid="projections.aggregate_activity")
+    store.subscribe(ALL, receiver())
     store.dispatch(new(type="Closed"))
+    assert counts() == {}, "rows made from half a history would be wrong"
+    assert status.report("aggregate_activity").status == "building"
+    catch_up("aggregate_activity")
     row = AggregateActivity.objects.get()
     assert (row.event_count, row.first_type, row.last_type) == (3, "Opened", "Closed")
+    store.dispatch(new(type="Opened"))
+    assert counts() == {"a-1": 4}
+    assert status.report("aggregate_activity").status == "running"
 
 
 @pytest.mark.django_db(transaction=True)
@@ -117,9 +129,9 @@ def test_writers_of_different_aggregates_never_wait_for_each_other(store: EventS
 
 def test_read_model_is_served_over_http(api: Any, store: EventStore) -> None:
     store.dispatch(*[new(f"user-{n}", "Born") for n in range(5)], new("x-1", "Other"))
-    body = api.get("/api/projections/aggregate-activity/", {"limit": 2}).json()
+    body = api.get("/api/read-models/aggregate-activity/", {"limit": 2}).json()
     assert [row["aggregate_id"] for row in body["activity"]] == ["user-0", "user-1"]
     body = api.get(body["next"]).json()
     assert [row["aggregate_id"] for row in body["activity"]] == ["user-2", "user-3"]
-    assert len(api.get("/api/projections/aggregate-activity/", {"starts_with": "user-"}).json()["activity"]) == 5
-    assert len(api.get("/api/projections/aggregate-activity/", {"last_type": "Other"}).json()["activity"]) == 1
+    assert len(api.get("/api/read-models/aggregate-activity/", {"starts_with": "user-"}).json()["activity"]) == 5
+    assert len(api.get("/api/read-models/aggregate-activity/", {"last_type": "Other"}).json()["activity"]) == 1

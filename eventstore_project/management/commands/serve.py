@@ -1,4 +1,4 @@
-"""`manage.py serve`: set up the demo and serve it until Ctrl-C."""
+"""`manage.py serve`: set up the demo, serve it and work for its projections, until Ctrl-C."""
 
 import os
 import socket
@@ -10,6 +10,8 @@ from django.core.management import BaseCommand, CommandError, CommandParser, cal
 from rest_framework.authtoken.models import Token
 
 from eventstore_project import postgres, secrets
+from projections.processes import start_process
+from projections.worker import Until
 
 from .setup_demo import make_admin
 
@@ -17,7 +19,7 @@ HOST = "127.0.0.1"
 
 
 class Command(BaseCommand):
-    help = "Set up the demo (see setup_demo) and serve it on the loopback address."
+    help = "Set up the demo (see setup_demo), serve it on the loopback address, and run a worker beside it."
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--port", type=int, default=os.environ.get("PORT", "8000"), help="%(default)s")
@@ -27,8 +29,13 @@ class Command(BaseCommand):
         listener = self._listen(options["port"])
         self._print_addresses(listener.getsockname()[1])
         config = uvicorn.Config("eventstore_project.asgi:application", log_level="warning", lifespan="off")
-        with suppress(KeyboardInterrupt):  # uvicorn has shut down by then, and passes the signal on
-            uvicorn.Server(config).run(sockets=[listener])
+        worker = start_process("projections.worker.work", ([], Until.STOPPED.name))
+        try:
+            with suppress(KeyboardInterrupt):  # uvicorn has shut down by then, and passes the signal on
+                uvicorn.Server(config).run(sockets=[listener])
+        finally:
+            worker.terminate()
+            worker.join()
         self.stdout.write("\nStopped. The data is kept; start again with `make run`.")
 
     def _listen(self, port: int) -> socket.socket:

@@ -1,0 +1,78 @@
+"""The shop's projections: one for what must be right at once, one for what every order would queue for."""
+
+from decimal import Decimal, InvalidOperation
+from typing import Any
+
+from django.db.models import F
+
+from events.models import Event
+from projections.base import ASYNC, INLINE, Projection, handles
+from projections.registry import register
+
+from .models import Order, ProductSales
+
+MOST = Decimal(10) ** 9
+
+
+@register
+class Orders(Projection):
+    """A row per order, INLINE: whoever has just paid sees the order as paid.
+
+    An INLINE handler that raises refuses the event, so this one is forgiving about what is in it.
+    """
+
+    name = "orders"
+    mode = INLINE
+    models = [Order]
+
+    @handles("OrderPlaced")
+    def place(self, event: Event) -> None:
+        Order.objects.update_or_create(
+            order_id=event.aggregate_id,
+            defaults={
+                "customer": str(event.data.get("customer", "")),
+                "status": "placed",
+                "total": money(event.data.get("total")),
+                "placed_at": event.timestamp,
+                "changed_at": event.timestamp,
+            },
+        )
+
+    @handles("OrderPaid", "OrderPacked", "OrderShipped", "OrderDelivered", "OrderCancelled", "OrderReturned")
+    def change(self, event: Event) -> None:
+        """Take the status from the event's type: `OrderPaid` makes it `paid`."""
+        status = event.type.removeprefix("Order").lower()
+        Order.objects.filter(order_id=event.aggregate_id).update(status=status, changed_at=event.timestamp)
+
+
+def money(value: Any) -> Decimal:
+    """Return an amount of an event's data; 0 for what is none."""
+    try:
+        return min(max(Decimal(str(value)), -MOST), MOST).quantize(Decimal("0.01"))
+    except InvalidOperation:
+        return Decimal(0)
+
+
+@register
+class Sales(Projection):
+    """A row per product, ASYNC: orders of the same product do not wait for each other."""
+
+    name = "product_sales"
+    mode = ASYNC
+    models = [ProductSales]
+
+    @handles("OrderPlaced")
+    def count(self, event: Event) -> None:
+        for line in event.data.get("lines", []):
+            self._add(line["sku"], int(line["quantity"]), money(line["price"]))
+
+    @handles("OrderReturned")
+    def take_back(self, event: Event) -> None:
+        for line in event.data.get("lines", []):
+            self._add(line["sku"], -int(line["quantity"]), money(line["price"]))
+
+    def _add(self, sku: str, quantity: int, price: Decimal) -> None:
+        ProductSales.objects.get_or_create(sku=sku, defaults={"quantity": 0, "revenue": 0})
+        ProductSales.objects.filter(sku=sku).update(
+            quantity=F("quantity") + quantity, revenue=F("revenue") + quantity * price
+        )
