@@ -81,6 +81,9 @@ def _problems(cls: type[Projection], twice: Sequence[Any]) -> Iterator[tuple[str
         yield "E005", f"its shards are {cls.shards!r}", f"Give a whole number from 1 to {MAX_SHARDS}."
     if type(cls.batch_events) is not int or cls.batch_events < 1:
         yield "E005", f"its batch_events are {cls.batch_events!r}", "Give a whole number from 1 up."
+    delays = cls.retry_delays_seconds
+    if delays is not None and not all(isinstance(each, (int, float)) and each >= 0 for each in delays):
+        yield "E005", f"its retry_delays_seconds are {delays!r}", "Give a list of numbers from 0 up."
     yield from _handler_problems(cls)
     yield from _model_problems(cls)
 
@@ -132,7 +135,7 @@ def _handler_problems(cls: type[Projection]) -> Iterator[tuple[str, str, str]]:
 
 def _model_problems(cls: type[Projection]) -> Iterator[tuple[str, str, str]]:
     for model in cls.models:
-        if not (isinstance(model, type) and issubclass(model, models.Model)) or model._meta.abstract:
+        if not (isinstance(model, models.base.ModelBase) and hasattr(model, "_meta")) or model._meta.abstract:
             yield "E009", f"among its models is {model!r}, which is none", "List Django models that have tables."
         elif router.db_for_write(model) != router.db_for_write(Event):
             hint = "Both are written in one transaction: route them to one database."

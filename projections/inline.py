@@ -43,7 +43,10 @@ class Receiver:
         self._projection = projection
 
     def __call__(self, event: Event, using: str, **kwargs: Any) -> None:
-        if using != registration.database() or not _is_live(self._projection, event, using):
+        if using != registration.database():
+            return
+        if not _is_live(self._projection, event, using):
+            _warn(self._projection.name)
             return
         try:
             self._projection.project_batch([event])
@@ -75,8 +78,6 @@ def _is_live(projection: Projection, event: Event, using: str) -> bool:
         registration.ensure(projection, before=event.position)
         live |= _enter([projection], using)
     transaction.on_commit(_Entered(live), using=using)
-    if not live[projection.name]:
-        _warn(projection.name)
     return live[projection.name]
 
 

@@ -2,7 +2,7 @@
 
 import logging
 
-from django.db import OperationalError, connections, transaction
+from django.db import IntegrityError, OperationalError, connections, transaction
 from django.utils import timezone
 
 from events import reader
@@ -77,6 +77,14 @@ def switch(projection: Projection) -> bool:
     try:
         with transaction.atomic(using, durable=True):
             return _switch(projection, using)
+    except IntegrityError as error:
+        reason = (
+            f"the switch: {str(error).strip()} Rows that other tables refer to need a key that follows from the events;"
+            " one that the database generates is another after a rebuild"
+        )
+        Rebuild.objects.using(using).filter(pk=projection.name).update(error=reason)
+        logger.error("projection=%s rebuild=stopped error=%r", projection, str(error))
+        return False
     except OperationalError as error:
         if getattr(error.__cause__, "sqlstate", None) not in ("55P03", "40P01"):  # lock timeout, deadlock
             raise

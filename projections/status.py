@@ -121,7 +121,7 @@ def describe(projection: Projection | None, state: ProjectionState | None, rebui
     if projection is None:
         return "orphaned", "there is no code for it"
     if rebuild and rebuild.error:
-        return "stopped", f"the rebuild failed at {rebuild.error}"
+        return "stopped", f"its rebuild failed at {rebuild.error}"
     if rebuild and state.status != Status.BUILDING:
         return "rebuilding", f"asked for by {rebuild.by}"
     if state.status == Status.BUILDING:

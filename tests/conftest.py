@@ -67,7 +67,14 @@ def api(make_user: Callable[..., User]) -> APIClient:
     client = APIClient()
     client.force_authenticate(
         make_user(
-            "events.view_event", "events.view_aggregate", "events.add_event", "projections.view_aggregateactivity"
+            "events.view_event",
+            "events.view_aggregate",
+            "events.add_event",
+            "projections.view_aggregateactivity",
+            "projections.view_eventtypeactivity",
+            "projections.view_dailyactivity",
+            "projections.view_projectionstate",
+            "projections.view_parkedevent",
         )
     )
     return client

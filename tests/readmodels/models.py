@@ -45,6 +45,12 @@ class FragileNote(models.Model):
 
 
 class Note(models.Model):
-    """Somebody else's table that refers to a read model, as host projects do."""
+    """Somebody else's table that refers to a read model by a key that follows from the events."""
+
+    case = models.ForeignKey(Case, models.CASCADE, to_field="case_id")
+
+
+class Pin(models.Model):
+    """Somebody else's table that refers to a read model by its generated key, which a rebuild gives anew."""
 
     case = models.ForeignKey(Case, models.CASCADE)

@@ -13,7 +13,7 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("name", metavar="NAME", nargs="?")
-        parser.add_argument("--traceback", action="store_true", help="with the traceback of each error")
+        parser.add_argument("--details", action="store_true", help="with the traceback of each error")
 
     def handle(self, *args: Any, **options: Any) -> None:
         parked = ParkedEvent.objects.using(database()).filter(build=Build.LIVE)
@@ -27,5 +27,5 @@ class Command(BaseCommand):
                 f"{event.projection_id}: position {event.position}, {event.type} of {event.aggregate_id}:"
                 f" {event.error} ({event.attempts} attempts, {behind} waiting behind it)"
             )
-            if options["traceback"]:
+            if options["details"]:
                 self.stdout.write(event.traceback)

@@ -1,0 +1,103 @@
+"""Mistakes in projections are told when the project starts, all at once."""
+
+from typing import Any
+
+import pytest
+from django.core import checks
+from django.db import models
+
+from events.types import ALL
+from projections import registry
+from projections.base import INLINE, Projection, handles
+from projections.checks import check_projections, check_versions
+from projections.exceptions import UnknownProjection
+from projections.models import ProjectionState
+from tests.readmodels.models import Total
+from tests.readmodels.projections import Tally
+
+
+def described(**attributes: Any) -> type[Projection]:
+    """A projection without a fault, but for what is named."""
+    good: dict[str, Any] = {"name": "good", "note": handles("Noted")(lambda self, event: None)}
+    given = {key: value for key, value in (good | attributes).items() if value is not ...}
+    return type("Described", (Projection,), given)
+
+
+def found(*classes: type[Projection], monkeypatch: pytest.MonkeyPatch) -> list[tuple[str | None, str]]:
+    monkeypatch.setattr(registry, "_classes", list(classes))
+    return [((each.id or "").partition(".")[2], each.msg) for each in check_projections()]
+
+
+def on_sets(self: Any, events: Any) -> None: ...
+
+
+@pytest.mark.parametrize(
+    ("attributes", "number", "message"),
+    [
+        ({"name": ...}, "E001", "it has no name"),
+        ({"name": "Two Words"}, "E001", "its name is 'Two Words'"),
+        ({"name": "n" * 41}, "E001", "its name is"),
+        ({"version": 0}, "E003", "its version is 0"),
+        ({"mode": "sync"}, "E004", "its mode is 'sync'"),
+        ({"on_error": "ignore"}, "E004", "its on_error is 'ignore'"),
+        ({"start": 5}, "E004", "its start is 5"),
+        ({"shards": 0}, "E005", "its shards are 0"),
+        ({"shards": 65}, "E005", "its shards are 65"),
+        ({"batch_events": 0}, "E005", "its batch_events are 0"),
+        ({"retry_delays_seconds": [-1]}, "E005", "its retry_delays_seconds are [-1]"),
+        ({"note": ...}, "E006", "it handles nothing"),
+        ({"note": handles()(lambda self, event: None)}, "E006", "its handler note() is for no event type"),
+        ({"project_batch": on_sets}, "E006", "its handler note() is never called"),
+        ({"note": handles("")(lambda self, event: None)}, "E007", "it handles ''"),
+        ({"note": handles(5)(lambda self, event: None)}, "E007", "it handles 5"),  # type: ignore[arg-type]
+        ({"types": ["A"]}, "E007", "its types say nothing, because it has no project_batch"),
+        ({"note": ..., "project_batch": on_sets, "types": "A"}, "E007", "its types are 'A'"),
+        ({"note": ..., "project_batch": on_sets, "types": []}, "E007", "its types are []"),
+        ({"note": handles("A")(lambda self: None)}, "E008", "note() does not take what it is called with"),
+        (
+            {"note": ..., "project_batch": lambda self: None},
+            "E008",
+            "project_batch() does not take what it is called with",
+        ),
+        ({"models": ["Total"]}, "E009", "among its models is 'Total', which is none"),
+        ({"models": [models.Model]}, "E009", "which is none"),
+    ],
+)
+def test_mistake_is_named(
+    attributes: dict[str, Any], number: str, message: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    problems = found(described(**attributes), monkeypatch=monkeypatch)
+    assert number in [each for each, _ in problems]
+    assert any(message in text for _, text in problems), problems
+
+
+def test_projection_without_fault_passes(monkeypatch: pytest.MonkeyPatch) -> None:
+    plain = described(models=[Total], mode=INLINE, note=handles(ALL)(lambda self, event: None))
+    sets = described(name="sets", note=..., project_batch=on_sets, types=["A"])
+    assert found(plain, sets, monkeypatch=monkeypatch) == []
+
+
+def test_two_with_one_name_or_one_table_are_named_both(monkeypatch: pytest.MonkeyPatch) -> None:
+    problems = found(described(models=[Total]), described(models=[Total]), monkeypatch=monkeypatch)
+    assert [number for number, _ in problems] == ["E002", "E011", "E002", "E011"]
+
+
+def test_checks_run_at_start() -> None:
+    assert check_projections in checks.registry.registry.get_checks()
+
+
+def test_unknown_projection_is_an_error_that_lists_those_there_are() -> None:
+    with pytest.raises(UnknownProjection, match=r"There is no projection 'tallly'; there are: .*tally"):
+        registry.get("tallly")
+
+
+@pytest.mark.django_db
+def test_rows_of_another_version_and_rows_without_code_are_reported(monkeypatch: pytest.MonkeyPatch) -> None:
+    ProjectionState.objects.get_or_create(name="tally", defaults={"mode": "async", "version": 1})
+    ProjectionState.objects.create(name="forgotten", mode="async", version=1)
+    monkeypatch.setattr(Tally, "version", 2)
+    outdated, orphaned = check_versions(databases=["default"])
+    assert "is version 2 (async) in the code" in outdated.msg
+    assert outdated.hint == "Run: manage.py rebuild_projection tally"
+    assert "'forgotten' has a checkpoint, but no code" in orphaned.msg
+    assert check_versions() == []

@@ -1,0 +1,58 @@
+"""The kit for users' tests works as its documentation says: in a plain TestCase, without a worker."""
+
+from django.test import TestCase
+
+from events.models import Event
+from events.types import NewEvent
+from eventstore_project.models import Order, ProductSales
+from eventstore_project.projections import Orders, Sales
+from projections.base import Projection, handles
+from projections.exceptions import UnknownProjection
+from projections.models import Checkpoint, ParkedEvent
+from projections.testing import project, run_until_caught_up
+from tests.readmodels.projections import Broken
+
+from .support import tally
+
+
+class KitTest(TestCase):
+    def test_given_events_project_and_assert_rows(self) -> None:
+        lines = [{"sku": "MUG-1", "quantity": 2, "price": 12.5}]
+        (event,) = project(Sales, NewEvent("order-1", "OrderPlaced", {"lines": lines}))
+        self.assertEqual(event.version, 1)
+        self.assertEqual(ProductSales.objects.get().revenue, 25)
+
+    def test_inline_one_is_not_run_twice(self) -> None:
+        project(Orders, NewEvent("order-1", "OrderPlaced", {"total": 5}), NewEvent("order-1", "OrderPaid"))
+        self.assertEqual(Order.objects.get().status, "paid")
+
+    def test_one_that_is_not_registered_works_too(self) -> None:
+        seen: list[int] = []
+
+        class Seen(Projection):
+            name = "seen"
+
+            @handles("A")
+            def see(self, event: Event) -> None:
+                seen.append(event.version)
+
+        project(Seen, NewEvent("a-1", "A"), NewEvent("a-1", "B"), NewEvent("a-1", "A"))
+        self.assertEqual(seen, [1, 3])
+
+    def test_error_of_a_handler_reaches_the_test(self) -> None:
+        project(Sales, NewEvent("a-1", "Fragile", {"poison": 1}))
+        with self.assertRaisesMessage(Broken, "cannot handle 1"):
+            run_until_caught_up("fragile")
+        self.assertFalse(ParkedEvent.objects.exists())
+
+    def test_run_until_caught_up_does_what_workers_would_do(self) -> None:
+        project(Sales, *[NewEvent(f"a-{number % 3}", "Counted") for number in range(1100)])
+        self.assertEqual(run_until_caught_up("tally", "sharded_tally"), 2200)
+        self.assertEqual(tally()["all"], 1100)
+        self.assertEqual(run_until_caught_up("tally"), 0)
+        with self.assertRaises(UnknownProjection):
+            run_until_caught_up("nothing")
+
+    def test_nothing_of_it_outlives_the_test(self) -> None:
+        self.assertEqual(tally(), {})
+        self.assertFalse(Checkpoint.objects.filter(position__gt=0).exists())
