@@ -6,13 +6,14 @@ RUN := $(VENV)/bin/python
 # Test processes: one a core, at most four.
 JOBS ?= $(shell n=$$(getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2); echo $$((n > 4 ? 4 : n)))
 
-.PHONY: help setup run test test-all lint format lock clean
+.PHONY: help setup run test test-all lint format bench-projections lock clean
 
 help:
 	@echo "make run       set up everything and serve the demo (PORT=8000)"
 	@echo "make test      set up everything and run all tests"
 	@echo "make test-all  run them with every Python and PostgreSQL that is found"
 	@echo "make lint      check style, types and layers"
+	@echo "make bench-projections  measure projections against hand-written loops (some minutes)"
 	@echo "make setup     only set up: .venv, database, admin user, demo data"
 	@echo "make clean     remove .venv and caches; .data, which holds the demo's database, stays"
 
@@ -35,6 +36,9 @@ lint: $(VENV)/installed
 	@PYTHONPATH=. $(RUN) -c "from importlinter.cli import lint_imports_command as check; check()" --no-logo
 	@$(RUN) manage.py makemigrations --check --dry-run
 	@$(RUN) manage.py check --fail-level WARNING
+
+bench-projections: $(VENV)/installed
+	@$(RUN) -m benchmarks.bench_projections
 
 format: $(VENV)/installed
 	@$(RUN) -m ruff check --fix .

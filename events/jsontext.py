@@ -45,6 +45,8 @@ def loads(text: str | bytes) -> Any:
     """Return the value of a `jsonb` column's `text`."""
     if isinstance(text, bytes):
         text = text.decode()
+    if text == "{}":  # as most metadata are
+        return {}
     return json.loads(text) if _LONG_NUMBER.search(text) else orjson.loads(text)
 
 

@@ -1,12 +1,15 @@
 """The two tables of the store: aggregates, and the events that are their histories."""
 
+from collections.abc import Collection
 from datetime import datetime
 from typing import Any, NoReturn, Self
 
 from django.db import models
+from django.db.models.base import ModelState
 from django.db.models.fields.json import KeyTextTransform
 from django.db.models.functions import Length
 from django.db.models.lookups import Exact, IsNull, LessThanOrEqual
+from django.db.models.signals import post_init, pre_init
 
 from .exceptions import ImmutableEvent
 from .fields import ExactJSONField
@@ -155,6 +158,17 @@ class Event(AppendOnlyModel):
             models.CheckConstraint(condition=_is_json_object("data"), name="events_event_data_object"),
             models.CheckConstraint(condition=_is_json_object("metadata"), name="events_event_metadata_object"),
         ]
+
+    @classmethod
+    def from_db(cls, db: str | None, field_names: Collection[str], values: Collection[Any], **state: Any) -> Self:
+        """Build a stored event without `Model.__init__`, most of whose work a stored row does not need."""
+        if pre_init.has_listeners(cls) or post_init.has_listeners(cls):
+            return super().from_db(db, field_names, values, **state)
+        event = cls.__new__(cls)
+        event._state = ModelState()
+        event._state.__dict__.update(state, adding=False, db=db)  # Django 6.1 has a fetch_mode besides
+        event.__dict__.update(zip(field_names, values, strict=True))
+        return event
 
     def __str__(self) -> str:
         return f"{self.aggregate_id} {self.version}: {self.type}"

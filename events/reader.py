@@ -1,13 +1,16 @@
 """Reading: one aggregate's history, and the whole store page by page up to the settled position."""
 
 from collections.abc import Iterable, Iterator
-from datetime import datetime
+from datetime import UTC, datetime
 
 import psycopg
+from django.core.exceptions import EmptyResultSet
 from django.db import DatabaseError, connections, models
+from psycopg.types.datetime import TimestamptzLoader
 
 from .conf import conf
 from .exceptions import UnsafeRead
+from .jsontext import loads
 from .models import Event, EventQuerySet
 
 
@@ -82,7 +85,7 @@ def pages(
     """
     while limit is None or limit > 0:
         size = conf.read_page_events if limit is None else min(limit, conf.read_page_events)
-        page = list(events.after(after).up_to(up_to).order_by("-position" if reverse else "position")[:size])
+        page = fetch(events.after(after).up_to(up_to).order_by("-position" if reverse else "position")[:size])
         if page:
             yield page
         if len(page) < size:
@@ -93,6 +96,32 @@ def pages(
             up_to = page[-1].position - 1
         else:
             after = page[-1].position
+
+
+def fetch(events: EventQuerySet) -> list[Event]:
+    """Return the events of a query, as iterating over it would, in half the time.
+
+    Rows come as a whole, and the database driver builds them in C: Django would have it parse moments in Python, to put
+    in the time zone they are in already, and look at every value of a row once more to convert two of them.
+    """
+    connection = connections[events.db]
+    try:
+        query, arguments = events.query.get_compiler(connection=connection).as_sql()
+    except EmptyResultSet:
+        return []
+    with connection.cursor() as cursor:
+        if connection.timezone is UTC:
+            cursor.cursor.adapters.register_loader("timestamptz", TimestamptzLoader)
+        cursor.execute(query, arguments)
+        return [
+            Event.from_db(events.db, _COLUMNS, (*row[:_DATA], loads(row[_DATA]), loads(row[_METADATA]), *row[_AFTER:]))
+            for row in cursor.fetchall()
+        ]
+
+
+_COLUMNS = [field.attname for field in Event._meta.concrete_fields]
+_DATA, _METADATA = _COLUMNS.index("data"), _COLUMNS.index("metadata")
+_AFTER = _METADATA + 1
 
 
 def distinct_values(model: type[models.Model], column: str, using: str, limit: int = 200) -> list[str]:

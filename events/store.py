@@ -89,7 +89,7 @@ class EventStore:
             reverse=reverse,
             using=self.using,
         )
-        return list(events[:limit])
+        return reader.fetch(events[:limit])
 
     def read_all(
         self,

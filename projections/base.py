@@ -84,7 +84,7 @@ class Projection:
     types: ClassVar[Collection[str] | None] = None
     on_error: ClassVar[OnError] = PARK
     start: ClassVar[Start] = FIRST_EVENT
-    batch_events: ClassVar[int] = 500
+    batch_events: ClassVar[int] = 1000
     retry_delays_seconds: ClassVar[Sequence[float] | None] = None
 
     def __init__(self) -> None:

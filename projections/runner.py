@@ -80,7 +80,7 @@ def next_batch(projection: Projection, checkpoint: Checkpoint, up_to: int) -> tu
     limit = checkpoint.batch_limit or projection.batch_events
     wanted = reader.selection(projection.wanted_types(), None, database())
     wanted = checkpoints.of_shard(wanted.after(checkpoint.position).up_to(up_to), checkpoint)
-    events = list(wanted.order_by("position")[:limit])
+    events = reader.fetch(wanted.order_by("position")[:limit])
     if checkpoint.batch_limit and not checkpoint.attempts:
         # It went well, so the failure lies further on: widen, until it is met again or all is as before.
         wider = checkpoint.batch_limit * 2

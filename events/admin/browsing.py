@@ -60,7 +60,7 @@ class BrowsingAdmin(admin.ModelAdmin):
     ) -> tuple[models.QuerySet, bool]:
         """Search by prefix, which the index answers; Django's own search would ignore case, and read every row."""
         prefix = without_nul(search_term.strip())
-        return queryset.filter(**{f"{self.prefix_field}__startswith": prefix}), False
+        return queryset.filter(**{f"{self.prefix_field}__startswith": prefix}) if prefix else queryset, False
 
     def get_object(self, request: HttpRequest, object_id: str, from_field: str | None = None) -> Any:
         return super().get_object(request, without_nul(object_id), from_field)

@@ -1,0 +1,7 @@
+"""The demo's settings, with nothing that projects but what is measured."""
+
+from eventstore_project.settings import *  # noqa: F403
+from eventstore_project.settings import INSTALLED_APPS
+
+INSTALLED_APPS = [*(app for app in INSTALLED_APPS if app != "eventstore_project"), "benchmarks.apps.BenchmarksConfig"]
+PROJECTIONS_AGGREGATE_ACTIVITY = PROJECTIONS_EVENT_TYPE_ACTIVITY = PROJECTIONS_DAILY_ACTIVITY = False
