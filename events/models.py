@@ -159,6 +159,9 @@ class Event(AppendOnlyModel):
             models.CheckConstraint(condition=_is_json_object("metadata"), name="events_event_metadata_object"),
         ]
 
+    def __str__(self) -> str:
+        return f"{self.aggregate_id} {self.version}: {self.type}"
+
     @classmethod
     def from_db(cls, db: str | None, field_names: Collection[str], values: Collection[Any], **state: Any) -> Self:
         """Build a stored event without `Model.__init__`, most of whose work a stored row does not need."""
@@ -169,6 +172,3 @@ class Event(AppendOnlyModel):
         event._state.__dict__.update(state, adding=False, db=db)  # Django 6.1 has a fetch_mode besides
         event.__dict__.update(zip(field_names, values, strict=True))
         return event
-
-    def __str__(self) -> str:
-        return f"{self.aggregate_id} {self.version}: {self.type}"

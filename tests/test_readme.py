@@ -4,6 +4,7 @@ import contextlib
 import io
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -14,6 +15,12 @@ from typing import Any
 import pytest
 from django.db import connection
 from rest_framework.authtoken.models import Token
+
+from events.store import EventStore
+from events.types import NewEvent
+from projections import registry
+from projections.worker import Worker
+from tests.support import Background
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = sorted([ROOT / "README.md", *(ROOT / "docs").glob("*.md")])
@@ -56,7 +63,7 @@ def test_python_snippets_run_and_print_what_is_said() -> None:
         if kind == "text":
             assert printed == block
             compared += 1
-        elif not block.startswith(("# settings.py", "# urls.py")):
+        elif not block.startswith(("# settings.py", "# urls.py", "# projections.py")):
             output = io.StringIO()
             with contextlib.redirect_stdout(output):
                 exec(compile(block, "README.md", "exec"), names)  # noqa: S102
@@ -83,7 +90,7 @@ def test_curl_snippets_work_against_a_live_server(page: Path, live_server: Any, 
     for snippet in snippets(page, "sh"):
         if snippet.startswith("curl"):
             answer = run("bash", "-c", strict + snippet, TOKEN=token, SITE=live_server.url)
-            assert '"events":[' in answer
+            assert '"events":[' in answer or '"event_count":' in answer
 
 
 @pytest.fixture
@@ -95,7 +102,9 @@ def empty_database(db: None) -> Iterator[dict[str, Any]]:
     server.set_autocommit(True)
     with server.cursor() as cursor:
         drop = [f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)', f'DROP ROLE IF EXISTS "{name}"']
-        create = [f"CREATE ROLE \"{name}\" LOGIN PASSWORD 'secret'", f'CREATE DATABASE "{name}" OWNER "{name}"']
+        # CREATEDB is for `manage.py test`, which makes a database of its own.
+        role = f"CREATE ROLE \"{name}\" LOGIN CREATEDB PASSWORD 'secret'"
+        create = [role, f'CREATE DATABASE "{name}" OWNER "{name}"']
         for statement in drop + create:
             cursor.execute(statement)
         keys = ("ENGINE", "HOST", "PORT")
@@ -123,31 +132,44 @@ print(AggregateActivity.objects.get().event_count)
 """
 
 
-def test_own_project_works_as_described(tmp_path: Path, empty_database: dict[str, Any]) -> None:
-    """Install the package as the README says, and follow its steps in a new project."""
-    checkout, packages, project = tmp_path / "django-eventstore", tmp_path / "packages", tmp_path / "my project"
-    shutil.copytree(ROOT, checkout, ignore=shutil.ignore_patterns(".*", "build", "*.egg-info", "__pycache__"))
-    (install,) = shell_lines("pip install ")
-    run(sys.executable, "-m", *install.split(), "--no-deps", "--quiet", "--target", packages, cwd=tmp_path)
+class OwnProject:
+    """A new Django project that uses the package, installed as the README says."""
+
+    def __init__(self, folder: Path, database: dict[str, Any]) -> None:
+        checkout, self.packages, self.folder = folder / "django-eventstore", folder / "packages", folder / "my project"
+        shutil.copytree(ROOT, checkout, ignore=shutil.ignore_patterns(".*", "build", "*.egg-info", "__pycache__"))
+        (install,) = shell_lines("pip install ")
+        run(sys.executable, "-m", *install.split(), "--no-deps", "--quiet", "--target", self.packages, cwd=folder)
+        self.folder.mkdir()
+        start = [sys.executable, "-m", "django", "startproject", "shop", self.folder]
+        run(*start, cwd=folder, PYTHONPATH=str(self.packages), DJANGO_SETTINGS_MODULE="")
+        blocks = snippets(ROOT / "README.md", "python")
+        settings, urls = (
+            next(block for block in blocks if block.startswith(f"# {name}.py")) for name in ("settings", "urls")
+        )
+        self.append("shop/settings.py", f"{settings}\nDATABASES['default'] = {database!r}\n")
+        self.append("shop/urls.py", urls)
+
+    def append(self, path: str, text: str) -> None:
+        with (self.folder / path).open("a") as file:
+            file.write(f"\n{text}\n")
+
+    def manage(self, *arguments: str) -> str:
+        environment = {"PYTHONPATH": str(self.packages), "DJANGO_SETTINGS_MODULE": "shop.settings"}
+        return run(sys.executable, "manage.py", *arguments, cwd=self.folder, **environment)
+
+
+@pytest.fixture
+def own_project(tmp_path: Path, empty_database: dict[str, Any]) -> OwnProject:
+    return OwnProject(tmp_path, empty_database)
+
+
+def test_own_project_works_as_described(own_project: OwnProject) -> None:
+    """Follow the README's steps in a new project."""
+    packages, manage = own_project.packages, own_project.manage
     assert {path.name for path in packages.iterdir() if path.is_dir()} >= {"events", "projections"}
-    assert not {"tests", "eventstore_project"} & {path.name for path in packages.iterdir()}
-
-    project.mkdir()
-    environment = {"PYTHONPATH": str(packages), "DJANGO_SETTINGS_MODULE": "shop.settings"}
-    start = [sys.executable, "-m", "django", "startproject", "shop", project]
-    run(*start, cwd=tmp_path, PYTHONPATH=str(packages), DJANGO_SETTINGS_MODULE="")
-    settings, urls = (
-        next(block for block in snippets(ROOT / "README.md", "python") if block.startswith(f"# {name}.py"))
-        for name in ("settings", "urls")
-    )
-    with (project / "shop/settings.py").open("a") as file:
-        file.write(f"\n{settings}\nDATABASES['default'] = {empty_database!r}\n")
-    with (project / "shop/urls.py").open("a") as file:
-        file.write(f"\n{urls}\n")
-    (project / "receipts.csv").write_text("case,activity,time\nc-1,Opened,2020-01-01T00:00:00Z\n")
-
-    def manage(*arguments: str) -> str:
-        return run(sys.executable, "manage.py", *arguments, cwd=project, **environment)
+    assert not {"tests", "benchmarks", "eventstore_project"} & {path.name for path in packages.iterdir()}
+    (own_project.folder / "receipts.csv").write_text("case,activity,time\nc-1,Opened,2020-01-01T00:00:00Z\n")
 
     assert str(packages) in manage("shell", "-c", "import events; print(events.__file__)")
     assert "no issues" in manage("check", "--database", "default")
@@ -155,7 +177,46 @@ def test_own_project_works_as_described(tmp_path: Path, empty_database: dict[str
         manage(*line.split()[2:])
     manage("makemigrations", "--check", "--dry-run")
     assert manage("shell", "-c", USE_IT).splitlines()[-1] == "1"
-    said = [manage(*line.split()[2:]).strip() for line in shell_lines("python manage.py") if "_events" in line]
-    assert said == ["", "0 events stored, 1 were stored already.", "1 events would be stored."]
+    readme = "".join(snippets(ROOT / "README.md", "sh")).splitlines()
+    lines = [shlex.split(line, comments=True)[2:] for line in readme if line.startswith("python manage.py ")]
+    said = {line[0]: manage(*line).strip() for line in lines if "_events" in line[0]}
+    assert said == {"export_events": "", "import_events": "1 events would be stored."}
+    for name in ("list_projections", "rebuild_projection"):
+        (line,) = [line for line in lines if line[0] == name]
+        assert "aggregate_activity" in manage(*line)
     for steps in (("events", "zero"), ("projections", "zero"), ()):
         manage("migrate", *steps)
+
+
+def test_tutorial_of_projections_works_as_written(own_project: OwnProject) -> None:
+    """Go through docs/projections.md from top to bottom: write the files, run the commands, compare what they print."""
+    page = (ROOT / "docs/projections.md").read_text(encoding="utf-8").partition("## The class")[0]
+    manage, folder = own_project.manage, own_project.folder
+    manage("startapp", "sales")
+    manage("migrate")
+    printed = ""
+    compared = 0
+    for kind, block in re.findall(r"^```(python|sh|text)\n(.*?)^```$", page, flags=re.MULTILINE | re.DOTALL):
+        head = block.partition("\n")[0]
+        if kind == "text":
+            assert printed.endswith(block)
+            compared += 1
+        elif kind == "sh":
+            for line in block.splitlines():
+                printed = manage(*shlex.split(line, comments=True)[2:])
+        elif head == "# settings":
+            own_project.append("shop/settings.py", block)
+        elif head == "# python manage.py shell":
+            printed = manage("shell", "-c", block)
+        else:
+            (folder / head.removeprefix("# ")).write_text(block)
+    assert compared == 5
+
+
+@pytest.mark.django_db(transaction=True)
+def test_snippet_that_waits_for_a_projection_works() -> None:
+    (block,) = [block for block in snippets(ROOT / "docs/projections.md", "python") if "wait_for(" in block]
+    worker = Worker(registry.named(["product_sales"]))
+    with Background(worker.run), contextlib.ExitStack() as stack:
+        stack.callback(worker.stop)
+        exec(compile(block, "projections.md", "exec"), {"store": EventStore(), "NewEvent": NewEvent})  # noqa: S102
