@@ -6,12 +6,18 @@ from datetime import UTC, datetime
 import psycopg
 from django.core.exceptions import EmptyResultSet
 from django.db import DatabaseError, connections, models
+from psycopg.pq import ExecStatus
 from psycopg.types.datetime import TimestamptzLoader
 
 from .conf import conf
 from .exceptions import UnsafeRead
 from .jsontext import loads
 from .models import Event, EventQuerySet
+
+_SETTLED_AFTER = b"""
+    SELECT CASE WHEN is_called AND last_value > $1 THEN events_settled_position() ELSE $1 END
+    FROM events_event_position_seq
+"""
 
 
 def settled_position(using: str) -> int:
@@ -20,7 +26,15 @@ def settled_position(using: str) -> int:
     Raises:
         UnsafeRead: the transaction is not READ COMMITTED, or the server is a standby.
     """
-    return _position("SELECT events_settled_position()", [], using)
+    try:
+        with connections[using].cursor() as cursor:
+            cursor.execute("SELECT events_settled_position()")
+            return int(cursor.fetchone()[0])
+    except DatabaseError as error:
+        cause = error.__cause__
+        if isinstance(cause, psycopg.Error) and cause.sqlstate == "EV003":
+            raise UnsafeRead(f"{cause.diag.message_primary}. {cause.diag.message_hint}") from error
+        raise
 
 
 def settled_position_after(position: int, using: str) -> int:
@@ -29,23 +43,12 @@ def settled_position_after(position: int, using: str) -> int:
     Args:
         position: a settled position seen before. As long as no further position has been taken, it is the answer.
     """
-    query = """
-        SELECT CASE WHEN is_called AND last_value > %s THEN events_settled_position() ELSE %s END
-        FROM events_event_position_seq
-    """
-    return _position(query, [position, position], using)
-
-
-def _position(query: str, arguments: list[int], using: str) -> int:
-    try:
-        with connections[using].cursor() as cursor:
-            cursor.execute(query, arguments)
-            return int(cursor.fetchone()[0])
-    except DatabaseError as error:
-        cause = error.__cause__
-        if isinstance(cause, psycopg.Error) and cause.sqlstate == "EV003":
-            raise UnsafeRead(f"{cause.diag.message_primary}. {cause.diag.message_hint}") from error
-        raise
+    connection = connections[using]
+    connection.ensure_connection()
+    # By libpq itself: asked thirty times a second by an idle worker, a cursor would be most of the cost.
+    result = connection.connection.pgconn.exec_params(_SETTLED_AFTER, [b"%d" % position])
+    value = result.get_value(0, 0) if result.status == ExecStatus.TUPLES_OK else None
+    return settled_position(using) if value is None else int(value)  # where an error comes out as it should
 
 
 def history(
