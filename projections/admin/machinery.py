@@ -84,7 +84,7 @@ class ProjectionAdmin(OperatingAdmin):
         if not (count := self._report(projection).parked):
             return "–"
         url = reverse("admin:projections_parkedevent_changelist")
-        return format_html('<a href="{}?projection__name={}">{}</a>', url, projection.name, count)
+        return format_html('<a href="{}?projection__name__exact={}">{}</a>', url, projection.name, count)
 
     @admin.display(description="parked")
     def parked_events(self, projection: ProjectionState) -> SafeString | str:
@@ -122,14 +122,14 @@ class ProjectionAdmin(OperatingAdmin):
 
             def operate(by: str, reason: str, name: str = projection.name) -> str:
                 act(name, by=by, reason=reason)
-                return f"{name} {done}."
+                return f"Projection {name} {done}."
 
             self._operate(request, operate)
 
 
 class ParkedEventAdmin(OperatingAdmin):
     list_display = ["position", "projection", "aggregate", "type", "problem", "attempts", "parked"]
-    list_filter = ["projection__name"]
+    list_filter = ["projection"]
     ordering = ["position"]
     actions = ["retry", "skip"]
     fields = ["projection", "position", "aggregate", "type", "problem", "attempts", "parked", "error_traceback"]
@@ -165,7 +165,9 @@ class ParkedEventAdmin(OperatingAdmin):
 
             def operate(by: str, reason: str, name: str = name, position: int = position) -> str:
                 handled, left = operations.skip(name, position, by=by, reason=reason)
-                return f"{name}: position {position} skipped; {handled} behind it handled, {left} still parked."
+                return (
+                    f"Projection {name}: position {position} skipped; {handled} behind it handled, {left} still parked."
+                )
 
             self._operate(request, operate)
 
@@ -204,4 +206,4 @@ class OperationAdmin(BrowsingAdmin):
 def _retried(name: str, aggregate_id: str | None, by: str, reason: str) -> str:
     handled, left = operations.retry(name, by=by, reason=reason, aggregate_id=aggregate_id)
     of = f" of {aggregate_id}" if aggregate_id else ""
-    return f"{name}: {handled} parked events{of} handled, {left} still parked."
+    return f"Projection {name}: {handled} parked events{of} handled, {left} still parked."

@@ -48,9 +48,9 @@ def test_list_shows_how_they_are(operator: Client, store: EventStore) -> None:
     catch_up("fragile")
     page = operator.get(LIST).content.decode()
     assert "Broken: cannot handle 1" in page
-    assert f"{PARKED}?projection__name=fragile" in page
+    assert f"{PARKED}?projection__name__exact=fragile" in page
     assert operator.get(f"{LIST}fragile/change/").status_code == 200
-    page = operator.get(f"{PARKED}?projection__name=fragile").content.decode()
+    page = operator.get(f"{PARKED}?projection__name__exact=fragile").content.decode()
     assert "waits behind an earlier one" in page
     (parked, _) = ParkedEvent.objects.all()
     assert "in check" in operator.get(f"{PARKED}{parked.pk}/change/").content.decode()

@@ -1,5 +1,6 @@
 """Events that cannot be handled: found, retried, parked with those behind them, replayed; nothing else waits."""
 
+import threading
 from collections.abc import Callable
 from typing import Any
 
@@ -14,7 +15,7 @@ from projections.base import STOP
 from projections.exceptions import OperationRefused
 from projections.models import Checkpoint, Operation, ParkedEvent
 from tests.readmodels.projections import Fragile
-from tests.support import in_threads, new, raise_first
+from tests.support import Background, in_threads, new, raise_first
 
 from .support import catch_up, checkpoint, instance, notes
 
@@ -214,6 +215,31 @@ def test_paused_projection_is_left_alone_and_loses_nothing(store: EventStore) ->
     catch_up("fragile")
     assert notes() == [("a-1", 1), ("a-1", 2)]
     assert list(Operation.objects.order_by("at").values_list("action", flat=True)) == ["pause", "resume"]
+
+
+def test_no_worker_parks_an_event_behind_those_that_are_being_replayed(
+    store: EventStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It would wait for ever: behind nothing, and nobody would see an error."""
+    store.dispatch(fragile("a-1", 1))
+    catch_up("fragile")
+    inside, may_end = threading.Event(), threading.Event()
+
+    def slowly(self: Fragile, event: Event) -> None:
+        inside.set()
+        may_end.wait(20)
+
+    monkeypatch.setattr(Fragile, "check", slowly)
+    with Background(lambda: operations.retry("fragile", by="x")):
+        assert inside.wait(20)
+        store.dispatch(fragile("a-1"))
+        settled = store.settled_position()
+        result = runner.run_pass(instance(Fragile), checkpoint("fragile").pk, settled)
+        may_end.set()
+    assert result.outcome is runner.Outcome.NOT_OURS
+    catch_up("fragile")
+    assert notes() == [("a-1", 1), ("a-1", 2)]
+    assert not ParkedEvent.objects.exists()
 
 
 def test_retry_and_workers_side_by_side_keep_the_order(store: EventStore, mended: Any) -> None:

@@ -13,16 +13,16 @@ from django.db import connection, transaction
 
 from events.models import Event
 from events.store import EventStore
-from projections import inline, operations, rebuild, registration, runner, shadow, status
+from projections import inline, operations, rebuild, registration, registry, runner, shadow, status
 from projections.agenda import agenda
-from projections.base import ASYNC, INLINE, Mode
+from projections.base import ASYNC, INLINE, Mode, handles
 from projections.exceptions import OperationRefused
 from projections.models import Checkpoint, ParkedEvent, ProjectionState, Rebuild
 from tests.readmodels.models import Case, FragileNote, Note, Pin, Step, Total
 from tests.readmodels.projections import Broken, Cases, Fragile, Tally
 from tests.support import Background, Wait, manage, manage_process, new
 
-from .support import RECEIPTS, cases, catch_up, instance, tally
+from .support import RECEIPTS, cases, catch_up, instance, notes, tally
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -326,7 +326,99 @@ def test_role_that_may_not_create_a_schema_is_told_what_to_do(store: EventStore)
             cursor.execute('DROP ROLE "rebuild_nobody"')
 
 
+def test_switch_comes_to_where_the_old_rows_are(store: EventStore) -> None:
+    store.dispatch(*[new(f"a-{n % 5}", "Counted") for n in range(60)])
+    catch_up("tally")
+    before = tally()
+    operations.ask_for_rebuild("tally", by="x")
+    rebuild.prepare(instance(Tally))
+    assert rebuild.switch(instance(Tally))
+    assert tally() == before
+    assert catch_up("tally") is None
+    assert tally() == before
+
+
+def test_switch_waits_for_a_pass_over_the_old_rows(store: EventStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else the pass would add a row to the tables after they have been compared."""
+    catch_up("tally")
+    inside, may_end, worker = threading.Event(), threading.Event(), threading.Event()
+    count = Tally.count
+
+    def slowly(self: Tally, event: Event) -> None:
+        count(self, event)
+        if threading.current_thread() is not threading.main_thread() and not worker.is_set():
+            worker.set()
+            inside.set()
+            may_end.wait(20)
+
+    monkeypatch.setattr(Tally, "count", handles("Counted")(slowly))
+    registry._instances.pop(Tally, None)
+    operations.ask_for_rebuild("tally", by="x")
+    rebuild.prepare(instance(Tally))
+    store.dispatch(new("z-1", "Counted"))
+    with Background(lambda: runner.run_pass(instance(Tally), _live("tally"), store.settled_position())):
+        assert inside.wait(20)
+        with Background(lambda: rebuild.switch(instance(Tally))) as switching:
+            Wait.until(lambda: _waits_for_a_lock() or switching.result is not None)
+            may_end.set()
+    assert switching.result is True
+    catch_up("tally")
+    assert tally() == {"all": 1, "z-1": 1}
+    registry._instances.pop(Tally, None)
+
+
+def _live(name: str) -> int:
+    return Checkpoint.objects.live().get(projection=name).pk
+
+
+def _waits_for_a_lock() -> bool:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT count(*) FROM pg_locks WHERE NOT granted")
+        return bool(cursor.fetchone()[0])
+
+
+def test_numbers_go_on_behind_those_of_the_new_rows(store: EventStore) -> None:
+    store.dispatch(*[new(f"a-{n}") for n in range(20)])
+    catch_up("cases")
+    Step.objects.all().delete()
+    Case.objects.all().delete()
+    with connection.cursor() as cursor:
+        for table in ("readmodels_case", "readmodels_step"):
+            cursor.execute(f"ALTER TABLE {table} ALTER COLUMN id RESTART WITH 1")
+    operations.ask_for_rebuild("cases", by="x")
+    catch_up("cases")
+    store.dispatch(new("b-1"))
+    catch_up("cases")
+    assert cases() == expected_cases()
+    assert not ParkedEvent.objects.exists()
+
+
 # INLINE
+
+
+def test_inline_rebuild_takes_in_what_lies_behind_an_open_append(
+    store: EventStore, monkeypatch: pytest.MonkeyPatch, no_subscriber: None
+) -> None:
+    """An append of another type holds the settled position back; the old rows have seen what came after it."""
+    monkeypatch.setattr(Fragile, "mode", INLINE)
+    ProjectionState.objects.filter(name="fragile").delete()
+    inline.subscribe(instance(Fragile))
+    store.dispatch(new("a-1", "Fragile"))
+    inside, may_end = threading.Event(), threading.Event()
+
+    def hold() -> None:
+        with transaction.atomic():
+            store.dispatch(new("b-1", "Other"))
+            inside.set()
+            may_end.wait(20)
+
+    with Background(hold), ending(may_end):
+        assert inside.wait(20)
+        store.dispatch(new("a-1", "Fragile"))
+        operations.ask_for_rebuild("fragile", by="x")
+        rebuild.prepare(instance(Fragile))
+        assert rebuild.switch(instance(Fragile))
+        assert notes() == [("a-1", 1), ("a-1", 2)]
 
 
 def test_inline_rebuild_loses_nothing_while_appends_go_on(store: EventStore, inline_cases: None) -> None:
