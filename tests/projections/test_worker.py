@@ -237,6 +237,7 @@ while True:
 
 
 def test_once_does_one_pass_over_each_shard(store: EventStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Tally, "batch_events", 500)
     store.dispatch(*[new("a-1", "Counted") for _ in range(1200)])
     call_command("run_projections", "tally", once=True)
     assert tally() == {"all": 500, "a-1": 500}
