@@ -21,6 +21,7 @@ from eventstore_project.postgres import private_cluster, server_account
 from projections import registry
 from projections.models import Checkpoint, Heartbeat
 from projections.worker import Until, Worker
+from tests.readmodels.projections import Tally
 from tests.support import Background, Wait, in_threads, manage, manage_process, new, raise_first
 
 from .support import catch_up, sharded, tally
