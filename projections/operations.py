@@ -117,6 +117,8 @@ def ask_for_rebuild(name: str, *, by: str, reason: str = "", in_place: bool = Fa
             projection_id=name, defaults={"version": projection.version, "in_place": in_place, "by": by}
         )
         if is_new:
+            # What is left of one that was given up: it may have been of the other kind.
+            Checkpoint.objects.using(database()).of_rebuild().filter(projection=name).delete()
             return
         if in_place and not rebuild.in_place:
             raise OperationRefused(

@@ -174,6 +174,7 @@ def test_postgres_restarted_in_immediate_mode_loses_and_doubles_nothing(cluster_
             writer = stack.enter_context(start("shell", "-c", WRITER))
             workers = [stack.enter_context(start("run_projections", "tally")) for _ in range(2)]
             stack.callback(lambda: [each.kill() for each in (writer, *workers)])
+            Wait.until(lambda: count("SELECT count(*) FROM projections_heartbeat") == 2, timeout_seconds=60)
             before = 0
             for _ in range(4):
                 Wait.until(
