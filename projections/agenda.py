@@ -7,7 +7,7 @@ from datetime import datetime
 
 from django.db import transaction
 
-from . import rebuild
+from . import failures, rebuild, runner
 from .base import Mode, Projection
 from .models import Build, Checkpoint, ProjectionState, Rebuild, Status
 from .registration import create_checkpoints, database, ensure
@@ -60,7 +60,19 @@ def _rebuild_tasks(projection: Projection, asked: Rebuild, checkpoints: Sequence
     if asked.error or asked.version > projection.version:
         return []
     mine = [each for each in checkpoints if each.build == Build.REBUILD and each.version == projection.version]
-    return [_task(projection, each) for each in mine or rebuild.prepare(projection)]
+    return [_task(projection, each) for each in mine or _prepared(projection)]
+
+
+def _prepared(projection: Projection) -> list[Checkpoint]:
+    """Return the checkpoints of a rebuild that nobody has begun yet; none, if it cannot be begun now, or at all."""
+    try:
+        return rebuild.prepare(projection)
+    except Exception as error:
+        if runner.connection_lost(database()):
+            raise
+        if not rebuild.is_passing(error):
+            rebuild.stop(projection, f"its beginning: {failures.summary(error)}")
+        return []
 
 
 def _live_tasks(projection: Projection, checkpoints: Sequence[Checkpoint], *, may_deal_out_anew: bool) -> list[Task]:

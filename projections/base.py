@@ -102,7 +102,7 @@ class Projection:
         """Yield (event type, name of the method) for each mark, in the order of definition."""
         names = dict.fromkeys(name for base in reversed(cls.__mro__) for name in vars(base))
         for name in names:
-            for event_type in getattr(getattr(cls, name, None), "handled_types", ()):
+            for event_type in dict.fromkeys(getattr(getattr(cls, name, None), "handled_types", ())):
                 yield event_type, name
 
     @classmethod

@@ -3,9 +3,10 @@
 import inspect
 import re
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import Any
 
+from django.apps import apps
 from django.core import checks
 from django.core.checks import CheckMessage, Error, Tags, register
 from django.db import connections, models, router
@@ -35,6 +36,25 @@ def check_projections(**kwargs: Any) -> list[CheckMessage]:
     ]
 
 
+@register()
+def check_owners(**kwargs: Any) -> list[CheckMessage]:
+    """Warn of projections that own models of other apps: a rebuild replaces every row that is in them."""
+    return [
+        checks.Warning(
+            f"{cls.__module__}.{cls.__qualname__}: its model {model._meta.label} belongs to another app.",
+            hint="A rebuild removes every row that the projection has not made. Is it really its own?",
+            obj=cls,
+            id="projections.W003",
+        )
+        for cls in registry.registered()
+        for model in (cls.models if _is_list(cls.models) else ())
+        if isinstance(model, models.base.ModelBase)
+        and hasattr(model, "_meta")
+        and (app := apps.get_containing_app_config(cls.__module__))
+        and model._meta.app_label != app.label
+    ]
+
+
 @register(Tags.database)
 def check_versions(databases: Sequence[str] | None = None, **kwargs: Any) -> list[CheckMessage]:
     """Say which projections serve rows of another version than that of the code, and which have lost their code."""
@@ -56,7 +76,7 @@ def check_versions(databases: Sequence[str] | None = None, **kwargs: Any) -> lis
     orphaned = [
         checks.Warning(
             f"Projection {name!r} has a checkpoint, but no code any more.",
-            hint="Register it again, or remove it for good, by its row in the table projections_projectionstate.",
+            hint=f"Register it again, or remove what is known of it: manage.py forget_projection {name}",
             id="projections.W002",
         )
         for name in sorted(stored.keys() - here.keys())
@@ -82,8 +102,15 @@ def _problems(cls: type[Projection], twice: Sequence[Any]) -> Iterator[tuple[str
     if type(cls.batch_events) is not int or cls.batch_events < 1:
         yield "E005", f"its batch_events are {cls.batch_events!r}", "Give a whole number from 1 up."
     delays = cls.retry_delays_seconds
-    if delays is not None and not all(isinstance(each, (int, float)) and each >= 0 for each in delays):
+    if delays is not None and not (
+        _is_list(delays) and all(isinstance(each, (int, float)) and each >= 0 for each in delays)
+    ):
         yield "E005", f"its retry_delays_seconds are {delays!r}", "Give a list of numbers from 0 up."
+    wrong = [name for name in ("models", "types") if not _is_list(getattr(cls, name) or ())]
+    for name in wrong:
+        yield "E012", f"its {name} are {getattr(cls, name)!r}", "Give a list."
+    if wrong:
+        return
     yield from _handler_problems(cls)
     yield from _model_problems(cls)
 
@@ -97,7 +124,7 @@ def _handler_problems(cls: type[Projection]) -> Iterator[tuple[str, str, str]]:
                 f"it has project_batch, so its handler {marks[0][1]}() is never called",
                 "Keep one of the two.",
             )
-        if isinstance(cls.types, str) or (cls.types is not None and not cls.types):
+        if cls.types is not None and not cls.types:
             yield "E007", f"its types are {cls.types!r}", "Give a list of event types, or None for all."
             return
         wanted: list[Any] = list(cls.types or ())
@@ -122,6 +149,9 @@ def _handler_problems(cls: type[Projection]) -> Iterator[tuple[str, str, str]]:
             yield "E007", f"it handles {event_type!r}, which is no event type: {error.reason}", "Name an event type."
     methods = ["project_batch"] if cls.works_on_sets() else dict.fromkeys(method for _, method in marks)
     for method in methods:
+        function = inspect.unwrap(getattr(cls, method))
+        if inspect.iscoroutinefunction(function) or inspect.isgeneratorfunction(function):
+            yield "E008", f"{method}() is async, or a generator: called, it does nothing", "Make it a plain method."
         try:
             inspect.signature(getattr(cls, method)).bind(None, None)
         except TypeError:
@@ -142,12 +172,22 @@ def _model_problems(cls: type[Projection]) -> Iterator[tuple[str, str, str]]:
             yield "E010", f"{model._meta.label} is in another database than the events", hint
         elif not model._meta.managed or model._meta.proxy:
             yield "E009", f"{model._meta.label} has no table of its own", "List models whose tables are theirs."
+        elif parents := [each for each in model._meta.parents if each not in cls.models]:
+            label = parents[0].__name__
+            yield "E009", f"{model._meta.label} has a part of its row in {label}", f"List {label} before it."
+    for model, count in Counter(cls.models).items():
+        if count > 1:
+            yield "E011", f"its models name {model!r} more than once", "Once is enough."
     others = [other for other in registry.registered() if other is not cls]
     for model in cls.models:
-        if owners := [other.__qualname__ for other in others if model in other.models]:
-            label = getattr(model, "__qualname__", model)
+        if owners := [other.__qualname__ for other in others if _is_list(other.models) and model in other.models]:
+            shared = str(getattr(model, "__qualname__", model))
             hint = "A rebuild replaces all rows of a table; let one projection own it."
-            yield "E011", f"its model {label} is also that of {', '.join(owners)}", hint
+            yield "E011", f"its model {shared} is also that of {', '.join(owners)}", hint
+
+
+def _is_list(value: Any) -> bool:
+    return isinstance(value, Collection) and not isinstance(value, str)
 
 
 def _is_migrated(using: str) -> bool:

@@ -32,6 +32,19 @@ class HandlerFailed(ProjectionError):
         super().__init__(f"the handler failed on {event} (position {event.position})")
 
 
+class OutdatedCode(ProjectionError):
+    """An INLINE projection has been rebuilt with newer code than this process has. Nothing is stored.
+
+    Stored without it, the event would be missing from the rows for good, and nobody would know.
+    """
+
+    def __init__(self, name: str, version: int) -> None:
+        super().__init__(
+            f"The rows of projection {name!r} are of newer code than this process has (version {version}): restart it"
+            " with the new code, and rebuild INLINE projections only when every process has it"
+        )
+
+
 class NotCaughtUp(ProjectionError):
     """A projection did not reach a position in the time given.
 

@@ -49,7 +49,7 @@ def record(projection: Projection, seen: Checkpoint, events: Sequence[Event], er
 
 def summary(error: BaseException) -> str:
     """Return an exception in a line."""
-    return f"{type(error).__name__}: {error}".rstrip(": ").replace("\0", "\\0")
+    return " ".join(f"{type(error).__name__}: {error}".rstrip(": ").replace("\0", "\\0").split())
 
 
 def full(error: BaseException) -> str:

@@ -2,7 +2,7 @@
 
 import logging
 from functools import cache
-from typing import Any
+from typing import Any, Final
 
 from django.db import connections, transaction
 
@@ -12,9 +12,11 @@ from events.types import ALL
 
 from . import registration, registry
 from .base import Mode, Projection
-from .exceptions import HandlerFailed
+from .exceptions import HandlerFailed, OutdatedCode
 
 logger = logging.getLogger(__name__)
+
+NEWER: Final = "newer"  # the rows are of newer code than this process has
 
 
 def subscribe(projection: Projection) -> None:
@@ -45,7 +47,10 @@ class Receiver:
     def __call__(self, event: Event, using: str, **kwargs: Any) -> None:
         if using != registration.database():
             return
-        if not _is_live(self._projection, event, using):
+        live = _is_live(self._projection, event, using)
+        if live is NEWER:
+            raise OutdatedCode(self._projection.name, self._projection.version)
+        if not live:
             _warn(self._projection.name)
             return
         try:
@@ -61,14 +66,14 @@ class _Entered:
     when PostgreSQL drops the locks that `projections_enter_inline` has taken.
     """
 
-    def __init__(self, live: dict[str, bool]) -> None:
+    def __init__(self, live: dict[str, bool | str]) -> None:
         self.live = live
 
     def __call__(self) -> None:
         """Do nothing: its place in the list is all that counts."""
 
 
-def _is_live(projection: Projection, event: Event, using: str) -> bool:
+def _is_live(projection: Projection, event: Event, using: str) -> bool | str:
     connection = connections[using]
     for _, function, *_ in connection.run_on_commit:
         if isinstance(function, _Entered) and projection.name in function.live:
@@ -81,11 +86,12 @@ def _is_live(projection: Projection, event: Event, using: str) -> bool:
     return live[projection.name]
 
 
-def _enter(projections: list[Projection], using: str) -> dict[str, bool]:
+def _enter(projections: list[Projection], using: str) -> dict[str, bool | str]:
     names, versions = [each.name for each in projections], [each.version for each in projections]
     with connections[using].cursor() as cursor:
-        cursor.execute("SELECT name, live FROM projections_enter_inline(%s::text[], %s::integer[])", [names, versions])
-        return dict(cursor.fetchall())
+        cursor.execute("SELECT * FROM projections_enter_inline(%s::text[], %s::integer[])", [names, versions])
+        answers = cursor.fetchall()
+    return {name: NEWER if newer else live for name, live, newer in answers}
 
 
 @cache

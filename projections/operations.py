@@ -3,12 +3,12 @@
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
-from django.db import transaction
+from django.db import connections, transaction
 from django.utils import timezone
 
 from events.models import Event
 
-from . import failures, registration, registry
+from . import failures, registration, registry, shadow
 from .base import Mode, Projection
 from .exceptions import OperationRefused
 from .models import Build, Checkpoint, Operation, ParkedEvent, ProjectionState, Rebuild, Status
@@ -32,7 +32,6 @@ def pause(name: str, *, by: str, reason: str = "") -> None:
         )
     with _recorded(projection, Action.PAUSE, by, reason) as (state, _):
         _set_status(state, Status.PAUSED, f"by {by}" + (f": {reason}" if reason else ""))
-        state.checkpoints.using(database()).live().lock()  # the pass under way ends first
 
 
 def resume(name: str, *, by: str, reason: str = "") -> None:
@@ -112,25 +111,69 @@ def ask_for_rebuild(name: str, *, by: str, reason: str = "", in_place: bool = Fa
         UnknownProjection: there is none of this name.
     """
     projection = registry.get(name)
-    with _recorded(projection, Action.REBUILD, by, reason) as (_, record):
+    with _recorded(projection, Action.REBUILD, by, reason) as (state, record):
         rebuild, is_new = Rebuild.objects.using(database()).get_or_create(
             projection_id=name, defaults={"version": projection.version, "in_place": in_place, "by": by}
         )
         if is_new:
-            # What is left of one that was given up: it may have been of the other kind.
+            # Should anything be left of an earlier one: it may have been of the other kind.
             Checkpoint.objects.using(database()).of_rebuild().filter(projection=name).delete()
             return
-        if in_place and not rebuild.in_place:
+        if in_place != rebuild.in_place and state.status != Status.BUILDING:
+            kind = "in place" if rebuild.in_place else "beside its rows"
             raise OperationRefused(
-                f"A rebuild of {name!r} beside its rows is under way; let it end, or give it up by removing its row"
-                " in the table projections_rebuild"
+                f"A rebuild of {name!r} {kind} is under way; let it end, or cancel it:"
+                f" rebuild_projection {name} --cancel"
             )
-        rebuild.error = ""
+        rebuild.version, rebuild.error = projection.version, ""
         rebuild.save(using=database())
         record.outcome = "goes on"
         Checkpoint.objects.using(database()).of_rebuild().filter(projection=name).update(
             attempts=0, next_attempt_at=None
         )
+
+
+def cancel_rebuild(name: str, *, by: str, reason: str = "") -> None:
+    """Give up a rebuild, and what it has filled so far; the rows that are served go on as they are.
+
+    Raises:
+        OperationRefused: there is none, or it fills the rows that are served, which it has emptied.
+        UnknownProjection: there is none of this name.
+    """
+    projection = registry.get(name)
+    with _recorded(projection, Action.CANCEL, by, reason) as (state, _):
+        rebuild = Rebuild.objects.using(database()).filter(pk=name).first()
+        if rebuild is None:
+            raise OperationRefused(f"No rebuild of {name!r} is under way")
+        if rebuild.in_place and not state.checkpoints.using(database()).live().exists():
+            raise OperationRefused(
+                f"{name!r} is filled in place: its rows are incomplete until that is done. Let it end"
+            )
+        _remove_rebuild(name)
+
+
+def forget(name: str) -> None:
+    """Remove what the database knows of a projection that has no code any more; its tables stay as they are.
+
+    Raises:
+        OperationRefused: there is code for it, or it is not known.
+    """
+    if name in {each.name for each in registry.all_projections()}:
+        raise OperationRefused(f"Projection {name!r} is in the code; it would be registered again at once")
+    with transaction.atomic(database()):
+        if not ProjectionState.objects.using(database()).filter(pk=name).exists():
+            raise OperationRefused(f"No projection {name!r} is known")
+        state = registration.lock(name)
+        _remove_rebuild(name)
+        state.delete(using=database())
+
+
+def _remove_rebuild(name: str) -> None:
+    using = database()
+    Rebuild.objects.using(using).filter(pk=name).delete()
+    Checkpoint.objects.using(using).of_rebuild().filter(projection=name).delete()
+    ParkedEvent.objects.using(using).filter(projection=name, build=Build.REBUILD).delete()
+    shadow.drop(name)
 
 
 @contextmanager
@@ -142,7 +185,7 @@ def _recorded(
     registration.ensure(projection)
     record = Operation(projection=projection.name, version=projection.version, action=action, by=by, reason=reason)
     with transaction.atomic(using):
-        yield ProjectionState.objects.using(using).select_for_update().get(pk=projection.name), record
+        yield registration.lock(projection.name), record
         record.save(using=using)
 
 
@@ -152,13 +195,12 @@ def _set_status(state: ProjectionState, status: Status, reason: str) -> None:
 
 
 def _parked(projection: Projection, state: ProjectionState, aggregate_id: str | None) -> list[ParkedEvent]:
-    """Return the parked events, with every shard locked: no pass can park another one behind them meanwhile."""
+    """Return the parked events. Every shard is locked: no pass can park another one behind them meanwhile."""
     if (state.version, state.mode) != (projection.version, projection.mode):
         raise OperationRefused(
             f"The rows of {projection.name!r} are of version {state.version}, the code is of version"
             f" {projection.version}. Rebuild it: that replays everything"
         )
-    state.checkpoints.using(database()).live().lock()
     parked = ParkedEvent.objects.using(database()).filter(projection=projection.name, build=Build.LIVE)
     if aggregate_id is not None:
         parked = parked.filter(aggregate_id=aggregate_id)
@@ -177,6 +219,7 @@ def _replay(projection: Projection, parked: Sequence[ParkedEvent]) -> int:
         try:
             with transaction.atomic(using):
                 projection.project_batch([events[each.position]])
+                connections[using].check_constraints()  # now, and not at the end, for all of them at once
                 each.delete(using=using)
         except Exception as error:
             cause = error.__cause__ or error

@@ -21,6 +21,8 @@ def hold_back(checkpoint: Checkpoint, events: Sequence[Event]) -> Sequence[Event
     To be asked after the checkpoint's lock was taken, in a statement of its own: else the events that the lock's last
     holder has parked might not be seen.
     """
+    if checkpoint.build == Build.REBUILD:
+        events = _without_skipped(checkpoint, events)
     parked = ParkedEvent.objects.using(database()).of(checkpoint)
     if parked.exists():
         ids = {event.aggregate_id for event in events}
@@ -28,8 +30,6 @@ def hold_back(checkpoint: Checkpoint, events: Sequence[Event]) -> Sequence[Event
         waiting = [_parked(checkpoint, event) for event in events if event.aggregate_id in blocked]
         ParkedEvent.objects.using(database()).bulk_create(waiting)
         events = [event for event in events if event.aggregate_id not in blocked]
-    if checkpoint.build == Build.REBUILD:
-        events = _without_skipped(checkpoint, events)
     return events
 
 

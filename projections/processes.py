@@ -33,10 +33,10 @@ def run_in_processes(function: str, arguments: tuple[object, ...], processes: in
         nonlocal stopping
         stopping = True
         for child in children:
-            child.terminate()  # SIGTERM
+            child.terminate()  # SIGTERM; a second one ends it at once
 
     children = [start_process(function, arguments) for _ in range(processes)]
-    with ended_by_signals(stop):
+    with ended_by_signals(stop, stop):
         while children:
             time.sleep(LOOK_SECONDS)
             for child in [each for each in children if not each.is_alive()]:
@@ -62,11 +62,16 @@ def start_process(function: str, arguments: tuple[object, ...]) -> SpawnProcess:
 
 
 @contextmanager
-def ended_by_signals(stop: Callable[[], None]) -> Iterator[None]:
-    """Have the first SIGTERM or SIGINT call `stop`, and a second one end the process at once."""
+def ended_by_signals(stop: Callable[[], None], stop_now: Callable[[], None] | None = None) -> Iterator[None]:
+    """Have the first SIGTERM or SIGINT call `stop`, and a second one `stop_now`, or else end the process at once."""
+
+    def on_second(number: int, frame: object) -> None:
+        if stop_now is None:
+            sys.exit(128 + number)
+        stop_now()
 
     def on_signal(number: int, frame: object) -> None:
-        signal.signal(number, lambda number, frame: sys.exit(128 + number))
+        signal.signal(number, on_second)
         stop()
 
     before = {number: signal.signal(number, on_signal) for number in (signal.SIGTERM, signal.SIGINT)}
@@ -89,8 +94,6 @@ def log_to_stderr() -> None:
 
 
 def _child(function: str, arguments: tuple[object, ...], parent: int) -> None:
-    # Ctrl-C goes to all processes of the terminal; ours learn of it from the parent, once.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
     django.setup()
     log_to_stderr()
     threading.Thread(target=_end_with, args=(parent,), daemon=True).start()

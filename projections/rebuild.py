@@ -2,16 +2,16 @@
 
 import logging
 
-from django.db import IntegrityError, OperationalError, connections, transaction
+from django.db import IntegrityError, connections, transaction
 from django.utils import timezone
 
 from events import reader
 from events.models import Event
 
-from . import runner, shadow
+from . import failures, runner, shadow
 from .base import Mode, Projection
 from .models import Build, Checkpoint, ParkedEvent, ProjectionState, Rebuild, Status
-from .registration import create_checkpoints, database
+from .registration import create_checkpoints, database, lock
 
 logger = logging.getLogger(__name__)
 
@@ -29,8 +29,14 @@ def prepare(projection: Projection) -> list[Checkpoint]:
     """
     using = database()
     with transaction.atomic(using):
-        state = ProjectionState.objects.using(using).select_for_update().get(pk=projection.name)
-        rebuild = Rebuild.objects.using(using).get(pk=projection.name)
+        asked = Rebuild.objects.using(using).filter(pk=projection.name, version__lte=projection.version, error="")
+        if (rebuild := asked.first()) is None:
+            return []
+        if rebuild.in_place:
+            _shut_writers_out(projection, using)
+        state = lock(projection.name)
+        if (rebuild := asked.first()) is None:  # others have done it, while we waited
+            return []
         checkpoints = state.checkpoints.using(using).of_rebuild()
         ready = list(checkpoints)
         fits = rebuild.in_place or shadow.fits(projection)
@@ -49,12 +55,10 @@ def prepare(projection: Projection) -> list[Checkpoint]:
 
 
 def _clear_the_place(projection: Projection, state: ProjectionState, using: str) -> None:
-    """Remove the rows that are served, once nobody works on them; nobody does until the rebuild is done."""
+    """Remove the rows that are served. Nobody works on them now, nor until the rebuild is done."""
     if Mode.INLINE in (projection.mode, state.mode):
-        _shut_writers_out(projection, using)
         state.status = Status.BUILDING
         state.save(update_fields=["status"], using=using)
-    state.checkpoints.using(using).live().lock()
     state.checkpoints.using(using).live().delete()
     ParkedEvent.objects.using(using).filter(projection=state).delete()
     shadow.empty(projection)
@@ -77,32 +81,61 @@ def switch(projection: Projection) -> bool:
     try:
         with transaction.atomic(using, durable=True):
             return _switch(projection, using)
+    except _CatchUpFailed as error:
+        # The next pass over the shard meets the same event, and retries it or parks it as it should be.
+        logger.warning("projection=%s rebuild=not switched error=%r", projection, str(error))
     except IntegrityError as error:
-        reason = (
-            f"the switch: {str(error).strip()} Rows that other tables refer to need a key that follows from the events;"
-            " one that the database generates is another after a rebuild"
+        hint = (
+            "Rows that other tables refer to need a key that follows from the events; one that the database generates"
+            " is another after a rebuild"
         )
-        Rebuild.objects.using(using).filter(pk=projection.name).update(error=reason)
-        logger.error("projection=%s rebuild=stopped error=%r", projection, str(error))
-        return False
-    except OperationalError as error:
-        if getattr(error.__cause__, "sqlstate", None) not in ("55P03", "40P01"):  # lock timeout, deadlock
+        stop(projection, f"the switch: {failures.summary(error)}. {hint}")
+    except Exception as error:
+        if runner.connection_lost(using):
             raise
-        logger.info("projection=%s rebuild=waiting for a transaction that uses the old rows", projection)
-        return False
+        if not is_passing(error):
+            stop(projection, f"the switch: {failures.summary(error)}")
+    return False
+
+
+def stop(projection: Projection, reason: str) -> None:
+    """Let a rebuild rest, until an operator asks for it again or cancels it."""
+    Rebuild.objects.using(database()).filter(pk=projection.name).update(error=reason)
+    logger.error("projection=%s rebuild=stopped error=%r", projection, reason)
+
+
+def is_passing(error: Exception) -> bool:
+    """Say whether `error` is a lock that could not be had in time, or a deadlock: to be tried again later."""
+    passing = getattr(error.__cause__, "sqlstate", None) in ("55P03", "40P01")
+    if passing:
+        logger.info("rebuild=waiting for a transaction that uses the old rows")
+    return passing
+
+
+class _CatchUpFailed(Exception):
+    """What is left to do before the switch could not be done."""
 
 
 def _switch(projection: Projection, using: str) -> bool:
-    state = ProjectionState.objects.using(using).get(pk=projection.name)
-    if Mode.INLINE in (projection.mode, state.mode):
+    if (
+        projection.mode is Mode.INLINE
+        or ProjectionState.objects.using(using).get(pk=projection.name).mode == Mode.INLINE
+    ):
         _shut_writers_out(projection, using)
     # From here on no worker is at work on the old rows, nor on the new ones.
-    live = state.checkpoints.using(using).live().lock()
-    rebuilt = state.checkpoints.using(using).of_rebuild().lock()
+    state = lock(projection.name)
+    live = list(state.checkpoints.using(using).live())
+    rebuilt = list(state.checkpoints.using(using).of_rebuild())
     rebuild = Rebuild.objects.using(using).filter(pk=projection.name, version=projection.version, error="").first()
     if rebuild is None or not rebuilt:
         return False
-    up_to = _catch_up(projection, rebuilt, live, using)
+    try:
+        up_to = _catch_up(projection, rebuilt, live, using)
+        connections[using].check_constraints()  # so that what is wrong with the new rows shows here
+    except Exception as error:
+        if runner.connection_lost(using):
+            raise
+        raise _CatchUpFailed(str(error)) from error
     if up_to is None:
         return False
     if not rebuild.in_place:
@@ -119,7 +152,7 @@ def _switch(projection: Projection, using: str) -> bool:
     state.mode, state.version = projection.mode, projection.version
     if state.status != Status.PAUSED or projection.mode is Mode.INLINE:
         state.status, state.status_reason, state.status_since = Status.RUNNING, "", timezone.now()
-    state.save(using=using)
+    state.save(update_fields=["mode", "version", "status", "status_reason", "status_since"], using=using)
     rebuild.delete(using=using)
     logger.info("projection=%s rebuild=done version=%s position=%s", projection, projection.version, up_to)
     return True

@@ -52,6 +52,17 @@ def ensure_all() -> None:
         ensure(projection)
 
 
+def lock(name: str) -> ProjectionState:
+    """Lock a projection until the transaction ends, once no pass over it is under way; return its state.
+
+    Everybody locks in this order, passes included: the checkpoints, then the state. Its key is left out of the lock
+    (`no_key`), because an event that is parked refers to it.
+    """
+    using = database()
+    Checkpoint.objects.using(using).filter(projection=name).lock()
+    return ProjectionState.objects.using(using).select_for_update(no_key=True).get(pk=name)
+
+
 def create_checkpoints(
     projection: Projection, state: ProjectionState, position: int, *, build: str = "live"
 ) -> list[Checkpoint]:

@@ -83,10 +83,8 @@ def move_rows(projection: Projection) -> None:
     parents; then what is missing is added. So no unique key meets the row that it replaces.
     """
     schema, owned = _quoted(schema_of(projection.name)), tables(projection)
-    # What this transaction has written to the shadows is checked now: they cannot be dropped with a check to come. The
-    # tables that are served are checked at the end, when rows that refer to each other are all there.
-    _execute("SET CONSTRAINTS ALL IMMEDIATE")
-    _execute("SET CONSTRAINTS ALL DEFERRED")
+    # Shadows cannot be dropped with a check to come, so the caller has had them checked. The tables that are served are
+    # checked at the end, when rows that refer to each other are all there.
     for table in reversed(owned):
         _execute(f"ANALYZE {schema}.{_quoted(table)}")
         key, columns = _key(table), _names(table)

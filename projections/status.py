@@ -60,6 +60,8 @@ class Report:
 
     def problem(self) -> str:
         """Return what is wrong with it by the measure of the health endpoint; nothing: it is well."""
+        if self.status == "orphaned":
+            return ""
         if self.status == Status.STOPPED:
             return "it has stopped"
         if self.status == "outdated" and self.mode == Mode.INLINE:
@@ -165,7 +167,7 @@ def _position(projection: Projection | None, state: ProjectionState) -> int:
     if live:
         return min(live)
     if state.mode == Mode.INLINE and state.status == Status.RUNNING:
-        if projection and state.version == projection.version:
+        if projection and (state.version, state.mode) == (projection.version, projection.mode):
             newest = Event.objects.using(database()).order_by("-position").values_list("position", flat=True)
             return newest.first() or 0
         return state.start_position

@@ -14,7 +14,7 @@ from rest_framework.response import Response
 from events.api import parameters
 from events.api.views import PageByAggregateId, StoreView
 from events.exceptions import InvalidEvent
-from projections import status, waiting
+from projections import registry, status, waiting
 from projections.conf import conf
 from projections.exceptions import NotCaughtUp, UnknownProjection
 from projections.models import (
@@ -55,6 +55,10 @@ class ParkedEventList(StoreView):
     parameters = ("after", "limit")
 
     def get(self, request: Request, name: str) -> Response:
+        try:
+            registry.get(name)
+        except UnknownProjection as error:
+            raise Http404(str(error)) from error
         limit = parameters.limit(request)
         parked = ParkedEvent.objects.using(self.store.using).filter(
             projection=name, build=Build.LIVE, position__gt=parameters.integer(request, "after", 0)

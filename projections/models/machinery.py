@@ -164,6 +164,7 @@ class Operation(models.Model):
         RETRY = "retry"
         SKIP = "skip"
         REBUILD = "rebuild"
+        CANCEL = "cancel"
 
     projection = models.CharField(max_length=NAME_CHARACTERS)
     version = models.PositiveIntegerField()

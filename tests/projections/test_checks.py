@@ -3,13 +3,14 @@
 from typing import Any
 
 import pytest
+from django.contrib.auth.models import User
 from django.core import checks
 from django.db import models
 
 from events.types import ALL
 from projections import registry
 from projections.base import INLINE, Projection, handles
-from projections.checks import check_projections, check_versions
+from projections.checks import check_owners, check_projections, check_versions
 from projections.exceptions import UnknownProjection
 from projections.models import ProjectionState
 from tests.readmodels.models import Total
@@ -26,6 +27,9 @@ def described(**attributes: Any) -> type[Projection]:
 def found(*classes: type[Projection], monkeypatch: pytest.MonkeyPatch) -> list[tuple[str | None, str]]:
     monkeypatch.setattr(registry, "_classes", list(classes))
     return [((each.id or "").partition(".")[2], each.msg) for each in check_projections()]
+
+
+async def ahandler(self: Any, event: Any) -> None: ...
 
 
 def on_sets(self: Any, events: Any) -> None: ...
@@ -51,7 +55,7 @@ def on_sets(self: Any, events: Any) -> None: ...
         ({"note": handles("")(lambda self, event: None)}, "E007", "it handles ''"),
         ({"note": handles(5)(lambda self, event: None)}, "E007", "it handles 5"),  # type: ignore[arg-type]
         ({"types": ["A"]}, "E007", "its types say nothing, because it has no project_batch"),
-        ({"note": ..., "project_batch": on_sets, "types": "A"}, "E007", "its types are 'A'"),
+        ({"note": ..., "project_batch": on_sets, "types": "A"}, "E012", "its types are 'A'"),
         ({"note": ..., "project_batch": on_sets, "types": []}, "E007", "its types are []"),
         ({"note": handles("A")(lambda self: None)}, "E008", "note() does not take what it is called with"),
         (
@@ -59,6 +63,10 @@ def on_sets(self: Any, events: Any) -> None: ...
             "E008",
             "project_batch() does not take what it is called with",
         ),
+        ({"note": handles("A")(ahandler)}, "E008", "note() is async, or a generator"),
+        ({"models": Total}, "E012", "its models are"),
+        ({"models": [Total, Total]}, "E011", "more than once"),
+        ({"retry_delays_seconds": 5}, "E005", "its retry_delays_seconds are 5"),
         ({"models": ["Total"]}, "E009", "among its models is 'Total', which is none"),
         ({"models": [models.Model]}, "E009", "which is none"),
     ],
@@ -80,6 +88,13 @@ def test_projection_without_fault_passes(monkeypatch: pytest.MonkeyPatch) -> Non
 def test_two_with_one_name_or_one_table_are_named_both(monkeypatch: pytest.MonkeyPatch) -> None:
     problems = found(described(models=[Total]), described(models=[Total]), monkeypatch=monkeypatch)
     assert [number for number, _ in problems] == ["E002", "E011", "E002", "E011"]
+
+
+def test_model_of_another_app_is_warned_about(monkeypatch: pytest.MonkeyPatch) -> None:
+    stolen = type("Stolen", (Tally,), {"models": [User], "__module__": "tests.readmodels.projections"})
+    monkeypatch.setattr(registry, "_classes", [Tally, stolen])
+    (warning,) = check_owners()
+    assert "its model auth.User belongs to another app" in warning.msg
 
 
 def test_checks_run_at_start() -> None:

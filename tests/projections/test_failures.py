@@ -14,8 +14,9 @@ from projections import operations, registration, runner, status
 from projections.base import STOP
 from projections.exceptions import OperationRefused
 from projections.models import Checkpoint, Operation, ParkedEvent
+from tests.readmodels.models import Step
 from tests.readmodels.projections import Fragile
-from tests.support import Background, in_threads, new, raise_first
+from tests.support import Background, Wait, in_threads, new, raise_first
 
 from .support import catch_up, checkpoint, instance, notes
 
@@ -240,6 +241,47 @@ def test_no_worker_parks_an_event_behind_those_that_are_being_replayed(
     catch_up("fragile")
     assert notes() == [("a-1", 1), ("a-1", 2)]
     assert not ParkedEvent.objects.exists()
+
+
+def test_error_that_shows_at_commit_is_found_by_a_retry_too(store: EventStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Foreign keys are checked at the end of a transaction: without a check for each event, one would spoil all."""
+
+    def refer_to_nothing(self: Fragile, event: Event) -> None:
+        if event.aggregate_id == "a-1":
+            Step.objects.create(case_id=-1, number=1, activity="")
+
+    monkeypatch.setattr(Fragile, "check", refer_to_nothing)
+    store.dispatch(fragile("a-1", 1), fragile("b-1"))
+    catch_up("fragile")
+    assert ParkedEvent.objects.get().error.startswith("IntegrityError")
+    assert operations.retry("fragile", by="x") == (0, 1)
+    assert ParkedEvent.objects.get().attempts == 4
+
+
+def test_pass_that_parks_events_and_an_operator_do_not_deadlock(
+    store: EventStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store.dispatch(fragile("a-1", 1))
+    catch_up("fragile")
+    inside, may_end = threading.Event(), threading.Event()
+    monkeypatch.setattr(Fragile, "check", lambda self, event: inside.set() or may_end.wait(20))
+    store.dispatch(fragile("a-1"), fragile("b-1", 1))
+    Checkpoint.objects.update(batch_limit=None)  # so that one pass takes both
+    settled = store.settled_position()
+    with Background(lambda: runner.run_pass(instance(Fragile), checkpoint("fragile").pk, settled)) as at_work:
+        assert inside.wait(20)
+        with Background(lambda: operations.pause("fragile", by="x")):
+            Wait.until(_somebody_waits)
+            may_end.set()
+    assert at_work.result.outcome is runner.Outcome.DONE
+    assert status.report("fragile").status == "paused"
+    assert ParkedEvent.objects.count() == 2
+
+
+def _somebody_waits() -> bool:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT count(*) FROM pg_locks WHERE NOT granted")
+        return bool(cursor.fetchone()[0])
 
 
 def test_retry_and_workers_side_by_side_keep_the_order(store: EventStore, mended: Any) -> None:

@@ -16,7 +16,7 @@ from events.store import EventStore
 from projections import inline, operations, rebuild, registration, registry, runner, shadow, status
 from projections.agenda import agenda
 from projections.base import ASYNC, INLINE, Mode, handles
-from projections.exceptions import OperationRefused
+from projections.exceptions import OperationRefused, OutdatedCode
 from projections.models import Checkpoint, ParkedEvent, ProjectionState, Rebuild
 from tests.readmodels.models import Case, FragileNote, Note, Pin, Step, Total
 from tests.readmodels.projections import Broken, Cases, Fragile, Tally
@@ -393,7 +393,133 @@ def test_numbers_go_on_behind_those_of_the_new_rows(store: EventStore) -> None:
     assert not ParkedEvent.objects.exists()
 
 
+def test_rebuild_can_be_given_up_and_leaves_nothing(store: EventStore) -> None:
+    store.dispatch(*[new(f"a-{n % 5}", "Counted") for n in range(60)])
+    catch_up("tally")
+    before = tally()
+    operations.ask_for_rebuild("tally", by="x")
+    (checkpoint,) = rebuild.prepare(instance(Tally))
+    runner.run_pass(instance(Tally), checkpoint.pk, store.settled_position())
+    with pytest.raises(OperationRefused, match="--cancel"):
+        operations.ask_for_rebuild("tally", by="x", in_place=True)
+    call_command("rebuild_projection", "tally", cancel=True, stdout=io.StringIO())
+    with pytest.raises(OperationRefused, match="No rebuild"):
+        operations.cancel_rebuild("tally", by="x")
+    assert not Checkpoint.objects.of_rebuild().exists()
+    assert not shadow.fits(instance(Tally))
+    operations.ask_for_rebuild("tally", by="x", in_place=True)
+    catch_up("tally")
+    assert tally() == before
+
+
+def test_rebuild_that_cannot_begin_stops_alone_and_says_why(store: EventStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(projection: Any) -> None:
+        raise OperationRefused("no schema for you")
+
+    store.dispatch(new("a-1", "Counted"))
+    operations.ask_for_rebuild("sharded_tally", by="x")
+    with monkeypatch.context() as refusing:
+        refusing.setattr(shadow, "create", refuse)
+        catch_up("sharded_tally", "tally")
+        assert tally()["all"] == 1, "others go on"
+        found = status.report("sharded_tally")
+        assert (found.status, "no schema for you" in found.status_reason) == ("stopped", True)
+        with pytest.raises(CommandError, match="no schema for you"):
+            call_command("rebuild_projection", "sharded_tally", yes=True)
+    call_command("rebuild_projection", "sharded_tally", yes=True, stdout=io.StringIO())
+    assert status.report("sharded_tally").status == "running"
+
+
+def test_pause_outlives_the_switch(store: EventStore) -> None:
+    store.dispatch(new("a-1", "Counted"))
+    catch_up("tally")
+    operations.ask_for_rebuild("tally", by="x")
+    rebuild.prepare(instance(Tally))
+    operations.pause("tally", by="x")
+    assert rebuild.switch(instance(Tally))
+    assert status.report("tally").status == "paused"
+
+
+def test_code_that_went_back_takes_the_rebuild_over(store: EventStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    store.dispatch(new("a-1", "Counted"))
+    catch_up("tally")
+    monkeypatch.setattr(Tally, "version", 2)
+    operations.ask_for_rebuild("tally", by="x")
+    rebuild.prepare(instance(Tally))
+    monkeypatch.setattr(Tally, "version", 1)
+    operations.ask_for_rebuild("tally", by="x")
+    catch_up("tally")
+    assert status.report("tally").status == "running"
+    assert tally() == {"all": 1, "a-1": 1}
+
+
+def test_skipped_event_behind_a_poison_one_stays_skipped(store: EventStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Fragile, "check", lambda self, event: None if event.version == 1 else fail())
+
+    def fail() -> None:
+        raise Broken("no")
+
+    store.dispatch(*[new("a-1", "Fragile", data={"poison": 1}) for _ in range(2)])
+    catch_up("fragile")
+    parked = ParkedEvent.objects.get()
+    operations.skip("fragile", parked.position, by="x", reason="a test")
+    monkeypatch.setattr(Fragile, "check", lambda self, event: fail())
+    operations.ask_for_rebuild("fragile", by="x")
+    catch_up("fragile")
+    monkeypatch.setattr(Fragile, "check", lambda self, event: None)
+    operations.retry("fragile", by="x")
+    assert notes() == [("a-1", 1)]
+
+
+def test_projection_without_code_can_be_forgotten(store: EventStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    catch_up("tally")
+    with pytest.raises(CommandError, match="is in the code"):
+        call_command("forget_projection", "tally")
+    registry.unregister(Tally)
+    try:
+        assert status.report("tally").status == "orphaned"
+        call_command("forget_projection", "tally", stdout=io.StringIO())
+        assert not ProjectionState.objects.filter(pk="tally").exists()
+    finally:
+        registry.register(Tally)
+
+
 # INLINE
+
+
+def test_old_code_is_refused_once_rows_are_of_newer_code(
+    store: EventStore, inline_cases: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store.dispatch(new("a-1"))
+    monkeypatch.setattr(Cases, "version", 2)
+    operations.ask_for_rebuild("cases", by="x")
+    catch_up("cases")
+    monkeypatch.setattr(Cases, "version", 1)
+    with pytest.raises(OutdatedCode, match="restart it with the new code"):
+        store.dispatch(new("a-1"))
+    monkeypatch.setattr(Cases, "version", 2)
+    store.dispatch(new("a-1"))
+    assert cases() == expected_cases()
+
+
+def test_open_append_delays_the_building_of_an_inline_projection_and_nothing_else(
+    store: EventStore, inline_cases: None
+) -> None:
+    store.dispatch(new("a-1"))
+    operations.ask_for_rebuild("cases", by="x", in_place=True)
+    inside, may_end = threading.Event(), threading.Event()
+
+    def hold() -> None:
+        with transaction.atomic():
+            store.dispatch(new("a-2"))
+            inside.set()
+            may_end.wait(20)
+
+    with Background(hold), ending(may_end):
+        assert inside.wait(20)
+        assert agenda([instance(Cases), instance(Tally)])[0].projection is instance(Tally)
+    catch_up("cases")
+    assert cases() == expected_cases()
 
 
 def test_inline_rebuild_takes_in_what_lies_behind_an_open_append(

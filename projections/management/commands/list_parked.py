@@ -2,8 +2,10 @@
 
 from typing import Any
 
-from django.core.management import BaseCommand, CommandParser
+from django.core.management import BaseCommand, CommandError, CommandParser
 
+from projections import registry
+from projections.exceptions import UnknownProjection
 from projections.models import Build, ParkedEvent
 from projections.registration import database
 
@@ -18,6 +20,10 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         parked = ParkedEvent.objects.using(database()).filter(build=Build.LIVE)
         if options["name"]:
+            try:
+                registry.get(options["name"])
+            except UnknownProjection as error:
+                raise CommandError(str(error)) from None
             parked = parked.filter(projection=options["name"])
         if not parked.exists():
             self.stdout.write("Nothing is parked.")

@@ -26,7 +26,9 @@ class Command(BaseCommand):
         if not found:
             self.stdout.write("There are no projections; register them in an app's projections.py.")
             return
-        console = Console(file=self.stdout)  # type: ignore[arg-type]  # writes text, as a file does
+        # Into a file or a pipe, lines are as long as they are.
+        width = None if self.stdout.isatty() else 250
+        console = Console(file=self.stdout, width=width)  # type: ignore[arg-type]  # writes text, as a file does
         table = Table("name", "mode", "status", box=None, pad_edge=False)
         for column in ("position", "lag", "seconds", "rate/s", "parked"):
             table.add_column(column, justify="right")

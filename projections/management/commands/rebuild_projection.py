@@ -26,6 +26,7 @@ class Command(BaseCommand):
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("name", metavar="NAME")
         parser.add_argument("--in-place", action="store_true", help="empty the tables and fill them while they serve")
+        parser.add_argument("--cancel", action="store_true", help="give up a rebuild; the old rows stay")
         parser.add_argument("--yes", action="store_true", help="do not ask")
         parser.add_argument("--reason", default="", help="for the record")
 
@@ -33,6 +34,10 @@ class Command(BaseCommand):
         name: str = options["name"]
         try:
             projection = registry.get(name)
+            if options["cancel"]:
+                operations.cancel_rebuild(name, by=operator(), reason=options["reason"])
+                self.stdout.write(f"The rebuild of {name} is given up; its rows are as they were.")
+                return
             if not (options["yes"] or self._is_confirmed(name, options["in_place"])):
                 raise CommandError("Nothing was done.")
             operations.ask_for_rebuild(name, by=operator(), reason=options["reason"], in_place=options["in_place"])
@@ -56,9 +61,10 @@ class Command(BaseCommand):
             self._task = self._bar.add_task(name, total=start, completed=0)
             worker.run()
         if self._error:
+            served = "its rows are incomplete" if self._in_place else "its old rows are served"
             raise CommandError(
-                f"{name} was not rebuilt; its old rows are served. It failed at {self._error}\n"
-                "Mend the code, and run this again: it goes on from there."
+                f"{name} was not rebuilt; {served}. It failed at {self._error}\n"
+                "Mend what is wrong, and run this again: it goes on from there. Or give it up with --cancel."
             )
         if Rebuild.objects.using(database()).filter(pk=name).exists():
             raise CommandError(f"Interrupted. Run it again, or let run_projections go on with it: {name}")
@@ -72,7 +78,7 @@ class Command(BaseCommand):
         if (found := rebuild.first()) is None:
             self._bar.update(self._task, completed=self._bar.tasks[0].total)
             return False
-        self._error = found.error
+        self._error, self._in_place = found.error, found.in_place
         done = status.progress(found)
         self._bar.update(self._task, completed=done * (self._bar.tasks[0].total or 0))
         return not self._error

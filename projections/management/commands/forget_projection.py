@@ -1,0 +1,22 @@
+"""`manage.py forget_projection`: remove what is known of a projection whose code is gone."""
+
+from typing import Any
+
+from django.core.management import BaseCommand, CommandError, CommandParser
+
+from projections import operations
+from projections.exceptions import ProjectionError
+
+
+class Command(BaseCommand):
+    help = "Remove the checkpoint and the parked events of a projection whose code is gone. Its tables stay."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("name", metavar="NAME")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        try:
+            operations.forget(options["name"])
+        except ProjectionError as error:
+            raise CommandError(str(error)) from error
+        self.stdout.write(f"{options['name']} is forgotten. Drop its tables by a migration.")
