@@ -26,7 +26,8 @@ logger = logging.getLogger(__name__)
 
 # How often the agenda is read anew: by then a resumed projection, a rebuild, a shard left by another worker is seen.
 AGENDA_SECONDS = 1.0
-IDLE_AGENDA_SECONDS = 3.0  # when there has been nothing to do for ten times as long
+IDLE_AGENDA_SECONDS = 3.0  # when there has been nothing to do for IDLE_AFTER_SECONDS
+IDLE_AFTER_SECONDS = 10.0
 # While events flow: how often to look, and for how long after the last one.
 BUSY_POLL_SECONDS = 0.001
 BUSY_FOR_SECONDS = 0.25
@@ -158,7 +159,7 @@ class Worker:
 
     def _read_agenda_if_due(self) -> None:
         now = time.monotonic()
-        is_idle = now - self._worked_at > 10 * IDLE_AGENDA_SECONDS
+        is_idle = now - self._worked_at > IDLE_AFTER_SECONDS
         if now - self._agenda_at < (IDLE_AGENDA_SECONDS if is_idle else AGENDA_SECONDS):
             return
         self._tasks = agenda(self._projections, rebuilds_only=self._rebuilds_only)

@@ -5,14 +5,16 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Self
 from urllib.parse import quote
 
-from django.db import connection
+from django.db import connection, transaction
 
 from events.models import Aggregate, Event
+from events.store import EventStore
 from events.types import NewEvent
 
 MANAGE = Path(__file__).resolve().parent.parent / "manage.py"
@@ -96,6 +98,25 @@ class Background:
             self.error = error
         finally:
             connection.close()
+
+
+@contextmanager
+def open_append(store: EventStore, *events: NewEvent) -> Iterator[None]:
+    """A transaction of another connection that has dispatched `events`, and commits at the end of the block."""
+    inside, may_end = threading.Event(), threading.Event()
+
+    def hold() -> None:
+        with transaction.atomic():
+            store.dispatch(*events)
+            inside.set()
+            may_end.wait(20)
+
+    with Background(hold):
+        try:
+            assert inside.wait(20)
+            yield
+        finally:
+            may_end.set()
 
 
 class Wait:

@@ -20,7 +20,7 @@ from projections.exceptions import OperationRefused, OutdatedCode
 from projections.models import Checkpoint, ParkedEvent, ProjectionState, Rebuild
 from tests.readmodels.models import Case, FragileNote, Note, Pin, Step, Total
 from tests.readmodels.projections import Broken, Cases, Fragile, Tally
-from tests.support import Background, Wait, manage, manage_process, new
+from tests.support import Background, Wait, manage, manage_process, new, open_append
 
 from .support import RECEIPTS, cases, catch_up, instance, notes, tally
 
@@ -507,16 +507,7 @@ def test_open_append_delays_the_building_of_an_inline_projection_and_nothing_els
 ) -> None:
     store.dispatch(new("a-1"))
     operations.ask_for_rebuild("cases", by="x", in_place=True)
-    inside, may_end = threading.Event(), threading.Event()
-
-    def hold() -> None:
-        with transaction.atomic():
-            store.dispatch(new("a-2"))
-            inside.set()
-            may_end.wait(20)
-
-    with Background(hold), ending(may_end):
-        assert inside.wait(20)
+    with open_append(store, new("a-2")):
         assert agenda([instance(Cases), instance(Tally)])[0].projection is instance(Tally)
     catch_up("cases")
     assert cases() == expected_cases()
@@ -530,16 +521,7 @@ def test_inline_rebuild_takes_in_what_lies_behind_an_open_append(
     ProjectionState.objects.filter(name="fragile").delete()
     inline.subscribe(instance(Fragile))
     store.dispatch(new("a-1", "Fragile"))
-    inside, may_end = threading.Event(), threading.Event()
-
-    def hold() -> None:
-        with transaction.atomic():
-            store.dispatch(new("b-1", "Other"))
-            inside.set()
-            may_end.wait(20)
-
-    with Background(hold), ending(may_end):
-        assert inside.wait(20)
+    with open_append(store, new("b-1", "Other")):
         store.dispatch(new("a-1", "Fragile"))
         operations.ask_for_rebuild("fragile", by="x")
         rebuild.prepare(instance(Fragile))
@@ -575,16 +557,7 @@ def test_switch_waits_for_a_writer_in_the_middle_and_shuts_nobody_out_for_long(
     store.dispatch(new("a-1"))
     operations.ask_for_rebuild("cases", by="x")
     rebuild.prepare(instance(Cases))
-    inside, may_end = threading.Event(), threading.Event()
-
-    def hold() -> None:
-        with transaction.atomic():
-            store.dispatch(new("a-2"))
-            inside.set()
-            may_end.wait(20)
-
-    with Background(hold), ending(may_end):
-        assert inside.wait(20)
+    with open_append(store, new("a-2")):
         assert rebuild.switch(instance(Cases)) is False
         store.dispatch(new("a-3"))
     assert rebuild.switch(instance(Cases)) is True

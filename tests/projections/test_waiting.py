@@ -1,13 +1,11 @@
 """Reading your own writes, and how projections say how they are."""
 
 import json
-import threading
 from typing import Any
 
 import pytest
 from asgiref.sync import async_to_sync
 from django.core.management import call_command
-from django.db import transaction
 from django.test import override_settings
 from django.utils import timezone
 from rest_framework.test import APIClient
@@ -19,7 +17,7 @@ from projections.exceptions import NotCaughtUp, UnknownProjection
 from projections.models import EventTypeActivity
 from projections.testing import run_until_caught_up
 from projections.waiting import await_for, wait_for
-from tests.support import Background, Wait, new
+from tests.support import Background, Wait, new, open_append
 
 from .support import catch_up, tally
 
@@ -48,21 +46,10 @@ def test_wait_that_takes_too_long_says_how_far_it_is(store: EventStore) -> None:
 
 
 def test_inline_projection_is_there_at_once_though_another_writer_holds_the_settled_position(store: EventStore) -> None:
-
-    inside, may_end = threading.Event(), threading.Event()
-
-    def hold() -> None:
-        with transaction.atomic():
-            store.dispatch(new("b-1"))
-            inside.set()
-            may_end.wait(20)
-
-    with Background(hold):
-        assert inside.wait(20)
+    with open_append(store, new("b-1")):
         (event,) = store.dispatch(new("a-1"))
         assert store.settled_position() < event.position
         assert wait_for("aggregate_activity", event.position, 0) == event.position
-        may_end.set()
 
 
 def test_wait_from_a_coroutine() -> None:
@@ -164,21 +151,11 @@ def test_open_append_holds_readers_back_and_shows_as_lag(store: EventStore) -> N
     catch_up("tally")
     before = status.report("tally").position
 
-    inside, may_end = threading.Event(), threading.Event()
-
-    def hold() -> None:
-        with transaction.atomic():
-            store.dispatch(new("b-1", "Counted"))
-            inside.set()
-            may_end.wait(20)
-
-    with Background(hold):
-        assert inside.wait(20)
+    with open_append(store, new("b-1", "Counted")):
         store.dispatch(new("a-1", "Counted"))
         catch_up("tally")
         found = status.report("tally")
         assert found.position <= before + 1
         assert found.lag_seconds > 0
-        may_end.set()
     catch_up("tally")
     assert tally()["all"] == 2
