@@ -1,6 +1,7 @@
 """The Django app of the event store."""
 
 from django.apps import AppConfig
+from django.db.models.signals import post_migrate
 
 
 class EventsConfig(AppConfig):
@@ -9,4 +10,6 @@ class EventsConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        from . import checks  # noqa: F401  # registers them
+        from . import access, checks  # noqa: F401  # registers them
+
+        post_migrate.connect(access.create_permissions, sender=self)

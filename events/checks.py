@@ -1,5 +1,6 @@
 """System checks: what would otherwise show up as a puzzle at run time."""
 
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -7,10 +8,21 @@ from django.conf import settings
 from django.core.checks import CheckMessage, Error, Tags, register
 from django.db import connections, router
 
-from .conf import EventsSettings
+from .conf import EventsSettings, conf
 from .models import Event
 
-LIMITS = [f"EVENTS_{name.upper()}" for name, value in vars(EventsSettings).items() if isinstance(value, property)]
+
+def _settings_of(kind: type) -> list[str]:
+    """Return the names of the settings that are of one kind."""
+    found = {name: each.fget for name, each in vars(EventsSettings).items() if isinstance(each, property)}
+    return [f"EVENTS_{name.upper()}" for name, get in found.items() if get and get.__annotations__["return"] is kind]
+
+
+LIMITS = _settings_of(int)
+DURATIONS = _settings_of(float)
+# With the longest verb before it, its permission must fit into the 100 characters that Django has for a codename.
+MAX_CATEGORY_CHARACTERS = 80
+THROTTLED = ("read", "append", "import", "export", "stream")
 
 
 @register(Tags.database)
@@ -38,9 +50,43 @@ def check_time_zones(**kwargs: Any) -> list[CheckMessage]:
 
 @register()
 def check_limits(**kwargs: Any) -> list[CheckMessage]:
-    """Check that every limit that is set is a whole number above 0."""
-    return [
+    """Check that every limit that is set is a whole number above 0, and every duration a number of seconds."""
+    messages: list[CheckMessage] = [
         Error(f"{name} is {value!r}.", hint="Give a whole number above 0, or leave it out.", id="events.E002")
         for name in LIMITS
         if type(value := getattr(settings, name, 1)) is not int or value < 1
+    ]
+    messages += [
+        Error(f"{name} is {value!r}.", hint="Give seconds above 0, or leave it out.", id="events.E002")
+        for name in DURATIONS
+        if type(value := getattr(settings, name, 1)) not in (int, float) or not 0 < value < float("inf")
+    ]
+    return messages
+
+
+@register()
+def check_category_permissions(**kwargs: Any) -> list[CheckMessage]:
+    """Check that every category with permissions of its own can be one."""
+    return [
+        Error(
+            f"EVENTS_CATEGORY_PERMISSIONS names {category!r}, which is no category.",
+            hint=f"A category has 1 to {MAX_CATEGORY_CHARACTERS} characters here, and no dash.",
+            id="events.E004",
+        )
+        for category in conf.category_permissions
+        if not isinstance(category, str) or not 0 < len(category) <= MAX_CATEGORY_CHARACTERS or "-" in category
+    ]
+
+
+@register()
+def check_throttle_rates(**kwargs: Any) -> list[CheckMessage]:
+    """Check that every rate is one, of a kind of request that there is."""
+    return [
+        Error(
+            f"EVENTS_API_THROTTLE_RATES[{kind!r}] is {rate!r}.",
+            hint=f"Give a rate such as '600/min' for any of {', '.join(THROTTLED)}.",
+            id="events.E005",
+        )
+        for kind, rate in conf.api_throttle_rates.items()
+        if kind not in THROTTLED or not re.fullmatch(r"[0-9]+/(s|sec|second|m|min|minute|h|hour|d|day)", str(rate))
     ]

@@ -1,5 +1,7 @@
 """The settings of the event store, read when they are used, so that `override_settings` works."""
 
+from collections.abc import Mapping, Sequence
+
 from django.conf import settings
 
 
@@ -30,6 +32,60 @@ class EventsSettings:
     def api_max_page_events(self) -> int:
         """The largest `limit` a request to the HTTP API may name. Default 1,000."""
         return int(getattr(settings, "EVENTS_API_MAX_PAGE_EVENTS", 1000))
+
+    @property
+    def api_throttle_rates(self) -> Mapping[str, str]:
+        """How often one user may ask, such as `{"append": "600/min"}`, for `read`, `append`, `import`, `export` and
+        `stream`; without limit where none is named. Default none."""
+        rates: Mapping[str, str] = getattr(settings, "EVENTS_API_THROTTLE_RATES", {})
+        return rates
+
+    @property
+    def category_permissions(self) -> Sequence[str]:
+        """The categories that have permissions of their own. `migrate` makes them. Default none."""
+        categories: Sequence[str] = getattr(settings, "EVENTS_CATEGORY_PERMISSIONS", ())
+        return categories
+
+    @property
+    def cloudevents_source(self) -> str:
+        """The `source` of this store's events as CloudEvents: a URI reference. Default `/events`."""
+        return str(getattr(settings, "EVENTS_CLOUDEVENTS_SOURCE", "/events"))
+
+    @property
+    def stream_max_streams(self) -> int:
+        """Open event streams that one process serves; further ones are refused. Default 1,000."""
+        return int(getattr(settings, "EVENTS_STREAM_MAX_STREAMS", 1000))
+
+    @property
+    def stream_max_queued_bytes(self) -> int:
+        """Bytes of new events kept for a stream whose client is behind; past that it reads them from the database.
+        Default 1 MiB."""
+        return int(getattr(settings, "EVENTS_STREAM_MAX_QUEUED_BYTES", 1024 * 1024))
+
+    @property
+    def stream_send_timeout_seconds(self) -> float:
+        """How long a client may leave what it was sent unread before its stream is cut off. Default 30."""
+        return float(getattr(settings, "EVENTS_STREAM_SEND_TIMEOUT_SECONDS", 30))
+
+    @property
+    def stream_heartbeat_seconds(self) -> float:
+        """How long a stream stays silent at most. Default 15."""
+        return float(getattr(settings, "EVENTS_STREAM_HEARTBEAT_SECONDS", 15))
+
+    @property
+    def stream_checkpoint_seconds(self) -> float:
+        """How often a stream tells how far it has come, when no event of its own did. Default 5."""
+        return float(getattr(settings, "EVENTS_STREAM_CHECKPOINT_SECONDS", 5))
+
+    @property
+    def stream_permission_seconds(self) -> float:
+        """How often a stream asks anew whether its user may still read. Default 60."""
+        return float(getattr(settings, "EVENTS_STREAM_PERMISSION_SECONDS", 60))
+
+    @property
+    def stream_idle_poll_seconds(self) -> float:
+        """How long the poller of all streams sleeps at most before it looks for new events. Default 0.02."""
+        return float(getattr(settings, "EVENTS_STREAM_IDLE_POLL_SECONDS", 0.02))
 
 
 conf = EventsSettings()

@@ -1,30 +1,45 @@
-"""Files of events: JSON Lines and CSV read line by line, the faults named by their line; JSON Lines written."""
+"""Files of events, JSON Lines and CSV, read line by line; the faults are named by their line."""
 
 import csv
 import gzip
 import hashlib
 import io
+import itertools
 import json
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import replace
 from datetime import tzinfo
-from typing import IO, Any, NamedTuple, NoReturn
-from uuid import UUID
+from typing import IO, Any, NamedTuple, NoReturn, Protocol
 
+from .conf import conf
 from .exceptions import InvalidEvent
-from .interchange import ADDED, event_as_dict, moment, new_event_from_dict
-from .models import Event
+from .interchange import ADDED, moment, new_event_from_dict, uuid8
 from .types import NewEvent
+
+# JSON may write a byte of text as six, as \u0041 for A; and there are the names beside the data.
+_ESCAPED, _BESIDES = 6, 16 * 1024
+
+
+class Readable(Protocol):
+    """What can be read line by line: a file, the body of a request."""
+
+    def readline(self, size: int, /) -> bytes: ...
 
 
 class Line(NamedTuple):
-    """One event of a file, or what is wrong with it. `number` is that of its last line, counted from 1."""
+    """One event of a file, or what is wrong with it.
+
+    Attributes:
+        number: that of its last line, counted from 1.
+        characters: how long it is, about.
+    """
 
     number: int
     event: NewEvent | None
     error: InvalidEvent | None = None
+    characters: int = 0
 
 
 class Columns(NamedTuple):
@@ -35,32 +50,35 @@ class Columns(NamedTuple):
     timestamp: str | None
 
 
-def as_text(file: IO[bytes], *, packed: bool) -> IO[str]:
-    """Return the text of a UTF-8 file, unpacked when it is `packed` by gzip; a byte-order mark is left out.
+def unpacked(file: IO[bytes], *, packed: bool) -> IO[bytes]:
+    """Return the bytes of a file, unpacked when it is `packed` by gzip."""
+    return gzip.GzipFile(fileobj=file) if packed else file  # type: ignore[return-value]
+
+
+def as_text(file: IO[bytes]) -> IO[str]:
+    """Return the text of a UTF-8 file; a byte-order mark is left out.
 
     Bytes that are not UTF-8 pass as surrogates, which no event may hold: so they are reported with their line.
     """
-    unpacked: Any = gzip.GzipFile(fileobj=file) if packed else file
-    return io.TextIOWrapper(unpacked, encoding="utf-8-sig", errors="surrogateescape", newline="")
+    return io.TextIOWrapper(file, encoding="utf-8-sig", errors="surrogateescape", newline="")
 
 
-def read_json_lines(file: Iterable[str]) -> Iterator[Line]:
-    """Yield the events of a file with one JSON object a line; empty lines are passed over."""
+def read_json_lines(file: Readable) -> Iterator[Line]:
+    """Yield the events of a file with one JSON object a line; empty lines are passed over.
+
+    No more of it is in memory than one line. One that is longer than an event can be ends the file.
+    """
+    longest = _ESCAPED * conf.max_event_bytes + _BESIDES
     with _event_ids() as identified:
-        for number, text in enumerate(file, start=1):
-            if not text.strip():
-                continue
-            try:
-                content = json.loads(text, parse_constant=_no_number)
-                event = new_event_from_dict(content, ignored=ADDED)
-                if not content.get("event_id"):
-                    event = identified(event)
-            except (ValueError, RecursionError) as error:
-                yield Line(number, None, InvalidEvent("line", f"is not JSON: {error}"))
-            except InvalidEvent as error:
-                yield Line(number, None, error)
-            else:
-                yield Line(number, event)
+        for number in itertools.count(1):
+            line = file.readline(longest + 1)
+            if not line:
+                return
+            if len(line) > longest:
+                yield Line(number, None, InvalidEvent("line", f"is longer than {longest:,} bytes; split the event"))
+                return
+            if line.strip():
+                yield _from_json(number, line, identified)
 
 
 def read_csv(file: Iterable[str], columns: Columns, default_zone: tzinfo | None = None) -> Iterator[Line]:
@@ -98,9 +116,18 @@ def read_csv(file: Iterable[str], columns: Columns, default_zone: tzinfo | None 
                 yield Line(reader.line_num, identified(event))
 
 
-def json_line(event: Event) -> str:
-    """Return a stored event as a line of an export."""
-    return json.dumps(event_as_dict(event), ensure_ascii=False, separators=(",", ":")) + "\n"
+def _from_json(number: int, line: bytes, identified: Callable[[NewEvent], NewEvent]) -> Line:
+    text = line.decode("utf-8-sig" if number == 1 else "utf-8", "surrogateescape")
+    try:
+        content = json.loads(text, parse_constant=_no_number)
+        event = new_event_from_dict(content, ignored=ADDED)
+        if not content.get("event_id"):
+            event = identified(event)
+    except (ValueError, RecursionError) as error:
+        return Line(number, None, InvalidEvent("line", f"is not JSON: {error}"))
+    except InvalidEvent as error:
+        return Line(number, None, error)
+    return Line(number, event, None, len(line))
 
 
 def _from_row(row: dict[str, Any], columns: Columns, default_zone: tzinfo | None) -> NewEvent:
@@ -139,13 +166,6 @@ def _event_ids() -> Iterator[Callable[[NewEvent], NewEvent]]:
                 [content],
             ).fetchone()
             digest = hashlib.sha256(content + occurrence.to_bytes(8, "big")).digest()
-            return replace(event, event_id=_uuid8(digest))
+            return replace(event, event_id=uuid8(digest))
 
         yield identified
-
-
-def _uuid8(digest: bytes) -> UUID:
-    """Return a UUID of version 8, whose bits are the application's own (RFC 9562, section 5.8)."""
-    bits = int.from_bytes(digest[:16], "big")
-    bits = bits & ~(0xF << 76) | (8 << 76)
-    return UUID(int=bits & ~(0b11 << 62) | (0b10 << 62))

@@ -44,12 +44,23 @@ class AppendOnlyQuerySet(models.QuerySet):
     update = bulk_update = delete = _raw_delete = _refuse
 
 
-class AggregateQuerySet(AppendOnlyQuerySet):
+class CategorizedQuerySet(AppendOnlyQuerySet):
+    """Rows that belong to a category each."""
+
+    def in_category(self, *categories: str) -> Self:
+        raise NotImplementedError
+
+    def within(self, names: Collection[str] | None) -> Self:
+        """Narrow to the categories that somebody may see; None is no restriction."""
+        return self if names is None else self.in_category(*sorted(names))
+
+
+class AggregateQuerySet(CategorizedQuerySet):
     def in_category(self, *categories: str) -> Self:
         return self.filter(category__in=categories)
 
 
-class EventQuerySet(AppendOnlyQuerySet):
+class EventQuerySet(CategorizedQuerySet):
     def of_aggregate(self, aggregate_id: str) -> Self:
         return self.filter(aggregate_id=aggregate_id)
 

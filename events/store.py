@@ -1,6 +1,6 @@
 """The event store as its users see it."""
 
-from collections.abc import AsyncIterator, Callable, Collection, Iterator
+from collections.abc import AsyncIterator, Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import nullcontext
 from datetime import datetime
 from itertools import chain
@@ -10,12 +10,24 @@ from asgiref.sync import sync_to_async
 from django.db import DEFAULT_DB_ALIAS, transaction
 
 from . import reader, subscriptions, writer
-from .models import Event
+from .models import Event, EventQuerySet
 from .subscriptions import Handler, Subscription
 from .types import ANY, ExpectedVersion, NewEvent, Subscribed, expectations
 from .validation import check_moment, check_name, check_names, check_number, checked
 
 AnyHandler = TypeVar("AnyHandler", bound=Handler)
+
+
+class Dispatched(list[Event]):
+    """The events of a call of `dispatch`, as they are stored.
+
+    Attributes:
+        is_retry: whether an earlier call stored them, so that this one wrote nothing.
+    """
+
+    def __init__(self, events: Iterable[Event] = (), *, is_retry: bool = False) -> None:
+        super().__init__(events)
+        self.is_retry = is_retry
 
 
 class EventStore:
@@ -24,7 +36,7 @@ class EventStore:
     def __init__(self, using: str = DEFAULT_DB_ALIAS) -> None:
         self.using = using
 
-    def dispatch(self, *events: NewEvent, expected_version: ExpectedVersion = ANY) -> list[Event]:
+    def dispatch(self, *events: NewEvent, expected_version: ExpectedVersion = ANY) -> Dispatched:
         """Append `events`, all of them or none, and hand them to the subscribers; return them as stored.
 
         Repeating a call is safe, for ever: when all its event ids are stored, in this order, each in its aggregate, the
@@ -47,13 +59,13 @@ class EventStore:
         for aggregate_id in expected:
             check_name("expected_version", aggregate_id)
         if not rows and not expected:
-            return []
+            return Dispatched()
         with subscriptions.one_level_deeper(), self._transaction_if_needed(rows):
             appended = writer.append(rows, expected, self.using)
             if not appended.is_retry:
                 subscriptions.announce_after_commit(appended.events, self.using)
                 subscriptions.announce_in_transaction(appended.events, self.using)
-        return appended.events
+        return Dispatched(appended.events, is_retry=appended.is_retry)
 
     def get_events_for_aggregate(
         self,
@@ -118,6 +130,16 @@ class EventStore:
         """
         return chain.from_iterable(self._pages(after, up_to, types, categories, reverse, limit))
 
+    def export(
+        self, *, after: int = 0, types: Collection[str] | None = None, categories: Collection[str] | None = None
+    ) -> Iterator[bytes]:
+        """Return an iterator over the events of the whole store as JSON Lines, by position, some hundred at a time.
+
+        It covers what `read_all` does with the same arguments, and raises the same; only quicker, for files and pipes.
+        """
+        selected, settled = self._selection(types, categories, {"after": after})
+        return reader.json_pages(selected, after=after, up_to=settled)
+
     def settled_position(self) -> int:
         """Return the highest position below which no event can appear any more; 0 in an empty store.
 
@@ -165,7 +187,7 @@ class EventStore:
         """Disconnect `handler`; return False when it was not subscribed."""
         return subscriptions.unsubscribe(event_type, handler)
 
-    async def adispatch(self, *events: NewEvent, expected_version: ExpectedVersion = ANY) -> list[Event]:
+    async def adispatch(self, *events: NewEvent, expected_version: ExpectedVersion = ANY) -> Dispatched:
         """Do `dispatch` from a coroutine."""
         return await sync_to_async(self.dispatch)(*events, expected_version=expected_version)
 
@@ -209,11 +231,16 @@ class EventStore:
         reverse: bool,
         limit: int | None,
     ) -> Iterator[list[Event]]:
-        check_names("types", types)
-        check_names("categories", categories)
-        for name, number in {"after": after, "up_to": up_to, "limit": limit}.items():
-            check_number(name, number)
-        selected = reader.selection(types, categories, self.using)
-        settled = self.settled_position()
+        selected, settled = self._selection(types, categories, {"after": after, "up_to": up_to, "limit": limit})
         up_to = settled if up_to is None else min(up_to, settled)
         return reader.pages(selected, after=after, up_to=up_to, reverse=reverse, limit=limit)
+
+    def _selection(
+        self, types: Collection[str] | None, categories: Collection[str] | None, numbers: Mapping[str, int | None]
+    ) -> tuple[EventQuerySet, int]:
+        """Return the query for some events and then, so that it is complete up to there, the settled position."""
+        check_names("types", types)
+        check_names("categories", categories)
+        for name, number in numbers.items():
+            check_number(name, number)
+        return reader.selection(types, categories, self.using), self.settled_position()

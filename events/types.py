@@ -70,6 +70,11 @@ class NewEvent:
             object.__setattr__(self, "event_id", uuid7())
 
 
+def category_of(aggregate_id: str) -> str:
+    """Return the category of an aggregate: what stands before the first `-` of its id, or all of it."""
+    return aggregate_id.partition("-")[0]
+
+
 def expectations(expected_version: ExpectedVersion, aggregate_ids: Iterable[str]) -> dict[str, int]:
     """Return what the append function shall check, by aggregate: a version, or -1 for EXISTS. ANY is left out.
 

@@ -4,9 +4,14 @@ from django.contrib import admin
 from django.templatetags.static import static
 from django.urls import include, path
 from django.views.generic import RedirectView
+from drf_spectacular.views import SpectacularAPIView, SpectacularRedocView, SpectacularSwaggerView
 
 admin.site.site_title = admin.site.site_header = "Event store"
 admin.site.index_title = "Browse"
+
+handler400 = "events.api.problems.bad_request"
+handler404 = "events.api.problems.not_found"
+handler500 = "events.api.problems.server_error"
 
 urlpatterns = [
     path("", RedirectView.as_view(pattern_name="admin:index")),
@@ -14,5 +19,8 @@ urlpatterns = [
     path("admin/", admin.site.urls),
     path("api/", include("events.api.urls")),
     path("api/", include("projections.api.urls")),
+    path("api/schema/", SpectacularAPIView.as_view(), name="schema"),
+    path("api/docs/", SpectacularSwaggerView.as_view(url_name="schema"), name="swagger"),
+    path("api/redoc/", SpectacularRedocView.as_view(url_name="schema"), name="redoc"),
     path("api-auth/", include("rest_framework.urls")),
 ]

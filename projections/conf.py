@@ -40,8 +40,8 @@ class ProjectionsSettings:
 
     @property
     def idle_poll_seconds(self) -> float:
-        """How long an idle worker sleeps before it looks for new events. Default 0.035."""
-        return float(getattr(settings, "PROJECTIONS_IDLE_POLL_SECONDS", 0.035))
+        """How long an idle worker sleeps before it looks for new events. Default 0.045."""
+        return float(getattr(settings, "PROJECTIONS_IDLE_POLL_SECONDS", 0.045))
 
 
 conf = ProjectionsSettings()

@@ -11,6 +11,7 @@ from django.db import DatabaseError, InterfaceError, connections
 from django.utils import timezone
 
 from events import reader
+from events.pace import Pace
 
 from . import rebuild, registry, runner
 from .agenda import Task, agenda
@@ -28,9 +29,6 @@ logger = logging.getLogger(__name__)
 AGENDA_SECONDS = 1.0
 IDLE_AGENDA_SECONDS = 3.0  # when there has been nothing to do for IDLE_AFTER_SECONDS
 IDLE_AFTER_SECONDS = 10.0
-# While events flow: how often to look, and for how long after the last one.
-BUSY_POLL_SECONDS = 0.001
-BUSY_FOR_SECONDS = 0.25
 MAX_RECONNECT_SECONDS = 2.0
 
 
@@ -81,7 +79,7 @@ class Worker:
         self._agenda_at = 0.0
         self._settled = 0  # the settled position that every task has come to
         self._target: int | None = None
-        self._worked_at = time.monotonic()
+        self._pace = Pace()
         self._pulse = Pulse(self._projections)
         self.events = 0
 
@@ -100,7 +98,7 @@ class Worker:
                     if self._is_done(more) or not self._on_round():
                         return
                     if not more:
-                        time.sleep(self._pause_seconds())
+                        time.sleep(self._pace.pause_seconds(conf.idle_poll_seconds))
                 except Exception as error:
                     if self._until is not Until.STOPPED and not self._lost_connection(error):
                         raise
@@ -124,7 +122,7 @@ class Worker:
         all_done = all(task.position >= settled for task in self._tasks)
         self._settled = settled if all_done else min(self._settled, settled)
         if more:
-            self._worked_at = time.monotonic()
+            self._pace.found()
         return more
 
     def _work_on(self, task: Task, settled: int) -> bool:
@@ -159,7 +157,7 @@ class Worker:
 
     def _read_agenda_if_due(self) -> None:
         now = time.monotonic()
-        is_idle = now - self._worked_at > IDLE_AFTER_SECONDS
+        is_idle = self._pace.quiet_seconds() > IDLE_AFTER_SECONDS
         if now - self._agenda_at < (IDLE_AGENDA_SECONDS if is_idle else AGENDA_SECONDS):
             return
         self._tasks = agenda(self._projections, rebuilds_only=self._rebuilds_only)
@@ -178,12 +176,6 @@ class Worker:
             target = self._target or 0
             return all(task.position >= target and task.build == Build.LIVE for task in waiting)
         return False
-
-    def _pause_seconds(self) -> float:
-        quiet = time.monotonic() - self._worked_at
-        if quiet < BUSY_FOR_SECONDS:
-            return BUSY_POLL_SECONDS
-        return min(conf.idle_poll_seconds, BUSY_POLL_SECONDS * quiet / BUSY_FOR_SECONDS * 4)
 
     def _lost_connection(self, error: Exception) -> bool:
         return isinstance(error, (DatabaseError, InterfaceError)) and runner.connection_lost(database())

@@ -9,9 +9,10 @@ import pytest
 from django.contrib.auth.models import Permission, User
 from rest_framework.test import APIClient
 
-from events import subscriptions
+from events import access, subscriptions
 from events.store import EventStore
 from eventstore_project import postgres
+from tests.support import AsgiServer
 
 postgres.join_or_exit()
 
@@ -78,3 +79,16 @@ def api(make_user: Callable[..., User]) -> APIClient:
         )
     )
     return client
+
+
+@pytest.fixture
+def asgi_server(transactional_db: None) -> Iterator[AsgiServer]:
+    with AsgiServer() as server:
+        yield server
+
+
+@pytest.fixture
+def category_permissions(settings: Any, db: None) -> None:
+    """The permissions of the categories `order` and `cart`, as `migrate` makes them."""
+    settings.EVENTS_CATEGORY_PERMISSIONS = ["order", "cart"]
+    access.create_permissions()

@@ -1,6 +1,7 @@
 """Helpers for tests: events without ado, threads with connections of their own, waiting without guessing."""
 
 import os
+import socket
 import subprocess
 import sys
 import threading
@@ -11,6 +12,8 @@ from pathlib import Path
 from typing import Any, Self
 from urllib.parse import quote
 
+import uvicorn
+from django.core.asgi import get_asgi_application
 from django.db import connection, transaction
 
 from events.models import Aggregate, Event
@@ -117,6 +120,29 @@ def open_append(store: EventStore, *events: NewEvent) -> Iterator[None]:
             yield
         finally:
             may_end.set()
+
+
+class AsgiServer:
+    """The project served by uvicorn on a loopback port, in this process, with the test's settings and database."""
+
+    def __init__(self) -> None:
+        self._socket = socket.create_server(("127.0.0.1", 0))
+        self.url = f"http://127.0.0.1:{self._socket.getsockname()[1]}"
+        config = uvicorn.Config(
+            get_asgi_application(), lifespan="off", log_level="error", timeout_graceful_shutdown=1, ws="none"
+        )
+        self._server = uvicorn.Server(config)
+
+    def __enter__(self) -> Self:
+        self._background = Background(lambda: self._server.run(sockets=[self._socket]))
+        self._background.__enter__()
+        Wait.until(lambda: self._server.started)
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self._server.should_exit = True
+        self._background.__exit__(None, None, None)
+        self._socket.close()
 
 
 class Wait:

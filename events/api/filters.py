@@ -1,9 +1,14 @@
 """Which events a list shall hold, as query parameters."""
 
 from django_filters import rest_framework as filters
+from drf_spectacular.utils import OpenApiParameter
+from rest_framework.request import Request
 
+from events.access import Categories
 from events.exceptions import InvalidEvent
 from events.models import Event, EventQuerySet
+
+from . import parameters, schema
 
 
 class EventFilter(filters.FilterSet):
@@ -19,19 +24,38 @@ class EventFilter(filters.FilterSet):
     repeatable = ("type", "category")
     moments = ("recorded_at_after", "recorded_at_before", "timestamp_after", "timestamp_before")
 
+    @classmethod
+    def parameters(cls) -> list[OpenApiParameter]:
+        """Return the filters as the parameters that they are."""
+        return [
+            schema.query(
+                name,
+                schema.MOMENT if name in cls.moments else schema.NAME,
+                each.extra["help_text"],
+                may_repeat=name in cls.repeatable,
+            )
+            for name, each in cls.base_filters.items()
+        ]
+
     class Meta:
         model = Event
         fields: list[str] = []
 
-    def chosen(self) -> EventQuerySet:
-        """Return the events that pass.
+    @classmethod
+    def of(cls, request: Request, using: str, readable: Categories) -> EventQuerySet:
+        """Return the events that a request asks for and its user may read.
 
         Raises:
             InvalidEvent: a parameter cannot be read.
         """
-        for name, errors in self.errors.items():
-            raise InvalidEvent(name, f"is {self.data[name]!r}: {errors[0]}")
-        events: EventQuerySet = self.qs
+        query = request.query_params.copy()
+        for name in cls.moments:
+            if moment := parameters.moment_or_none(request, name):
+                query[name] = moment.isoformat()
+        asked = cls(query, queryset=Event.objects.using(using).within(readable.names))
+        for name, errors in asked.errors.items():
+            raise InvalidEvent(name, f"is {query[name]!r}: {errors[0]}")
+        events: EventQuerySet = asked.qs
         return events
 
     def of_types(self, events: EventQuerySet, name: str, value: str) -> EventQuerySet:

@@ -1,13 +1,33 @@
-"""Who may do what: Django's model permissions, reading included."""
+"""Who may do what: Django's model permissions, and those for a category each."""
 
-from rest_framework.permissions import DjangoModelPermissions
+from collections.abc import Sequence
+from typing import Any
+
+from rest_framework.permissions import BasePermission
+from rest_framework.request import Request
+from rest_framework.throttling import BaseThrottle, ScopedRateThrottle
+
+from events.conf import conf
 
 
-class ModelPermissions(DjangoModelPermissions):
-    """`view` permission to read, `add` permission to append, and nobody anonymous."""
+class StorePermissions(BasePermission):
+    """The view says which permission it takes to read here and which to write; nobody is anonymous."""
 
-    perms_map = {
-        **DjangoModelPermissions.perms_map,
-        "GET": ["%(app_label)s.view_%(model_name)s"],
-        "HEAD": ["%(app_label)s.view_%(model_name)s"],
-    }
+    def has_permission(self, request: Request, view: Any) -> bool:
+        if not request.user or not request.user.is_authenticated:
+            return False
+        if request.method == "OPTIONS":
+            return True
+        return bool(view.appendable if request.method == "POST" else view.readable)
+
+
+class StoreThrottle(ScopedRateThrottle):
+    """`EVENTS_API_THROTTLE_RATES`, for each user and each kind of request."""
+
+    def get_rate(self) -> str | None:
+        return conf.api_throttle_rates.get(self.scope or "")
+
+
+def throttles_and_ours(throttles: Sequence[BaseThrottle]) -> list[BaseThrottle]:
+    """Return the project's own throttles with that of the store."""
+    return [*throttles, StoreThrottle()]

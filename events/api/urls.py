@@ -1,14 +1,15 @@
 """The addresses of the HTTP interface; include them where you like.
 
 Aggregate ids may hold any character, percent-encoded. One limit comes with that: servers hand the path over decoded, so
-an aggregate whose id ends in `/events` has a history here, but its own address is that of another one's history; find
-it in the list, with `starts_with`.
+an aggregate whose id ends in `/events` or `/stream` has a history here, but its own address is that of another one's;
+find it in the list, with `starts_with`.
 """
 
 from django.urls import path, register_converter
 from django.urls.converters import StringConverter
 
-from . import views
+from . import aggregates, events, streams
+from .problem_types import ProblemTypeDetail
 
 
 class AggregateIdConverter(StringConverter):
@@ -22,9 +23,16 @@ register_converter(AggregateIdConverter, "aggregate_id")
 app_name = "events"
 
 urlpatterns = [
-    path("aggregates/", views.AggregateList.as_view(), name="aggregate-list"),
-    path("aggregates/<aggregate_id:aggregate_id>/events/", views.AggregateEvents.as_view(), name="aggregate-events"),
-    path("aggregates/<aggregate_id:aggregate_id>/", views.AggregateDetail.as_view(), name="aggregate-detail"),
-    path("events/", views.EventList.as_view(), name="event-list"),
-    path("events/<uuid:event_id>/", views.EventDetail.as_view(), name="event-detail"),
+    path("aggregates/", aggregates.AggregateList.as_view(), name="aggregate-list"),
+    path(
+        "aggregates/<aggregate_id:aggregate_id>/events/", aggregates.AggregateEvents.as_view(), name="aggregate-events"
+    ),
+    path("aggregates/<aggregate_id:aggregate_id>/stream/", streams.AggregateStream.as_view(), name="aggregate-stream"),
+    path("aggregates/<aggregate_id:aggregate_id>/", aggregates.AggregateDetail.as_view(), name="aggregate-detail"),
+    path("events/", events.EventList.as_view(), name="event-list"),
+    path("events/export/", streams.EventExport.as_view(), name="event-export"),
+    path("events/import/", streams.EventImport.as_view(), name="event-import"),
+    path("events/stream/", streams.EventStream.as_view(), name="event-stream"),
+    path("events/<uuid:event_id>/", events.EventDetail.as_view(), name="event-detail"),
+    path("problems/<slug:slug>/", ProblemTypeDetail.as_view(), name="problem-type"),
 ]

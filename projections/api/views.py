@@ -11,8 +11,9 @@ from rest_framework.permissions import AllowAny
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from events.api import parameters
-from events.api.views import PageByAggregateId, StoreView
+from events.api import parameters, schema
+from events.api.base import PageByAggregateId, StoreView
+from events.api.problems import Problem
 from events.exceptions import InvalidEvent
 from projections import registry, status, waiting
 from projections.conf import conf
@@ -23,15 +24,27 @@ from projections.models import (
     DailyActivity,
     EventTypeActivity,
     ParkedEvent,
-    ProjectionState,
 )
+
+from . import shapes
+
+AT_LEAST = schema.query("at_least", schema.POSITION, "Wait until the projection has come to this position.")
+LAST_TYPE = schema.query("last_type", schema.NAME, "Those whose last event is of this type.")
+BEFORE_DAY = schema.query("before", {"type": "string", "format": "date"}, "The days before this one.")
+DAYS = schema.query("days", {"type": "integer", "minimum": 1, "maximum": 366, "default": 30}, "How many days.")
+
+READ_MODEL_ERRORS = (*schema.READ_ERRORS, 404, 503)
 
 
 class ProjectionList(StoreView):
     """How every projection is."""
 
-    queryset = ProjectionState.objects.none()
+    view_permission = "projections.view_projectionstate"
+    by_category = False
 
+    @schema.operation(
+        "list_projections", "How every projection is", shapes.Projections, {"projections": [shapes.PROJECTION]}
+    )
     def get(self, request: Request) -> Response:
         return Response({"projections": [asdict(each) for each in status.reports()]})
 
@@ -39,8 +52,16 @@ class ProjectionList(StoreView):
 class ProjectionDetail(StoreView):
     """How one projection is."""
 
-    queryset = ProjectionState.objects.none()
+    view_permission = "projections.view_projectionstate"
+    by_category = False
 
+    @schema.operation(
+        "get_projection",
+        "How one projection is",
+        shapes.Projection,
+        shapes.PROJECTION,
+        errors=(*schema.READ_ERRORS, 404),
+    )
     def get(self, request: Request, name: str) -> Response:
         try:
             return Response(asdict(status.report(name)))
@@ -51,9 +72,17 @@ class ProjectionDetail(StoreView):
 class ParkedEventList(StoreView):
     """The events that a projection could not handle, and those that wait behind them, by position."""
 
-    queryset = ParkedEvent.objects.none()
-    parameters = ("after", "limit")
+    view_permission = "projections.view_parkedevent"
+    by_category = False
+    parameters = (schema.AFTER_POSITION, schema.LIMIT)
 
+    @schema.operation(
+        "list_parked_events",
+        "The events that a projection could not handle",
+        shapes.ParkedPage,
+        shapes.PARKED,
+        errors=(*schema.READ_ERRORS, 404),
+    )
     def get(self, request: Request, name: str) -> Response:
         try:
             registry.get(name)
@@ -78,16 +107,25 @@ class Health(StoreView):
     Who may see the projections gets the reasons as well.
     """
 
-    queryset = ProjectionState.objects.none()
+    view_permission = "projections.view_projectionstate"
+    by_category = False
     permission_classes = [AllowAny]
 
+    @schema.operation(
+        "get_health",
+        "Whether projections keep up",
+        shapes.Health,
+        {"status": "ok", "failing": []},
+        errors=(400, 401, 406, 429),
+        status=[200, 503],
+    )
     def get(self, request: Request) -> Response:
         try:
             problems = {each.name: problem for each in status.reports() if (problem := each.problem())}
         except DatabaseError:
             return Response({"status": "failing", "failing": ["database"]}, status=http.HTTP_503_SERVICE_UNAVAILABLE)
         answer: dict[str, Any] = {"status": "failing" if problems else "ok", "failing": sorted(problems)}
-        if request.user.has_perm("projections.view_projectionstate"):
+        if self.readable:
             answer["reasons"] = problems
         return Response(answer, status=http.HTTP_503_SERVICE_UNAVAILABLE if problems else http.HTTP_200_OK)
 
@@ -101,8 +139,12 @@ class AtLeast(StoreView):
 
     projection: ClassVar[str]
 
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        if AT_LEAST not in cls.parameters:
+            cls.parameters = (*cls.parameters, AT_LEAST)
+
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
-        self.parameters = (*self.parameters, "at_least")
         super().initial(request, *args, **kwargs)
         position = parameters.integer(request, "at_least", None)
         if position is not None:
@@ -110,14 +152,15 @@ class AtLeast(StoreView):
 
     def handle_exception(self, exc: Exception) -> Response:
         if isinstance(exc, NotCaughtUp):
-            fault = {
-                "code": "not_caught_up",
-                "detail": str(exc),
-                "projection": exc.projection,
-                "position": exc.reached,
-                "lag_events": exc.lag_events,
-            }
-            return Response(fault, status=http.HTTP_503_SERVICE_UNAVAILABLE, headers={"Retry-After": "1"})
+            return Problem(
+                http.HTTP_503_SERVICE_UNAVAILABLE,
+                str(exc),
+                "not-caught-up",
+                headers={"Retry-After": "1"},
+                projection=exc.projection,
+                position=exc.reached,
+                lag_events=exc.lag_events,
+            )
         if isinstance(exc, UnknownProjection):
             return super().handle_exception(Http404("This read model is not switched on here"))
         return super().handle_exception(exc)
@@ -127,10 +170,17 @@ class AggregateActivityList(AtLeast, PageByAggregateId):
     """What has happened to each aggregate, by aggregate id, a page at a time."""
 
     projection = "aggregate_activity"
-    queryset = AggregateActivity.objects.none()
-    parameters = (*PageByAggregateId.parameters, "last_type")
+    view_permission = "projections.view_aggregateactivity"
+    parameters = (*PageByAggregateId.parameters, LAST_TYPE)
     entries = "activity"
 
+    @schema.operation(
+        "list_aggregate_activity",
+        "What happened to each aggregate",
+        shapes.AggregateActivityPage,
+        {"activity": [shapes.AGGREGATE], "next": None},
+        errors=READ_MODEL_ERRORS,
+    )
     def get(self, request: Request) -> Response:
         rows = AggregateActivity.objects.all()
         if last_type := request.query_params.get("last_type"):
@@ -142,9 +192,17 @@ class AggregateActivityDetail(AtLeast):
     """What has happened to one aggregate."""
 
     projection = "aggregate_activity"
-    queryset = AggregateActivity.objects.none()
+    view_permission = "projections.view_aggregateactivity"
 
+    @schema.operation(
+        "get_aggregate_activity",
+        "What happened to one aggregate",
+        shapes.AggregateActivity,
+        shapes.AGGREGATE,
+        errors=READ_MODEL_ERRORS,
+    )
     def get(self, request: Request, aggregate_id: str) -> Response:
+        self.check_readable(aggregate_id)
         row = AggregateActivity.objects.using(self.store.using).filter(aggregate_id=aggregate_id).first()
         if row is None:
             raise Http404(f"Nothing is known of an aggregate {aggregate_id!r}")
@@ -155,9 +213,17 @@ class EventTypeActivityList(AtLeast):
     """How often events of each type were stored, by type, a page at a time."""
 
     projection = "event_type_activity"
-    queryset = EventTypeActivity.objects.none()
-    parameters = ("after", "limit")
+    view_permission = "projections.view_eventtypeactivity"
+    by_category = False
+    parameters = (schema.query("after", schema.NAME, "Those after this type."), schema.LIMIT)
 
+    @schema.operation(
+        "list_event_type_activity",
+        "How often events of each type were stored",
+        shapes.EventTypeActivityPage,
+        {"activity": [shapes.TYPE], "next": None},
+        errors=READ_MODEL_ERRORS,
+    )
     def get(self, request: Request) -> Response:
         rows = EventTypeActivity.objects.using(self.store.using).order_by("type")
         if after := request.query_params.get("after"):
@@ -172,11 +238,20 @@ class DailyActivityList(AtLeast):
     """How many events of each category happened on each day: the newest days first, whole days to a page."""
 
     projection = "daily_activity"
-    queryset = DailyActivity.objects.none()
-    parameters = ("category", "before", "days")
+    view_permission = "projections.view_dailyactivity"
+    parameters = (schema.CATEGORY, BEFORE_DAY, DAYS)
 
+    @schema.operation(
+        "list_daily_activity",
+        "How many events happened on each day",
+        shapes.DailyActivityPage,
+        {"activity": [shapes.DAY], "next": None},
+        errors=READ_MODEL_ERRORS,
+    )
     def get(self, request: Request) -> Response:
-        rows = DailyActivity.objects.using(self.store.using)
+        rows = DailyActivity.objects.using(self.store.using).all()
+        if self.readable.names is not None:
+            rows = rows.filter(category__in=self.readable.names)
         if category := request.query_params.get("category"):
             rows = rows.filter(category=category)
         if before := _day(request, "before"):

@@ -6,17 +6,31 @@ from typing import Any
 
 import pytest
 
-from events.checks import LIMITS, check_database, check_limits, check_time_zones
+from events.checks import (
+    DURATIONS,
+    LIMITS,
+    check_category_permissions,
+    check_database,
+    check_limits,
+    check_throttle_rates,
+    check_time_zones,
+)
+from events.conf import EventsSettings
 
 SETTINGS_PAGE = Path(__file__).parents[2] / "docs/settings.md"
 
 
 def test_every_documented_limit_is_checked() -> None:
     documented = re.findall(r"^\| `(EVENTS_\w+)`", SETTINGS_PAGE.read_text(encoding="utf-8"), flags=re.MULTILINE)
-    assert documented == LIMITS
+    assert documented == [f"EVENTS_{name.upper()}" for name in vars(EventsSettings) if not name.startswith("_")]
+    assert {*LIMITS, *DURATIONS} < {*documented}
 
 
-def test_sound_settings_pass() -> None:
+def test_sound_settings_pass(settings: Any) -> None:
+    settings.EVENTS_CATEGORY_PERMISSIONS = ["order", "cart of a shop"]
+    settings.EVENTS_API_THROTTLE_RATES = {"read": "10/min", "append": "1/s"}
+    settings.EVENTS_STREAM_HEARTBEAT_SECONDS = 0.5
+    assert check_category_permissions() == check_throttle_rates() == []
     assert check_limits() == check_time_zones() == check_database(databases=["default"]) == []
 
 
@@ -26,6 +40,24 @@ def test_limit_that_is_no_number_is_an_error(settings: Any, value: Any) -> None:
     (error,) = check_limits()
     assert error.id == "events.E002"
     assert "EVENTS_API_PAGE_EVENTS" in error.msg
+
+
+@pytest.mark.parametrize("value", [0, -1, "10", None, True, float("inf"), float("nan")])
+def test_duration_that_is_none_is_an_error(settings: Any, value: Any) -> None:
+    settings.EVENTS_STREAM_HEARTBEAT_SECONDS = value
+    assert [error.id for error in check_limits()] == ["events.E002"]
+
+
+@pytest.mark.parametrize("category", ["order-1", "", "x" * 81, 5])
+def test_permission_for_what_is_no_category_is_an_error(settings: Any, category: Any) -> None:
+    settings.EVENTS_CATEGORY_PERMISSIONS = ["order", category]
+    assert [error.id for error in check_category_permissions()] == ["events.E004"]
+
+
+@pytest.mark.parametrize("rates", [{"read": "often"}, {"reading": "1/min"}, {"read": 5}, {"append": "1/month"}])
+def test_rate_that_is_none_is_an_error(settings: Any, rates: Any) -> None:
+    settings.EVENTS_API_THROTTLE_RATES = rates
+    assert [error.id for error in check_throttle_rates()] == ["events.E005"]
 
 
 def test_missing_time_zones_are_an_error(settings: Any) -> None:

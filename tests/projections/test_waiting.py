@@ -65,7 +65,7 @@ def test_read_over_http_waits_for_a_position_and_names_the_lag(api: APIClient, s
         answer = api.get(path, {"at_least": position})
     assert (answer.status_code, answer.headers["Retry-After"]) == (503, "1")
     assert {
-        "code": "not_caught_up",
+        "type": "/api/problems/not-caught-up/",
         "projection": "event_type_activity",
         "lag_events": 1,
     }.items() <= answer.json().items()

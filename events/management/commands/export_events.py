@@ -3,13 +3,13 @@
 import gzip
 import os
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from django.core.management import BaseCommand, CommandError, CommandParser
 from django.db import DEFAULT_DB_ALIAS, connections
 
-from events.event_files import json_line
 from events.exceptions import EventStoreError
 from events.store import EventStore
 
@@ -28,30 +28,33 @@ class Command(BaseCommand):
         if options["database"] not in connections:
             raise CommandError(f"--database: there is no {options['database']!r} in DATABASES")
         try:
-            events = EventStore(options["database"]).read_all(
+            pages = EventStore(options["database"]).export(
                 after=options["after"], types=options["types"], categories=options["categories"]
             )
         except EventStoreError as error:
             raise CommandError(str(error)) from error
         path: Path | None = options["file"]
         if path is None:
-            try:
-                for event in events:
-                    self.stdout.write(json_line(event))
-            except BrokenPipeError:
-                # The reader has seen enough (`| head`). Python would complain when it flushes the pipe at its end.
-                os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            self._print(pages)
             return
         # Under another name until it is whole: a file that looks like an export is one.
         draft = path.with_name(path.name + ".part")
         opener: Any = gzip.open if path.suffix == ".gz" else open
         count = 0
         try:
-            with opener(draft, "wt", encoding="utf-8") as file:
-                for event in events:
-                    file.write(json_line(event))
-                    count += 1
+            with opener(draft, "wb") as file:
+                for page in pages:
+                    file.write(page)
+                    count += page.count(b"\n")
             draft.replace(path)
         except OSError as error:
             raise CommandError(f"{path} cannot be written: {error.strerror}") from error
         print(f"{count:,} events written to {path}", file=sys.stderr)
+
+    def _print(self, pages: Iterator[bytes]) -> None:
+        try:
+            for page in pages:
+                self.stdout.write(page.decode(), ending="")
+        except BrokenPipeError:
+            # The reader has seen enough (`| head`). Python would complain when it flushes the pipe at its end.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

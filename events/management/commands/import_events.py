@@ -4,10 +4,8 @@ import argparse
 import sys
 import zlib
 from collections.abc import Iterator
-from itertools import islice
 from pathlib import Path
 from typing import IO, Any
-from uuid import UUID
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from django.core.management import BaseCommand, CommandError, CommandParser
@@ -15,12 +13,10 @@ from django.db import DEFAULT_DB_ALIAS, connections
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
-from events.event_files import Columns, Line, as_text, read_csv, read_json_lines
-from events.exceptions import DuplicateEvent, EventStoreError, InvalidEvent
-from events.models import Event
+from events.event_files import Columns, Line, as_text, read_csv, read_json_lines, unpacked
+from events.exceptions import DuplicateEvent, EventStoreError
+from events.importing import BATCH_EVENTS, BadLine, Importer
 from events.store import EventStore
-from events.types import NewEvent
-from events.validation import checked
 
 
 class Command(BaseCommand):
@@ -35,7 +31,7 @@ class Command(BaseCommand):
         parser.add_argument("--type", metavar="COLUMN", help="CSV: the column with the event type")
         parser.add_argument("--timestamp", metavar="COLUMN", help="CSV: the column with the moment it happened")
         parser.add_argument("--timezone", metavar="ZONE", type=_zone, help="CSV: of timestamps that name none")
-        parser.add_argument("--batch-size", type=int, default=1000, help="events per transaction (%(default)s)")
+        parser.add_argument("--batch-size", type=int, default=BATCH_EVENTS, help="events per transaction (%(default)s)")
         parser.add_argument("--dry-run", action="store_true", help="check every line, store nothing")
         parser.add_argument("--skip-bad", action="store_true", help="report lines that cannot be stored, and go on")
         parser.add_argument("--database", default=DEFAULT_DB_ALIAS, help="alias of the database (%(default)s)")
@@ -48,11 +44,23 @@ class Command(BaseCommand):
             raise CommandError(f"--database: there is no {options['database']!r} in DATABASES")
         if options["batch_size"] < 1:
             raise CommandError("--batch-size: give 1 or more")
-        self.dry_run, self.skip_bad = options["dry_run"], options["skip_bad"]
-        self.store = EventStore(options["database"])
-        self.stored = self.known = self.bad = 0
+        self.dry_run = options["dry_run"]
+        self.importer = Importer(
+            EventStore(options["database"]),
+            batch_events=options["batch_size"],
+            dry_run=self.dry_run,
+            on_bad=(lambda bad: self.stderr.write(str(bad))) if options["skip_bad"] else None,
+        )
         try:
             self._import(path, options)
+        except BadLine as bad:
+            raise CommandError(
+                f"{bad}\n{self._summary()} Mend the line, or pass --skip-bad, and run it again."
+            ) from None
+        except DuplicateEvent as error:
+            raise CommandError(
+                f"{error}. Is another import of these events under way? Run this one again after it.\n{self._summary()}"
+            ) from error
         except (EventStoreError, EOFError, OSError, zlib.error) as error:
             raise CommandError(f"{path.name}: {error}\n{self._summary()}") from error
         self.stdout.write(self._summary())
@@ -60,80 +68,26 @@ class Command(BaseCommand):
     def _import(self, path: Path, options: dict[str, Any]) -> None:
         with path.open("rb") as file, self._progress() as progress:
             task = progress.add_task(path.name, total=path.stat().st_size, events=0)
-            text = as_text(file, packed=path.suffix == ".gz")
-            lines = self._lines(text, path, options)
-            while batch := list(islice(lines, options["batch_size"])):
-                self._take(batch)
-                events = self.stored + self.known
-                progress.update(task, completed=file.tell(), events=events)
+            content = unpacked(file, packed=path.suffix == ".gz")
+            text = as_text(content)  # kept here: it closes the file when it goes
+            lines = self._csv(text, options) if ".csv" in path.suffixes[-2:] else read_json_lines(content)
+            for counts in self.importer.run(lines):
+                progress.update(task, completed=file.tell(), events=counts.stored + counts.known)
 
-    def _lines(self, text: IO[str], path: Path, options: dict[str, Any]) -> Iterator[Line]:
-        if ".csv" not in path.suffixes[-2:]:
-            return read_json_lines(text)
+    def _csv(self, text: IO[str], options: dict[str, Any]) -> Iterator[Line]:
         if not (options["aggregate_id"] and options["type"]):
             raise CommandError("A CSV file needs --aggregate-id and --type: the columns that hold them")
         columns = Columns(options["aggregate_id"], options["type"], options["timestamp"])
         return read_csv(text, columns, options["timezone"])
 
-    def _take(self, lines: list[Line]) -> None:
-        """Store the good lines of a batch. A bad one ends the import behind those before it, or is skipped."""
-        homes = self._homes_of_stored(lines)
-        new: list[NewEvent] = []
-        known = 0
-        for line in lines:
-            try:
-                event = self._valid(line, homes)
-            except InvalidEvent as error:
-                message = f"line {line.number}: {error.field}: {error.reason}"
-                if not self.skip_bad:
-                    self._store(new, known)
-                    raise CommandError(
-                        f"{message}\n{self._summary()} Mend the line, or pass --skip-bad, and run it again."
-                    ) from None
-                self.bad += 1
-                self.stderr.write(message)
-                continue
-            if event.event_id in homes:
-                known += 1
-            else:
-                homes[event.event_id] = event.aggregate_id
-                new.append(event)
-        self._store(new, known)
-
-    def _homes_of_stored(self, lines: list[Line]) -> dict[UUID, str]:
-        """Return the aggregates that those events of `lines` are in that are stored already, by event id."""
-        ids = [line.event.event_id for line in lines if line.event]
-        stored = Event.objects.using(self.store.using).filter(event_id__in=ids)
-        return dict(stored.values_list("event_id", "aggregate_id"))
-
-    def _valid(self, line: Line, homes: dict[UUID, str]) -> NewEvent:
-        if line.event is None:
-            raise line.error or InvalidEvent("line", "holds no event")
-        checked([line.event])
-        home = homes.get(line.event.event_id, line.event.aggregate_id)
-        if home != line.event.aggregate_id:
-            raise InvalidEvent("event_id", f"{line.event.event_id} is in use already, in aggregate {home!r}")
-        return line.event
-
-    def _store(self, new: list[NewEvent], known: int) -> None:
-        if not self.dry_run:
-            try:
-                self.store.dispatch(*new)
-            except DuplicateEvent as error:
-                raise CommandError(
-                    f"{error}. Is another import of these events under way? Run this one again after it.\n"
-                    f"{self._summary()}"
-                ) from error
-        self.stored += len(new)
-        self.known += known
-
     def _summary(self) -> str:
-        counts = [f"{self.stored:,} events {'would be stored' if self.dry_run else 'stored'}"]
-        if self.known:
-            counts.append(f"{self.known:,} were stored already")
-        if self.bad:
-            counts.append(f"{self.bad:,} bad lines skipped")
-        return ", ".join(counts) + "."
+        counts = self.importer.counts
+        parts = [f"{counts.stored:,} events {'would be stored' if self.dry_run else 'stored'}"]
+        if counts.known:
+            parts.append(f"{counts.known:,} were stored already")
+        if counts.bad:
+            parts.append(f"{counts.bad:,} bad lines skipped")
+        return ", ".join(parts) + "."
 
     def _progress(self) -> Progress:
         return Progress(

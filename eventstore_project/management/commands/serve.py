@@ -28,7 +28,10 @@ class Command(BaseCommand):
         call_command("setup_demo", stdout=self.stdout)
         listener = self._listen(options["port"])
         self._print_addresses(listener.getsockname()[1])
-        config = uvicorn.Config("eventstore_project.asgi:application", log_level="warning", lifespan="off")
+        # An open event stream would never end by itself.
+        config = uvicorn.Config(
+            "eventstore_project.asgi:application", log_level="warning", lifespan="off", timeout_graceful_shutdown=2
+        )
         worker = start_process("projections.worker.work", ([], Until.STOPPED.name))
         try:
             with suppress(KeyboardInterrupt):  # uvicorn has shut down by then, and passes the signal on

@@ -1,0 +1,85 @@
+"""Which categories a user may read, or append to: all, by a model permission, or some, by a permission for each.
+
+`events.view_event` is the permission to read every event; `events.view_event:order` that to read those of the category
+`order`. Likewise `events.add_event` and `events.add_event:order`. Django's own permissions carry this: users and groups
+get them in the admin, any authentication backend can grant them, and asking costs what asking for one permission costs.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from django.apps import apps as installed_apps
+from django.apps.registry import Apps
+from django.db import DEFAULT_DB_ALIAS, router
+
+from .conf import conf
+from .types import category_of
+
+READ, APPEND = "events.view_event", "events.add_event"
+
+
+@dataclass(frozen=True)
+class Categories:
+    """Some categories, or all of them.
+
+    Attributes:
+        names: the categories; None for all there are, and all to come.
+    """
+
+    names: frozenset[str] | None
+
+    def __bool__(self) -> bool:
+        return self.names is None or bool(self.names)
+
+    def holds(self, aggregate_id: str) -> bool:
+        """Return whether an aggregate is of one of these categories."""
+        return self.names is None or category_of(aggregate_id) in self.names
+
+
+ALL_CATEGORIES = Categories(None)
+
+
+def readable(user: Any, permission: str = READ) -> Categories:
+    """Return the categories that `user` may read.
+
+    Args:
+        permission: the model permission that stands for all of them: that of the rows which are looked at.
+    """
+    return _granted(user, permission, READ)
+
+
+def appendable(user: Any) -> Categories:
+    """Return the categories that `user` may append to."""
+    return _granted(user, APPEND, APPEND)
+
+
+def for_category(permission: str, category: str) -> str:
+    """Return the name of the permission for one category that corresponds to `permission`, which is for all."""
+    return f"{permission}:{category}"
+
+
+def create_permissions(using: str = DEFAULT_DB_ALIAS, apps: Apps = installed_apps, **kwargs: Any) -> None:
+    """Make the permissions for each of `EVENTS_CATEGORY_PERMISSIONS`; a receiver of `post_migrate`."""
+    try:
+        permissions: Any = apps.get_model("auth", "Permission")
+        types: Any = apps.get_model("contenttypes", "ContentType")
+    except LookupError:
+        return  # a project without django.contrib.auth, or one that has not got as far in migrating it
+    if not conf.category_permissions or not router.allow_migrate_model(using, permissions):
+        return
+    event, _ = types.objects.using(using).get_or_create(app_label="events", model="event")
+    for category in conf.category_permissions:
+        for permission, verb in ((READ, "view"), (APPEND, "append")):
+            codename = for_category(permission, category).removeprefix("events.")
+            permissions.objects.using(using).get_or_create(
+                content_type=event, codename=codename, defaults={"name": f"Can {verb} events of {category}"}
+            )
+
+
+def _granted(user: Any, permission: str, per_category: str) -> Categories:
+    if user.has_perm(permission):
+        return ALL_CATEGORIES
+    prefix = for_category(per_category, "")
+    held: Iterable[str] = user.get_all_permissions()
+    return Categories(frozenset(name.removeprefix(prefix) for name in held if name.startswith(prefix)))

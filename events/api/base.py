@@ -1,0 +1,142 @@
+"""What all views share: permissions, strict parameters, media types, and errors as problem details."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from django.db import router
+from django.db.models import QuerySet
+from django.utils.functional import cached_property
+from drf_spectacular.utils import OpenApiParameter
+from rest_framework.exceptions import PermissionDenied
+from rest_framework.renderers import BaseRenderer, BrowsableAPIRenderer
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.settings import api_settings
+from rest_framework.throttling import BaseThrottle
+from rest_framework.utils.urls import replace_query_param
+from rest_framework.views import APIView
+
+from events import access
+from events.exceptions import InvalidEvent
+from events.models import Aggregate, Event
+from events.store import EventStore
+from events.types import category_of
+from events.validation import check_name
+
+from . import parameters, problems, schema
+from .negotiation import BoundedJSONParser, FastJSONRenderer
+from .permissions import StorePermissions, throttles_and_ours
+
+# The pages of REST framework for people, where the project has them.
+_RENDERERS: Any = api_settings.DEFAULT_RENDERER_CLASSES
+_PAGES = [each for each in _RENDERERS if issubclass(each, BrowsableAPIRenderer)]
+
+# What was stored never changes; but whoever asks must have been allowed to, so no shared cache may answer.
+UNCHANGING = "private, max-age=31536000, immutable"
+ASK_AGAIN = "private, no-cache"
+
+
+class StoreView(APIView):
+    """A view of the store.
+
+    Attributes:
+        view_permission: the model permission that it takes to read all there is here.
+        by_category: whether the permissions for single categories count too: then those are shown.
+        parameters: the query parameters of GET.
+        throttle_scope: the kind of request that GET is, in `EVENTS_API_THROTTLE_RATES`.
+    """
+
+    permission_classes = [StorePermissions]
+    parser_classes = [BoundedJSONParser]
+    renderer_classes: Sequence[type[BaseRenderer]] = [FastJSONRenderer, *_PAGES]
+    schema = schema.OperationSchema()
+    view_permission = access.READ
+    by_category = True
+    parameters: Sequence[OpenApiParameter] = ()
+    throttle_scope = "read"
+
+    @cached_property
+    def store(self) -> EventStore:
+        return EventStore(router.db_for_write(Event))
+
+    @cached_property
+    def readable(self) -> access.Categories:
+        """The categories that the user may read here."""
+        found = access.readable(self.request.user, self.view_permission)
+        return found if self.by_category or found.names is None else access.Categories(frozenset())
+
+    @cached_property
+    def appendable(self) -> access.Categories:
+        """The categories that the user may append to."""
+        return access.appendable(self.request.user)
+
+    def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
+        super().initial(request, *args, **kwargs)
+        parameters.check(request, self.parameters if request.method != "POST" else ())
+        if "aggregate_id" in kwargs:
+            self._check_aggregate_id(kwargs["aggregate_id"])
+
+    def check_readable(self, aggregate_id: str) -> None:
+        """Refuse an aggregate of a category that the user may not read."""
+        self._check(self.readable, aggregate_id, "read", self.view_permission)
+
+    def check_appendable(self, aggregate_id: str) -> None:
+        """Refuse an aggregate of a category that the user may not append to."""
+        self._check(self.appendable, aggregate_id, "append to", access.APPEND)
+
+    def get_throttles(self) -> list[BaseThrottle]:
+        if self.request.method == "POST" and self.throttle_scope == "read":
+            self.throttle_scope = "append"
+        return throttles_and_ours(super().get_throttles())
+
+    def get_exception_handler(self) -> Callable[..., Response | None]:
+        return problems.answer
+
+    def finalize_response(self, request: Request, response: Any, *args: Any, **kwargs: Any) -> Any:
+        response = super().finalize_response(request, response, *args, **kwargs)
+        if isinstance(response, problems.Problem) and response.accepted_renderer.format != "api":
+            response.as_json()
+        return response
+
+    def link(self, **changes: Any) -> str:
+        """Return the address of this request with some parameters changed."""
+        url = self.request.build_absolute_uri()
+        for name, value in changes.items():
+            url = replace_query_param(url, name, value)
+        return url
+
+    def _check(self, allowed: access.Categories, aggregate_id: str, verb: str, permission: str) -> None:
+        if not allowed.holds(aggregate_id):
+            category = category_of(aggregate_id)
+            own = access.for_category(access.APPEND if permission == access.APPEND else access.READ, category)
+            raise PermissionDenied(f"You may not {verb} the category {category!r}; it takes {permission} or {own}")
+
+    def _check_aggregate_id(self, aggregate_id: str) -> None:
+        check_name("aggregate_id", aggregate_id)
+        if "\ufffd" in aggregate_id:  # what Django makes of bytes that it cannot decode
+            raise InvalidEvent("aggregate_id", "is not UTF-8 in the address; percent-encode it in UTF-8")
+
+
+class PageByAggregateId(StoreView):
+    """Rows that are keyed by aggregate id, in its order, a page at a time."""
+
+    parameters: Sequence[OpenApiParameter] = (schema.AFTER_ID, schema.STARTS_WITH, schema.LIMIT)
+    entries = ""
+
+    def page(self, rows: QuerySet, as_dict: Callable[[Any], dict[str, Any]]) -> Response:
+        limit = parameters.limit(self.request)
+        rows = rows.using(self.store.using).order_by("aggregate_id")
+        if after := self.request.query_params.get("after"):
+            rows = rows.filter(aggregate_id__gt=after)
+        if prefix := self.request.query_params.get("starts_with"):
+            rows = rows.filter(aggregate_id__startswith=prefix)
+        if self.readable.names is not None:
+            seen = Aggregate.objects.using(self.store.using).within(self.readable.names)
+            rows = rows.filter(aggregate_id__in=seen.values("aggregate_id"))
+        found = list(rows[: limit + 1])
+        return Response(
+            {
+                self.entries: [as_dict(row) for row in found[:limit]],
+                "next": self.link(after=found[limit - 1].aggregate_id) if len(found) > limit else None,
+            }
+        )

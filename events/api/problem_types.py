@@ -1,0 +1,28 @@
+"""What the `type` of a problem leads to: its explanation."""
+
+from django.http import Http404
+from rest_framework.permissions import AllowAny
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from . import schema
+from .base import StoreView
+from .problems import TYPES
+
+
+class ProblemTypeDetail(StoreView):
+    """What a problem of this type means, and what to do about it. Anybody may ask."""
+
+    permission_classes = [AllowAny]
+
+    @schema.operation(
+        "get_problem_type",
+        "A type of problem explained",
+        schema.ProblemTypeExplained,
+        {"title": TYPES["invalid"].title, "remedy": TYPES["invalid"].remedy},
+        errors=(400, 401, 404, 406, 429),
+    )
+    def get(self, request: Request, slug: str) -> Response:
+        if slug not in TYPES:
+            raise Http404(f"There is no problem {slug!r}")
+        return Response(TYPES[slug]._asdict())

@@ -1,0 +1,152 @@
+"""Events as CloudEvents 1.0 in JSON, and back (https://github.com/cloudevents/spec, formats/json-format.md).
+
+`subject` is the aggregate id, `data` the data, `time` the timestamp. The extensions `sequence`, `recordedtime`,
+`correlationid` and `causationid` are listed beside the specification; `aggregateversion` and `eventmetadata`, the
+metadata as JSON text, are ours.
+"""
+
+import re
+from collections.abc import Mapping
+from contextlib import suppress
+from typing import Any
+from uuid import NAMESPACE_URL, UUID, uuid5
+
+from .conf import conf
+from .exceptions import InvalidEvent
+from .interchange import moment, to_json
+from .jsontext import loads
+from .models import Event
+from .types import NewEvent
+
+MEDIA_TYPE = "application/cloudevents+json"
+BATCH_MEDIA_TYPE = "application/cloudevents-batch+json"
+
+# Where the attributes of a CloudEvent that no field of ours holds are kept, in the metadata.
+KEPT = "cloudevent"
+_CORRELATION = {"correlationid": "correlation_id", "causationid": "causation_id"}
+_OURS = ("sequence", "recordedtime", "aggregateversion")  # made anew when the event is given out
+_FIELDS = ("specversion", "id", "type", "subject", "time", "datacontenttype", "data", "eventmetadata")
+
+
+def from_event(event: Event) -> dict[str, Any]:
+    """Return a stored event as a CloudEvent."""
+    metadata = dict(event.metadata)
+    kept = _kept(metadata.pop(KEPT, None))
+    attributes = {
+        "specversion": "1.0",
+        "id": str(event.event_id),
+        "source": conf.cloudevents_source,
+        "type": event.type,
+        "subject": event.aggregate_id,
+        "time": event.timestamp.isoformat(),
+        "datacontenttype": "application/json",
+        **kept,
+        "sequence": f"{event.position:019}",  # of one length: it is compared as text
+        "recordedtime": event.recorded_at.isoformat(),
+        "aggregateversion": str(event.version),
+    }
+    for name, key in _CORRELATION.items():
+        if isinstance(metadata.get(key), str) and metadata[key]:
+            attributes[name] = metadata.pop(key)
+    if metadata:
+        attributes["eventmetadata"] = to_json(metadata).decode()
+    return {**attributes, "data": event.data}
+
+
+def to_new_event(content: Any, *, aggregate_id: str | None = None) -> NewEvent:
+    """Return the new event that a CloudEvent stands for.
+
+    Its id becomes the event id, when it is a UUID; else one is made from source and id, the same for the same event.
+    What has no field of ours (source, id, dataschema, extensions) is kept in the metadata, and given out again.
+
+    Args:
+        aggregate_id: the aggregate it belongs to, when the subject need not say it.
+
+    Raises:
+        InvalidEvent: it is no CloudEvent, or one that cannot be stored.
+    """
+    if not isinstance(content, Mapping):
+        raise InvalidEvent("event", "must be a CloudEvent: a JSON object")
+    if content.get("specversion") != "1.0":
+        raise InvalidEvent("specversion", f'is {content.get("specversion")!r}; it must be "1.0"')
+    for name in ("id", "source", "type"):
+        if not isinstance(content.get(name), str) or not content[name]:
+            raise InvalidEvent(name, "must be a string that is not empty, as CloudEvents demand")
+    subject = content.get("subject", aggregate_id)
+    if aggregate_id is not None and subject != aggregate_id:
+        raise InvalidEvent("subject", f"is {subject!r}, but {aggregate_id!r} in the address; leave it out")
+    if subject is None:
+        raise InvalidEvent("subject", "is missing; it is the aggregate id")
+    return NewEvent(
+        subject,
+        content["type"],
+        _data(content),
+        None if content.get("time") is None else moment("time", content["time"]),
+        metadata=_metadata(content),
+        event_id=_event_id(content["source"], content["id"]),
+    )
+
+
+def _data(content: Mapping[str, Any]) -> Any:
+    if "data_base64" in content:
+        raise InvalidEvent("data_base64", "holds bytes; the data of an event is a JSON object, in `data`")
+    kind = content.get("datacontenttype", "application/json")
+    if not isinstance(kind, str) or not re.fullmatch(r"[^/;\s]+/(?:[^;\s]+\+)?json\s*(?:;.*)?", kind, re.IGNORECASE):
+        raise InvalidEvent("datacontenttype", f"is {kind!r}; the data of an event is JSON")
+    return {} if content.get("data") is None else content["data"]
+
+
+def _metadata(content: Mapping[str, Any]) -> dict[str, Any]:
+    metadata: dict[str, Any] = {}
+    if "eventmetadata" in content:
+        try:
+            metadata = loads(content["eventmetadata"])
+        except (TypeError, ValueError):
+            metadata = {}
+        if not isinstance(metadata, dict):
+            metadata = {}
+        if not metadata:
+            raise InvalidEvent("eventmetadata", "must be the text of a JSON object that is not empty")
+    kept = {}
+    for name, value in content.items():
+        if name in _CORRELATION:
+            metadata[_CORRELATION[name]] = _attribute(name, value)
+        elif name not in _FIELDS and name not in _OURS:
+            kept[name] = _attribute(name, value)
+    if not _is_uuid(content["id"]):
+        kept["id"] = content["id"]
+    if kept.get("source") == conf.cloudevents_source:
+        del kept["source"]
+    return {**metadata, KEPT: kept} if kept else metadata
+
+
+def _kept(attributes: Any) -> dict[str, Any]:
+    """Return what was kept of a CloudEvent, as far as it is that: anybody may have written into the metadata."""
+    if not isinstance(attributes, dict):
+        return {}
+    kept = {}
+    for name, value in attributes.items():
+        if name in ("id", "source") or name not in (*_FIELDS, *_OURS, *_CORRELATION, "data_base64"):
+            with suppress(InvalidEvent):
+                kept[name] = _attribute(name, value)
+    return kept
+
+
+def _attribute(name: str, value: Any) -> Any:
+    if name not in ("source", "dataschema") and not re.fullmatch("[a-z0-9]{1,50}", name):
+        raise InvalidEvent(name, "is no name of an attribute; those are lower-case letters and digits, 50 at most")
+    if not isinstance(value, (str, bool)) and not (type(value) is int and -(2**31) <= value < 2**31):
+        raise InvalidEvent(name, "must be a string, a boolean or an integer of 32 bits, as CloudEvents demand")
+    return value
+
+
+def _event_id(source: str, text: str) -> UUID:
+    return UUID(text) if _is_uuid(text) else uuid5(NAMESPACE_URL, f"{source} {text}")
+
+
+def _is_uuid(text: str) -> bool:
+    """Whether it is a UUID as we write one, so that it comes out again as it came in."""
+    try:
+        return str(UUID(text)) == text
+    except ValueError:
+        return False

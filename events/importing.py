@@ -1,0 +1,138 @@
+"""Importing: the events of many lines stored batch by batch, those that are stored already passed over."""
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from .event_files import Line
+from .exceptions import EventStoreError, InvalidEvent
+from .models import Event
+from .store import EventStore
+from .types import NewEvent
+from .validation import checked
+
+BATCH_EVENTS = 1000
+BATCH_CHARACTERS = 4 * 1024 * 1024
+
+
+class BadLine(EventStoreError):
+    """A line cannot be stored. Those before it are.
+
+    Attributes:
+        number: that of the line, counted from 1.
+        error: what is wrong with it.
+    """
+
+    def __init__(self, number: int, error: InvalidEvent) -> None:
+        self.number = number
+        self.error = error
+        super().__init__(f"line {number}: {error.field}: {error.reason}")
+
+
+@dataclass
+class Counts:
+    """What has become of the lines so far: `stored` by this import, `known` before it, `bad` and skipped."""
+
+    stored: int = 0
+    known: int = 0
+    bad: int = 0
+
+
+def accept(event: NewEvent) -> None:
+    """Have nothing against an event."""
+
+
+class Importer:
+    """Stores lines; run it again with the same ones, after whatever happened, and nothing is stored twice."""
+
+    def __init__(
+        self,
+        store: EventStore,
+        *,
+        batch_events: int = BATCH_EVENTS,
+        dry_run: bool = False,
+        on_bad: Callable[[BadLine], None] | None = None,
+        check: Callable[[NewEvent], None] = accept,
+    ) -> None:
+        """
+        Args:
+            batch_events: at most so many events in one transaction; fewer, when they are large.
+            dry_run: check every line, store nothing.
+            on_bad: told of each bad line, which is then skipped; without it, the first one ends the import.
+            check: raises InvalidEvent for what shall not be stored for other reasons than its form.
+        """
+        self.counts = Counts()
+        self._store = store
+        self._batch_events = batch_events
+        self._dry_run = dry_run
+        self._on_bad = on_bad
+        self._check = check
+
+    def run(self, lines: Iterable[Line]) -> Iterator[Counts]:
+        """Store the events of `lines`, and yield the counts after each batch.
+
+        Raises:
+            BadLine: one cannot be stored, and there is no `on_bad`. Those before it are.
+            DuplicateEvent: another import of the same events is under way.
+        """
+        for batch in self._batches(lines):
+            self._take(batch)
+            yield self.counts
+
+    def _batches(self, lines: Iterable[Line]) -> Iterator[list[Line]]:
+        batch: list[Line] = []
+        characters = 0
+        for line in lines:
+            batch.append(line)
+            characters += line.characters
+            if len(batch) >= self._batch_events or characters >= BATCH_CHARACTERS:
+                yield batch
+                batch, characters = [], 0
+        if batch:
+            yield batch
+
+    def _take(self, lines: list[Line]) -> None:
+        homes = self._homes_of_stored(lines)
+        new: list[NewEvent] = []
+        known = 0
+        for line in lines:
+            try:
+                event = self._acceptable(line, homes)
+            except InvalidEvent as error:
+                bad = BadLine(line.number, error)
+                if self._on_bad is None:
+                    self._dispatch(new, known)
+                    raise bad from None
+                self.counts.bad += 1
+                self._on_bad(bad)
+                continue
+            if event.event_id in homes:
+                known += 1
+            else:
+                homes[event.event_id] = event.aggregate_id
+                new.append(event)
+        self._dispatch(new, known)
+
+    def _homes_of_stored(self, lines: list[Line]) -> dict[UUID, str]:
+        """Return the aggregates that those events of `lines` are in that are stored already, by event id."""
+        ids = [line.event.event_id for line in lines if line.event]
+        stored: Any = Event.objects.using(self._store.using).filter(event_id__in=ids)
+        return dict(stored.values_list("event_id", "aggregate_id"))
+
+    def _acceptable(self, line: Line, homes: dict[UUID, str]) -> NewEvent:
+        if line.event is None:
+            raise line.error or InvalidEvent("line", "holds no event")
+        # `dispatch` checks again; here it is known which line it was, before the others of the batch are stored.
+        checked([line.event])
+        self._check(line.event)
+        home = homes.get(line.event.event_id, line.event.aggregate_id)
+        if home != line.event.aggregate_id:
+            raise InvalidEvent("event_id", f"{line.event.event_id} is in use already, in aggregate {home!r}")
+        return line.event
+
+    def _dispatch(self, new: list[NewEvent], known: int) -> None:
+        if not self._dry_run:
+            self._store.dispatch(*new)
+        self.counts.stored += len(new)
+        self.counts.known += known
