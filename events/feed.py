@@ -19,6 +19,7 @@ from django.db import connections
 from . import reader
 from .conf import conf
 from .interchange import event_as_dict, to_json
+from .jsontext import in_one_line
 from .models import Event, EventQuerySet
 from .pace import Pace
 
@@ -39,7 +40,7 @@ class Message:
 
     @cached_property
     def json(self) -> bytes:
-        return to_json(event_as_dict(self.event))
+        return in_one_line(to_json(event_as_dict(self.event)))
 
 
 class Tail:

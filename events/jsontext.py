@@ -114,6 +114,17 @@ def _check_integer(value: int, path: str) -> None:
         raise InvalidEvent(path, "is an integer of more digits than Python converts; use a string") from None
 
 
+# What many readers of lines take for the end of one, Python's `splitlines` and httpx among them.
+_LINE_ENDS = {each.encode(): b"\\u%04x" % ord(each) for each in "\x85\u2028\u2029"}
+
+
+def in_one_line(text: bytes) -> bytes:
+    """Return JSON `text` written so that nothing in it ends a line, for whoever reads it line by line."""
+    for line_end, escaped in _LINE_ENDS.items():
+        text = text.replace(line_end, escaped)
+    return text
+
+
 def pretty(value: Any) -> str:
     """Return `value` as JSON for people to read."""
     return json.dumps(value, indent=2, ensure_ascii=False)

@@ -1,6 +1,6 @@
 """Reading: one aggregate's history, and the whole store page by page up to the settled position."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from datetime import UTC, datetime
 from typing import Any
 from weakref import WeakSet
@@ -13,7 +13,7 @@ from psycopg.types.datetime import TimestamptzLoader
 
 from .conf import conf
 from .exceptions import UnsafeRead
-from .jsontext import loads
+from .jsontext import in_one_line, loads
 from .models import Event, EventQuerySet
 
 _SETTLED_AFTER = b"""
@@ -131,7 +131,7 @@ def json_pages(events: EventQuerySet, *, after: int, up_to: int) -> Iterator[byt
             lines, after = cursor.fetchone()
         if lines is None:
             return
-        yield lines.encode() + b"\n"
+        yield in_one_line(lines.encode()) + b"\n"
 
 
 _JSON_PAGE_BYTES = 2 * 1024 * 1024
@@ -169,6 +169,14 @@ def fetch(events: EventQuerySet) -> list[Event]:
 _COLUMNS = [field.attname for field in Event._meta.concrete_fields]
 _DATA, _METADATA = _COLUMNS.index("data"), _COLUMNS.index("metadata")
 _AFTER = _METADATA + 1
+
+
+def known_types(categories: Collection[str] | None, using: str) -> list[str]:
+    """Return the event types to suggest: all there are, or those of the newest events of some categories."""
+    if categories is None:
+        return distinct_values(Event, "type", using)
+    newest = Event.objects.using(using).within(categories).order_by("-position")[:1000]
+    return sorted({event_type for (event_type,) in newest.values_list("type")})
 
 
 def distinct_values(model: type[models.Model], column: str, using: str, limit: int = 200) -> list[str]:

@@ -10,16 +10,17 @@ from django.template.response import TemplateResponse
 from django.urls import reverse
 from django.utils.safestring import SafeString
 
+from events import access
 from events.jsontext import pretty
 from events.models import Aggregate, Event
 from events.store import EventStore
 
-from .browsing import BrowsingAdmin, CategoryFilter, to_the_second
+from .browsing import CategorizedAdmin, CategoryFilter, to_the_second
 
 PAGE_EVENTS = 50
 
 
-class AggregateAdmin(BrowsingAdmin):
+class AggregateAdmin(CategorizedAdmin):
     list_display = ["aggregate_id", "category", "version", "first_stored", "last_stored"]
     list_filter = [CategoryFilter]
 
@@ -35,19 +36,21 @@ class AggregateAdmin(BrowsingAdmin):
         self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None
     ) -> HttpResponse:
         """Show the aggregate's history instead of a form."""
-        if not (self.has_view_permission(request) and request.user.has_perm("events.view_event")):
+        if not (self.has_view_permission(request) and access.readable(request.user)):
             raise PermissionDenied
         aggregate = self.get_object(request, unquote(object_id))
         if aggregate is None:
             messages.warning(request, f"There is no aggregate {unquote(object_id)!r}.")
             return HttpResponseRedirect(reverse("admin:events_aggregate_changelist"))
+        if not access.readable(request.user).holds(aggregate.aggregate_id):
+            raise PermissionDenied
         context = {
             **self.admin_site.each_context(request),
             "title": aggregate.aggregate_id,
             "opts": self.opts,
             "aggregate": aggregate,
             "media": self.media,
-            "may_append": request.user.has_perm("events.add_event"),
+            "may_append": access.appendable(request.user).holds(aggregate.aggregate_id),
             **self._timeline(request, aggregate),
             **(extra_context or {}),
         }

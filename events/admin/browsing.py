@@ -13,6 +13,7 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.timezone import localtime
 
+from events import access
 from events.jsontext import pretty
 from events.models import Aggregate
 from events.reader import distinct_values
@@ -79,10 +80,26 @@ class BrowsingAdmin(admin.ModelAdmin):
         return False
 
 
-class DistinctValuesFilter(admin.SimpleListFilter):
-    """A filter on an indexed column that offers the values there are."""
+class CategorizedAdmin(BrowsingAdmin):
+    """Rows that belong to a category each: those that the user may read, by the model's permission or a category's."""
 
-    model: type[models.Model]
+    def readable(self, request: HttpRequest) -> access.Categories:
+        """Return the categories whose rows the user may see here."""
+        return access.readable(request.user, f"{self.opts.app_label}.view_{self.opts.model_name}")
+
+    def get_queryset(self, request: HttpRequest) -> models.QuerySet:
+        rows: Any = super().get_queryset(request)
+        return rows.within(self.readable(request).names)  # type: ignore[no-any-return]
+
+    def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return bool(self.readable(request))
+
+    def has_module_permission(self, request: HttpRequest) -> bool:
+        return self.has_view_permission(request)
+
+
+class DistinctValuesFilter(admin.SimpleListFilter):
+    """A filter on an indexed column that offers the values there are, as far as the user may know them."""
 
     def __init__(self, *args: Any) -> None:
         self.title = self.parameter_name or ""
@@ -90,14 +107,23 @@ class DistinctValuesFilter(admin.SimpleListFilter):
 
     def lookups(self, request: HttpRequest, model_admin: admin.ModelAdmin) -> list[tuple[str, str]]:
         using = model_admin.get_queryset(request).db
-        return [(value, value) for value in distinct_values(self.model, self.parameter_name or "", using)]
+        readable = access.readable(request.user, f"{model_admin.opts.app_label}.view_{model_admin.opts.model_name}")
+        return [(value, value) for value in self.values(readable, using)]
+
+    def values(self, readable: access.Categories, using: str) -> list[str]:
+        """Return what to offer, of the categories that are `readable`."""
+        raise NotImplementedError
 
 
 class CategoryFilter(DistinctValuesFilter):
     """The aggregates of a category, or their events."""
 
     parameter_name = "category"
-    model = Aggregate
+
+    def values(self, readable: access.Categories, using: str) -> list[str]:
+        if readable.names is not None:
+            return sorted(readable.names)
+        return distinct_values(Aggregate, "category", using)
 
     def queryset(self, request: HttpRequest, queryset: Any) -> models.QuerySet | None:
         return queryset.in_category(self.value()) if self.value() is not None else None

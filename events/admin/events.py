@@ -15,13 +15,14 @@ from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
+from events import access
 from events.exceptions import EventStoreError, VersionConflict
 from events.models import Aggregate, Event, EventQuerySet
-from events.reader import distinct_values
+from events.reader import known_types
 from events.store import EventStore
-from events.types import NewEvent
+from events.types import NewEvent, category_of
 
-from .browsing import BrowsingAdmin, CategoryFilter, DistinctValuesFilter, json_block, to_the_second, without_nul
+from .browsing import CategorizedAdmin, CategoryFilter, DistinctValuesFilter, json_block, to_the_second, without_nul
 from .forms import AppendForm
 
 SUMMARY_CHARACTERS = 90
@@ -29,13 +30,15 @@ SUMMARY_CHARACTERS = 90
 
 class TypeFilter(DistinctValuesFilter):
     parameter_name = "type"
-    model = Event
+
+    def values(self, readable: access.Categories, using: str) -> list[str]:
+        return known_types(readable.names, using)
 
     def queryset(self, request: HttpRequest, queryset: Any) -> EventQuerySet | None:
         return queryset.of_types(self.value()) if self.value() is not None else None
 
 
-class EventAdmin(BrowsingAdmin):
+class EventAdmin(CategorizedAdmin):
     list_display = ["position", "aggregate_link", "version", "type", "happened", "summary"]
     list_filter = [TypeFilter, CategoryFilter, "recorded_at"]
     ordering = ["-position"]
@@ -94,7 +97,7 @@ class EventAdmin(BrowsingAdmin):
         return json_block(event.metadata)
 
     def has_add_permission(self, request: HttpRequest) -> bool:
-        return request.user.has_perm("events.add_event")
+        return bool(access.appendable(request.user))
 
     def add_view(
         self, request: HttpRequest, form_url: str = "", extra_context: dict[str, Any] | None = None
@@ -116,7 +119,7 @@ class EventAdmin(BrowsingAdmin):
             "opts": self.opts,
             "form": form,
             "media": self.media + form.media,
-            "types": distinct_values(Event, "type", self._store().using),
+            "types": known_types(self.readable(request).names, self._store().using),
             "expected_version": form["expected_version"].value(),
             **(extra_context or {}),
         }
@@ -127,7 +130,8 @@ class EventAdmin(BrowsingAdmin):
 
     def _initial(self, request: HttpRequest) -> dict[str, Any]:
         aggregate_id = without_nul(request.GET.get("aggregate_id", ""))
-        aggregate = Aggregate.objects.using(self._store().using).filter(aggregate_id=aggregate_id).first()
+        allowed = Aggregate.objects.using(self._store().using).within(access.appendable(request.user).names)
+        aggregate = allowed.filter(aggregate_id=aggregate_id).first()
         return {
             "aggregate_id": aggregate_id,
             "data": "{}",
@@ -138,6 +142,9 @@ class EventAdmin(BrowsingAdmin):
     def _append(self, request: HttpRequest, form: AppendForm) -> Event | None:
         """Append the event of a valid form; None when that has to be asked again, with the reason in the form."""
         event, expected, store = form.new_event(), form.cleaned_data["expected_version"], self._store()
+        if not access.appendable(request.user).holds(event.aggregate_id):
+            form.add_error("aggregate_id", f"You may not append to the category {category_of(event.aggregate_id)!r}.")
+            return None
         try:
             return store.dispatch(event, expected_version=expected)[0]
         except VersionConflict as conflict:
@@ -145,7 +152,7 @@ class EventAdmin(BrowsingAdmin):
                 form.add_error(None, f"Nothing was stored: {conflict}.")
                 return None
             between = []
-            if request.user.has_perm("events.view_event"):
+            if access.readable(request.user).holds(event.aggregate_id):
                 between = store.get_events_for_aggregate(
                     event.aggregate_id, after_version=expected, up_to_version=conflict.actual, limit=20
                 )

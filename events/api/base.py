@@ -4,7 +4,6 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from django.db import router
-from django.db.models import QuerySet
 from django.utils.functional import cached_property
 from drf_spectacular.utils import OpenApiParameter
 from rest_framework.exceptions import PermissionDenied
@@ -18,7 +17,7 @@ from rest_framework.views import APIView
 
 from events import access
 from events.exceptions import InvalidEvent
-from events.models import Aggregate, Event
+from events.models import Event
 from events.store import EventStore
 from events.types import category_of
 from events.validation import check_name
@@ -123,16 +122,13 @@ class PageByAggregateId(StoreView):
     parameters: Sequence[OpenApiParameter] = (schema.AFTER_ID, schema.STARTS_WITH, schema.LIMIT)
     entries = ""
 
-    def page(self, rows: QuerySet, as_dict: Callable[[Any], dict[str, Any]]) -> Response:
+    def page(self, rows: Any, as_dict: Callable[[Any], dict[str, Any]]) -> Response:
         limit = parameters.limit(self.request)
-        rows = rows.using(self.store.using).order_by("aggregate_id")
+        rows = rows.using(self.store.using).within(self.readable.names).order_by("aggregate_id")
         if after := self.request.query_params.get("after"):
             rows = rows.filter(aggregate_id__gt=after)
         if prefix := self.request.query_params.get("starts_with"):
             rows = rows.filter(aggregate_id__startswith=prefix)
-        if self.readable.names is not None:
-            seen = Aggregate.objects.using(self.store.using).within(self.readable.names)
-            rows = rows.filter(aggregate_id__in=seen.values("aggregate_id"))
         found = list(rows[: limit + 1])
         return Response(
             {

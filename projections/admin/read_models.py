@@ -6,11 +6,11 @@ from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
-from events.admin.browsing import BrowsingAdmin, to_the_second
+from events.admin.browsing import BrowsingAdmin, CategorizedAdmin, to_the_second
 from projections.models import AggregateActivity, EventTypeActivity
 
 
-class AggregateActivityAdmin(BrowsingAdmin):
+class AggregateActivityAdmin(CategorizedAdmin):
     list_display = [
         "aggregate_id",
         "event_count",
@@ -51,7 +51,7 @@ class EventTypeActivityAdmin(BrowsingAdmin):
         return to_the_second(activity.last_recorded_at)
 
 
-class DailyActivityAdmin(BrowsingAdmin):
+class DailyActivityAdmin(CategorizedAdmin):
     list_display = ["day", "category", "event_count"]
     ordering = ["-day", "category"]
     search_fields = ["category"]

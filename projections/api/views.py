@@ -249,9 +249,7 @@ class DailyActivityList(AtLeast):
         errors=READ_MODEL_ERRORS,
     )
     def get(self, request: Request) -> Response:
-        rows = DailyActivity.objects.using(self.store.using).all()
-        if self.readable.names is not None:
-            rows = rows.filter(category__in=self.readable.names)
+        rows = DailyActivity.objects.using(self.store.using).within(self.readable.names)
         if category := request.query_params.get("category"):
             rows = rows.filter(category=category)
         if before := _day(request, "before"):

@@ -1,6 +1,25 @@
 """The read models that this app ships; each is filled by the projection of the same name in `projections.py`."""
 
+from collections.abc import Collection
+from typing import Self
+
 from django.db import models
+
+from events.models import Aggregate
+
+
+class AggregateActivityQuerySet(models.QuerySet):
+    def within(self, names: Collection[str] | None) -> Self:
+        """Narrow to the categories that somebody may see; None is no restriction."""
+        if names is None:
+            return self
+        return self.filter(aggregate_id__in=Aggregate.objects.within(names).values("aggregate_id"))
+
+
+class DailyActivityQuerySet(models.QuerySet):
+    def within(self, names: Collection[str] | None) -> Self:
+        """Narrow to the categories that somebody may see; None is no restriction."""
+        return self if names is None else self.filter(category__in=names)
 
 
 class AggregateActivity(models.Model):
@@ -14,6 +33,8 @@ class AggregateActivity(models.Model):
     last_type = models.TextField()
     last_timestamp = models.DateTimeField(help_text="When its last event happened.")
     last_recorded_at = models.DateTimeField(help_text="When its last event was stored.")
+
+    objects = AggregateActivityQuerySet.as_manager()
 
     class Meta:
         verbose_name_plural = "aggregate activity"
@@ -45,6 +66,8 @@ class DailyActivity(models.Model):
     day = models.DateField()
     category = models.TextField(db_collation="C")
     event_count = models.BigIntegerField()
+
+    objects = DailyActivityQuerySet.as_manager()
 
     class Meta:
         verbose_name_plural = "daily activity"

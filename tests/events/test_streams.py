@@ -88,7 +88,7 @@ def connect(asgi_server: AsgiServer, make_user: Callable[..., User]) -> Any:
 
 
 def test_history_comes_first_then_what_is_new(connect: Any, store: EventStore) -> None:
-    old = store.dispatch(*some(3))
+    old = store.dispatch(*some(2), new("a-1", data={"n": 3, "text": "\x85 \u2028 \u2029 \r\n"}))
     with connect() as stream:
         assert stream.response.headers["Content-Type"] == "text/event-stream"
         found = stream.up_to("caught-up")
