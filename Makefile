@@ -6,7 +6,7 @@ RUN := $(VENV)/bin/python
 # Test processes: one a core, at most four.
 JOBS ?= $(shell n=$$(getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2); echo $$((n > 4 ? 4 : n)))
 
-.PHONY: help setup run test test-all lint format bench-projections lock clean
+.PHONY: help setup run test test-all lint format schema fuzz bench-projections lock clean
 
 help:
 	@echo "make run       set up everything and serve the demo (PORT=8000)"
@@ -14,6 +14,8 @@ help:
 	@echo "make test-all  run them with every Python and PostgreSQL that is found"
 	@echo "make lint      check style, types and layers"
 	@echo "make bench-projections  measure projections against hand-written loops (some minutes)"
+	@echo "make fuzz      send thousands of generated requests to every operation of the HTTP interface"
+	@echo "make schema    write docs/openapi.yaml anew"
 	@echo "make setup     only set up: .venv, database, admin user, demo data"
 	@echo "make clean     remove .venv and caches; .data, which holds the demo's database, stays"
 
@@ -43,6 +45,13 @@ bench-projections: $(VENV)/installed
 format: $(VENV)/installed
 	@$(RUN) -m ruff check --fix .
 	@$(RUN) -m ruff format .
+
+# The committed description of the HTTP interface; a test compares it with the code.
+schema: $(VENV)/installed
+	@$(RUN) manage.py spectacular --validate --fail-on-warn --file docs/openapi.yaml
+
+fuzz: $(VENV)/installed
+	@FUZZ_EXAMPLES=$${FUZZ_EXAMPLES:-300} $(RUN) -m pytest -s tests/project/test_schema.py --timeout 3600
 
 # Pins what the targets above install, for every supported Python. Needs uv.
 lock:

@@ -11,11 +11,11 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import replace
 from datetime import tzinfo
-from typing import IO, Any, NamedTuple, NoReturn, Protocol
+from typing import IO, Any, NamedTuple, Protocol
 
 from .conf import conf
 from .exceptions import InvalidEvent
-from .interchange import ADDED, moment, new_event_from_dict, uuid8
+from .interchange import ADDED, from_json, moment, new_event_from_dict, uuid8
 from .types import NewEvent
 
 # JSON may write a byte of text as six, as \u0041 for A; and there are the names beside the data.
@@ -119,14 +119,14 @@ def read_csv(file: Iterable[str], columns: Columns, default_zone: tzinfo | None 
 def _from_json(number: int, line: bytes, identified: Callable[[NewEvent], NewEvent]) -> Line:
     text = line.decode("utf-8-sig" if number == 1 else "utf-8", "surrogateescape")
     try:
-        content = json.loads(text, parse_constant=_no_number)
+        content = from_json(text)
         event = new_event_from_dict(content, ignored=ADDED)
         if not content.get("event_id"):
             event = identified(event)
-    except (ValueError, RecursionError) as error:
-        return Line(number, None, InvalidEvent("line", f"is not JSON: {error}"))
     except InvalidEvent as error:
         return Line(number, None, error)
+    except ValueError as error:
+        return Line(number, None, InvalidEvent("line", f"cannot be read as JSON: {error}"))
     return Line(number, event, None, len(line))
 
 
@@ -139,10 +139,6 @@ def _from_row(row: dict[str, Any], columns: Columns, default_zone: tzinfo | None
         data={column: text for column, text in row.items() if column not in columns},
         timestamp=moment(columns.timestamp, row[columns.timestamp], default_zone) if columns.timestamp else None,
     )
-
-
-def _no_number(name: str) -> NoReturn:
-    raise InvalidEvent("line", f"holds {name}, which is not JSON")
 
 
 @contextmanager

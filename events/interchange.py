@@ -2,8 +2,8 @@
 
 import json
 from collections.abc import Collection, Mapping
-from datetime import datetime, tzinfo
-from typing import Any
+from datetime import UTC, datetime, tzinfo
+from typing import Any, NoReturn
 from uuid import UUID
 
 import orjson
@@ -32,6 +32,18 @@ def event_as_dict(event: Event) -> dict[str, Any]:
         "timestamp": event.timestamp.isoformat(),
         "recorded_at": event.recorded_at.isoformat(),
     }
+
+
+def from_json(text: str) -> Any:
+    """Return the value of JSON text from outside.
+
+    Raises:
+        ValueError: it is no JSON, or JSON of which readers make different things: NaN, a name twice in one object.
+    """
+    try:
+        return json.loads(text, parse_constant=_no_constant, object_pairs_hook=_unambiguous)
+    except RecursionError:
+        raise ValueError("nested too deep") from None
 
 
 def to_json(value: Any) -> bytes:
@@ -83,7 +95,10 @@ def moment(field: str, text: Any, default_zone: tzinfo | None = None) -> datetim
         if default_zone is None:
             raise InvalidEvent(field, f"{text!r} has no time zone; add one, such as +01:00 or Z")
         value = value.replace(tzinfo=default_zone)
-    return value
+    try:
+        return value.astimezone(UTC)  # PostgreSQL does not take every offset that Python does
+    except OverflowError:
+        raise InvalidEvent(field, f"{text!r} lies outside the years 1 to 9999") from None
 
 
 def uuid8(digest: bytes) -> UUID:
@@ -91,6 +106,18 @@ def uuid8(digest: bytes) -> UUID:
     bits = int.from_bytes(digest[:16], "big")
     bits = bits & ~(0xF << 76) | (8 << 76)
     return UUID(int=bits & ~(0b11 << 62) | (0b10 << 62))
+
+
+def _no_constant(name: str) -> NoReturn:
+    raise ValueError(f"{name} is no JSON number; use null or a string")
+
+
+def _unambiguous(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        names = [name for name, _ in pairs]
+        raise ValueError(f"{next(name for name in names if names.count(name) > 1)!r} stands twice in one object")
+    return found
 
 
 def _uuid(text: Any) -> UUID:

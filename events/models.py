@@ -1,7 +1,7 @@
 """The two tables of the store: aggregates, and the events that are their histories."""
 
 from collections.abc import Collection
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, NoReturn, Self
 
 from django.db import models
@@ -83,7 +83,7 @@ class EventQuerySet(CategorizedQuerySet):
         return self.filter(wanted)
 
     def recorded_up_to(self, moment: datetime) -> Self:
-        return self.filter(recorded_at__lte=moment)
+        return self.filter(recorded_at__lte=moment.astimezone(UTC))
 
     def correlated_by(self, correlation_id: str) -> Self:
         return self.filter(Exact(KeyTextTransform("correlation_id", "metadata"), correlation_id))

@@ -3,7 +3,7 @@
 import json
 import unicodedata
 from collections.abc import Collection, Iterable, Mapping
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, NamedTuple
 from uuid import UUID
 
@@ -133,7 +133,7 @@ def _row(event: NewEvent) -> Row:
         event.type,
         data_json.decode(),
         metadata_json.decode(),
-        event.timestamp,
+        event.timestamp and event.timestamp.astimezone(UTC),  # PostgreSQL does not take every offset that Python does
         event.event_id,
         data,
         metadata,

@@ -25,12 +25,17 @@ def store() -> EventStore:
 @pytest.fixture(autouse=True)
 def no_subscription_outlives_its_test() -> Iterator[None]:
     moments = (subscriptions.in_transaction, subscriptions.after_commit)
-    before = [(list(moment._to_all.receivers), dict(moment._by_type)) for moment in moments]
+    before = [
+        [(signal, list(signal.receivers)) for signal in (moment._to_all, *moment._by_type.values())]
+        for moment in moments
+    ]
+    types = [dict(moment._by_type) for moment in moments]
     yield
-    for moment, (to_all, by_type) in zip(moments, before, strict=True):
+    for moment, signals, by_type in zip(moments, before, types, strict=True):
         moment._by_type = by_type
-        moment._to_all.receivers = to_all
-        moment._to_all.sender_receivers_cache.clear()
+        for signal, receivers in signals:
+            signal.receivers = receivers
+            signal.sender_receivers_cache.clear()
 
 
 @pytest.fixture

@@ -129,7 +129,7 @@ class AsgiServer:
         self._socket = socket.create_server(("127.0.0.1", 0))
         self.url = f"http://127.0.0.1:{self._socket.getsockname()[1]}"
         config = uvicorn.Config(
-            get_asgi_application(), lifespan="off", log_level="error", timeout_graceful_shutdown=1, ws="none"
+            get_asgi_application(), lifespan="off", log_level="error", timeout_graceful_shutdown=10, ws="none"
         )
         self._server = uvicorn.Server(config)
 

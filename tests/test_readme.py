@@ -20,7 +20,7 @@ from events.store import EventStore
 from events.types import NewEvent
 from projections import registry
 from projections.worker import Worker
-from tests.support import Background
+from tests.support import AsgiServer, Background
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = sorted([ROOT / "README.md", *(ROOT / "docs").glob("*.md")])
@@ -63,7 +63,7 @@ def test_python_snippets_run_and_print_what_is_said() -> None:
         if kind == "text":
             assert printed == block
             compared += 1
-        elif not block.startswith(("# settings.py", "# urls.py", "# projections.py")):
+        elif not block.startswith(("# settings.py", "# urls.py", "# projections.py", "# over HTTP")):
             output = io.StringIO()
             with contextlib.redirect_stdout(output):
                 exec(compile(block, "README.md", "exec"), names)  # noqa: S102
@@ -82,15 +82,34 @@ def test_make_targets_exist() -> None:
         run("make", "--dry-run", target)
 
 
+# What the answers to the snippets hold, one or another.
+ANSWERS = ('"events":[', '"event_count":', "event: caught-up", '"stored":0', '"specversion":"1.0"')
+
+
 @pytest.mark.skipif(not shutil.which("curl"), reason="curl is not installed")
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
-def test_curl_snippets_work_against_a_live_server(page: Path, live_server: Any, admin_user: Any) -> None:
-    token = Token.objects.create(user=admin_user).key
-    strict = 'curl() { command curl --silent --show-error --fail-with-body "$@" || exit 1; }\n'
-    for snippet in snippets(page, "sh"):
-        if snippet.startswith("curl"):
-            answer = run("bash", "-c", strict + snippet, TOKEN=token, SITE=live_server.url)
-            assert '"events":[' in answer or '"event_count":' in answer
+@pytest.mark.parametrize("page", [page for page in PAGES if "curl " in page.read_text()], ids=lambda page: page.name)
+def test_snippets_of_http_work_against_a_live_server(
+    page: Path, asgi_server: AsgiServer, admin_user: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Go through the page from top to bottom, curl and httpx alike."""
+    monkeypatch.setenv("SITE", asgi_server.url)
+    monkeypatch.setenv("TOKEN", Token.objects.create(user=admin_user).key)
+    strict = 'curl() { command curl --silent --show-error --fail-with-body "$@"; }\nset -e\n'
+    names: dict[str, Any] = {}
+    ran = {"sh": 0, "python": 0}
+    for kind, block in re.findall(r"^```(python|sh)\n(.*?)^```$", page.read_text(), flags=re.MULTILINE | re.DOTALL):
+        if kind == "sh" and block.startswith("curl"):
+            answer = run("bash", "-c", strict + block, cwd=tmp_path)
+            assert any(each in answer for each in ANSWERS), answer
+        elif kind == "python" and ("client" in block or "httpx" in block):
+            before = page.read_text().partition(block)[0].count("\n")  # so that a failure names the line of the page
+            exec(compile("\n" * before + block, page, "exec"), names)  # noqa: S102
+        else:
+            continue
+        ran[kind] += 1
+    if client := names.get("client"):
+        client.close()
+    assert min(ran.values()) > 0
 
 
 @pytest.fixture

@@ -102,6 +102,7 @@ class AggregateEvents(EventsView):
         schema.Appended,
         {"aggregate_id": "order-18", "version": 1, "position": 7, "events": [schema.PLACED]},
         status=[201, 200],
+        also=schema.AS_CLOUDEVENTS,
         errors=schema.APPEND_ERRORS,
         parameters=[schema.IF_MATCH, schema.IF_NONE_MATCH, schema.IDEMPOTENCY_KEY, schema.ETAG],
         request=schema.bodies(here=True),
@@ -111,11 +112,8 @@ class AggregateEvents(EventsView):
         wanted = appending.read(request, aggregate_id)
         stored = appending.append(self, wanted)
         version = stored[-1].version if stored else self._version(aggregate_id)
-        return Response(
-            {"aggregate_id": aggregate_id, "version": version, **self.as_answer(stored)},
-            status=201 if stored and not stored.is_retry else 200,
-            headers={"ETag": preconditions.etag(version)},
-        )
+        headers = {"ETag": preconditions.etag(version)}
+        return self.appended(stored, headers, aggregate_id=aggregate_id, version=version)
 
     def _version(self, aggregate_id: str) -> int:
         versions = Aggregate.objects.using(self.store.using).filter(aggregate_id=aggregate_id)

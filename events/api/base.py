@@ -1,8 +1,10 @@
 """What all views share: permissions, strict parameters, media types, and errors as problem details."""
 
 from collections.abc import Callable, Sequence
+from io import SEEK_END
 from typing import Any
 
+from django.core.handlers.asgi import ASGIRequest
 from django.db import router
 from django.utils.functional import cached_property
 from drf_spectacular.utils import OpenApiParameter
@@ -23,7 +25,7 @@ from events.types import category_of
 from events.validation import check_name
 
 from . import parameters, problems, schema
-from .negotiation import BoundedJSONParser, FastJSONRenderer
+from .negotiation import FastJSONRenderer, Negotiation, StrictJSONParser
 from .permissions import StorePermissions, throttles_and_ours
 
 # The pages of REST framework for people, where the project has them.
@@ -46,8 +48,9 @@ class StoreView(APIView):
     """
 
     permission_classes = [StorePermissions]
-    parser_classes = [BoundedJSONParser]
+    parser_classes = [StrictJSONParser]
     renderer_classes: Sequence[type[BaseRenderer]] = [FastJSONRenderer, *_PAGES]
+    content_negotiation_class = Negotiation
     schema = schema.OperationSchema()
     view_permission = access.READ
     by_category = True
@@ -68,6 +71,14 @@ class StoreView(APIView):
     def appendable(self) -> access.Categories:
         """The categories that the user may append to."""
         return access.appendable(self.request.user)
+
+    def initialize_request(self, request: Any, *args: Any, **kwargs: Any) -> Request:
+        # Under ASGI a request may come without telling its length, and REST framework would take it for empty.
+        if isinstance(request, ASGIRequest) and "CONTENT_LENGTH" not in request.META and request.method == "POST":
+            body: Any = request._stream  # a file; Django has received all of it
+            request.META["CONTENT_LENGTH"] = str(body.seek(0, SEEK_END))
+            body.seek(0)
+        return super().initialize_request(request, *args, **kwargs)
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
         super().initial(request, *args, **kwargs)

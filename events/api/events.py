@@ -62,6 +62,7 @@ class EventList(EventsView):
         schema.AppendedToMany,
         {"versions": {"order-18": 1}, "position": 7, "events": [schema.PLACED]},
         status=[201, 200],
+        also=schema.AS_CLOUDEVENTS,
         errors=schema.APPEND_ERRORS,
         parameters=[schema.IDEMPOTENCY_KEY],
         request=schema.bodies(here=False),
@@ -70,10 +71,7 @@ class EventList(EventsView):
         wanted = appending.read(request)
         self._check_aggregates(wanted)
         stored = appending.append(self, wanted)
-        versions = {event.aggregate_id: event.version for event in stored}
-        return Response(
-            {"versions": versions, **self.as_answer(stored)}, status=201 if stored and not stored.is_retry else 200
-        )
+        return self.appended(stored, {}, versions={event.aggregate_id: event.version for event in stored})
 
     def _check_aggregates(self, wanted: appending.Wanted) -> None:
         """Refuse an aggregate that the user may not append to; for one that is only checked, reading is enough."""
@@ -96,7 +94,7 @@ class EventDetail(StoreView):
         "One event",
         schema.StoredEvent,
         schema.PLACED,
-        also={cloudevents.MEDIA_TYPE: (schema.CloudEvent, schema.PLACED_AS_CLOUDEVENT)},
+        also={cloudevents.MEDIA_TYPE: (schema.CLOUDEVENT, schema.PLACED_AS_CLOUDEVENT)},
         errors=(*schema.READ_ERRORS, 404),
     )
     def get(self, request: Request, event_id: UUID) -> Response:

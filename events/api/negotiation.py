@@ -2,29 +2,49 @@
 
 from typing import Any
 
-from rest_framework.exceptions import ParseError
-from rest_framework.parsers import BaseParser, JSONParser
+from django.conf import settings
+from django.core.exceptions import RequestDataTooBig
+from django.http import Http404
+from rest_framework.exceptions import NotAcceptable, ParseError
+from rest_framework.negotiation import DefaultContentNegotiation
+from rest_framework.parsers import BaseParser
 from rest_framework.renderers import BaseRenderer, JSONRenderer
 
 from events import cloudevents
-from events.interchange import to_json
+from events.interchange import from_json, to_json
 
 
-class BoundedJSONParser(JSONParser):
-    """JSON, of which what is nested too deep for Python is refused like any other fault."""
+class Negotiation(DefaultContentNegotiation):
+    """Choosing what to answer with. A `format` that there is not is answered by 406, as `Accept` is, not by 404."""
 
-    def parse(self, *args: Any, **kwargs: Any) -> Any:
+    def filter_renderers(self, renderers: Any, format: str) -> Any:  # noqa: A002
         try:
-            return super().parse(*args, **kwargs)
-        except RecursionError:
-            raise ParseError("JSON parse error - nested too deep") from None
+            return super().filter_renderers(renderers, format)
+        except Http404:
+            raise NotAcceptable from None
 
 
-class CloudEventParser(BoundedJSONParser):
+class StrictJSONParser(BaseParser):
+    """JSON in UTF-8, no larger than the site takes, and not open to interpretation."""
+
+    media_type = "application/json"
+
+    def parse(self, stream: Any, media_type: str | None = None, parser_context: Any = None) -> Any:
+        limit = settings.DATA_UPLOAD_MAX_MEMORY_SIZE
+        body = stream.read() if limit is None else stream.read(limit + 1)
+        if limit is not None and len(body) > limit:
+            raise RequestDataTooBig
+        try:
+            return from_json(body.decode("utf-8-sig"))
+        except ValueError as error:
+            raise ParseError(f"cannot be read as JSON: {error}") from None
+
+
+class CloudEventParser(StrictJSONParser):
     media_type = cloudevents.MEDIA_TYPE
 
 
-class CloudEventBatchParser(BoundedJSONParser):
+class CloudEventBatchParser(StrictJSONParser):
     media_type = cloudevents.BATCH_MEDIA_TYPE
 
 

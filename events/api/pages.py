@@ -12,17 +12,17 @@ from events.store import Dispatched
 
 from .base import StoreView
 from .negotiation import (
-    BoundedJSONParser,
     CloudEventBatchParser,
     CloudEventBatchRenderer,
     CloudEventParser,
+    StrictJSONParser,
 )
 
 
 class EventsView(StoreView):
     """A view that gives out a list of events, and perhaps takes some."""
 
-    parser_classes = [BoundedJSONParser, CloudEventParser, CloudEventBatchParser]
+    parser_classes = [StrictJSONParser, CloudEventParser, CloudEventBatchParser]
     renderer_classes = [*StoreView.renderer_classes, CloudEventBatchRenderer]
 
     def page(
@@ -31,15 +31,27 @@ class EventsView(StoreView):
         """Answer with a page of events. CloudEvents come as a bare list, so the next page is in `Link` besides."""
         if following:
             headers = {**headers, "Link": f'<{following}>; rel="next"'}
-        if isinstance(self.request.accepted_renderer, CloudEventBatchRenderer):
+        if self._wants_cloudevents():
             return Response([cloudevents.from_event(event) for event in events], headers=headers)
         found = [event_as_dict(event) for event in events]
         return Response({**envelope, "events": found, "next": following}, headers=headers)
 
-    def as_answer(self, stored: Dispatched) -> dict[str, Any]:
-        """Return what an append answers: the events, whose content only readers get to see."""
-        events = [event_as_dict(event) for event in stored]
-        for event in events:
-            if not self.readable.holds(event["aggregate_id"]):
-                del event["data"], event["metadata"]
-        return {"position": stored[-1].position if stored else None, "events": events}
+    def appended(self, stored: Dispatched, headers: dict[str, str], **envelope: Any) -> Response:
+        """Answer an append: with the events, whose content only readers get to see."""
+        events = [self._as_dict(event) for event in stored]
+        status = 201 if stored and not stored.is_retry else 200
+        if self._wants_cloudevents():
+            return Response(events, status=status, headers=headers)
+        position = stored[-1].position if stored else None
+        return Response({**envelope, "position": position, "events": events}, status=status, headers=headers)
+
+    def _as_dict(self, event: Event) -> dict[str, Any]:
+        is_readable = self.readable.holds(event.aggregate_id)
+        if not is_readable:
+            event.metadata = {}
+        content = cloudevents.from_event(event) if self._wants_cloudevents() else event_as_dict(event)
+        hidden = () if is_readable else ("data", "metadata")
+        return {name: value for name, value in content.items() if name not in hidden}
+
+    def _wants_cloudevents(self) -> bool:
+        return isinstance(self.request.accepted_renderer, CloudEventBatchRenderer)

@@ -11,6 +11,7 @@ from rest_framework.request import Request
 from events.conf import conf
 from events.exceptions import InvalidEvent
 from events.interchange import moment
+from events.validation import check_name
 
 from . import schema
 
@@ -18,7 +19,8 @@ MAX_BIGINT = 2**63 - 1
 
 
 def check(request: Request, known: Collection[OpenApiParameter]) -> None:
-    """Raise InvalidEvent for the first query parameter that is unknown, empty, repeated in vain, or holds a NUL."""
+    """Raise InvalidEvent for the first query parameter that is unknown, empty, repeated in vain, or no name."""
+    names = {each.name for each in known if schema.is_name(each)}
     may_repeat = {each.name: schema.may_repeat(each) for each in known}
     for name, values in request.query_params.lists():
         if name not in may_repeat and name != "format":
@@ -27,8 +29,8 @@ def check(request: Request, known: Collection[OpenApiParameter]) -> None:
             raise InvalidEvent(name, "is given more than once")
         if "" in values:
             raise InvalidEvent(name, "is empty; leave it out, or give a value")
-        if any("\0" in value for value in values):
-            raise InvalidEvent(name, "holds a NUL character; remove it")
+        for value in values if name in names else ():
+            check_name(name, value)
 
 
 def integer(request: Request, name: str, default: Any, *, minimum: int = 0, maximum: int = MAX_BIGINT) -> Any:

@@ -4,6 +4,7 @@ The serializers describe; nothing is written or read through them.
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from http import HTTPStatus
 from typing import Any
 
 from drf_spectacular.openapi import AutoSchema
@@ -29,6 +30,28 @@ POSITION = {"type": "integer", "format": "int64", "minimum": 0, "maximum": 2**63
 NAME = {"type": "string", "minLength": 1, "maxLength": 255, "pattern": r"^[^\u0000-\u001f\u007f-\u009f]+$"}
 MOMENT = {"type": "string", "format": "date-time"}
 FLAG = {"type": "boolean", "default": False}
+CLOUDEVENT: dict[str, Any] = {
+    "type": "object",
+    "description": "A CloudEvent 1.0. Further attributes are extensions.",
+    "required": ["specversion", "id", "source", "type"],
+    "properties": {
+        "specversion": {"type": "string", "enum": ["1.0"]},
+        "id": {"type": "string", "minLength": 1},
+        "source": {"type": "string", "minLength": 1, "format": "uri-reference"},
+        "type": NAME,
+        "subject": {**NAME, "description": "The aggregate id."},
+        "time": {"type": "string", "format": "date-time"},
+        "datacontenttype": {"type": "string", "enum": ["application/json"]},
+        "dataschema": {"type": "string", "format": "uri"},
+        "correlationid": NAME,
+        "causationid": NAME,
+        "eventmetadata": {"type": "string", "description": "The metadata, as the text of a JSON object."},
+        "data": {"type": "object", "additionalProperties": {}},
+    },
+    "propertyNames": {"pattern": "^[a-z0-9]{1,50}$"},
+    "additionalProperties": {"type": ["string", "boolean", "integer"]},
+}
+CLOUDEVENTS = {"type": "array", "items": CLOUDEVENT}
 JSON_OBJECT = {"type": "object", "additionalProperties": {}}
 EXPECTATION = {"oneOf": [{**POSITION}, {"type": "string", "enum": ["exists", "any"]}]}
 
@@ -44,15 +67,21 @@ def may_repeat(parameter: OpenApiParameter) -> bool:
     return isinstance(parameter.type, dict) and parameter.type.get("type") == "array"
 
 
-def header(name: str, description: str, **options: Any) -> OpenApiParameter:
+def is_name(parameter: OpenApiParameter) -> bool:
+    """Return whether the values of a parameter are aggregate ids, event types or categories."""
+    return isinstance(parameter.type, dict) and NAME in (parameter.type, parameter.type.get("items"))
+
+
+def header(name: str, description: str, pattern: str | None = None, **options: Any) -> OpenApiParameter:
     """Return a header of the request, or with `response=` of the answer."""
-    return OpenApiParameter(name, {"type": "string"}, OpenApiParameter.HEADER, description=description, **options)
+    shape = {"type": "string"} if pattern is None else {"type": "string", "pattern": pattern}
+    return OpenApiParameter(name, shape, OpenApiParameter.HEADER, description=description, **options)
 
 
 AFTER_ID = query("after", NAME, "Those after this aggregate id.")
 AFTER_POSITION = query("after", POSITION, "Those after this position.")
 AFTER_OR_NOW = query(
-    "after", {"oneOf": [POSITION, {"type": "string", "enum": ["now"]}]}, "Begin after this position, or `now`."
+    "after", {"type": "string", "pattern": "^([0-9]{1,18}|now)$"}, "Begin after this position, or `now`."
 )
 AFTER_VERSION = query("after_version", POSITION, "Those after this version.")
 UP_TO_POSITION = query("up_to", POSITION, "Those up to this position.")
@@ -69,15 +98,23 @@ LIMIT = query(
 )
 AGGREGATE_ID = OpenApiParameter(
     "aggregate_id",
-    {**NAME, "pattern": r"^[^/\u0000-\u001f\u007f-\u009f]+$"},
+    {**NAME, "pattern": r"^[^/\u0000-\u001f\u007f-\u009f\ufffd]+$"},
     OpenApiParameter.PATH,
     description="Percent-encoded, in UTF-8. Slashes are fine (`%2F`), but not before a last `events` or `stream`.",
 )
-IF_MATCH = header("If-Match", 'The version that the aggregate must be at, such as `"3"`; `*`: it must exist.')
-IF_NONE_MATCH = header("If-None-Match", "`*`: the aggregate must not exist.")
+IF_MATCH = header(
+    "If-Match",
+    'The version that the aggregate must be at, such as `"3"`; `*`: it must exist.',
+    r'^(\*|(W/)?"[0-9]{1,18}")$',
+)
+IF_NONE_MATCH = header("If-None-Match", "`*`: the aggregate must not exist.", r"^\*$")
 IF_CHANGED = header("If-None-Match", "The `ETag` of the answer that you have: 304, when it is still the same.")
-IDEMPOTENCY_KEY = header("Idempotency-Key", "1 to 255 characters of your own: the same request again stores nothing.")
-LAST_EVENT_ID = header("Last-Event-ID", "The position to go on after; browsers send it. It wins over `after`.")
+IDEMPOTENCY_KEY = header(
+    "Idempotency-Key", "1 to 255 characters of your own: the same request again stores nothing.", r"^[!-~]{1,255}$"
+)
+LAST_EVENT_ID = header(
+    "Last-Event-ID", "The position to go on after; browsers send it. It wins over `after`.", "^[0-9]{1,18}$"
+)
 ETAG = header("ETag", "The aggregate's version.", response=[200, 201, 304])
 LINK = header("Link", "The next page, as `rel=next`.", response=[200])
 RETRY_AFTER = header("Retry-After", "In how many seconds to ask again.", response=[429, 503])
@@ -192,19 +229,6 @@ class AggregatePage(Page):
     aggregates = Aggregate(many=True)
 
 
-class CloudEvent(serializers.Serializer):
-    """A CloudEvent 1.0. Further attributes are extensions."""
-
-    specversion = serializers.ChoiceField(["1.0"])
-    id = serializers.CharField()
-    source = serializers.CharField()  # type: ignore[assignment]
-    type = NameField()
-    subject = NameField(required=False, help_text="The aggregate id.")
-    time = serializers.DateTimeField(required=False)
-    datacontenttype = serializers.CharField(required=False)
-    data = ObjectField(required=False)  # type: ignore[assignment]
-
-
 class Imported(serializers.Serializer):
     stored = serializers.IntegerField(help_text="Events that this request stored.")
     known = serializers.IntegerField(help_text="Events that were stored before.")
@@ -253,7 +277,7 @@ PLACED = {
     "timestamp": "2030-01-31T12:00:00+00:00",
     "recorded_at": "2030-01-31T12:00:00.113000+00:00",
 }
-PLACED_AS_CLOUDEVENT = {
+PLACED_AS_CLOUDEVENT: dict[str, Any] = {
     "specversion": "1.0",
     "id": PLACED["event_id"],
     "source": "/events",
@@ -264,7 +288,7 @@ PLACED_AS_CLOUDEVENT = {
     "data": {"total": 84.5},
 }
 
-AS_CLOUDEVENTS = {cloudevents.BATCH_MEDIA_TYPE: (CloudEvent(many=True), [PLACED_AS_CLOUDEVENT])}
+AS_CLOUDEVENTS = {cloudevents.BATCH_MEDIA_TYPE: (CLOUDEVENTS, [PLACED_AS_CLOUDEVENT])}
 ORDER_18 = {
     "aggregate_id": "order-18",
     "category": "order",
@@ -278,9 +302,13 @@ STREAMED = (
     'id: 7\nevent: caught-up\ndata: {"position":7}\n\n'
 )
 
-# What a request may be answered besides success: the shape, and an example of it.
+# What a request may be answered besides success: the shape, what it means, and what an example of it adds.
 _ERRORS: Mapping[int, tuple[Any, str, dict[str, Any]]] = {
-    400: (Invalid, "The request cannot be taken as it is.", {"field": "limit", "index": None}),
+    400: (
+        Invalid,
+        "The request cannot be taken as it is.",
+        {"type": "/api/problems/invalid/", "field": "limit", "index": None},
+    ),
     401: (ProblemDetails, "Not authenticated.", {}),
     403: (ProblemDetails, "Not permitted.", {}),
     404: (ProblemDetails, "There is no such thing.", {}),
@@ -288,18 +316,28 @@ _ERRORS: Mapping[int, tuple[Any, str, dict[str, Any]]] = {
     409: (
         VersionConflict,
         "An aggregate is not at the version that the body expects, or an event id is in use.",
-        {"conflicts": [{"aggregate_id": "order-18", "expected": 0, "actual": 1}]},
+        {
+            "type": "/api/problems/version-conflict/",
+            "conflicts": [{"aggregate_id": "order-18", "expected": 0, "actual": 1}],
+        },
     ),
     412: (
         VersionConflict,
         "The aggregate is not at the version that a header expects.",
-        {"conflicts": [{"aggregate_id": "order-18", "expected": 3, "actual": 4}]},
+        {
+            "type": "/api/problems/version-conflict/",
+            "conflicts": [{"aggregate_id": "order-18", "expected": 3, "actual": 4}],
+        },
     ),
-    413: (ProblemDetails, "The request is too large.", {}),
+    413: (ProblemDetails, "The request is too large.", {"type": "/api/problems/too-large/"}),
     415: (ProblemDetails, "The body is of another media type.", {}),
-    422: (ProblemDetails, "The idempotency key belongs to another request.", {}),
+    422: (
+        ProblemDetails,
+        "The idempotency key belongs to another request.",
+        {"type": "/api/problems/idempotency-key-reused/"},
+    ),
     429: (ProblemDetails, "Too many requests.", {}),
-    501: (ProblemDetails, "This is served by ASGI only.", {}),
+    501: (ProblemDetails, "This is served by ASGI only.", {"type": "/api/problems/no-streams/"}),
     503: (ProblemDetails, "Not now; `Retry-After` says when to ask again.", {}),
 }
 READ_ERRORS = (400, 401, 403, 406, 429)
@@ -330,12 +368,13 @@ def operation(
     responses: dict[Any, Any] = {}
     for each in [status] if isinstance(status, int) else status:
         for kind, (shape, sample) in {media_type: (answer, example), **(also or {})}.items():
-            responses[each, kind] = _response(shape, "", sample, kind, each)
+            responses[each, kind] = _response(shape, HTTPStatus(each).phrase, sample, kind, each)
     for each in no_content:
-        responses[each] = OpenApiResponse(description="As you have it." if each == 304 else "")
+        responses[each] = OpenApiResponse(description=HTTPStatus(each).phrase)
     for each in errors:
         shape, description, data = _ERRORS[each]
-        sample = {"type": "about:blank", "title": description[:-1], "status": each, "detail": description, **data}
+        title = HTTPStatus(each).phrase
+        sample = {"type": "about:blank", "title": title, "status": each, "detail": description, **data}
         responses[each, PROBLEM] = _response(shape, description, sample, PROBLEM, each)
     describe = extend_schema(
         operation_id=operation_id,
@@ -354,6 +393,7 @@ def operation(
 
 def bodies(here: bool) -> dict[str, Any]:
     """Return the bodies of an append, by media type."""
+    cloudevent = CLOUDEVENT if here else {**CLOUDEVENT, "required": [*CLOUDEVENT["required"], "subject"]}
     placed = {"type": "OrderPlaced", "data": {"total": 84.5}}
     if not here:
         placed = {"aggregate_id": "order-18", **placed}
@@ -361,8 +401,8 @@ def bodies(here: bool) -> dict[str, Any]:
         kind: _body(shape, sample, kind)
         for kind, shape, sample in (
             (JSON, Append if here else AppendToMany, {"events": [placed], "expected_version": 0}),
-            (cloudevents.MEDIA_TYPE, CloudEvent, PLACED_AS_CLOUDEVENT),
-            (cloudevents.BATCH_MEDIA_TYPE, CloudEvent(many=True), [PLACED_AS_CLOUDEVENT]),
+            (cloudevents.MEDIA_TYPE, cloudevent, PLACED_AS_CLOUDEVENT),
+            (cloudevents.BATCH_MEDIA_TYPE, {"type": "array", "items": cloudevent}, [PLACED_AS_CLOUDEVENT]),
         )
     }
 
@@ -376,6 +416,16 @@ class OperationSchema(AutoSchema):
         declared = list(self.view.parameters) if self.method == "GET" else []
         named = [AGGREGATE_ID] if "{aggregate_id}" in self.path else []
         return [*super().get_override_parameters(), *named, *declared]
+
+    def get_operation(self, *args: Any, **kwargs: Any) -> Any:
+        operation = super().get_operation(*args, **kwargs)
+        if operation and "requestBody" in operation:
+            operation["requestBody"]["required"] = True
+        return operation
+
+    def _get_format_parameters(self) -> list[Any]:
+        # `format` is for the pages of REST framework; programs say what they want in `Accept`.
+        return []
 
     def get_description(self) -> str:  # type: ignore[override]  # drf-spectacular's is without arguments
         return str(self.view.get_view_description() if self.method == "GET" else "")

@@ -46,6 +46,8 @@ def test_cloudevent_becomes_an_event_and_comes_out_as_it_went_in(api: APIClient)
     out = api.get(f"/api/events/{event.event_id}/", headers={"Accept": MEDIA_TYPE})
     assert out.headers["Content-Type"] == MEDIA_TYPE
     found = out.json()
+    again = send(api, GIVEN, Accept=BATCH_MEDIA_TYPE)
+    assert (again.status_code, again.headers["Content-Type"], again.json()) == (200, BATCH_MEDIA_TYPE, [found])
     assert found.pop("time") == event.timestamp.isoformat()
     assert found.pop("sequence") == f"{event.position:019}"
     assert found.pop("aggregateversion") == "1"

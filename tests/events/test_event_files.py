@@ -96,10 +96,10 @@ def test_dry_run_checks_every_line_and_stores_nothing(tmp_path: Path) -> None:
 
 
 BAD = [
-    ("{", "line: is not JSON"),
+    ("{", "line: cannot be read as JSON"),
     ("[]", "event: must be a JSON object"),
     ('{"aggregate_id": "x"}', "type: is missing"),
-    ('{"aggregate_id": "x", "type": "A", "data": {"n": NaN}}', "line: holds NaN"),
+    ('{"aggregate_id": "x", "type": "A", "data": {"n": NaN}}', "line: cannot be read as JSON: NaN"),
     ('{"aggregate_id": "x", "type": "A", "data": {"a":' + "[" * 980 + "]" * 980 + "}}", "(line|data)"),
     ('{"aggregate_id": "", "type": "A"}', "aggregate_id: is empty"),
     ('{"aggregate_id": "x", "type": "A", "timestamp": "2020-01-01T00:00:00"}', "timestamp: .* has no time zone"),

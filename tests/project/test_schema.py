@@ -1,0 +1,120 @@
+"""The description of the HTTP interface: complete, up to date, and true to what the server does."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import schemathesis
+from django.core.management import call_command
+from django.core.signals import request_finished, request_started
+from django.core.wsgi import get_wsgi_application
+from django.db import close_old_connections
+from drf_spectacular.generators import SchemaGenerator
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis.errors import Unsatisfiable
+from rest_framework.authtoken.models import Token
+from schemathesis import GenerationMode
+from schemathesis.checks import not_a_server_error
+from schemathesis.specs.openapi.checks import positive_data_acceptance
+
+from events.store import EventStore
+from tests.support import new, some
+
+COMMITTED = Path(__file__).resolve().parents[2] / "docs/openapi.yaml"
+# 501 and 503 are answers, and described as such.
+FAULTS = {500, 502, 504}
+EXAMPLES = int(os.environ.get("FUZZ_EXAMPLES", "5"))
+
+
+@schemathesis.serializer("application/x-ndjson")
+def ndjson(context: Any, value: Any) -> bytes:
+    return value.encode("utf-8", "surrogatepass") if isinstance(value, str) else str(value).encode()
+
+
+def test_committed_schema_is_that_of_the_code(tmp_path: Path) -> None:
+    now = tmp_path / "openapi.yaml"
+    call_command("spectacular", "--validate", "--fail-on-warn", "--file", str(now))
+    assert now.read_text() == COMMITTED.read_text(), "the interface has changed: `make schema` writes docs/openapi.yaml"
+
+
+def operations() -> list[tuple[str, dict[str, Any]]]:
+    paths = SchemaGenerator().get_schema(request=None, public=True)["paths"]
+    return [(f"{method} {path}", content) for path, methods in paths.items() for method, content in methods.items()]
+
+
+@pytest.mark.parametrize(("name", "content"), operations(), ids=lambda each: each if isinstance(each, str) else "")
+def test_every_operation_is_described(name: str, content: dict[str, Any]) -> None:
+    assert content["summary"]
+    assert content["operationId"].replace("_", "").isalpha()
+    for status, response in content["responses"].items():
+        assert response["description"]
+        if status != "304":
+            assert all(kind["examples"] for kind in response["content"].values()), status
+    assert {"400", "406", "429"} <= content["responses"].keys()
+    for kind in content.get("requestBody", {}).get("content", {}).values():
+        assert kind["schema"]
+
+
+def test_names_of_operations_are_unique() -> None:
+    names = [content["operationId"] for _, content in operations()]
+    assert len(set(names)) == len(names)
+
+
+@pytest.mark.django_db
+def test_schema_and_its_pages_are_served_from_here(client: Any) -> None:
+    assert client.get("/api/schema/").status_code == 200
+    for path in ("/api/docs/", "/api/redoc/"):
+        page = client.get(path).content.decode()
+        assert "/static/drf_spectacular_sidecar/" in page
+        assert "cdn" not in page.lower()
+        assert "https://" not in page
+
+
+@pytest.fixture(scope="module")
+def interface(django_db_setup: None, django_db_blocker: Any) -> Any:
+    with django_db_blocker.unblock():
+        return schemathesis.openapi.from_wsgi("/api/schema/", get_wsgi_application())
+
+
+@pytest.fixture
+def token(db: None, store: EventStore, admin_user: Any) -> Iterator[str]:
+    # As Django's own test client does: the requests share this test's transaction.
+    for signal in (request_started, request_finished):
+        signal.disconnect(close_old_connections)
+    store.dispatch(*some(3, "order-1"), new("cart-1", metadata={"correlation_id": "c-1"}))
+    yield Token.objects.create(user=admin_user).key
+    for signal in (request_started, request_finished):
+        signal.connect(close_old_connections)
+
+
+@pytest.mark.parametrize("mode", [GenerationMode.POSITIVE, GenerationMode.NEGATIVE], ids=lambda each: each.value)
+@pytest.mark.parametrize("name", [name for name, _ in operations()])
+def test_generated_requests_get_documented_answers(interface: Any, token: str, name: str, mode: GenerationMode) -> None:
+    """Requests that fit the description, and such that do not."""
+    method, path = name.split(" ")
+    operation = interface[path][method.upper()]
+    # A schema cannot say all that makes events acceptable: what two headers mean together, what a line holds.
+    excluded = [not_a_server_error, *([positive_data_acceptance] if method == "post" else [])]
+    sent = 0
+
+    @settings(
+        max_examples=EXAMPLES,
+        deadline=None,
+        suppress_health_check=list(HealthCheck),
+        phases=[Phase.explicit, Phase.generate],
+    )
+    @given(operation.as_strategy(generation_mode=mode))
+    def send(case: schemathesis.Case) -> None:
+        nonlocal sent
+        sent += 1
+        headers = {"Authorization": f"Token {token}"}
+        response = case.call_and_validate(headers=headers, excluded_checks=excluded)
+        assert response.status_code not in FAULTS
+
+    try:
+        send()
+    except Unsatisfiable:
+        assert mode is GenerationMode.NEGATIVE  # nothing can be wrong with a request that has no parameters
+    print(f"{name}: {sent} {mode.value} requests")
