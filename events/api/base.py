@@ -6,6 +6,7 @@ from typing import Any
 
 from django.core.handlers.asgi import ASGIRequest
 from django.db import router
+from django.utils.cache import patch_vary_headers
 from django.utils.functional import cached_property
 from drf_spectacular.utils import OpenApiParameter
 from rest_framework.exceptions import PermissionDenied
@@ -26,7 +27,7 @@ from events.validation import check_name
 
 from . import parameters, problems, schema
 from .negotiation import FastJSONRenderer, Negotiation, StrictJSONParser
-from .permissions import StorePermissions, throttles_and_ours
+from .permissions import StorePermissions, StoreThrottle
 
 # The pages of REST framework for people, where the project has them.
 _RENDERERS: Any = api_settings.DEFAULT_RENDERER_CLASSES
@@ -97,13 +98,14 @@ class StoreView(APIView):
     def get_throttles(self) -> list[BaseThrottle]:
         if self.request.method == "POST" and self.throttle_scope == "read":
             self.throttle_scope = "append"
-        return throttles_and_ours(super().get_throttles())
+        return [*super().get_throttles(), StoreThrottle()]  # the project's own, and that of the settings
 
     def get_exception_handler(self) -> Callable[..., Response | None]:
         return problems.answer
 
     def finalize_response(self, request: Request, response: Any, *args: Any, **kwargs: Any) -> Any:
         response = super().finalize_response(request, response, *args, **kwargs)
+        patch_vary_headers(response, ("Authorization", "Cookie"))  # a browser's cache outlives who is logged in
         if isinstance(response, problems.Problem) and response.accepted_renderer.format != "api":
             response.as_json()
         return response

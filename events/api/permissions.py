@@ -1,11 +1,10 @@
-"""Who may do what: Django's model permissions, and those for a category each."""
+"""Who may do what, and how often: the permissions for all categories or for one, and the rates of the settings."""
 
-from collections.abc import Sequence
 from typing import Any
 
 from rest_framework.permissions import BasePermission
 from rest_framework.request import Request
-from rest_framework.throttling import BaseThrottle, ScopedRateThrottle
+from rest_framework.throttling import ScopedRateThrottle
 
 from events.conf import conf
 
@@ -26,8 +25,3 @@ class StoreThrottle(ScopedRateThrottle):
 
     def get_rate(self) -> str | None:
         return conf.api_throttle_rates.get(self.scope or "")
-
-
-def throttles_and_ours(throttles: Sequence[BaseThrottle]) -> list[BaseThrottle]:
-    """Return the project's own throttles with that of the store."""
-    return [*throttles, StoreThrottle()]

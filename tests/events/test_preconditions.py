@@ -112,7 +112,9 @@ def test_page_that_cannot_change_says_so_and_does_not(
 
 def test_event_never_changes_and_says_so(api: APIClient, store: EventStore) -> None:
     (event,) = store.dispatch(new())
-    assert "immutable" in api.get(f"/api/events/{event.event_id}/").headers["Cache-Control"]
+    response = api.get(f"/api/events/{event.event_id}/")
+    assert "immutable" in response.headers["Cache-Control"]
+    assert {"Accept", "Authorization", "Cookie"} <= set(response.headers["Vary"].split(", "))
 
 
 def test_version_of_a_page_is_what_its_reader_has_seen(api: APIClient, store: EventStore) -> None:
