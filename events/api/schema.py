@@ -91,11 +91,7 @@ REVERSE = query("reverse", FLAG, "The newest first.")
 STARTS_WITH = query("starts_with", NAME, "Those whose aggregate id begins so.")
 CATEGORY = query("category", NAME, "Those of this category.")
 TYPES = query("type", NAME, "Events of this type; may be repeated.", may_repeat=True)
-LIMIT = query(
-    "limit",
-    {"type": "integer", "minimum": 1, "maximum": conf.api_max_page_events, "default": conf.api_page_events},
-    "How many a page has at most.",
-)
+LIMIT = query("limit", {"type": "integer", "minimum": 1}, "How many a page has at most.")
 AGGREGATE_ID = OpenApiParameter(
     "aggregate_id",
     {**NAME, "pattern": r"^[^/\u0000-\u001f\u007f-\u009f\ufffd]+$"},
@@ -413,7 +409,7 @@ class OperationSchema(AutoSchema):
     view: Any
 
     def get_override_parameters(self) -> list[Any]:
-        declared = list(self.view.parameters) if self.method == "GET" else []
+        declared = [_as_set_here(each) for each in self.view.parameters] if self.method == "GET" else []
         named = [AGGREGATE_ID] if "{aggregate_id}" in self.path else []
         return [*super().get_override_parameters(), *named, *declared]
 
@@ -432,6 +428,14 @@ class OperationSchema(AutoSchema):
 
     def get_tags(self) -> list[str]:
         return [self.path.split("/")[2]]
+
+
+def _as_set_here(parameter: OpenApiParameter) -> OpenApiParameter:
+    """Return a parameter with the bounds that the settings give it, as they are now."""
+    if parameter is not LIMIT:
+        return parameter
+    bounds = {"maximum": conf.api_max_page_events, "default": min(conf.api_page_events, conf.api_max_page_events)}
+    return query("limit", {"type": "integer", "minimum": 1, **bounds}, str(LIMIT.description))
 
 
 def _response(shape: Any, description: str, sample: Any, kind: str, status: int) -> OpenApiResponse:

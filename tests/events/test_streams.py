@@ -4,7 +4,7 @@ import json
 import socket
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from itertools import islice
 from typing import Any
 from urllib.parse import urlsplit
@@ -222,12 +222,26 @@ def test_history_of_many_pages_runs_over_into_live_events(connect: Any, store: E
     assert [event["position"] for event in first + rest] == [event.position for event in [*old, *new_ones]]
 
 
-def test_burst_beyond_the_bound_is_read_from_the_database(connect: Any, store: EventStore, settings: Any) -> None:
-    settings.EVENTS_STREAM_MAX_QUEUED_BYTES = 1
+def test_what_is_too_much_to_keep_is_read_from_the_database(connect: Any, store: EventStore, settings: Any) -> None:
+    settings.EVENTS_STREAM_MAX_QUEUED_BYTES = 200_000
     with connect() as stream:
         stream.up_to("caught-up")
-        events = [event for n in range(30) for event in store.dispatch(*some(20, f"a-{n}"))]
-        assert [found["position"] for found in stream.events(600)] == [event.position for event in events]
+        # More than the buffers between take, while nothing is read: the stream stands still, and falls behind.
+        events = [event for n in range(60) for event in store.dispatch(new(f"a-{n}", data={"text": "x" * 300_000}))]
+        Wait.until(lambda: store.settled_position() == events[-1].position)
+        assert [found["position"] for found in stream.events(60)] == [event.position for event in events]
+
+
+def test_settled_position_that_lies_behind_the_client_repeats_nothing(connect: Any, store: EventStore) -> None:
+    """Another process may have seen a higher one: it is never too high, but may come out lower for a while."""
+    with ExitStack() as held:
+        held.enter_context(open_append(store, new("slow-1")))
+        *_, last = store.dispatch(*some(3))
+        with connect(**{"Last-Event-ID": str(last.position)}) as stream:
+            stream.up_to("caught-up")
+            held.close()
+            (later,) = store.dispatch(new("b-1"))
+            assert stream.events(1)[0]["position"] == later.position
 
 
 def test_open_append_holds_the_stream_back(connect: Any, store: EventStore, settings: Any) -> None:
