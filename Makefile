@@ -6,7 +6,7 @@ RUN := $(VENV)/bin/python
 # Test processes: one a core, at most four.
 JOBS ?= $(shell n=$$(getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2); echo $$((n > 4 ? 4 : n)))
 
-.PHONY: help setup run test test-all lint format schema fuzz bench-projections lock clean
+.PHONY: help setup run test test-all lint format schema fuzz bench-projections bench-http lock clean
 
 help:
 	@echo "make run       set up everything and serve the demo (PORT=8000)"
@@ -14,6 +14,7 @@ help:
 	@echo "make test-all  run them with every Python and PostgreSQL that is found"
 	@echo "make lint      check style, types and layers"
 	@echo "make bench-projections  measure projections against hand-written loops (some minutes)"
+	@echo "make bench-http  measure the HTTP interface against plain views (some minutes)"
 	@echo "make fuzz      send thousands of generated requests to every operation of the HTTP interface"
 	@echo "make schema    write docs/openapi.yaml anew"
 	@echo "make setup     only set up: .venv, database, admin user, demo data"
@@ -41,6 +42,9 @@ lint: $(VENV)/installed
 
 bench-projections: $(VENV)/installed
 	@$(RUN) -m benchmarks.bench_projections
+
+bench-http: $(VENV)/installed
+	@$(RUN) -m benchmarks.bench_http
 
 format: $(VENV)/installed
 	@$(RUN) -m ruff check --fix .

@@ -1,6 +1,5 @@
 """The projections that are measured, and the hand-written loops they are measured against."""
 
-import json
 from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -111,4 +110,3 @@ def hand_written_orm(limit: int) -> int:
 
 
 Timed = Callable[[], int]
-EVENT_DATA = json.dumps({"sku": "MUG-1", "quantity": 2, "price": 12.5, "customer": "customer-17", "note": "x" * 60})

@@ -63,7 +63,8 @@ class Tail:
         """Return what has come, and the position that one who has it has come to. Waits for up to `timeout_seconds`."""
         if not self._messages and not self.is_cut:
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._news.wait(), timeout_seconds)
+                async with asyncio.timeout(timeout_seconds):
+                    await self._news.wait()
         messages, self._messages, self._bytes = self._messages, [], 0
         self._news.clear()
         return messages, self.position

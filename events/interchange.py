@@ -12,6 +12,7 @@ from django.utils.dateparse import parse_datetime
 
 from .exceptions import InvalidEvent
 from .models import Event
+from .reader import Written
 from .types import NewEvent
 
 GIVEN = ("aggregate_id", "type", "data", "metadata", "timestamp", "event_id")
@@ -31,6 +32,21 @@ def event_as_dict(event: Event) -> dict[str, Any]:
         "metadata": event.metadata,
         "timestamp": event.timestamp.isoformat(),
         "recorded_at": event.recorded_at.isoformat(),
+    }
+
+
+def written_as_dict(event: Written) -> dict[str, Any]:
+    """Return the same for `to_json` alone: what is JSON already goes out as it is."""
+    return {
+        "position": event.position,
+        "aggregate_id": event.aggregate_id,
+        "version": event.version,
+        "event_id": event.event_id,
+        "type": event.type,
+        "data": orjson.Fragment(event.data),
+        "metadata": orjson.Fragment(event.metadata),
+        "timestamp": event.timestamp,
+        "recorded_at": event.recorded_at,
     }
 
 

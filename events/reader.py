@@ -1,8 +1,9 @@
 """Reading: one aggregate's history, and the whole store page by page up to the settled position."""
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, NamedTuple
+from uuid import UUID
 from weakref import WeakSet
 
 import psycopg
@@ -91,9 +92,66 @@ def selection(types: Iterable[str] | None, categories: Iterable[str] | None, usi
     return events
 
 
+class Written(NamedTuple):
+    """A stored event as the database wrote it: `data` and `metadata` are JSON text."""
+
+    position: int
+    aggregate_id: str
+    version: int
+    event_id: UUID
+    type: str
+    data: str
+    metadata: str
+    timestamp: datetime
+    recorded_at: datetime
+
+
+def fetch(events: EventQuerySet) -> list[Event]:
+    """Return the events of a query, as iterating over it would, in half the time."""
+    return [
+        Event.from_db(events.db, _COLUMNS, (*row[:_DATA], loads(row[_DATA]), loads(row[_METADATA]), *row[_AFTER:]))
+        for row in _rows(events)
+    ]
+
+
+def fetch_written(events: EventQuerySet) -> list[Written]:
+    """Return the events of a query for who writes them out again, in a third of the time of `fetch`."""
+    return [Written._make(row) for row in _rows(events)]
+
+
+def _rows(events: EventQuerySet) -> list[tuple[Any, ...]]:
+    """Return the rows of a query, whose values the database driver builds in C.
+
+    Django would have it parse moments in Python, to put in the time zone they are in already, and look at every value
+    of a row once more to convert two of them.
+    """
+    connection = connections[events.db]
+    try:
+        query, arguments = events.query.get_compiler(connection=connection).as_sql()
+    except EmptyResultSet:
+        return []
+    with connection.cursor() as cursor:
+        if connection.timezone is UTC:
+            cursor.cursor.adapters.register_loader("timestamptz", TimestamptzLoader)
+        cursor.execute(query, arguments)
+        rows: list[tuple[Any, ...]] = cursor.fetchall()
+        return rows
+
+
+_COLUMNS = [field.attname for field in Event._meta.concrete_fields]
+_DATA, _METADATA = _COLUMNS.index("data"), _COLUMNS.index("metadata")
+_AFTER = _METADATA + 1
+
+
 def pages(
-    events: EventQuerySet, *, after: int, up_to: int, reverse: bool = False, limit: int | None = None
-) -> Iterator[list[Event]]:
+    events: EventQuerySet,
+    *,
+    after: int,
+    up_to: int,
+    reverse: bool = False,
+    limit: int | None = None,
+    fetch: Callable[[EventQuerySet], list[Any]] = fetch,
+) -> Iterator[list[Any]]:
     """Yield the events `after` < position <= `up_to` in lists, each by a statement of its own.
 
     `up_to` must not lie above a settled position read before: then every page is complete, however long this takes.
@@ -138,37 +196,13 @@ _JSON_PAGE_BYTES = 2 * 1024 * 1024
 _JSON_LINES = """
     SELECT string_agg(line, E'\\n' ORDER BY position), max(position)
     FROM (
-        SELECT position, line, sum(octet_length(line)) OVER (ORDER BY position) - octet_length(line) AS bytes_before
-        FROM (SELECT page.position, row_to_json(page)::text AS line FROM ({page}) AS page) AS written
+        SELECT position, line, sum(octet_length(line)) OVER (ORDER BY position ROWS UNBOUNDED PRECEDING)
+            - octet_length(line) AS bytes_before
+        -- OFFSET 0: or the line would be written anew at each of its mentions.
+        FROM (SELECT page.position, row_to_json(page)::text AS line FROM ({page}) AS page OFFSET 0) AS written
     ) AS measured
     WHERE bytes_before < %s
 """
-
-
-def fetch(events: EventQuerySet) -> list[Event]:
-    """Return the events of a query, as iterating over it would, in half the time.
-
-    Rows come as a whole, and the database driver builds them in C: Django would have it parse moments in Python, to put
-    in the time zone they are in already, and look at every value of a row once more to convert two of them.
-    """
-    connection = connections[events.db]
-    try:
-        query, arguments = events.query.get_compiler(connection=connection).as_sql()
-    except EmptyResultSet:
-        return []
-    with connection.cursor() as cursor:
-        if connection.timezone is UTC:
-            cursor.cursor.adapters.register_loader("timestamptz", TimestamptzLoader)
-        cursor.execute(query, arguments)
-        return [
-            Event.from_db(events.db, _COLUMNS, (*row[:_DATA], loads(row[_DATA]), loads(row[_METADATA]), *row[_AFTER:]))
-            for row in cursor.fetchall()
-        ]
-
-
-_COLUMNS = [field.attname for field in Event._meta.concrete_fields]
-_DATA, _METADATA = _COLUMNS.index("data"), _COLUMNS.index("metadata")
-_AFTER = _METADATA + 1
 
 
 def known_types(categories: Collection[str] | None, using: str) -> list[str]:

@@ -127,6 +127,7 @@ class AsgiServer:
 
     def __init__(self) -> None:
         self._socket = socket.create_server(("127.0.0.1", 0))
+        self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.url = f"http://127.0.0.1:{self._socket.getsockname()[1]}"
         config = uvicorn.Config(
             get_asgi_application(), lifespan="off", log_level="error", timeout_graceful_shutdown=10, ws="none"

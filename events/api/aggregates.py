@@ -6,7 +6,9 @@ from django.http import Http404
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from events.models import Aggregate, Event
+from events import reader
+from events.models import Aggregate
+from events.validation import check_moment
 
 from . import appending, parameters, preconditions, schema
 from .base import ASK_AGAIN, UNCHANGING, PageByAggregateId, StoreView
@@ -82,9 +84,11 @@ class AggregateEvents(EventsView):
         headers = {"ETag": preconditions.etag(current), "Cache-Control": ASK_AGAIN}
         if preconditions.is_known(request, current):
             return Response(status=304, headers=headers)
-        found = self.store.get_events_for_aggregate(
-            aggregate_id, after_version=after, up_to_version=up_to, as_of=as_of, reverse=reverse, limit=limit + 1
+        check_moment("as_of", as_of)
+        history = reader.history(
+            aggregate_id, after_version=after, up_to_version=up_to, as_of=as_of, reverse=reverse, using=self.store.using
         )
+        found = self.fetch(history[: limit + 1])
         events, more = found[:limit], len(found) > limit
         following = None
         if more:
@@ -130,7 +134,7 @@ def aggregate_as_dict(aggregate: Aggregate) -> dict[str, Any]:
     }
 
 
-def _is_complete(events: list[Event], more: bool, reverse: bool, up_to: int | None, current: int) -> bool:
+def _is_complete(events: list[Any], more: bool, reverse: bool, up_to: int | None, current: int) -> bool:
     """Return whether a page will be the same for ever: no event to come can belong to it."""
     ends_below = up_to is not None and up_to <= current
     return ends_below if reverse else ends_below or more

@@ -44,7 +44,9 @@ class EventList(EventsView):
         chosen = EventFilter.of(request, self.store.using, self.readable)
         events = [
             event
-            for page in reader.pages(chosen, after=after, up_to=up_to, reverse=reverse, limit=limit + 1)
+            for page in reader.pages(
+                chosen, after=after, up_to=up_to, reverse=reverse, limit=limit + 1, fetch=self.fetch
+            )
             for event in page
         ]
         page, more = events[:limit], len(events) > limit

@@ -5,9 +5,10 @@ from typing import Any
 
 from rest_framework.response import Response
 
-from events import cloudevents
-from events.interchange import event_as_dict
-from events.models import Event
+from events import cloudevents, reader
+from events.interchange import event_as_dict, written_as_dict
+from events.models import Event, EventQuerySet
+from events.reader import Written
 from events.store import Dispatched
 
 from .base import StoreView
@@ -15,6 +16,7 @@ from .negotiation import (
     CloudEventBatchParser,
     CloudEventBatchRenderer,
     CloudEventParser,
+    FastJSONRenderer,
     StrictJSONParser,
 )
 
@@ -25,15 +27,21 @@ class EventsView(StoreView):
     parser_classes = [StrictJSONParser, CloudEventParser, CloudEventBatchParser]
     renderer_classes = [*StoreView.renderer_classes, CloudEventBatchRenderer]
 
-    def page(
-        self, events: Sequence[Event], following: str | None, headers: dict[str, str], **envelope: Any
-    ) -> Response:
+    def fetch(self, events: EventQuerySet) -> list[Any]:
+        """Return events for `page`: as the database wrote them, where that is how they go out."""
+        renderer = self.request.accepted_renderer
+        is_as_written = type(renderer) is FastJSONRenderer and not renderer.get_indent(
+            self.request.accepted_media_type or "", {}
+        )
+        return reader.fetch_written(events) if is_as_written else reader.fetch(events)
+
+    def page(self, events: Sequence[Any], following: str | None, headers: dict[str, str], **envelope: Any) -> Response:
         """Answer with a page of events. CloudEvents come as a bare list, so the next page is in `Link` besides."""
         if following:
             headers = {**headers, "Link": f'<{following}>; rel="next"'}
         if self._wants_cloudevents():
             return Response([cloudevents.from_event(event) for event in events], headers=headers)
-        found = [event_as_dict(event) for event in events]
+        found = [written_as_dict(each) if isinstance(each, Written) else event_as_dict(each) for each in events]
         return Response({**envelope, "events": found, "next": following}, headers=headers)
 
     def appended(self, stored: Dispatched, headers: dict[str, str], **envelope: Any) -> Response:

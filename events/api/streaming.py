@@ -44,6 +44,11 @@ class Stream:
         self._position = after
         self._select_anew = select_anew
         self._loop: asyncio.AbstractEventLoop | None = None
+        # Read once: a setting that is not set costs an exception, and an event is told to every stream.
+        self._heartbeat_seconds = conf.stream_heartbeat_seconds
+        self._checkpoint_seconds = conf.stream_checkpoint_seconds
+        self._permission_seconds = conf.stream_permission_seconds
+        self._send_timeout_seconds = conf.stream_send_timeout_seconds
         self._told = -1  # the last position that the client was told
         self._told_at = self._sent_at = self._permitted_at = time.monotonic()
 
@@ -67,7 +72,7 @@ class Stream:
             while self._selection:
                 async with aclosing(self._until_cut(feed)) as text:
                     async for chunk in text:
-                        with _cut_off_when_stuck():
+                        with _cut_off_when_stuck(self._send_timeout_seconds):
                             yield chunk
                         self._sent_at = time.monotonic()
             yield b'event: revoked\ndata: {"detail": "You may not read these events any more"}\n\n'
@@ -126,9 +131,9 @@ class Stream:
     def _duty(self) -> bytes | None:
         """Return what is to be sent though no event is: how far the stream has come, or that it is alive."""
         now = time.monotonic()
-        if (self._position or 0) > self._told and now - self._told_at >= conf.stream_checkpoint_seconds:
+        if (self._position or 0) > self._told and now - self._told_at >= self._checkpoint_seconds:
             return self._control("checkpoint")
-        return HEARTBEAT if now - self._sent_at >= conf.stream_heartbeat_seconds else None
+        return HEARTBEAT if now - self._sent_at >= self._heartbeat_seconds else None
 
     def _control(self, name: str) -> bytes:
         """Return an event about the stream itself. It moves the client's `Last-Event-ID` on, too."""
@@ -137,25 +142,25 @@ class Stream:
 
     def _seconds_to_next_duty(self) -> float:
         next_at = min(
-            self._told_at + conf.stream_checkpoint_seconds,
-            self._sent_at + conf.stream_heartbeat_seconds,
-            self._permitted_at + conf.stream_permission_seconds,
+            self._told_at + self._checkpoint_seconds,
+            self._sent_at + self._heartbeat_seconds,
+            self._permitted_at + self._permission_seconds,
         )
         return max(0.05, next_at - time.monotonic())
 
     async def _may_go_on(self, feed: Feed) -> bool:
         """Return whether the user may still read; once in a while, ask anew, and what it is."""
-        if time.monotonic() - self._permitted_at >= conf.stream_permission_seconds:
+        if time.monotonic() - self._permitted_at >= self._permission_seconds:
             self._selection = await feed.in_thread(self._select_anew)
             self._permitted_at = time.monotonic()
         return self._selection is not None
 
 
 @contextmanager
-def _cut_off_when_stuck() -> Iterator[None]:
+def _cut_off_when_stuck(timeout_seconds: float) -> Iterator[None]:
     """End the request when the client does not take for too long what it is sent meanwhile."""
     task: Any = asyncio.current_task()
-    timer = asyncio.get_running_loop().call_later(conf.stream_send_timeout_seconds, task.cancel)
+    timer = asyncio.get_running_loop().call_later(timeout_seconds, task.cancel)
     try:
         yield
     finally:

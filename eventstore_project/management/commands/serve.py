@@ -43,7 +43,10 @@ class Command(BaseCommand):
 
     def _listen(self, port: int) -> socket.socket:
         try:
-            return socket.create_server((HOST, port))
+            listener = socket.create_server((HOST, port))
+            # asyncio does not see that this is TCP. Without, each answer would wait for the client's delayed ACK.
+            listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            return listener
         except OverflowError:
             reason = "ports go up to 65535"
         except OSError as error:

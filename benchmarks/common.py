@@ -1,0 +1,153 @@
+"""What the benchmarks share: a database of their own, events in it, functions measured by turns, the table."""
+
+import argparse
+import json
+import os
+import platform
+import statistics
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+DATABASE = "eventstore_benchmark"
+EVENT_DATA = json.dumps({"sku": "MUG-1", "quantity": 2, "price": 12.5, "customer": "customer-17", "note": "x" * 60})
+
+
+class Report:
+    """The rows of the table, as they come."""
+
+    def __init__(self) -> None:
+        self.rows: list[dict[str, Any]] = []
+
+    def row(self, name: str, value: float, target: str, met: bool, detail: str) -> None:
+        self.rows.append({"name": name, "value": round(value, 3), "target": target, "met": met, "detail": detail})
+        mark = "ok  " if met else "MISS"
+        print(f"{mark} {name:<44} {value:>9.3f}  target {target:<9} {detail}", flush=True)
+
+    def note(self, name: str, value: float, detail: str) -> None:
+        """Add a row for information, which has no target."""
+        self.rows.append({"name": name, "value": round(value, 3), "target": None, "met": True, "detail": detail})
+        print(f"     {name:<44} {value:>9.3f}  {'':<16} {detail}", flush=True)
+
+
+def options_of(description: str | None) -> argparse.ArgumentParser:
+    """Return a parser with the options that every benchmark has."""
+    parser = argparse.ArgumentParser(description=description)
+    parser.add_argument("--rounds", type=int, default=5, help="of which each figure is the median (%(default)s)")
+    parser.add_argument("--json", metavar="FILE", type=Path, help="write the rows there too")
+    return parser
+
+
+@contextmanager
+def benchmark(options: argparse.Namespace) -> Iterator[Report]:
+    """A report on what is done to a new database. At the end the program exits, with 1 when a target was missed."""
+    with database():
+        from django.core.management import call_command
+        from django.db import connection
+
+        call_command("migrate", verbosity=0)
+        with connection.cursor() as cursor:
+            cursor.execute("SHOW server_version")
+            version = cursor.fetchone()[0]
+        print(
+            f"Python {platform.python_version()}, PostgreSQL {version}, {os.cpu_count()} cores, {options.rounds} rounds"
+        )
+        report = Report()
+        yield report
+        if options.json:
+            options.json.write_text(json.dumps(report.rows, indent=2))
+    sys.exit(0 if all(row["met"] for row in report.rows) else 1)
+
+
+@contextmanager
+def database() -> Iterator[None]:
+    """A new database as Django's default; the processes started meanwhile use it too."""
+    from eventstore_project import postgres
+
+    postgres.join_or_exit()
+    import psycopg
+
+    settings = postgres.database_settings()
+    login = {name: settings.get(name.upper()) or None for name in ("host", "port", "user", "password")}
+    with psycopg.connect(dbname=settings["NAME"], autocommit=True, **login) as server:
+        server.execute(f"DROP DATABASE IF EXISTS {DATABASE} WITH (FORCE)")
+        server.execute(f"CREATE DATABASE {DATABASE}")
+        word = f":{quote(login['password'], safe='')}" if login["password"] else ""
+        port = f":{login['port']}" if login["port"] else ""
+        host = quote(login["host"] or "", safe="")
+        os.environ["DATABASE_URL"] = f"postgres://{login['user']}{word}@{host}{port}/{DATABASE}"
+        os.environ["DJANGO_SETTINGS_MODULE"] = "benchmarks.settings"
+        import django
+
+        django.setup()
+        try:
+            yield
+        finally:
+            from django.db import connections
+
+            connections.close_all()
+            server.execute(f"DROP DATABASE IF EXISTS {DATABASE} WITH (FORCE)")
+
+
+def fill(events: int) -> None:
+    """Store `events` events of 1,000 aggregates by the append function; one in a thousand is of type Rare."""
+    from django.db import connection
+
+    with connection.cursor() as cursor:
+        for start in range(0, events, 10_000):
+            cursor.execute(
+                """
+                SELECT count(*) FROM events_append(
+                    ARRAY(SELECT 'item-' || n %% 1000 FROM generate_series(%s::int, %s) AS n),
+                    ARRAY(SELECT CASE n %% 1000 WHEN 7 THEN 'Rare' ELSE 'Measured' END
+                          FROM generate_series(%s::int, %s) AS n),
+                    array_fill(%s::jsonb, ARRAY[%s]), array_fill('{}'::jsonb, ARRAY[%s]),
+                    array_fill(NULL::timestamptz, ARRAY[%s]),
+                    ARRAY(SELECT gen_random_uuid() FROM generate_series(%s::int, %s)), '{}', '{}')
+                """,
+                [*[start, start + 9_999] * 2, EVENT_DATA, 10_000, 10_000, 10_000, start, start + 9_999],
+            )
+        cursor.execute("VACUUM ANALYZE events_event")
+
+
+def seconds(function: Callable[[], Any]) -> float:
+    start = time.perf_counter()
+    function()
+    return time.perf_counter() - start
+
+
+def wait_until(condition: Callable[[], Any], what: str, timeout_seconds: float = 60) -> None:
+    deadline = time.monotonic() + timeout_seconds
+    while not condition():
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"not within {timeout_seconds} s: {what}")
+        time.sleep(0.01)
+
+
+def by_turns(rounds: int, *measured: Callable[[], float], turns: int = 1) -> list[float]:
+    """Call the functions by turns, `turns` times a round; return the median of what each of them returned in a round.
+
+    Turns that are short meet the same load of the machine, whatever else it does.
+    """
+    totals: list[list[float]] = [[] for _ in measured]
+    for _ in range(rounds):
+        found = [[function() for function in measured] for _ in range(turns)]
+        for values, total in zip(zip(*found, strict=True), totals, strict=True):
+            total.append(sum(values))
+    return [statistics.median(each) for each in totals]
+
+
+def other_sessions() -> list[int]:
+    """Return the process ids of the database sessions that are not this connection's."""
+    from django.db import connection
+
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND backend_type = 'client backend'"
+            " AND pid <> pg_backend_pid()"
+        )
+        return [row[0] for row in cursor.fetchall()]

@@ -1,0 +1,15 @@
+"""The process that answers in `bench_http`: prints the loopback port it listens on, and serves until it is ended."""
+
+import socket
+
+import uvicorn
+
+if __name__ == "__main__":
+    listener = socket.create_server(("127.0.0.1", 0))
+    # asyncio does not see that this is TCP. Without, each answer would wait for the client's delayed ACK.
+    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    print(listener.getsockname()[1], flush=True)
+    config = uvicorn.Config(
+        "eventstore_project.asgi:application", log_level="warning", lifespan="off", timeout_graceful_shutdown=1
+    )
+    uvicorn.Server(config).run(sockets=[listener])

@@ -1,0 +1,11 @@
+"""The interface and, beside it, the views it is measured against."""
+
+from django.urls import include, path
+
+from .plainviews import PlainAppend, PlainHistory
+
+urlpatterns = [
+    path("api/", include("events.api.urls")),
+    path("plain/<str:aggregate_id>/append/", PlainAppend.as_view()),
+    path("plain/<str:aggregate_id>/events/", PlainHistory.as_view()),
+]
