@@ -37,11 +37,12 @@ def same(one: Any, other: Any) -> bool:
 @settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.dictionaries(text, json_values, max_size=4))
 def test_any_json_object_round_trips(store: EventStore, data: dict[str, Any]) -> None:
-    (dispatched,) = store.dispatch(new(data=data, metadata=data))
+    # Below a name of its own: the length of a correlation id is bounded.
+    (dispatched,) = store.dispatch(new(data=data, metadata={"copy": data}))
     read = Event.objects.get(position=dispatched.position)
     assert same(dispatched.data, data)
     assert same(read.data, data)
-    assert same(read.metadata, data)
+    assert same(read.metadata["copy"], data)
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """Dispatching and reading in one connection: versions, expectations, batches, transactions."""
 
 from datetime import UTC, datetime, timedelta
+from datetime import timezone as fixed_zone
 from typing import Any
 
 import pytest
@@ -401,3 +402,21 @@ def test_coroutines_have_the_same_methods(store: EventStore) -> None:
         assert await store.asettled_position() == events[-1].position
 
     async_to_sync(use_them)()
+
+
+@pytest.mark.parametrize("hours", [-23, 17])
+def test_moments_of_any_time_zone_are_taken(store: EventStore, hours: int) -> None:
+    """PostgreSQL itself takes offsets of up to 16 hours."""
+    moment = datetime(2020, 1, 1, tzinfo=fixed_zone(timedelta(hours=hours)))
+    (event,) = store.dispatch(new(timestamp=moment))
+    assert event.timestamp == moment
+    late = datetime(2100, 1, 1, tzinfo=fixed_zone(timedelta(hours=hours)))
+    assert store.get_events_for_aggregate("a-1", as_of=late) == [event]
+
+
+@pytest.mark.parametrize("value", [1e300, 10**300, {"a": 1e200, "b": [1e100]}, [1] * 90, "x" * 256])
+def test_correlation_id_is_as_long_as_the_database_writes_it(store: EventStore, value: Any) -> None:
+    with pytest.raises(InvalidEvent, match="correlation_id"):
+        store.dispatch(new(metadata={"correlation_id": value}))
+    assert stored() == []
+    store.dispatch(*[new(metadata={"correlation_id": each}) for each in (None, True, 7, 1e200, [1] * 80, "x" * 255)])
