@@ -6,6 +6,8 @@ from django.urls import include, path
 from django.views.generic import RedirectView
 from drf_spectacular.views import SpectacularAPIView, SpectacularRedocView, SpectacularSwaggerView
 
+from . import views
+
 admin.site.site_title = admin.site.site_header = "Event store"
 admin.site.index_title = "Browse"
 
@@ -17,6 +19,7 @@ urlpatterns = [
     path("", RedirectView.as_view(pattern_name="admin:index")),
     path("favicon.ico", RedirectView.as_view(url=static("eventstore_project/favicon.svg"))),
     path("admin/", admin.site.urls),
+    path("live/", admin.site.admin_view(views.live), name="live"),
     path("api/", include("events.api.urls")),
     path("api/", include("projections.api.urls")),
     path("api/schema/", SpectacularAPIView.as_view(), name="schema"),

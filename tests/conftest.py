@@ -1,5 +1,6 @@
 """What all tests share: a real PostgreSQL, and users with and without permissions."""
 
+import shutil
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -12,6 +13,7 @@ from rest_framework.test import APIClient
 from events import access, subscriptions
 from events.store import EventStore
 from eventstore_project import postgres
+from tests.browser import Browser
 from tests.support import AsgiServer
 
 postgres.join_or_exit()
@@ -90,6 +92,15 @@ def api(make_user: Callable[..., User]) -> APIClient:
 def asgi_server(transactional_db: None) -> Iterator[AsgiServer]:
     with AsgiServer() as server:
         yield server
+
+
+@pytest.fixture
+def browser() -> Iterator[Browser]:
+    executable = shutil.which("chromium") or shutil.which("/usr/bin/chromium")
+    if executable is None:
+        pytest.skip("there is no Chromium here: apt-get install chromium")
+    with Browser(executable) as opened:
+        yield opened
 
 
 @pytest.fixture

@@ -1,5 +1,6 @@
 """Helpers for tests: events without ado, threads with connections of their own, waiting without guessing."""
 
+import asyncio
 import os
 import socket
 import subprocess
@@ -10,9 +11,10 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Self
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
 import uvicorn
+from django.contrib.staticfiles.handlers import ASGIStaticFilesHandler
 from django.core.asgi import get_asgi_application
 from django.db import connection, transaction
 
@@ -130,7 +132,11 @@ class AsgiServer:
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.url = f"http://127.0.0.1:{self._socket.getsockname()[1]}"
         config = uvicorn.Config(
-            get_asgi_application(), lifespan="off", log_level="error", timeout_graceful_shutdown=10, ws="none"
+            ASGIStaticFilesHandler(get_asgi_application()),
+            lifespan="off",
+            log_level="error",
+            timeout_graceful_shutdown=10,
+            ws="none",
         )
         self._server = uvicorn.Server(config)
 
@@ -144,6 +150,83 @@ class AsgiServer:
         self._server.should_exit = True
         self._background.__exit__(None, None, None)
         self._socket.close()
+
+
+class FragileProxy:
+    """A way to a server of this machine that breaks when it is told to, in the middle of what it carries."""
+
+    def __init__(self, target: str) -> None:
+        self._target = urlsplit(target)
+        self._writers: set[asyncio.StreamWriter] = set()
+        self._allowance: int | None = None  # bytes of answers until it breaks
+        self._ready = threading.Event()
+        self.breaks = 0
+
+    def __enter__(self) -> Self:
+        self._background = Background(lambda: asyncio.run(self._serve()))
+        self._background.__enter__()
+        assert self._ready.wait(20)
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self._loop.call_soon_threadsafe(self._end.set)
+        self._background.__exit__(None, None, None)
+
+    def break_now(self) -> None:
+        """Break all connections, whatever they do."""
+        self._when_broken(self._break)
+
+    def break_after(self, size: int) -> None:
+        """Break all connections when `size` more bytes of answers have passed; wait for it."""
+        self._when_broken(lambda: setattr(self, "_allowance", size))
+
+    def _when_broken(self, order: Callable[[], None]) -> None:
+        breaks = self.breaks
+        self._loop.call_soon_threadsafe(order)
+        Wait.until(lambda: self.breaks > breaks, what="connections broken")
+
+    async def _serve(self) -> None:
+        self._loop, self._end = asyncio.get_running_loop(), asyncio.Event()
+        server = await asyncio.start_server(self._connect, "127.0.0.1", 0)
+        self.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        self._ready.set()
+        await self._end.wait()
+        server.close()
+        while self._writers:
+            self._break()
+            await asyncio.sleep(0.01)
+
+    async def _connect(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        both = {writer}
+        self._writers |= both
+        try:
+            there, to_there = await asyncio.open_connection(self._target.hostname, self._target.port)
+            both.add(to_there)
+            self._writers |= both
+            await asyncio.gather(self._pass_on(reader, to_there), self._pass_on(there, writer, counts=True))
+        except ConnectionError:
+            pass  # broken by us, or closed by one of the two
+        finally:
+            for each in both:
+                each.transport.abort()
+            self._writers -= both
+
+    async def _pass_on(self, source: asyncio.StreamReader, sink: asyncio.StreamWriter, *, counts: bool = False) -> None:
+        while piece := await source.read(4096):
+            if counts and self._allowance is not None:
+                piece = piece[: self._allowance]
+                self._allowance -= len(piece)
+            sink.write(piece)
+            await sink.drain()
+            if counts and self._allowance == 0:
+                self._break()
+        raise ConnectionResetError  # ends the other direction, too
+
+    def _break(self) -> None:
+        self._allowance = None
+        self.breaks += 1
+        for writer in self._writers:
+            writer.transport.abort()
 
 
 class Wait:

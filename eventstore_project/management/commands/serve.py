@@ -61,6 +61,7 @@ class Command(BaseCommand):
         token = Token.objects.get(user=user).key
         self.stdout.write(
             f"\n  Admin     {base}/admin/\n"
+            f"  Live      {base}/live/\n"
             f"  API       {base}/api/events/\n"
             f"  Log in    {user.username} / {password}\n"
             f"  API token {token}\n"

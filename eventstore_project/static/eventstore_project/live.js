@@ -1,0 +1,154 @@
+// The live page: the store's event stream, newest on top. What is in events is only ever put in as text.
+
+const MOST_ROWS = 200;
+const RETRY_MILLISECONDS = 5000;
+const STATUS = {
+  connecting: "Connecting",
+  "catching-up": "Catching up",
+  live: "Live",
+  reconnecting: "Reconnecting",
+  paused: "Paused",
+  ended: "Ended",
+};
+// Answers that another attempt would not change.
+const FINAL = [400, 401, 403, 404, 501];
+
+const root = document.getElementById("live");
+const status = root.querySelector("[role=status]");
+const position = document.getElementById("live-position");
+const rows = root.querySelector("tbody");
+const button = document.getElementById("live-switch");
+
+const address = new URL(root.dataset.stream, location.href);
+let source = null;
+let retry = null;
+let waiting = []; // messages that the next frame shows
+
+function connect() {
+  show("connecting");
+  const opened = (source = new EventSource(address));
+  source.onopen = () => show("catching-up");
+  source.onmessage = take;
+  source.onerror = () => {
+    show("reconnecting");
+    if (opened.readyState === EventSource.CLOSED) ask(opened);
+  };
+  source.addEventListener("caught-up", (message) => {
+    moveOn(message);
+    show("live");
+  });
+  source.addEventListener("checkpoint", moveOn);
+  source.addEventListener("revoked", (message) => stop("ended", JSON.parse(message.data).detail));
+}
+
+function stop(state, reason = "") {
+  clearTimeout(retry);
+  source?.close();
+  source = null;
+  show(state, reason);
+}
+
+function show(state, reason = "") {
+  const text = reason ? `${STATUS[state]}: ${reason}` : STATUS[state];
+  button.textContent = state === "paused" || state === "ended" ? "Go on" : "Pause";
+  if (status.textContent === text) return; // or screen readers would say it again
+  status.dataset.state = state;
+  status.textContent = text;
+}
+
+// An EventSource goes on by itself when its connection breaks, but gives up when the answer is no stream, and does not
+// tell what it was.
+async function ask(opened) {
+  const request = new AbortController();
+  let refusal = "";
+  try {
+    const answer = await fetch(address, { signal: request.signal });
+    if (FINAL.includes(answer.status)) refusal = (await answer.json()).detail ?? answer.statusText;
+  } catch {
+    // No connection, or not our server's words: the next attempt may do better.
+  }
+  request.abort();
+  if (source !== opened) return; // paused meanwhile
+  if (refusal) stop("ended", refusal);
+  else retry = setTimeout(connect, RETRY_MILLISECONDS);
+}
+
+function moveOn(message) {
+  position.textContent = message.lastEventId;
+  address.searchParams.set("after", message.lastEventId); // where to go on after a pause
+}
+
+function take(message) {
+  moveOn(message);
+  waiting.push(message);
+  if (waiting.length > MOST_ROWS) waiting.shift();
+  else if (waiting.length === 1) requestAnimationFrame(draw);
+}
+
+function draw() {
+  rows.prepend(...waiting.reverse().map(row));
+  waiting = [];
+  while (rows.rows.length > MOST_ROWS) rows.lastElementChild.remove();
+}
+
+function row(message) {
+  const event = JSON.parse(message.data, asWritten);
+  const found = document.createElement("tr");
+  found.append(
+    element("td", "live-number", message.lastEventId),
+    element("td", "live-type", event.type),
+    cell("live-aggregate", link(event.aggregate_id)),
+    cell("live-time", moment(event.timestamp)),
+    cell("live-data", data(event.data)),
+  );
+  return found;
+}
+
+function link(id) {
+  if (!root.dataset.aggregates) return id;
+  // As the admin quotes keys: django.contrib.admin.utils.quote
+  const quoted = id.replace(/[":/_#?;@&=+$,[\]<>%\n\\]/g, (character) => {
+    return "_" + character.charCodeAt(0).toString(16).toUpperCase().padStart(2, "0");
+  });
+  const found = element("a", "", id);
+  found.href = `${root.dataset.aggregates}${encodeURIComponent(quoted)}/change/`;
+  return found;
+}
+
+function moment(timestamp) {
+  const found = element("time", "event-moment", timestamp.slice(0, 19).replace("T", " "));
+  found.dateTime = found.title = timestamp;
+  return found;
+}
+
+function data(value) {
+  const line = JSON.stringify(value);
+  if (line === "{}") return "–";
+  const found = document.createElement("details");
+  // Data may be large: of the line some words will do, and the rest is for those who open it.
+  found.append(element("summary", "", line.slice(0, 200)));
+  const open = () => found.append(element("pre", "event-json", JSON.stringify(value, null, 2)));
+  found.addEventListener("toggle", open, { once: true });
+  return found;
+}
+
+// Numbers are shown as they are stored: of 12345678901234567890 and 1.0, JavaScript would make others.
+function asWritten(key, value, context) {
+  return typeof value === "number" && context?.source && JSON.rawJSON ? JSON.rawJSON(context.source) : value;
+}
+
+function cell(className, content) {
+  const found = element("td", className, "");
+  found.append(content);
+  return found;
+}
+
+function element(tag, className, text) {
+  const found = document.createElement(tag);
+  found.className = className;
+  found.textContent = text;
+  return found;
+}
+
+button.addEventListener("click", () => (source ? stop("paused") : connect()));
+connect();

@@ -1,0 +1,84 @@
+"""A real browser for tests."""
+
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future
+from queue import SimpleQueue
+from typing import Any, Self, TypeVar
+from urllib.parse import urlsplit
+
+from django.contrib.auth.models import User
+from django.test import Client
+from playwright.sync_api import Page, expect, sync_playwright
+
+Result = TypeVar("Result")
+
+
+class Browser:
+    """A Chromium with one page. Call it with a function to have that run with the page.
+
+    It runs in a thread of its own: beside the event loop that playwright needs, Django refuses to use the database.
+
+    Attributes:
+        errors: what the page's console had to complain about.
+        hosts: whom the page asked for anything.
+    """
+
+    ARGUMENTS = ("--no-sandbox", "--disable-gpu", "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1")
+    WAIT_SECONDS = 20
+    GIVE_UP_SECONDS = 60
+
+    def __init__(self, executable: str) -> None:
+        self._executable = executable
+        self._steps: SimpleQueue[tuple[Callable[[], Any], Future[Any]] | None] = SimpleQueue()
+        self.errors: list[str] = []
+        self.hosts: set[str | None] = set()
+
+    def __enter__(self) -> Self:
+        # A daemon, so that a browser that is stuck for good does not keep the tests from ending.
+        threading.Thread(target=self._work, daemon=True).start()
+        self._do(self._open)
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self._do(self._close)
+        self._steps.put(None)
+
+    def __call__(self, function: Callable[[Page], Result]) -> Result:
+        return self._do(lambda: function(self._page))
+
+    def log_in(self, user: User, url: str) -> None:
+        """Give the browser a session of `user` at the site `url`."""
+        client = Client()
+        client.force_login(user)
+        cookie: Any = {"name": "sessionid", "value": client.cookies["sessionid"].value, "url": url}
+        self(lambda page: page.context.add_cookies([cookie]))
+
+    def _do(self, step: Callable[[], Result]) -> Result:
+        done: Future[Result] = Future()
+        self._steps.put((step, done))
+        return done.result(self.GIVE_UP_SECONDS)
+
+    def _work(self) -> None:
+        while todo := self._steps.get():
+            step, done = todo
+            try:
+                done.set_result(step())
+            except Exception as error:
+                done.set_exception(error)
+
+    def _open(self) -> None:
+        self._playwright = sync_playwright().start()
+        self._chromium = self._playwright.chromium.launch(executable_path=self._executable, args=self.ARGUMENTS)
+        self._page = self._chromium.new_page()
+        self._page.set_default_timeout(self.WAIT_SECONDS * 1000)
+        expect.set_options(timeout=self.WAIT_SECONDS * 1000)
+        self._page.on("console", lambda said: self.errors.append(said.text) if said.type == "error" else None)
+        self._page.on("pageerror", lambda error: self.errors.append(str(error)))
+        self._page.on("request", lambda request: self.hosts.add(urlsplit(request.url).hostname))
+
+    def _close(self) -> None:
+        try:
+            self._chromium.close()
+        finally:
+            self._playwright.stop()
