@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 from django.contrib.auth.models import User
 from django.test import Client
-from playwright.sync_api import Page, expect, sync_playwright
+from playwright.sync_api import Page, Request, expect, sync_playwright
 
 Result = TypeVar("Result")
 
@@ -21,7 +21,7 @@ class Browser:
 
     Attributes:
         errors: what the page's console had to complain about.
-        hosts: whom the page asked for anything.
+        hosts: whom the page asked for anything; what its own policy kept it from asking does not count.
     """
 
     ARGUMENTS = ("--no-sandbox", "--disable-gpu", "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1")
@@ -32,7 +32,7 @@ class Browser:
         self._executable = executable
         self._steps: SimpleQueue[tuple[Callable[[], Any], Future[Any]] | None] = SimpleQueue()
         self.errors: list[str] = []
-        self.hosts: set[str | None] = set()
+        self._requests: list[Request] = []
 
     def __enter__(self) -> Self:
         # A daemon, so that a browser that is stuck for good does not keep the tests from ending.
@@ -43,6 +43,10 @@ class Browser:
     def __exit__(self, *exc_info: object) -> None:
         self._do(self._close)
         self._steps.put(None)
+
+    @property
+    def hosts(self) -> set[str | None]:
+        return {urlsplit(request.url).hostname for request in self._requests}
 
     def __call__(self, function: Callable[[Page], Result]) -> Result:
         return self._do(lambda: function(self._page))
@@ -75,7 +79,8 @@ class Browser:
         expect.set_options(timeout=self.WAIT_SECONDS * 1000)
         self._page.on("console", lambda said: self.errors.append(said.text) if said.type == "error" else None)
         self._page.on("pageerror", lambda error: self.errors.append(str(error)))
-        self._page.on("request", lambda request: self.hosts.add(urlsplit(request.url).hostname))
+        self._page.on("request", lambda request: self._requests.append(request))
+        self._page.on("requestfailed", lambda each: self._requests.remove(each) if each.failure == "csp" else None)
 
     def _close(self) -> None:
         try:

@@ -15,13 +15,15 @@ from django.db import close_old_connections
 from drf_spectacular.generators import SchemaGenerator
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis.errors import Unsatisfiable
+from playwright.sync_api import expect
 from rest_framework.authtoken.models import Token
 from schemathesis import GenerationMode
 from schemathesis.checks import not_a_server_error
 from schemathesis.specs.openapi.checks import positive_data_acceptance
 
 from events.store import EventStore
-from tests.support import new, some
+from tests.browser import Browser
+from tests.support import AsgiServer, new, some
 
 COMMITTED = Path(__file__).resolve().parents[2] / "docs/openapi.yaml"
 # 501 and 503 are answers, and described as such.
@@ -72,6 +74,16 @@ def test_schema_and_its_pages_are_served_from_here(client: Any) -> None:
         assert "/static/drf_spectacular_sidecar/" in page
         assert "cdn" not in page.lower()
         assert "https://" not in page
+
+
+@pytest.mark.parametrize("path", ["/api/docs/", "/api/redoc/"])
+def test_pages_of_the_schema_show_it_and_ask_no_other_host(
+    browser: Browser, asgi_server: AsgiServer, path: str
+) -> None:
+    browser(lambda page: page.goto(asgi_server.url + path))
+    browser(lambda page: expect(page.get_by_text("The history of an aggregate").last).to_be_visible())
+    browser(lambda page: page.wait_for_load_state("networkidle"))
+    assert browser.hosts <= {"127.0.0.1", None}
 
 
 @pytest.fixture(scope="module")
