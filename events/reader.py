@@ -174,27 +174,31 @@ def pages(
 def json_pages(events: EventQuerySet, *, after: int, up_to: int) -> Iterator[bytes]:
     """Yield the events `after` < position <= `up_to` as JSON Lines, in the shape of `interchange.event_as_dict`.
 
-    The database writes the JSON, so this costs a fraction of making `Event` objects. A page has as many events as
-    `EVENTS_READ_PAGE_EVENTS` says, or some megabytes: however many events there are, however large, no more is in
-    memory. `up_to` must not lie above a settled position read before.
+    The database writes the JSON, so this costs a fraction of making `Event` objects. A page has some megabytes at most:
+    however many events there are, however large, no more is in memory. `up_to` must not lie above a settled position
+    read before.
     """
+    size = _JSON_FIRST_PAGE_EVENTS
     while True:
-        page = events.after(after).up_to(up_to).order_by("position")[: conf.read_page_events]
+        page = events.after(after).up_to(up_to).order_by("position")[:size]
         try:
             query, arguments = page.query.get_compiler(connection=connections[events.db]).as_sql()
         except EmptyResultSet:
             return
         with connections[events.db].cursor() as cursor:
             cursor.execute(_JSON_LINES.format(page=query), [*arguments, _JSON_PAGE_BYTES])
-            lines, after = cursor.fetchone()
+            lines, after, count = cursor.fetchone()
         if lines is None:
             return
         yield in_one_line(lines.encode()) + b"\n"
+        # What does not go into a page was written in vain: ask for as many events as went into the last one.
+        size = min(2 * size, _JSON_PAGE_EVENTS) if count == size else count + 1
 
 
+_JSON_FIRST_PAGE_EVENTS, _JSON_PAGE_EVENTS = 100, 4000
 _JSON_PAGE_BYTES = 2 * 1024 * 1024
 _JSON_LINES = """
-    SELECT string_agg(line, E'\\n' ORDER BY position), max(position)
+    SELECT string_agg(line, E'\\n' ORDER BY position), max(position), count(*)
     FROM (
         SELECT position, line, sum(octet_length(line)) OVER (ORDER BY position ROWS UNBOUNDED PRECEDING)
             - octet_length(line) AS bytes_before

@@ -10,6 +10,7 @@ import pytest
 from rest_framework.authtoken.models import Token
 from rest_framework.test import APIClient
 
+from events import reader
 from events.interchange import event_as_dict
 from events.models import Event
 from events.store import EventStore
@@ -82,8 +83,8 @@ def test_packed_bodies_are_refused(api: APIClient) -> None:
     assert send(api, line(1), **{"Content-Encoding": "gzip"}).json()["field"] == "Content-Encoding"
 
 
-def test_export_is_what_import_takes(api: APIClient, store: EventStore, settings: Any) -> None:
-    settings.EVENTS_READ_PAGE_EVENTS = 7
+def test_export_is_what_import_takes(api: APIClient, store: EventStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reader, "_JSON_FIRST_PAGE_EVENTS", 3)  # several pages
     data = {"n": 2**70, "f": 1e23, "t": '😀 "\\ \x85 \u2028 \u2029\n', "e": {}, "l": [None, True], "s": 5e-324}
     store.dispatch(*[new(f"a-{n}", data={**data, "i": n}, metadata={"m": n}) for n in range(20)])
     response = api.get("/api/events/export/")
