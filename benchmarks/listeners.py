@@ -73,6 +73,7 @@ class Listeners:
         except BaseException:
             self.__exit__()
             raise
+        time.sleep(1)  # the database sessions of the last requests are about to end
         return self
 
     def __exit__(self, *exc_info: object) -> None:

@@ -10,6 +10,10 @@ if __name__ == "__main__":
     listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     print(listener.getsockname()[1], flush=True)
     config = uvicorn.Config(
-        "eventstore_project.asgi:application", log_level="warning", lifespan="off", timeout_graceful_shutdown=1
+        "eventstore_project.asgi:application",
+        log_level="warning",
+        lifespan="off",
+        timeout_keep_alive=60,
+        timeout_graceful_shutdown=1,
     )
     uvicorn.Server(config).run(sockets=[listener])
