@@ -56,7 +56,7 @@ def from_event(event: Event) -> dict[str, Any]:
 def to_new_event(content: Any, *, aggregate_id: str | None = None) -> NewEvent:
     """Return the new event that a CloudEvent stands for.
 
-    Its id becomes the event id, when it is a UUID; else one is made from source and id, the same for the same event.
+    An event of our own source keeps its id; for others one is made from source and id, the same for the same event.
     What has no field of ours (source, id, dataschema, extensions) is kept in the metadata, and given out again.
 
     Args:
@@ -111,12 +111,10 @@ def _metadata(content: Mapping[str, Any]) -> dict[str, Any]:
     for name, value in content.items():
         if name in _CORRELATION:
             metadata[_CORRELATION[name]] = _attribute(name, value)
-        elif name not in _FIELDS and name not in _OURS:
+        elif name == "id" or (name not in _FIELDS and name not in _OURS):
             kept[name] = _attribute(name, value)
-    if not _is_uuid(content["id"]):
-        kept["id"] = content["id"]
-    if kept.get("source") == conf.cloudevents_source:
-        del kept["source"]
+    if _is_own(content["source"], content["id"]):
+        del kept["source"], kept["id"]
     return {**metadata, KEPT: kept} if kept else metadata
 
 
@@ -133,7 +131,7 @@ def _kept(attributes: Any) -> dict[str, Any]:
 
 
 def _attribute(name: str, value: Any) -> Any:
-    if name not in ("source", "dataschema") and not re.fullmatch("[a-z0-9]{1,50}", name):
+    if name not in ("id", "source", "dataschema") and not re.fullmatch("[a-z0-9]{1,50}", name):
         raise InvalidEvent(name, "is no name of an attribute; those are lower-case letters and digits, 50 at most")
     if not isinstance(value, (str, bool)) and not (type(value) is int and -(2**31) <= value < 2**31):
         raise InvalidEvent(name, "must be a string, a boolean or an integer of 32 bits, as CloudEvents demand")
@@ -141,12 +139,12 @@ def _attribute(name: str, value: Any) -> Any:
 
 
 def _event_id(source: str, text: str) -> UUID:
-    return UUID(text) if _is_uuid(text) else uuid5(NAMESPACE_URL, f"{source} {text}")
+    return UUID(text) if _is_own(source, text) else uuid5(NAMESPACE_URL, f"{source} {text}")
 
 
-def _is_uuid(text: str) -> bool:
-    """Whether it is a UUID as we write one, so that it comes out again as it came in."""
+def _is_own(source: str, text: str) -> bool:
+    """Whether it is an event of this store: only source and id together say which one a CloudEvent is."""
     try:
-        return str(UUID(text)) == text
+        return source == conf.cloudevents_source and str(UUID(text)) == text
     except ValueError:
         return False

@@ -69,6 +69,10 @@ class Tail:
         self._news.clear()
         return messages, self.position
 
+    def wake(self) -> None:
+        """Have who waits for something look around."""
+        self._news.set()
+
     def put(self, messages: Sequence[Message], position: int) -> None:
         """Take in what the feed has read up to `position`."""
         if self.is_cut:
@@ -86,7 +90,11 @@ class Tail:
 
 
 class Feed:
-    """Follows the store for the streams of one event loop."""
+    """Follows the store for the streams of one event loop.
+
+    Attributes:
+        is_ending: the server shuts down, and streams are to end.
+    """
 
     def __init__(self, using: str) -> None:
         self.using = using
@@ -98,6 +106,7 @@ class Feed:
         self._polling = ThreadPoolExecutor(1, "events-feed-poller")
         self._reading = ThreadPoolExecutor(1, "events-feed-reader")
         self._open = 0
+        self.is_ending = False
 
     @classmethod
     def of_this_loop(cls, using: str) -> "Feed":
@@ -111,6 +120,14 @@ class Feed:
     def open_streams(cls) -> int:
         """Return how many streams this process has open."""
         return sum(feed._open for feeds in _feeds.values() for feed in feeds.values())
+
+    @classmethod
+    def end_streams(cls) -> None:
+        """End the streams of the running event loop: for a server that shuts down, since none ends by itself."""
+        for feed in _feeds.get(asyncio.get_running_loop(), {}).values():
+            feed.is_ending = True
+            for tail in feed._tails:
+                tail.wake()
 
     def __enter__(self) -> Self:
         self._open += 1

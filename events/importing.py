@@ -126,9 +126,8 @@ class Importer:
         # `dispatch` checks again; here it is known which line it was, before the others of the batch are stored.
         checked([line.event])
         self._check(line.event)
-        home = homes.get(line.event.event_id, line.event.aggregate_id)
-        if home != line.event.aggregate_id:
-            raise InvalidEvent("event_id", f"{line.event.event_id} is in use already, in aggregate {home!r}")
+        if homes.get(line.event.event_id, line.event.aggregate_id) != line.event.aggregate_id:
+            raise InvalidEvent("event_id", f"{line.event.event_id} is in use already, in another aggregate")
         return line.event
 
     def _dispatch(self, new: list[NewEvent], known: int) -> None:

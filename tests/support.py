@@ -21,6 +21,7 @@ from django.db import connection, transaction
 from events.models import Aggregate, Event
 from events.store import EventStore
 from events.types import NewEvent
+from eventstore_project.server import StreamingServer
 
 MANAGE = Path(__file__).resolve().parent.parent / "manage.py"
 
@@ -138,7 +139,7 @@ class AsgiServer:
             timeout_graceful_shutdown=10,
             ws="none",
         )
-        self._server = uvicorn.Server(config)
+        self._server = StreamingServer(config)
 
     def __enter__(self) -> Self:
         self._background = Background(lambda: self._server.run(sockets=[self._socket]))
@@ -146,8 +147,11 @@ class AsgiServer:
         Wait.until(lambda: self._server.started)
         return self
 
-    def __exit__(self, *exc_info: object) -> None:
+    def stop(self) -> None:
         self._server.should_exit = True
+
+    def __exit__(self, *exc_info: object) -> None:
+        self.stop()
         self._background.__exit__(None, None, None)
         self._socket.close()
 

@@ -97,7 +97,8 @@ class AggregateEvents(EventsView):
         if as_of is None and _is_complete(events, more, reverse, up_to, current):
             headers["Cache-Control"] = UNCHANGING
         # What a reader of this page has seen the history up to: the right expectation for what it decides on it.
-        version = max(event.version for event in (events[0], events[-1])) if events else current
+        seen = current if as_of is None else min(after, current)
+        version = max(event.version for event in (events[0], events[-1])) if events else seen
         return self.page(events, following, headers, aggregate_id=aggregate_id, version=version)
 
     @schema.operation(

@@ -82,6 +82,9 @@ def append(view: StoreView, wanted: Wanted) -> Dispatched:
     except DuplicateEvent as error:
         if error.event_id in keyed_ids:
             raise IdempotencyKeyReused from None
+        if error.aggregate_id is not None and not view.readable.holds(error.aggregate_id):
+            # Of a category that the user may know nothing of.
+            raise DuplicateEvent(error.event_id, None, f"the event id {error.event_id} is in use already") from None
         raise
     if stored.is_retry and wanted.keyed and not _is_repetition(wanted, stored, view.store.using):
         raise IdempotencyKeyReused

@@ -69,13 +69,14 @@ class Stream:
         self._loop = asyncio.get_running_loop()
         with Feed.of_this_loop(self._using) as feed:
             yield b"retry: %d\n\n" % RETRY_MILLISECONDS
-            while self._selection:
+            while self._selection and not feed.is_ending:
                 async with aclosing(self._until_cut(feed)) as text:
                     async for chunk in text:
                         with _cut_off_when_stuck(self._send_timeout_seconds):
                             yield chunk
                         self._sent_at = time.monotonic()
-            yield b'event: revoked\ndata: {"detail": "You may not read these events any more"}\n\n'
+            if not self._selection:
+                yield b'event: revoked\ndata: {"detail": "You may not read these events any more"}\n\n'
 
     async def _until_cut(self, feed: Feed) -> AsyncGenerator[bytes]:
         """Yield history and then what is new, until more of that came than is kept, or the permission is gone."""
@@ -88,7 +89,7 @@ class Stream:
             while self._position < began_at and await self._may_go_on(feed):
                 for chunk in await self._page_of_history(feed, began_at):
                     yield chunk
-            if not tail.is_cut:
+            if not tail.is_cut and not feed.is_ending:
                 yield self._control("caught-up")
             while not tail.is_cut and await self._may_go_on(feed):
                 messages, position = await tail.take(self._seconds_to_next_duty())
@@ -149,11 +150,11 @@ class Stream:
         return max(0.05, next_at - time.monotonic())
 
     async def _may_go_on(self, feed: Feed) -> bool:
-        """Return whether the user may still read; once in a while, ask anew, and what it is."""
+        """Return whether there is a reason to go on; once in a while, ask anew what the user may still read."""
         if time.monotonic() - self._permitted_at >= self._permission_seconds:
             self._selection = await feed.in_thread(self._select_anew)
             self._permitted_at = time.monotonic()
-        return self._selection is not None
+        return self._selection is not None and not feed.is_ending
 
 
 @contextmanager

@@ -172,8 +172,6 @@ class EventImport(StoreView):
     )
     def post(self, request: Request) -> Response:
         # The body is read here, line by line: REST framework would first hold all of it.
-        if request.headers.get("Content-Encoding", "identity") != "identity":
-            raise InvalidEvent("Content-Encoding", "is not taken; send the lines as they are")
         if not self.get_content_negotiator().select_parser(request, self.get_parsers()):
             raise UnsupportedMediaType(request.content_type or "")
         importer = Importer(self.store, check=self._check_category)
@@ -182,11 +180,9 @@ class EventImport(StoreView):
                 pass
         except BadLine as bad:
             detail = f"{bad}. The events before it are stored; mend the line, and send all of it again"
-            status = 403 if isinstance(bad.error, Forbidden) else 400
+            status, slug = (403, None) if isinstance(bad.error, Forbidden) else (400, "invalid")
             field, counts = bad.error.field, importer.counts
-            return Problem(
-                status, detail, "invalid", field=field, line=bad.number, stored=counts.stored, known=counts.known
-            )
+            return Problem(status, detail, slug, field=field, line=bad.number, stored=counts.stored, known=counts.known)
         return Response({"stored": importer.counts.stored, "known": importer.counts.known})
 
     def _check_category(self, event: NewEvent) -> None:

@@ -144,6 +144,7 @@ def test_import_stops_at_a_category_that_is_not_granted(store: EventStore, role:
     lines = "\n".join(json.dumps({"aggregate_id": name, "type": "A"}) for name in ("order-1", "cart-1", "order-2"))
     response = client_of(role("of order")).post("/api/events/import/", lines, content_type="application/x-ndjson")
     assert (response.status_code, response.json()["line"], response.json()["stored"]) == (403, 2, 1)
+    assert response.json()["type"] == "about:blank"
     assert stored() == [("order-1", 1)]
 
 
@@ -158,6 +159,18 @@ def test_who_may_append_but_not_read_gets_no_content_back(store: EventStore, rol
     )
     assert response.json()[0]["id"] == body["event_id"]
     assert "secret" not in response.content.decode()
+
+
+def test_ids_in_use_elsewhere_tell_nothing_of_where(store: EventStore, role: Callable[[str], User]) -> None:
+    (event,) = store.dispatch(new("order-1"))
+    client = client_of(role("of cart"))
+    body = {"aggregate_id": "cart-1", "type": "A", "event_id": str(event.event_id)}
+    response = client.post("/api/events/", body, format="json")
+    assert (response.status_code, response.json()["event_id"]) == (409, str(event.event_id))
+    assert "order" not in response.content.decode()
+    response = client.post("/api/events/import/", json.dumps(body), content_type="application/x-ndjson")
+    assert (response.status_code, response.json()["field"]) == (400, "event_id")
+    assert "order" not in response.content.decode()
 
 
 def test_groups_carry_the_permissions_and_migrate_makes_them(make_user: Callable[..., User], settings: Any) -> None:

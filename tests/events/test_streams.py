@@ -377,6 +377,14 @@ def test_streams_outlive_the_poller_s_connection(connect: Any, store: EventStore
         assert stream.events(1)[0]["aggregate_id"] == "a-1"
 
 
+def test_server_that_shuts_down_ends_its_streams_properly(connect: Any, store: EventStore, asgi_server: Any) -> None:
+    store.dispatch(new())
+    with connect() as stream:
+        stream.up_to("caught-up")
+        asgi_server.stop()
+        assert stream.rest() == []  # the end, and not a broken connection
+
+
 def test_wsgi_says_that_it_has_no_streams(api: APIClient) -> None:
     for path in ("/api/events/stream/", "/api/aggregates/a-1/stream/"):
         response = api.get(path)

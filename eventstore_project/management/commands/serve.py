@@ -10,6 +10,7 @@ from django.core.management import BaseCommand, CommandError, CommandParser, cal
 from rest_framework.authtoken.models import Token
 
 from eventstore_project import postgres, secrets
+from eventstore_project.server import StreamingServer
 from projections.processes import start_process
 from projections.worker import Until
 
@@ -28,14 +29,13 @@ class Command(BaseCommand):
         call_command("setup_demo", stdout=self.stdout)
         listener = self._listen(options["port"])
         self._print_addresses(listener.getsockname()[1])
-        # An open event stream would never end by itself.
         config = uvicorn.Config(
             "eventstore_project.asgi:application", log_level="warning", lifespan="off", timeout_graceful_shutdown=2
         )
         worker = start_process("projections.worker.work", ([], Until.STOPPED.name))
         try:
             with suppress(KeyboardInterrupt):  # uvicorn has shut down by then, and passes the signal on
-                uvicorn.Server(config).run(sockets=[listener])
+                StreamingServer(config).run(sockets=[listener])
         finally:
             worker.terminate()
             worker.join()
