@@ -10,7 +10,7 @@ from events import reader
 from events.models import Aggregate
 from events.validation import check_moment
 
-from . import appending, parameters, preconditions, schema
+from . import appending, parameters, preconditions, schema, shapes
 from .base import ASK_AGAIN, UNCHANGING, PageByAggregateId, StoreView
 from .pages import EventsView
 
@@ -25,8 +25,8 @@ class AggregateList(PageByAggregateId):
     @schema.operation(
         "list_aggregates",
         "Aggregates by id",
-        schema.AggregatePage,
-        {"aggregates": [schema.ORDER_18], "next": None},
+        shapes.AggregatePage,
+        {"aggregates": [shapes.ORDER_18], "next": None},
     )
     def get(self, request: Request) -> Response:
         aggregates = Aggregate.objects.all()
@@ -43,8 +43,8 @@ class AggregateDetail(StoreView):
     @schema.operation(
         "get_aggregate",
         "One aggregate",
-        schema.Aggregate,
-        schema.ORDER_18,
+        shapes.Aggregate,
+        shapes.ORDER_18,
         errors=(*schema.READ_ERRORS, 404),
         no_content=[304],
         parameters=[schema.IF_CHANGED, schema.ETAG],
@@ -68,9 +68,9 @@ class AggregateEvents(EventsView):
     @schema.operation(
         "read_history",
         "The history of an aggregate",
-        schema.History,
-        {"aggregate_id": "order-18", "version": 1, "events": [schema.PLACED], "next": None},
-        also=schema.AS_CLOUDEVENTS,
+        shapes.History,
+        {"aggregate_id": "order-18", "version": 1, "events": [shapes.PLACED], "next": None},
+        also=shapes.AS_CLOUDEVENTS,
         no_content=[304],
         parameters=[schema.IF_CHANGED, schema.ETAG, schema.LINK],
     )
@@ -104,10 +104,10 @@ class AggregateEvents(EventsView):
     @schema.operation(
         "append",
         "Append events to an aggregate",
-        schema.Appended,
-        {"aggregate_id": "order-18", "version": 1, "position": 7, "events": [schema.PLACED]},
+        shapes.Appended,
+        {"aggregate_id": "order-18", "version": 1, "position": 7, "events": [shapes.PLACED]},
         status=[201, 200],
-        also=schema.AS_CLOUDEVENTS,
+        also=shapes.AS_CLOUDEVENTS,
         errors=schema.APPEND_ERRORS,
         parameters=[schema.IF_MATCH, schema.IF_NONE_MATCH, schema.IDEMPOTENCY_KEY, schema.ETAG],
         request=schema.bodies(here=True),

@@ -11,7 +11,7 @@ from events import cloudevents, reader
 from events.interchange import event_as_dict
 from events.models import Event
 
-from . import appending, parameters, schema
+from . import appending, parameters, schema, shapes
 from .base import UNCHANGING, StoreView
 from .filters import EventFilter
 from .negotiation import CloudEventRenderer
@@ -32,9 +32,9 @@ class EventList(EventsView):
     @schema.operation(
         "list_events",
         "The events of the whole store",
-        schema.EventPage,
-        {"events": [schema.PLACED], "checkpoint": 7, "next": None},
-        also=schema.AS_CLOUDEVENTS,
+        shapes.EventPage,
+        {"events": [shapes.PLACED], "checkpoint": 7, "next": None},
+        also=shapes.AS_CLOUDEVENTS,
         parameters=[schema.LINK],
     )
     def get(self, request: Request) -> Response:
@@ -61,10 +61,10 @@ class EventList(EventsView):
     @schema.operation(
         "append_to_many",
         "Append events to several aggregates, all or nothing",
-        schema.AppendedToMany,
-        {"versions": {"order-18": 1}, "position": 7, "events": [schema.PLACED]},
+        shapes.AppendedToMany,
+        {"versions": {"order-18": 1}, "position": 7, "events": [shapes.PLACED]},
         status=[201, 200],
-        also=schema.AS_CLOUDEVENTS,
+        also=shapes.AS_CLOUDEVENTS,
         errors=schema.APPEND_ERRORS,
         parameters=[schema.IDEMPOTENCY_KEY],
         request=schema.bodies(here=False),
@@ -94,9 +94,9 @@ class EventDetail(StoreView):
     @schema.operation(
         "get_event",
         "One event",
-        schema.StoredEvent,
-        schema.PLACED,
-        also={cloudevents.MEDIA_TYPE: (schema.CLOUDEVENT, schema.PLACED_AS_CLOUDEVENT)},
+        shapes.StoredEvent,
+        shapes.PLACED,
+        also={cloudevents.MEDIA_TYPE: (shapes.CLOUDEVENT, shapes.PLACED_AS_CLOUDEVENT)},
         errors=(*schema.READ_ERRORS, 404),
     )
     def get(self, request: Request, event_id: UUID) -> Response:

@@ -8,7 +8,7 @@ from events.access import Categories
 from events.exceptions import InvalidEvent
 from events.models import Event, EventQuerySet
 
-from . import parameters, schema
+from . import parameters, schema, shapes
 
 
 class EventFilter(filters.FilterSet):
@@ -30,7 +30,7 @@ class EventFilter(filters.FilterSet):
         return [
             schema.query(
                 name,
-                schema.MOMENT if name in cls.moments else schema.NAME,
+                shapes.MOMENT if name in cls.moments else shapes.NAME,
                 each.extra["help_text"],
                 may_repeat=name in cls.repeatable,
             )

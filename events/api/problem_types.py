@@ -5,7 +5,7 @@ from rest_framework.permissions import AllowAny
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from . import schema
+from . import schema, shapes
 from .base import StoreView
 from .problems import TYPES
 
@@ -18,7 +18,7 @@ class ProblemTypeDetail(StoreView):
     @schema.operation(
         "get_problem_type",
         "A type of problem explained",
-        schema.ProblemTypeExplained,
+        shapes.ProblemTypeExplained,
         {"title": TYPES["invalid"].title, "remedy": TYPES["invalid"].remedy},
         errors=(400, 401, 404, 406, 429),
     )

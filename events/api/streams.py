@@ -23,7 +23,7 @@ from events.interchange import to_json
 from events.models import Event
 from events.types import NewEvent, category_of
 
-from . import parameters, schema
+from . import parameters, schema, shapes
 from .authentication import user_by_now
 from .base import StoreView
 from .filters import EventFilter
@@ -52,7 +52,7 @@ class EventStream(StoreView):
         "stream_events",
         "Events as they come",
         str,
-        schema.STREAMED,
+        shapes.STREAMED,
         media_type=schema.EVENT_STREAM,
         errors=STREAM_ERRORS,
         parameters=[schema.LAST_EVENT_ID],
@@ -121,7 +121,7 @@ class AggregateStream(EventStream):
         "stream_history",
         "The events of an aggregate as they come",
         str,
-        schema.STREAMED,
+        shapes.STREAMED,
         media_type=schema.EVENT_STREAM,
         errors=STREAM_ERRORS,
         parameters=[schema.LAST_EVENT_ID],
@@ -142,7 +142,7 @@ class EventExport(StoreView):
     throttle_scope = "export"
 
     @schema.operation(
-        "export_events", "Events as JSON Lines", str, to_json(schema.PLACED).decode(), media_type=schema.NDJSON
+        "export_events", "Events as JSON Lines", str, to_json(shapes.PLACED).decode(), media_type=schema.NDJSON
     )
     def get(self, request: Request) -> Any:
         after = parameters.integer(request, "after", 0)
@@ -165,7 +165,7 @@ class EventImport(StoreView):
     @schema.operation(
         "import_events",
         "Store events of JSON Lines",
-        schema.Imported,
+        shapes.Imported,
         {"stored": 1, "known": 0},
         errors=(*schema.READ_ERRORS, 409, 415),
         request={schema.NDJSON: str},

@@ -2,7 +2,7 @@
 
 from rest_framework import serializers
 
-from events.api.schema import NameField, NumberField, Page
+from events.api.shapes import NameField, NumberField, Page
 from projections import models
 
 

@@ -12,6 +12,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from events.api import parameters, schema
+from events.api import shapes as store_shapes
 from events.api.base import PageByAggregateId, StoreView
 from events.api.problems import Problem
 from events.exceptions import InvalidEvent
@@ -28,8 +29,8 @@ from projections.models import (
 
 from . import shapes
 
-AT_LEAST = schema.query("at_least", schema.POSITION, "Wait until the projection has come to this position.")
-LAST_TYPE = schema.query("last_type", schema.NAME, "Those whose last event is of this type.")
+AT_LEAST = schema.query("at_least", store_shapes.POSITION, "Wait until the projection has come to this position.")
+LAST_TYPE = schema.query("last_type", store_shapes.NAME, "Those whose last event is of this type.")
 BEFORE_DAY = schema.query("before", {"type": "string", "format": "date"}, "The days before this one.")
 DAYS = schema.query("days", {"type": "integer", "minimum": 1, "maximum": 366, "default": 30}, "How many days.")
 
@@ -215,7 +216,7 @@ class EventTypeActivityList(AtLeast):
     projection = "event_type_activity"
     view_permission = "projections.view_eventtypeactivity"
     by_category = False
-    parameters = (schema.query("after", schema.NAME, "Those after this type."), schema.LIMIT)
+    parameters = (schema.query("after", store_shapes.NAME, "Those after this type."), schema.LIMIT)
 
     @schema.operation(
         "list_event_type_activity",
