@@ -108,7 +108,7 @@ class AggregateEvents(EventsView):
         {"aggregate_id": "order-18", "version": 1, "position": 7, "events": [shapes.PLACED]},
         status=[201, 200],
         also=shapes.AS_CLOUDEVENTS,
-        errors=schema.APPEND_ERRORS,
+        errors=(*schema.APPEND_ERRORS, 412),
         parameters=[schema.IF_MATCH, schema.IF_NONE_MATCH, schema.IDEMPOTENCY_KEY, schema.ETAG],
         request=schema.bodies(here=True),
     )
