@@ -89,7 +89,7 @@ class Stream:
             while self._position < began_at and await self._may_go_on(feed):
                 for chunk in await self._page_of_history(feed, began_at):
                     yield chunk
-            if not tail.is_cut and not feed.is_ending:
+            if self._selection and not tail.is_cut and not feed.is_ending:
                 yield self._control("caught-up")
             while not tail.is_cut and await self._may_go_on(feed):
                 messages, position = await tail.take(self._seconds_to_next_duty())
