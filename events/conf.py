@@ -47,6 +47,11 @@ class EventsSettings:
         return categories
 
     @property
+    def admin_dashboard(self) -> bool:
+        """Whether the admin's index shows the dashboard; read at start. Default yes."""
+        return bool(getattr(settings, "EVENTS_ADMIN_DASHBOARD", True))
+
+    @property
     def cloudevents_source(self) -> str:
         """The `source` of this store's events as CloudEvents: a URI reference. Default `/events`."""
         return str(getattr(settings, "EVENTS_CLOUDEVENTS_SOURCE", "/events"))

@@ -125,6 +125,6 @@ def in_one_line(text: bytes) -> bytes:
     return text
 
 
-def pretty(value: Any) -> str:
-    """Return `value` as JSON for people to read."""
-    return json.dumps(value, indent=2, ensure_ascii=False)
+def pretty(value: Any, indent: int | None = 2) -> str:
+    """Return `value` as JSON for people to read; with `indent` None in one line."""
+    return json.dumps(value, indent=indent, ensure_ascii=False)

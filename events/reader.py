@@ -210,11 +210,28 @@ _JSON_LINES = """
 
 
 def known_types(categories: Collection[str] | None, using: str) -> list[str]:
-    """Return the event types to suggest: all there are, or those of the newest events of some categories."""
+    """Return the event types to suggest: all there are, or those of some aggregates of each of some categories."""
     if categories is None:
         return distinct_values(Event, "type", using)
-    newest = Event.objects.using(using).within(categories).order_by("-position")[:1000]
-    return sorted({event_type for (event_type,) in newest.values_list("type")})
+    arguments: list[Any] = [sorted(categories), max(1, _ASKED_AGGREGATES // max(1, len(categories)))]
+    with connections[using].cursor() as cursor:
+        cursor.execute(_TYPES_OF_CATEGORIES, arguments)
+        return [event_type for (event_type,) in cursor.fetchall()]
+
+
+# Not those of the newest events: of a category that is rare or retired, they may be anywhere in the store.
+_ASKED_AGGREGATES = 200
+_TYPES_OF_CATEGORIES = """
+    SELECT DISTINCT e.type
+    FROM unnest(%s::text[]) AS wanted(category)
+    CROSS JOIN LATERAL (
+        SELECT aggregate_id FROM events_aggregate WHERE category = wanted.category ORDER BY aggregate_id DESC LIMIT %s
+    ) AS a
+    CROSS JOIN LATERAL (
+        SELECT type FROM events_event WHERE aggregate_id = a.aggregate_id ORDER BY version DESC LIMIT 50
+    ) AS e
+    ORDER BY e.type
+"""
 
 
 def distinct_values(model: type[models.Model], column: str, using: str, limit: int = 200) -> list[str]:

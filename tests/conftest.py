@@ -1,5 +1,6 @@
 """What all tests share: a real PostgreSQL, and users with and without permissions."""
 
+import importlib
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
@@ -7,7 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from django.contrib import admin
 from django.contrib.auth.models import Permission, User
+from django.urls import clear_url_caches
 from rest_framework.test import APIClient
 
 from events import access, subscriptions
@@ -108,3 +111,20 @@ def category_permissions(settings: Any, db: None) -> None:
     """The permissions of the categories `order` and `cart`, as `migrate` makes them."""
     settings.EVENTS_CATEGORY_PERMISSIONS = ["order", "cart"]
     access.create_permissions()
+
+
+@pytest.fixture
+def site() -> Iterator[Callable[[], None]]:
+    """The admin's registrations, which a test may change; call it to have the addresses follow."""
+    before = dict(admin.site._registry)
+
+    def follow() -> None:
+        from eventstore_project import urls
+
+        importlib.reload(urls)
+        clear_url_caches()
+
+    yield follow
+    admin.site._registry.clear()
+    admin.site._registry.update(before)
+    follow()

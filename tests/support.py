@@ -7,11 +7,14 @@ import subprocess
 import sys
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Self
 from urllib.parse import quote, urlsplit
+from uuid import uuid4
 
 import uvicorn
 from django.contrib.staticfiles.handlers import ASGIStaticFilesHandler
@@ -33,6 +36,30 @@ def new(aggregate_id: str = "a-1", type: str = "Happened", **fields: Any) -> New
 
 def some(number: int, aggregate_id: str = "a-1") -> list[NewEvent]:
     return [new(aggregate_id, data={"n": n}) for n in range(1, number + 1)]
+
+
+def store_in_the_past(*events: tuple[str, str, datetime], gap: int = 1) -> None:
+    """Write events (aggregate id, type, recorded at) past the guards, each `gap` positions above the one before."""
+    versions: Counter[str] = Counter()
+    position = last_position()
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute("SET LOCAL events.maintenance = 'on'")
+        rows = []
+        for aggregate_id, event_type, moment in events:
+            versions[aggregate_id] += 1
+            position += gap
+            rows.append((position, aggregate_id, versions[aggregate_id], uuid4(), event_type, moment, moment))
+        cursor.executemany(
+            "INSERT INTO events_event (position, aggregate_id, version, event_id, type, data, metadata, timestamp,"
+            " recorded_at) VALUES (%s, %s, %s, %s, %s, '{}', '{}', %s, %s)",
+            rows,
+        )
+        cursor.execute(
+            "INSERT INTO events_aggregate (aggregate_id, version, created_at, updated_at)"
+            " SELECT aggregate_id, count(*), min(recorded_at), max(recorded_at) FROM events_event GROUP BY 1"
+        )
+        if events:
+            cursor.execute("SELECT setval('events_event_position_seq', %s)", [position])
 
 
 def stored() -> list[tuple[str, int]]:

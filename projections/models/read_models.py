@@ -5,15 +5,13 @@ from typing import Self
 
 from django.db import models
 
-from events.models import Aggregate
+from events.models import ids_in_categories, span_of_categories
 
 
 class AggregateActivityQuerySet(models.QuerySet):
     def within(self, names: Collection[str] | None) -> Self:
         """Narrow to the categories that somebody may see; None is no restriction."""
-        if names is None:
-            return self
-        return self.filter(aggregate_id__in=Aggregate.objects.within(names).values("aggregate_id"))
+        return self if names is None else self.filter(span_of_categories(names), ids_in_categories(names))
 
 
 class DailyActivityQuerySet(models.QuerySet):

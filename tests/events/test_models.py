@@ -11,6 +11,7 @@ from django.db import DatabaseError, IntegrityError, connection, transaction
 from events.exceptions import ImmutableEvent, VersionConflict
 from events.models import Aggregate, Event
 from events.store import EventStore
+from projections.models import AggregateActivity
 from tests.support import last_position, new, some
 
 pytestmark = pytest.mark.django_db
@@ -190,6 +191,27 @@ def test_category_is_the_part_before_the_first_dash(store: EventStore) -> None:
         "é-1": "é",
     }
     assert set(Aggregate.objects.in_category("user").values_list("pk", flat=True)) == {"user-1", "user-2-b"}
+
+
+@pytest.mark.parametrize(
+    "categories", [("a", "c"), ("a!", "a"), ("", "é"), ("b", "c-1"), ("c-1",), ("none", "c"), ("c", "c"), ()]
+)
+def test_several_categories_hold_the_aggregates_of_each(store: EventStore, categories: tuple[str, ...]) -> None:
+    names = ["a-1", "a", "a!-1", "a!", "a.", "b-1", "b,x", "c-1", "c-1-2", "cc-1", "-x", "é-1", "éa-1"]
+    store.dispatch(*map(new, names))
+    wanted = {name for name in names if name.partition("-")[0] in categories}
+    for rows in (Aggregate.objects.all(), Event.objects.all(), AggregateActivity.objects.all()):
+        assert set(rows.within(categories).values_list("aggregate_id", flat=True)) == wanted
+
+
+def test_first_page_of_late_categories_is_not_searched_for_from_the_first_aggregate_on(store: EventStore) -> None:
+    store.dispatch(*[new(f"a-{n}") for n in range(500)], *[new(f"{name}-1") for name in ("y", "z")])
+    with connection.cursor() as cursor:
+        cursor.execute("ANALYZE events_aggregate, projections_aggregateactivity")
+        cursor.execute("SET LOCAL enable_seqscan = off")
+    for rows in (Aggregate.objects.all(), AggregateActivity.objects.all()):
+        plan = rows.within(["y", "z"]).order_by("aggregate_id")[:50].explain()
+        assert "(aggregate_id >= 'y'::text) AND (aggregate_id < 'z.'::text)" in plan, plan
 
 
 def test_history_and_prefix_queries_use_the_index_on_the_aggregate(store: EventStore) -> None:
