@@ -1,7 +1,8 @@
-"""The store in Django's admin: browse aggregates and events, append one."""
+"""The store in Django's admin: browse aggregates and events, append one, see how it is doing."""
 
 from django.contrib import admin
 
+from events.conf import conf
 from events.models import Aggregate, Event
 
 from .aggregates import AggregateAdmin
@@ -10,4 +11,9 @@ from .events import EventAdmin
 admin.site.register(Aggregate, AggregateAdmin)
 admin.site.register(Event, EventAdmin)
 
-__all__ = ["AggregateAdmin", "EventAdmin"]
+# Below it is the project's own index, as its templates make it; a project that has set another stays as it is.
+INDEX_TEMPLATE = "admin/events/index.html"
+if conf.admin_dashboard and admin.site.index_template is None:
+    admin.site.index_template = INDEX_TEMPLATE
+
+__all__ = ["INDEX_TEMPLATE", "AggregateAdmin", "EventAdmin"]

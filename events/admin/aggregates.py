@@ -5,17 +5,21 @@ from typing import Any
 from django.contrib import admin, messages
 from django.contrib.admin.utils import unquote
 from django.core.exceptions import PermissionDenied
+from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import reverse
 from django.utils.safestring import SafeString
 
 from events import access
-from events.jsontext import pretty
-from events.models import Aggregate, Event
+from events.models import Aggregate
 from events.store import EventStore
+from events.types import category_of
 
-from .browsing import CategorizedAdmin, CategoryFilter, to_the_second
+from . import timeline
+from .browsing import CategorizedAdmin, to_the_second
+from .filters import CategoryFilter
+from .links import event_list_url, page_url
 
 PAGE_EVENTS = 50
 
@@ -23,6 +27,16 @@ PAGE_EVENTS = 50
 class AggregateAdmin(CategorizedAdmin):
     list_display = ["aggregate_id", "category", "version", "first_stored", "last_stored"]
     list_filter = [CategoryFilter]
+    # As the index has them: of several categories, those that lie between are passed over.
+    ordering = ["category", "aggregate_id"]
+    change_form_template = "admin/events/aggregate/change_form.html"
+
+    def get_search_results(self, request: HttpRequest, queryset: QuerySet, search_term: str) -> tuple[QuerySet, bool]:
+        """Search by prefix, within what it says of the category: that is where the index begins."""
+        prefix = self.searched_prefix(request, search_term)
+        category = "category" if "-" in prefix else "category__startswith"
+        found, _ = super().get_search_results(request, queryset, search_term)
+        return (found.filter(**{category: category_of(prefix)}) if prefix else found), False
 
     @admin.display(description="first stored")
     def first_stored(self, aggregate: Aggregate) -> SafeString:
@@ -50,11 +64,16 @@ class AggregateAdmin(CategorizedAdmin):
             "opts": self.opts,
             "aggregate": aggregate,
             "media": self.media,
-            "may_append": access.appendable(request.user).holds(aggregate.aggregate_id),
+            "search_url": event_list_url(aggregate_id=aggregate.aggregate_id, **{"in": "data"}),
+            "append_url": self._append_url(request, aggregate.aggregate_id),
             **self._timeline(request, aggregate),
             **(extra_context or {}),
         }
-        return TemplateResponse(request, "admin/events/aggregate/history.html", context)
+        return TemplateResponse(request, self.change_form_template, context)
+
+    def _append_url(self, request: HttpRequest, aggregate_id: str) -> str:
+        may_append = access.appendable(request.user).holds(aggregate_id)
+        return page_url("events_event_add", aggregate_id=aggregate_id) if may_append else ""
 
     def _timeline(self, request: HttpRequest, aggregate: Aggregate) -> dict[str, Any]:
         """Return one page of the history, newest first, and the versions where its neighbours start."""
@@ -64,20 +83,12 @@ class AggregateAdmin(CategorizedAdmin):
             newest = aggregate.version
         store = EventStore(aggregate._state.db or "default")
         events = store.get_events_for_aggregate(
-            aggregate.aggregate_id, up_to_version=newest, reverse=True, limit=PAGE_EVENTS
+            aggregate.aggregate_id, up_to_version=newest, reverse=True, limit=PAGE_EVENTS + 1
         )
-        oldest = events[-1].version if events else 1
+        shown, before = events[:PAGE_EVENTS], next(iter(events[PAGE_EVENTS:]), None)
         return {
-            "timeline": [_entry(event) for event in events],
+            "entries": timeline.entries(shown, before, access.readable(request.user).names),
+            "newest": newest,
             "newer": min(newest + PAGE_EVENTS, aggregate.version) if newest < aggregate.version else None,
-            "older": oldest - 1 if oldest > 1 else None,
+            "older": before.version if before else None,
         }
-
-
-def _entry(event: Event) -> dict[str, Any]:
-    return {
-        "event": event,
-        "data": pretty(event.data) if event.data else "",
-        "metadata": pretty(event.metadata) if event.metadata else "",
-        "happened_earlier": event.timestamp != event.recorded_at,
-    }

@@ -7,16 +7,14 @@ from typing import Any
 from django.contrib import admin
 from django.core.paginator import Paginator
 from django.db import models
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
 from django.utils.functional import cached_property
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
+from django.utils.text import capfirst
 from django.utils.timezone import localtime
 
 from events import access
-from events.jsontext import pretty
-from events.models import Aggregate
-from events.reader import distinct_values
 
 
 class BoundedPaginator(Paginator):
@@ -27,7 +25,7 @@ class BoundedPaginator(Paginator):
     @cached_property
     def _rows_up_to_the_bound(self) -> int:
         rows: Any = self.object_list
-        return int(rows.order_by()[: self.max_rows + 1].count())
+        return int(rows[: self.max_rows + 1].count())
 
     @property
     def is_cut(self) -> bool:
@@ -60,8 +58,17 @@ class BrowsingAdmin(admin.ModelAdmin):
         self, request: HttpRequest, queryset: models.QuerySet, search_term: str
     ) -> tuple[models.QuerySet, bool]:
         """Search by prefix, which the index answers; Django's own search would ignore case, and read every row."""
-        prefix = without_nul(search_term.strip())
+        prefix = self.searched_prefix(request, search_term)
         return queryset.filter(**{f"{self.prefix_field}__startswith": prefix}) if prefix else queryset, False
+
+    def searched_prefix(self, request: HttpRequest, search_term: str) -> str:
+        """Return the beginning of what is searched for; nothing: all rows."""
+        return without_nul(search_term.strip())
+
+    def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+        # Django would have one "select" something "to view".
+        title = {"title": capfirst(self.opts.verbose_name_plural)}
+        return super().changelist_view(request, title | (extra_context or {}))
 
     def get_object(self, request: HttpRequest, object_id: str, from_field: str | None = None) -> Any:
         return super().get_object(request, without_nul(object_id), from_field)
@@ -98,37 +105,6 @@ class CategorizedAdmin(BrowsingAdmin):
         return self.has_view_permission(request)
 
 
-class DistinctValuesFilter(admin.SimpleListFilter):
-    """A filter on an indexed column that offers the values there are, as far as the user may know them."""
-
-    def __init__(self, *args: Any) -> None:
-        self.title = self.parameter_name or ""
-        super().__init__(*args)
-
-    def lookups(self, request: HttpRequest, model_admin: admin.ModelAdmin) -> list[tuple[str, str]]:
-        using = model_admin.get_queryset(request).db
-        readable = access.readable(request.user, f"{model_admin.opts.app_label}.view_{model_admin.opts.model_name}")
-        return [(value, value) for value in self.values(readable, using)]
-
-    def values(self, readable: access.Categories, using: str) -> list[str]:
-        """Return what to offer, of the categories that are `readable`."""
-        raise NotImplementedError
-
-
-class CategoryFilter(DistinctValuesFilter):
-    """The aggregates of a category, or their events."""
-
-    parameter_name = "category"
-
-    def values(self, readable: access.Categories, using: str) -> list[str]:
-        if readable.names is not None:
-            return sorted(readable.names)
-        return distinct_values(Aggregate, "category", using)
-
-    def queryset(self, request: HttpRequest, queryset: Any) -> models.QuerySet | None:
-        return queryset.in_category(self.value()) if self.value() is not None else None
-
-
 def without_nul(text: str) -> str:
     """Return `text` as PostgreSQL takes it: with a NUL character in it, it would refuse the query."""
     return text.replace("\0", "")
@@ -140,8 +116,3 @@ def to_the_second(moment: datetime) -> SafeString:
     return format_html(
         '<time class="event-moment" datetime="{}">{}</time>', local.isoformat(), f"{local:%Y-%m-%d %H:%M:%S}"
     )
-
-
-def json_block(value: Any) -> SafeString:
-    """Return JSON as readable HTML."""
-    return format_html('<pre class="event-json">{}</pre>', pretty(value) if value else "{}")

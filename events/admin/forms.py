@@ -26,13 +26,22 @@ class JSONObjectField(forms.CharField):
         raise forms.ValidationError(f"This cannot be read as JSON: {fault}.")
 
 
+class MomentWidget(AdminSplitDateTime):
+    """The admin's own, whose two fields have names for those who do not see them."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        for widget, name in zip(self.widgets, ("Date", "Time"), strict=True):
+            widget.attrs["aria-label"] = name
+
+
 class AppendForm(forms.Form):
     """One event, the version it shall follow, and the id that makes sending it twice store it once."""
 
     aggregate_id = forms.CharField(
         max_length=MAX_NAME_CHARACTERS,
         strip=False,
-        widget=AdminTextInputWidget,
+        widget=AdminTextInputWidget(attrs={"list": "aggregate-ids", "autocomplete": "off"}),
         help_text="Such as order-1001. What stands before the first dash is its category.",
     )
     type = forms.CharField(
@@ -51,7 +60,7 @@ class AppendForm(forms.Form):
         help_text="A JSON object about the event, such as its correlation_id.",
     )
     timestamp = forms.SplitDateTimeField(
-        required=False, widget=AdminSplitDateTime, help_text="When it happened; empty for now."
+        required=False, widget=MomentWidget, help_text="When it happened; empty for now."
     )
     expected_version = forms.IntegerField(min_value=0, max_value=2**63 - 1, widget=forms.HiddenInput)
     event_id = forms.UUIDField(widget=forms.HiddenInput)

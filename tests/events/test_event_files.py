@@ -284,7 +284,7 @@ def test_real_event_log_reads_the_same_everywhere(api: Any, client: Any, admin_u
     over_http = api.get("/api/aggregates/case-10011/events/").json()["events"]
     client.force_login(admin_user)
     html = client.get("/admin/events/aggregate/case-10011/change/", follow=True).content.decode()
-    in_admin = [part.partition("</a>")[0].rpartition(">")[2] for part in html.split("<h3>")[1:]]
+    in_admin = [part.partition("</a>")[0].rpartition(">")[2] for part in html.split("<h3 ")[1:]]
     assert [event.type for event in store.get_events_for_aggregate("case-10011")] == wanted
     assert [event["type"] for event in over_http] == wanted
     assert in_admin == wanted[::-1]

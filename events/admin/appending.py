@@ -1,0 +1,178 @@
+"""The form that appends one event: it shows which version it follows, and asks again when that has moved on."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from django.contrib import messages
+from django.core.exceptions import PermissionDenied
+from django.db import router
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, JsonResponse
+from django.template.response import TemplateResponse
+
+from events import access
+from events.exceptions import EventStoreError, VersionConflict
+from events.jsontext import pretty
+from events.models import Aggregate, Event
+from events.reader import known_types
+from events.store import Dispatched, EventStore
+from events.types import NewEvent, category_of
+
+from . import timeline
+from .browsing import CategorizedAdmin, without_nul
+from .forms import AppendForm
+from .links import history_url
+
+SUGGESTED_AGGREGATES = 10
+SHOWN_BETWEEN = 20
+
+
+@dataclass(frozen=True)
+class Conflict:
+    """What came between the opening of the form and its sending.
+
+    Attributes:
+        error: the versions, as the store tells them.
+        entries: the events, newest first, as far as the user may read them.
+        more: how many of them are not shown.
+    """
+
+    error: VersionConflict
+    entries: list[timeline.Entry]
+    more: int
+
+
+class AppendView:
+    """One request of the form."""
+
+    def __init__(
+        self, model_admin: CategorizedAdmin, request: HttpRequest, template: str, extra_context: dict[str, Any]
+    ) -> None:
+        self._admin, self._request = model_admin, request
+        self._template, self._extra_context = template, extra_context
+        self._store = EventStore(router.db_for_write(Event))
+        self._conflict: Conflict | None = None
+
+    def respond(self) -> HttpResponse:
+        """Show the form, or append the event and show its aggregate.
+
+        Raises:
+            PermissionDenied: the user may append to no category at all.
+        """
+        if not self._admin.has_add_permission(self._request):
+            raise PermissionDenied
+        if self._request.method == "POST":
+            form = AppendForm(self._request.POST)
+            if form.is_valid() and (stored := self._append(form)):
+                return self._appended(stored)
+        else:
+            form = AppendForm(initial=self._initial())
+        return self._page(form)
+
+    def _append(self, form: AppendForm) -> Dispatched | None:
+        """Append the event of a valid form; None when that has to be asked again, with the reason in the form."""
+        event, expected = form.new_event(), form.cleaned_data["expected_version"]
+        if not access.appendable(self._request.user).holds(event.aggregate_id):
+            form.add_error("aggregate_id", f"You may not append to the category {category_of(event.aggregate_id)!r}.")
+            return None
+        try:
+            return self._store.dispatch(event, expected_version=expected)
+        except VersionConflict as conflict:
+            if conflict.aggregate_id != event.aggregate_id:  # a handler's own dispatch: not for this form to decide
+                form.add_error(None, f"Nothing was stored: {conflict}.")
+                return None
+            self._conflict = self._what_came_between(conflict, expected)
+            form.add_error(None, _moved_on(conflict))
+            # Sending it again is then a decision made in knowledge of what came between.
+            form.expect(conflict.actual)
+        except EventStoreError as error:
+            form.add_error(None, f"Nothing was stored: {error}.")
+        return None
+
+    def _what_came_between(self, conflict: VersionConflict, expected: int) -> Conflict:
+        readable = access.readable(self._request.user)
+        if not readable.holds(conflict.aggregate_id):
+            return Conflict(conflict, [], 0)
+        events = self._store.get_events_for_aggregate(
+            conflict.aggregate_id,
+            after_version=max(0, expected - 1),
+            up_to_version=conflict.actual,
+            reverse=True,
+            limit=SHOWN_BETWEEN + 1,
+        )
+        between = [event for event in events if event.version > expected][:SHOWN_BETWEEN]
+        before = events[len(between)] if len(events) > len(between) else None
+        more = max(0, conflict.actual - expected - len(between))
+        return Conflict(conflict, timeline.entries(between, before, readable.names), more)
+
+    def _appended(self, stored: Dispatched) -> HttpResponse:
+        (event,) = stored
+        if not stored.is_retry:
+            self._admin.log_addition(self._request, event, [{"added": {}}])
+        messages.success(self._request, f"{event.type} is version {event.version} of {event.aggregate_id}.")
+        return HttpResponseRedirect(history_url(self._request, event.aggregate_id) or self._request.path)
+
+    def _page(self, form: AppendForm) -> HttpResponse:
+        aggregate_id = str(form["aggregate_id"].value() or "")
+        context = {
+            **self._admin.admin_site.each_context(self._request),
+            "title": "Append an event",
+            "opts": self._admin.opts,
+            "form": form,
+            "media": self._admin.media + form.media,
+            "types": known_types(self._admin.readable(self._request).names, self._store.using),
+            "expected_version": form["expected_version"].value(),
+            "conflict": self._conflict,
+            "history_url": history_url(self._request, aggregate_id) if self._conflict else "",
+            **self._extra_context,
+        }
+        return TemplateResponse(self._request, self._template, context)
+
+    def _initial(self) -> dict[str, Any]:
+        aggregate_id = without_nul(self._request.GET.get("aggregate_id", ""))
+        return {
+            "aggregate_id": aggregate_id,
+            "data": "{}",
+            "metadata": pretty({timeline.ACTOR_KEYS[0]: self._request.user.get_username()}),
+            "expected_version": _version(self._request, aggregate_id, self._store.using),
+            "event_id": NewEvent("", "").event_id,
+        }
+
+
+def suggestions(model_admin: CategorizedAdmin, request: HttpRequest) -> JsonResponse:
+    """Return what the form suggests while an aggregate id is typed: ids that begin so, and the version of this one.
+
+    The ids are those that the user may see; the version is that of any aggregate that they may append to.
+
+    Raises:
+        PermissionDenied: the user may append to no category at all.
+    """
+    if not model_admin.has_add_permission(request):
+        raise PermissionDenied
+    typed, using = without_nul(request.GET.get("aggregate_id", "")), router.db_for_write(Event)
+    allowed = Aggregate.objects.using(using).within(access.appendable(request.user).names)
+    visible = allowed.within(access.readable(request.user).names)
+    beginning = visible.filter(aggregate_id__startswith=typed).order_by("aggregate_id") if typed else visible.none()
+    return JsonResponse(
+        {
+            "aggregate_id": typed,
+            "version": _version(request, typed, using),
+            "aggregates": list(beginning.values_list("aggregate_id", flat=True)[:SUGGESTED_AGGREGATES]),
+        }
+    )
+
+
+def _version(request: HttpRequest, aggregate_id: str, using: str) -> int:
+    """Return the version of an aggregate, as far as the user may know it; 0: it does not exist."""
+    allowed = Aggregate.objects.using(using).within(access.appendable(request.user).names)
+    return allowed.filter(pk=aggregate_id).values_list("version", flat=True).first() or 0
+
+
+def _moved_on(conflict: VersionConflict) -> str:
+    if conflict.expected == 0:
+        return f"Nothing was stored: {conflict.aggregate_id} exists already, at version {conflict.actual}."
+    if isinstance(conflict.expected, int) and conflict.expected > conflict.actual:
+        return f"Nothing was stored: {conflict}."
+    return (
+        f"Nothing was stored: {conflict.aggregate_id} was at version {conflict.expected} when you opened this form, and"
+        f" is at {conflict.actual} now."
+    )

@@ -1,0 +1,121 @@
+"""The dashboard on the admin's index: what comes in, what the store holds, and what holds readers back."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, time, timedelta
+from typing import Any
+
+from django.db import router, transaction
+from django.http import HttpRequest
+from django.template.defaultfilters import filesizeformat
+from django.utils import dateformat, timezone
+
+from events import access, reader, statistics
+from events.exceptions import UnsafeRead
+from events.models import Event
+
+from .charts import stacked_bars
+from .links import event_list_url, history_url
+from .timeline import ago
+
+DAY = timedelta(days=1)
+
+
+@dataclass(frozen=True)
+class Unit:
+    """A way to divide the past into periods.
+
+    Attributes:
+        name: of one period.
+        covers: the time that all of them cover, in words.
+        label: the format of a period's name.
+        starts: returns the beginnings of the periods up to a moment.
+    """
+
+    name: str
+    covers: str
+    label: str
+    starts: Callable[[datetime], list[datetime]]
+
+
+def context(request: HttpRequest) -> dict[str, Any]:
+    """Return what the dashboard shows to the user of a request: nothing but of the categories they may read."""
+    readable = access.readable(request.user)
+    if not readable:
+        return {}
+    using, now = router.db_for_write(Event), timezone.localtime()
+    unit = next((each for each in UNITS if each.name == request.GET.get("activity")), UNITS[1])
+    starts = unit.starts(now)
+    activity = statistics.activity(starts, readable.names, using)
+    labels = [dateformat.format(timezone.localtime(start), unit.label) for start in starts]
+    return {
+        "is_shown": True,
+        "unit": unit,
+        "units": UNITS,
+        "activity": activity,
+        "chart": stacked_bars(labels, activity.by_category),
+        "types": [(name, count, event_list_url(type=name)) for name, count in activity.by_type],
+        "aggregates": [
+            (name, count, history_url(request, name))
+            for name, count in statistics.busiest_aggregates(starts[0], readable.names, using)
+        ],
+        "among": statistics.COUNTED_EVENTS if activity.is_estimate else None,
+        "size": _size(using, now) if readable.names is None else None,
+        "progress": _progress(using, sees_queries=readable.names is None),
+    }
+
+
+def _size(using: str, now: datetime) -> dict[str, Any]:
+    size = statistics.size(using)
+    # Positions tell how many, but for their gaps: of a young store, that could be more than there are.
+    of_a_day = min(size.events, statistics.newest_position(using) - statistics.position_at(now - DAY, using))
+    return {
+        "events": size.events,
+        "aggregates": size.aggregates,
+        "bytes": filesizeformat(size.bytes),
+        "is_estimate": size.is_estimate,
+        "growth": filesizeformat(size.bytes * of_a_day // max(1, size.events)),
+    }
+
+
+def _progress(using: str, sees_queries: bool) -> dict[str, Any]:
+    """How far readers of the whole store get, and which transactions keep them from getting further."""
+    appends = statistics.open_appends(using)
+    try:
+        with transaction.atomic(using):  # of its own: a refusal would end one that is open
+            settled = reader.settled_position(using)
+    except UnsafeRead as error:
+        return {"refusal": str(error)}
+    newest = statistics.newest_position(using)
+    return {
+        "settled": settled,
+        "newest": newest,
+        "waiting": max(0, newest - settled),
+        "appends": [{"append": each, "ago": ago(each.since) if each.since else ""} for each in appends],
+        "sees_queries": sees_queries,
+    }
+
+
+def _minutes(now: datetime) -> list[datetime]:
+    return _before(now.replace(second=0, microsecond=0), timedelta(minutes=1), 60)
+
+
+def _hours(now: datetime) -> list[datetime]:
+    return _before(now.replace(minute=0, second=0, microsecond=0), timedelta(hours=1), 24)
+
+
+def _days(now: datetime) -> list[datetime]:
+    """The midnights of the current time zone, where not every day has 24 hours."""
+    days = [now.date() - back * DAY for back in reversed(range(30))]
+    return [timezone.make_aware(datetime.combine(day, time.min)) for day in days]
+
+
+def _before(last: datetime, length: timedelta, count: int) -> list[datetime]:
+    return [last.astimezone(UTC) - back * length for back in reversed(range(count))]
+
+
+UNITS: Sequence[Unit] = (
+    Unit("minute", "the last hour", "H:i", _minutes),
+    Unit("hour", "the last 24 hours", "H:i", _hours),
+    Unit("day", "the last 30 days", "j M", _days),
+)

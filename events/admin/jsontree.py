@@ -1,0 +1,116 @@
+"""JSON as HTML that people can read, fold and search, with what is other than in the JSON before it marked."""
+
+from collections.abc import Iterator
+from typing import Any, Final
+
+from django.utils.html import format_html
+from django.utils.safestring import SafeString, mark_safe
+
+from events.jsontext import pretty
+
+# What a tree shows at most; beyond, it says how to see the rest.
+MAX_VALUES = 300
+MAX_TEXT_CHARACTERS = 600
+MAX_DEPTH = 40
+
+_NOTHING: Final = object()
+
+
+def tree(value: dict[str, Any], before: dict[str, Any] | None = None, max_values: int = MAX_VALUES) -> SafeString:
+    """Return a JSON object as nested lists; nothing of an empty one.
+
+    Args:
+        before: what to compare with: new and changed values are marked, with what they were, and those that are gone
+            are told. Two objects that have no key in common are not compared: everything would be marked.
+        max_values: how many values to show.
+    """
+    comparable = before is not None and bool(value.keys() & before.keys())
+    lines = "".join(_Drawing(max_values).members(value, before if comparable else _NOTHING))
+    return format_html('<ul class="json-tree">{}</ul>', mark_safe(lines)) if lines else SafeString()  # noqa: S308  # escaped below
+
+
+def block(value: Any) -> SafeString:
+    """Return JSON as text, all of it."""
+    return format_html('<pre class="event-json">{}</pre>', pretty(value) if value else "{}")
+
+
+class _Drawing:
+    """One tree while it is drawn."""
+
+    def __init__(self, max_values: int) -> None:
+        self._left = max_values
+        self._depth = 0
+
+    def members(self, value: Any, before: Any) -> Iterator[SafeString]:
+        """Yield the lines of an object or a list, each compared with the one of the same key or number."""
+        now, then = _members(value), _members(before)
+        for number, (key, member) in enumerate(now.items()):
+            if self._left <= 0:
+                yield format_html('<li class="json-more">{} more</li>', len(now) - number)
+                return
+            self._left -= 1
+            if before is _NOTHING:
+                yield self._line(key, member, _NOTHING, "")
+            elif key not in then:
+                yield self._line(key, member, _NOTHING, "json-added")
+            else:
+                yield self._line(key, member, then[key], "" if _same(member, then[key]) else "json-changed")
+        for key, member in then.items():
+            if key not in now:
+                yield format_html('<li class="json-removed"><del>{}{}</del></li>', _label(key), _leaf(member))
+
+    def _line(self, key: Any, value: Any, before: Any, mark: str) -> SafeString:
+        if not isinstance(value, dict | list) or not value or self._depth == MAX_DEPTH:
+            was: Any = ""
+            if mark == "json-changed":
+                was = format_html("<del>{}</del> ", _leaf(before))
+            shown = format_html("<ins>{}</ins>", _leaf(value)) if mark else _leaf(value)
+            return format_html('<li class="json-leaf {}">{}{}{}</li>', mark, _label(key), was, shown)
+        inside = before if mark == "json-changed" and type(before) is type(value) else _NOTHING
+        self._depth += 1
+        lines = "".join(self.members(value, inside))
+        self._depth -= 1
+        return format_html(
+            '<li class="{}"><details open><summary>{}<span class="json-size">{}</span></summary>'
+            "<ul>{}</ul></details></li>",
+            mark,
+            _label(key),
+            f"[{len(value)}]" if isinstance(value, list) else f"{{{len(value)}}}",
+            mark_safe(lines),  # noqa: S308  # every line is escaped
+        )
+
+
+def _members(value: Any) -> dict[Any, Any]:
+    if isinstance(value, dict):
+        return value
+    return dict(enumerate(value)) if isinstance(value, list) else {}
+
+
+def _same(one: Any, other: Any) -> bool:
+    """Return whether two values are written alike: to Python, True is 1 and 1 is 1.0."""
+    return bool(one == other) and pretty(one) == pretty(other)
+
+
+def _label(key: Any) -> SafeString:
+    """Return what stands before a value: the key of an object; the numbers of a list say nothing."""
+    return format_html('<span class="json-key">{}</span>: ', key) if isinstance(key, str) else SafeString()
+
+
+def _leaf(value: Any) -> SafeString:
+    """Return a value in one line."""
+    if isinstance(value, dict | list):
+        kind, text = (
+            "json-size",
+            ("{}" if isinstance(value, dict) else "[]") if not value else _short(pretty(value, indent=None)),
+        )
+    elif isinstance(value, str):
+        kind, text = "json-string", _short(value)
+    else:
+        kind, text = "json-other", pretty(value)
+    return format_html('<span class="{}">{}</span>', kind, text)
+
+
+def _short(text: str) -> str:
+    if len(text) <= MAX_TEXT_CHARACTERS:
+        return text
+    return f"{text[:MAX_TEXT_CHARACTERS]}… ({len(text) - MAX_TEXT_CHARACTERS:,} more characters)"

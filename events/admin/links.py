@@ -1,0 +1,42 @@
+"""Links between the pages of the admin: none to a page that a project has taken out, or that the user may not open."""
+
+from typing import Any
+
+from django.contrib.admin.utils import quote
+from django.http import HttpRequest
+from django.urls import NoReverseMatch, reverse
+from django.utils.html import format_html
+from django.utils.http import urlencode
+from django.utils.safestring import SafeString
+
+from events import access
+
+
+def page_url(name: str, *keys: Any, **parameters: str) -> str:
+    """Return the address of a page of the admin by its name; nothing where there is no such page."""
+    try:
+        url = reverse(f"admin:{name}", args=[quote(key) for key in keys])
+    except NoReverseMatch:
+        return ""
+    return f"{url}?{urlencode(parameters)}" if parameters else url
+
+
+def event_url(position: int) -> str:
+    """Return the address of an event's page."""
+    return page_url("events_event_change", position)
+
+
+def event_list_url(**parameters: str) -> str:
+    """Return the address of the list of events, narrowed by its filters."""
+    return page_url("events_event_changelist", **parameters)
+
+
+def history_url(request: HttpRequest, aggregate_id: str) -> str:
+    """Return the address of an aggregate's history; nothing when the user may not see it."""
+    visible = access.readable(request.user, "events.view_aggregate")
+    return page_url("events_aggregate_change", aggregate_id) if visible.holds(aggregate_id) else ""
+
+
+def link(url: str, text: Any) -> SafeString:
+    """Return a link, or where there is no address the bare text."""
+    return format_html('<a href="{}">{}</a>', url, text) if url else format_html("{}", text)

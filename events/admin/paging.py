@@ -1,0 +1,120 @@
+"""The list of events: pages that are told by the position they begin at, each found in bounded time."""
+
+from typing import Any
+from urllib.parse import parse_qsl
+
+from django.contrib.admin.views.main import SEARCH_VAR, ChangeList
+from django.http import HttpRequest
+
+from events import statistics
+from events.finding import find
+from events.models import Aggregate, AggregateQuerySet
+
+from .browsing import CategorizedAdmin
+
+BEFORE, AFTER, SEARCH_IN = "before", "after", "in"
+IN_DATA = "data"
+MAX_POSITION = 2**63 - 1
+
+
+class EventChangeList(ChangeList):
+    """Django's list, but for the pages: they are not numbered, because who numbers them counts all before them.
+
+    Attributes:
+        newest, newer, older: the query strings of other pages; None where there is none.
+        searched_to: the position where the search was broken off, because time was up; None: it was not.
+        further: the query string to go on from there.
+        in_data: the query string of the search for the same in the events' data.
+        kept_by_search: what the search form sends along, besides its own fields.
+        stored: says how many events the store holds; None where a part of them is shown.
+    """
+
+    model_admin: CategorizedAdmin
+
+    def __init__(self, request: HttpRequest, *args: Any) -> None:
+        self.searches_data = is_search_in_data(request)
+        self.before, self.after = _position(request, BEFORE), _position(request, AFTER)
+        super().__init__(request, *args)
+
+    def get_filters_params(self, params: Any = None) -> dict[str, Any]:
+        found: dict[str, Any] = super().get_filters_params(params)
+        return {name: value for name, value in found.items() if name not in (BEFORE, AFTER, SEARCH_IN)}
+
+    def get_query_string(self, new_params: Any = None, remove: Any = None) -> str:
+        """Return the query string of another list, or of another page of this one. Without a page, it is the newest."""
+        kept = {BEFORE: None, AFTER: None} | (new_params or {})
+        query: str = super().get_query_string(kept, remove)
+        return query
+
+    def get_results(self, request: HttpRequest) -> None:
+        events: Any = self.queryset
+        lowest, beyond = self._positions(events.db)
+        found = find(
+            events,
+            self._aggregates(request, events.db),
+            text=self.query.strip() if self.searches_data else "",
+            after=max(lowest, self.after or 0),
+            before=min((each for each in (beyond, self.before) if each is not None), default=None),
+            newest_first=self.after is None,
+            limit=self.list_per_page,
+        )
+        self._name_pages([event.position for event in found.events], found.next)
+        self.searched_to = found.next if found.is_cut else None
+        is_all = not self.query and not self.has_active_filters and self.model_admin.readable(request).names is None
+        self.stored = _how_many(statistics.size(events.db)) if is_all else None
+        # What Django's own templates ask for.
+        self.result_list = list(found.events)
+        self.result_count = self.full_result_count = len(self.result_list)
+        self.show_full_result_count = self.can_show_all = self.multi_page = False
+        self.show_admin_actions = bool(self.result_list)
+
+    def _positions(self, using: str) -> tuple[int, int | None]:
+        """Return the positions that a filter has left, both excluded."""
+        for spec in self.filter_specs:
+            if hasattr(spec, "positions"):
+                found: tuple[int, int | None] = spec.positions(using)
+                return found
+        return 0, None
+
+    def _aggregates(self, request: HttpRequest, using: str) -> AggregateQuerySet | None:
+        """Return the aggregates that the events can belong to; None: to any."""
+        aggregates = Aggregate.objects.using(using).within(self.model_admin.readable(request).names)
+        for spec in self.filter_specs:
+            if hasattr(spec, "of_aggregates"):
+                aggregates = spec.of_aggregates(aggregates)
+        if prefix := self.model_admin.searched_prefix(request, self.query):
+            aggregates = aggregates.filter(aggregate_id__startswith=prefix)
+        return aggregates if aggregates.query.has_filters() else None
+
+    def _name_pages(self, positions: list[int], further: int | None) -> None:
+        if self.after is None:
+            older, newer = further, None
+            if self.before is not None:
+                newer = positions[0] if positions else self.before - 1
+        else:
+            older, newer = positions[-1] if positions else self.after + 1, further
+        self.older = self.get_query_string({BEFORE: older}) if older is not None else None
+        self.newer = self.get_query_string({AFTER: newer}) if newer is not None else None
+        is_first = self.before is None and self.after is None
+        self.newest = None if is_first else self.get_query_string()
+        self.further = self.older if self.after is None else self.newer
+        self.in_data = self.get_query_string({SEARCH_IN: IN_DATA})
+        others = parse_qsl(self.get_query_string(remove=[SEARCH_VAR, SEARCH_IN]).removeprefix("?"))
+        self.kept_by_search = others
+
+
+def _how_many(size: statistics.Size) -> str:
+    return f"{'about ' if size.is_estimate else ''}{size.events:,} event{'' if size.events == 1 else 's'}"
+
+
+def is_search_in_data(request: HttpRequest) -> bool:
+    """Return whether what is searched for is looked for in the events' data."""
+    return request.GET.get(SEARCH_IN) == IN_DATA
+
+
+def _position(request: HttpRequest, name: str) -> int | None:
+    """Return a position of the query string; None where there is none, or something else."""
+    try:
+        return min(max(int(request.GET[name]), 0), MAX_POSITION)
+    except (KeyError, ValueError):
+        return None

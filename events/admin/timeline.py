@@ -1,0 +1,154 @@
+"""One aggregate's events as its history page shows them: who, when, what it said before, and what led to what."""
+
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from django.utils import timezone
+from django.utils.safestring import SafeString
+from django.utils.timesince import timesince, timeuntil
+
+from events.models import Event
+
+from . import jsontree
+from .links import event_list_url, event_url
+
+# Where metadata says who caused an event, by the names in use; the first one that is there counts.
+ACTOR_KEYS = ("actor", "user", "username", "user_id")
+MAX_TRAIL_DEPTH = 6
+
+
+@dataclass(frozen=True, kw_only=True)
+class Entry:
+    """An event on the timeline.
+
+    Attributes:
+        event: the event.
+        who: who caused it, as its metadata says.
+        data, metadata: as HTML; the data with what is other than in the event before it.
+        url: its page.
+        cause: the event that led to it, where it is stored and may be read.
+        cause_url: the page of that event.
+        cause_id: the id of that event, as the metadata has it.
+        correlation_id: what it belongs to, as the metadata has it.
+        correlated_url: the list of all events that belong to it.
+    """
+
+    event: Event
+    url: str
+    who: str
+    data: SafeString
+    metadata: SafeString
+    cause: Event | None
+    cause_url: str
+    cause_id: str
+    correlation_id: str
+    correlated_url: str
+
+    @property
+    def ago(self) -> str:
+        return ago(self.event.timestamp)
+
+    @property
+    def was_stored_later(self) -> bool:
+        return self.event.timestamp != self.event.recorded_at
+
+
+def entries(events: Sequence[Event], before: Event | None, categories: Collection[str] | None) -> list[Entry]:
+    """Return the entries of events of one aggregate, newest first.
+
+    Args:
+        before: the event before the last of them; None: there is none.
+        categories: those whose events the user may read; None: all.
+    """
+    causes = _causes(events, categories)
+    return [
+        _entry(event, previous, causes.get(_text(event.metadata, "causation_id")))
+        for event, previous in zip(events, [*events[1:], before], strict=False)
+    ]
+
+
+def entry(event: Event, before: Event | None, categories: Collection[str] | None, max_values: int) -> Entry:
+    """Return the entry of one event, which may be shown at length."""
+    causes = _causes([event], categories)
+    return _entry(event, before, causes.get(_text(event.metadata, "causation_id")), max_values)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Step:
+    """An event of a trail, and how many events of it stand between it and the first one that led to it."""
+
+    event: Event
+    depth: int
+
+
+def trail(event: Event, categories: Collection[str] | None, limit: int) -> list[Step]:
+    """Return the events of the same correlation id, in the order stored; none when it has no such id."""
+    correlation_id = _text(event.metadata, "correlation_id")
+    if not correlation_id:
+        return []
+    events = Event.objects.using(event._state.db).within(categories).correlated_by(correlation_id).defer("data")
+    depths: dict[str, int] = {}
+    for each in (found := list(events.order_by("position")[:limit])):
+        cause = _text(each.metadata, "causation_id")
+        depths[str(each.event_id)] = min(depths.get(cause, -1) + 1, MAX_TRAIL_DEPTH)
+    return [Step(event=each, depth=depths[str(each.event_id)]) for each in found]
+
+
+def who(event: Event) -> str:
+    """Return who caused an event, as its metadata says; nothing when it does not."""
+    return next((text for key in ACTOR_KEYS if (text := _text(event.metadata, key))), "")
+
+
+def ago(moment: datetime) -> str:
+    """Return how long ago a moment was, roughly."""
+    now = timezone.now()
+    if moment > now:
+        return f"in {timeuntil(moment, now, depth=1)}"
+    return "just now" if (now - moment).total_seconds() < 60 else f"{timesince(moment, now, depth=1)} ago"
+
+
+def _entry(event: Event, before: Event | None, cause: Event | None, max_values: int = jsontree.MAX_VALUES) -> Entry:
+    correlation_id = _text(event.metadata, "correlation_id")
+    return Entry(
+        event=event,
+        url=event_url(event.position),
+        who=who(event),
+        data=jsontree.tree(event.data, before.data if before else None, max_values),
+        metadata=jsontree.tree(event.metadata, max_values=max_values),
+        cause=cause,
+        cause_url=event_url(cause.position) if cause else "",
+        cause_id=_text(event.metadata, "causation_id"),
+        correlation_id=correlation_id,
+        correlated_url=event_list_url(correlation_id=correlation_id) if correlation_id else "",
+    )
+
+
+def _causes(events: Iterable[Event], categories: Collection[str] | None) -> dict[str, Event]:
+    """Return the events that led to others, by their ids as the metadata has them."""
+    ids = {
+        given: event_id
+        for event in events
+        if (given := _text(event.metadata, "causation_id")) and (event_id := _uuid(given))
+    }
+    if not ids:
+        return {}
+    using = next(iter(events))._state.db
+    found = Event.objects.using(using).within(categories).defer("data", "metadata").filter(event_id__in=ids.values())
+    by_id = {event.event_id: event for event in found}
+    return {given: by_id[event_id] for given, event_id in ids.items() if event_id in by_id}
+
+
+def _text(metadata: dict[str, Any], key: str) -> str:
+    """Return a value of the metadata that is text or a number; nothing when it is neither."""
+    value = metadata.get(key, "")
+    return str(value) if isinstance(value, str | int) and not isinstance(value, bool) else ""
+
+
+def _uuid(text: str) -> UUID | None:
+    try:
+        return UUID(text)
+    except ValueError:
+        return None
