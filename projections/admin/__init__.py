@@ -13,8 +13,11 @@ from projections.models import (
     ProjectionState,
 )
 
-from .machinery import HeartbeatAdmin, OperationAdmin, ParkedEventAdmin, ProjectionAdmin
+from .parked import ParkedEventAdmin
+from .projections import ProjectionAdmin
 from .read_models import AggregateActivityAdmin, DailyActivityAdmin, EventTypeActivityAdmin
+from .record import OperationAdmin
+from .workers import HeartbeatAdmin
 
 admin.site.register(ProjectionState, ProjectionAdmin)
 admin.site.register(ParkedEvent, ParkedEventAdmin)

@@ -1,12 +1,10 @@
 """The read models that come with the app, in the admin."""
 
 from django.contrib import admin
-from django.contrib.admin.utils import quote
-from django.urls import reverse
-from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from events.admin.browsing import BrowsingAdmin, CategorizedAdmin, to_the_second
+from events.admin.links import link, page_url
 from projections.models import AggregateActivity, EventTypeActivity
 
 
@@ -31,8 +29,7 @@ class AggregateActivityAdmin(CategorizedAdmin):
 
     @admin.display(description="history")
     def history(self, activity: AggregateActivity) -> SafeString:
-        url = reverse("admin:events_aggregate_change", args=[quote(activity.aggregate_id)])
-        return format_html('<a href="{}">timeline</a>', url)
+        return link(page_url("events_aggregate_change", activity.aggregate_id), "timeline")
 
 
 class EventTypeActivityAdmin(BrowsingAdmin):

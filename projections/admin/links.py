@@ -1,0 +1,22 @@
+"""Links from the projections to the events they speak of, for those who may read them; for others, the bare names."""
+
+from django.http import HttpRequest
+from django.utils.safestring import SafeString
+
+from events import access
+from events.admin.links import event_url, history_url, link
+
+
+class Links:
+    """The links that the user of a request can follow."""
+
+    def __init__(self, request: HttpRequest) -> None:
+        self._request = request
+        self._readable = access.readable(request.user)
+
+    def event(self, position: int, aggregate_id: str) -> SafeString:
+        return link(event_url(position) if self._readable.holds(aggregate_id) else "", position)
+
+    def aggregate(self, aggregate_id: str) -> SafeString:
+        url = history_url(self._request, aggregate_id) if self._readable.holds(aggregate_id) else ""
+        return link(url, aggregate_id)

@@ -1,0 +1,96 @@
+"""Parked events in the admin: the list, and a page that shows one with what it holds up."""
+
+from functools import partial
+from typing import Any
+
+from django.contrib import admin, messages
+from django.contrib.admin.utils import unquote
+from django.core.exceptions import PermissionDenied
+from django.db.models import QuerySet
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.template.response import TemplateResponse
+from django.urls import reverse
+from django.utils.safestring import SafeString
+
+from events.admin.browsing import to_the_second
+from events.admin.links import link, page_url
+from projections import operations
+from projections.models import Build, Operation, ParkedEvent
+
+from . import blocked
+from .links import Links
+from .operating import RETRY, SKIP, OperatingAdmin, Outcome, retried
+from .refreshing import refreshing
+
+
+class ParkedEventAdmin(OperatingAdmin):
+    list_display = ["position", "projection", "aggregate", "type", "problem", "attempts", "parked"]
+    list_filter = ["projection"]
+    ordering = ["position"]
+    actions = ["retry", "skip"]
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet:
+        return super().get_queryset(request).filter(build=Build.LIVE)
+
+    @admin.display
+    def aggregate(self, event: ParkedEvent) -> SafeString:
+        return link(page_url("events_aggregate_change", event.aggregate_id), event.aggregate_id)
+
+    @admin.display(description="error")
+    def problem(self, event: ParkedEvent) -> str:
+        return event.error or "waits behind an earlier one"
+
+    @admin.display(description="parked at")
+    def parked(self, event: ParkedEvent) -> SafeString:
+        return to_the_second(event.parked_at)
+
+    def change_view(
+        self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        """Show the event with its error and those behind it, or, of one that waits, what it waits for."""
+        if not self.has_view_permission(request):
+            raise PermissionDenied
+        event: ParkedEvent | None = self.get_object(request, unquote(object_id))
+        if event is None:
+            messages.info(request, "This event is not parked any more.")
+            return HttpResponseRedirect(reverse("admin:projections_parkedevent_changelist"))
+        links = Links(request)
+        context = {
+            **self.admin_site.each_context(request),
+            **refreshing(request),
+            "title": str(event),
+            "opts": self.opts,
+            "media": self.media,
+            "event": event,
+            "position": links.event(event.position, event.aggregate_id),
+            "aggregate": links.aggregate(event.aggregate_id),
+            "parked_at": to_the_second(event.parked_at),
+            "blocked": blocked.of_failed(event.projection_id, [event], links)[0] if event.error else None,
+            "in_front": None if event.error else blocked.in_front_of(event),
+            "may_view_projections": request.user.has_perm("projections.view_projectionstate"),
+            "operate_label": "Retry or skip" if event.error else "Retry",
+            "acts": ([RETRY, SKIP] if event.error else [RETRY]) if self.has_operate_permission(request) else [],
+            **(extra_context or {}),
+        }
+        return TemplateResponse(request, "admin/projections/parkedevent/change_form.html", context)
+
+    @admin.action(description="Retry their aggregates", permissions=["operate"])
+    def retry(self, request: HttpRequest, queryset: QuerySet) -> None:
+        events = queryset.select_related("projection").defer("traceback")
+        aggregates = {(event.projection, event.aggregate_id): None for event in events}
+        for projection, aggregate_id in aggregates:
+            act = partial(retried, projection.name, aggregate_id)
+            self._operate(request, projection, Operation.Action.RETRY, act)
+
+    @admin.action(description="Skip (give up; needs a reason)", permissions=["operate"])
+    def skip(self, request: HttpRequest, queryset: QuerySet) -> None:
+        for event in list(queryset.select_related("projection").defer("traceback")):
+            act = partial(_skipped, event.projection_id, event.position)
+            self._operate(request, event.projection, Operation.Action.SKIP, act)
+
+
+def _skipped(name: str, position: int, by: str, reason: str) -> Outcome:
+    handled, left = operations.skip(name, position, by=by, reason=reason)
+    return Outcome(
+        f"Projection {name}: position {position} skipped; {handled} behind it handled, {left} still parked.", left == 0
+    )

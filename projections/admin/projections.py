@@ -1,0 +1,134 @@
+"""The projections in the admin: the board of all, a page for each, and what can be done to them."""
+
+from collections.abc import Callable
+from typing import Any
+
+from django.contrib import admin, messages
+from django.contrib.admin.utils import quote, unquote
+from django.core.exceptions import PermissionDenied
+from django.db.models import QuerySet
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.template.response import TemplateResponse
+from django.urls import reverse
+
+from projections import operations
+from projections.models import Operation, ProjectionState
+
+from . import blocked, board
+from .links import Links
+from .operating import RETRY, SKIP, OperatingAdmin, Outcome, retried
+from .record import may_view_operations, newest_operations
+from .refreshing import refreshing
+from .workers import MAX_WORKERS, may_view_workers, workers
+
+Action = Operation.Action
+
+
+class ProjectionAdmin(OperatingAdmin):
+    ordering = ["name"]
+    search_fields = []
+    search_help_text = None  # type: ignore[assignment]  # Django's own default
+    actions = ["pause", "resume", "rebuild", "cancel", "retry"]
+    change_list_template = "admin/projections/projectionstate/change_list.html"
+
+    def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+        """Show the board; or do what a form has posted."""
+        response = super().changelist_view(request, extra_context)
+        if isinstance(response, TemplateResponse) and response.context_data is not None:
+            response.context_data |= {"title": "Projections", **self._shared(request), **_board(request)}
+        return response
+
+    def change_view(
+        self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        """Show all there is to know about one projection."""
+        if not self.has_view_permission(request):
+            raise PermissionDenied
+        projection: ProjectionState | None = self.get_object(request, unquote(object_id))
+        if projection is None:
+            messages.warning(request, f"There is no projection {unquote(object_id)!r}.")
+            return HttpResponseRedirect(reverse("admin:projections_projectionstate_changelist"))
+        context = {
+            **self.admin_site.each_context(request),
+            **self._shared(request),
+            **_page(request, projection),
+            "title": projection.name,
+            "opts": self.opts,
+            "media": self.media,
+            **(extra_context or {}),
+        }
+        return TemplateResponse(request, "admin/projections/projectionstate/change_form.html", context)
+
+    @admin.action(description="Pause", permissions=["operate"])
+    def pause(self, request: HttpRequest, queryset: QuerySet) -> None:
+        self._each(request, queryset, Action.PAUSE, operations.pause, "is paused")
+
+    @admin.action(description="Resume", permissions=["operate"])
+    def resume(self, request: HttpRequest, queryset: QuerySet) -> None:
+        self._each(request, queryset, Action.RESUME, operations.resume, "runs again")
+
+    @admin.action(description="Rebuild, while the old rows are served", permissions=["operate"])
+    def rebuild(self, request: HttpRequest, queryset: QuerySet) -> None:
+        done = "will be rebuilt by the next worker"
+        self._each(request, queryset, Action.REBUILD, operations.ask_for_rebuild, done)
+
+    @admin.action(description="Cancel the rebuild", permissions=["operate"])
+    def cancel(self, request: HttpRequest, queryset: QuerySet) -> None:
+        done = "is not rebuilt any more; its rows stay as they are"
+        self._each(request, queryset, Action.CANCEL, operations.cancel_rebuild, done)
+
+    @admin.action(description="Retry parked events", permissions=["operate"])
+    def retry(self, request: HttpRequest, queryset: QuerySet) -> None:
+        for projection in queryset:
+
+            def act(by: str, reason: str, name: str = projection.name) -> Outcome:
+                return retried(name, None, by, reason)
+
+            self._operate(request, projection, Action.RETRY, act)
+
+    def _each(
+        self, request: HttpRequest, queryset: QuerySet, action: str, operation: Callable[..., None], done: str
+    ) -> None:
+        for projection in queryset:
+
+            def act(by: str, reason: str, name: str = projection.name) -> Outcome:
+                operation(name, by=by, reason=reason)
+                return Outcome(f"Projection {name} {done}.")
+
+            self._operate(request, projection, action, act)
+
+    def _shared(self, request: HttpRequest) -> dict[str, Any]:
+        """Return what the board and the pages of its projections have in common."""
+        return {
+            **refreshing(request),
+            "may_operate": self.has_operate_permission(request),
+            "may_view_parked": request.user.has_perm("projections.view_parkedevent"),
+        }
+
+
+def _board(request: HttpRequest) -> dict[str, Any]:
+    return {
+        "rows": board.rows(),
+        "may_view_workers": may_view_workers(request),
+        "workers": workers() if may_view_workers(request) else [],
+        "max_workers": MAX_WORKERS,
+    }
+
+
+def _page(request: HttpRequest, projection: ProjectionState) -> dict[str, Any]:
+    name = projection.name
+    groups: list[blocked.Blocked] = []
+    more = 0
+    if request.user.has_perm("projections.view_parkedevent"):
+        groups, more = blocked.of_projection(name, Links(request))
+    return {
+        "row": board.row(projection),
+        "shards": board.shards(projection),
+        "max_shards": board.MAX_SHARDS,
+        "blocked": groups,
+        "more_blocked": more,
+        "parked_acts": [RETRY, SKIP],
+        "may_view_operations": may_view_operations(request),
+        "operations": newest_operations(name) if may_view_operations(request) else [],
+        "history_url": reverse("admin:projections_projectionstate_history", args=[quote(name)]),
+    }

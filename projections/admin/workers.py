@@ -1,0 +1,76 @@
+"""The workers in the admin: those that run, and those that have gone silent."""
+
+from dataclasses import dataclass
+
+from django.contrib import admin
+from django.http import HttpRequest
+from django.utils import timezone
+from django.utils.safestring import SafeString
+
+from events.admin.browsing import BrowsingAdmin, to_the_second
+from projections.models import Heartbeat
+from projections.pulse import HEARTBEAT_SECONDS
+from projections.registration import database
+
+from .board import duration
+
+SILENT_AFTER_SECONDS = 3 * HEARTBEAT_SECONDS
+MAX_WORKERS = 100
+
+
+@dataclass(frozen=True)
+class Worker:
+    """A worker on the board."""
+
+    heartbeat: Heartbeat
+
+    @property
+    def seconds_ago(self) -> float:
+        return max(0.0, (timezone.now() - self.heartbeat.seen_at).total_seconds())
+
+    @property
+    def seen(self) -> str:
+        return f"{duration(self.seconds_ago)} ago"
+
+    @property
+    def is_silent(self) -> bool:
+        """Whether it was not seen for so long that it has died, or hangs."""
+        return self.seconds_ago > SILENT_AFTER_SECONDS
+
+    @property
+    def events(self) -> str:
+        return f"{self.heartbeat.events:,}"
+
+    @property
+    def started(self) -> SafeString:
+        return to_the_second(self.heartbeat.started_at)
+
+
+def workers() -> list[Worker]:
+    """Return the workers, those seen last first, as many as a page takes."""
+    heartbeats = Heartbeat.objects.using(database()).order_by("-seen_at")[:MAX_WORKERS]
+    return sorted(map(Worker, heartbeats), key=lambda worker: (worker.is_silent, worker.heartbeat.started_at))
+
+
+def may_view_workers(request: HttpRequest) -> bool:
+    return request.user.has_perm("projections.view_heartbeat")
+
+
+class HeartbeatAdmin(BrowsingAdmin):
+    list_display = ["worker", "projections", "doing", "events", "started", "seen"]
+    ordering = ["started_at"]
+    search_fields = []
+    search_help_text = None  # type: ignore[assignment]  # Django's own default
+
+    @admin.display
+    def worker(self, heartbeat: Heartbeat) -> str:
+        return str(heartbeat)
+
+    @admin.display
+    def started(self, heartbeat: Heartbeat) -> SafeString:
+        return to_the_second(heartbeat.started_at)
+
+    @admin.display(description="last seen")
+    def seen(self, heartbeat: Heartbeat) -> str:
+        worker = Worker(heartbeat)
+        return f"{worker.seen}, silent" if worker.is_silent else worker.seen
