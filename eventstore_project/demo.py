@@ -13,26 +13,28 @@ ORDERS = 90
 DAYS = 14
 
 
-def shop_events(now: datetime) -> list[NewEvent]:
-    """Return the events of the shop up to `now`, in the order they happened."""
+def shop_events(now: datetime, orders: int = ORDERS, days: int = DAYS) -> list[NewEvent]:
+    """Return the events of so many orders in the last days up to `now`, in the order they happened."""
     chance = Random(2013)
-    events = [event for number in range(1, ORDERS + 1) for event in _order(number, now, chance)]
+    events = [event for number in range(1, orders + 1) for event in _order(number, now, days, chance)]
     events.sort(key=itemgetter(0))
     return [event for moment, event in events if moment <= now]
 
 
-def _order(number: int, now: datetime, chance: Random) -> Iterator[tuple[datetime, NewEvent]]:
+def _order(number: int, now: datetime, days: int, chance: Random) -> Iterator[tuple[datetime, NewEvent]]:
     """Yield one customer's way from the cart to the parcel, or to where it ended."""
-    moment = now - timedelta(days=DAYS * chance.random())
+    moment = now - timedelta(days=days * chance.random())
     customer = f"customer-{chance.randrange(1, 40)}"
     cart, order = f"cart-{number}", f"order-{1000 + number}"
-    correlation = {"correlation_id": str(UUID(int=chance.getrandbits(128), version=4)), "actor": customer}
+    metadata = {"correlation_id": str(UUID(int=chance.getrandbits(128), version=4)), "actor": customer}
 
     def event(aggregate_id: str, name: str, minutes: float, **data: object) -> tuple[datetime, NewEvent]:
-        nonlocal moment
+        nonlocal moment, metadata
         moment += timedelta(minutes=minutes * (0.5 + chance.random()))
         event_id = UUID(int=chance.getrandbits(128), version=4)
-        return moment, NewEvent(aggregate_id, name, data, moment, metadata=correlation, event_id=event_id)
+        new = moment, NewEvent(aggregate_id, name, data, moment, metadata=metadata, event_id=event_id)
+        metadata = metadata | {"causation_id": str(event_id)}
+        return new
 
     lines = [
         {"sku": sku, "quantity": chance.choice((1, 1, 1, 2, 3)), "price": GOODS[sku]}

@@ -1,0 +1,288 @@
+"""The admin's pages of the store in a real browser, as somebody uses them who wants to know what happened."""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from django.contrib.auth.models import User
+from django.utils import timezone
+from playwright.sync_api import Locator, Page, expect
+
+from events.models import Event
+from events.store import EventStore
+from projections import operations
+from projections.models import Heartbeat, ParkedEvent
+from tests.browser import Browser
+from tests.projections.support import catch_up
+from tests.support import AsgiServer, new, some
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+WIDTHS = (1400, 400)
+THEMES = ("light", "dark")
+
+
+@pytest.fixture
+def admin(asgi_server: AsgiServer, browser: Browser, make_user: Callable[..., User]) -> Iterator[Browser]:
+    """The browser, logged in. At the end, no page has had an error, and none has asked another host for anything."""
+    models = ("projectionstate", "parkedevent", "heartbeat", "operation", "aggregateactivity")
+    permissions = ["events.view_event", "events.view_aggregate", "events.add_event", "projections.operate_projections"]
+    permissions += [f"projections.view_{model}" for model in models]
+    browser.log_in(make_user(*permissions, is_staff=True), asgi_server.url)
+    browser(lambda page: page.goto(f"{asgi_server.url}/admin/"))
+    yield browser
+    assert browser.errors == []
+    assert browser.hosts == {"127.0.0.1"}
+
+
+def shown_versions(page: Page) -> list[str]:
+    return page.locator(".event-version").all_inner_texts()
+
+
+def data_of(page: Page) -> Locator:
+    return page.get_by_role("textbox", name="Data:", exact=True)
+
+
+def test_from_the_index_to_an_old_version_of_an_aggregate(admin: Browser, store: EventStore) -> None:
+    store.dispatch(*[new("order-17", "Counted", data={"n": n, "of": "order"}) for n in range(1, 61)], new("cart-1"))
+
+    def walk(page: Page) -> None:
+        page.reload()
+        expect(page.get_by_role("heading", name="61 events in the last 24 hours")).to_be_visible()
+        page.get_by_role("link", name="Aggregates").first.click()
+        page.get_by_label("Search", exact=True).fill("order-")
+        page.keyboard.press("Enter")
+        page.get_by_role("link", name="order-17").click()
+        expect(page.get_by_role("heading", level=1)).to_have_text("order-17")
+        assert shown_versions(page)[:3] == ["60", "59", "58"]
+        # What is other than in the version before is marked, and what is the same is not.
+        newest = page.locator(".event-entry").first
+        assert newest.locator("del").all_inner_texts() == ["59"]
+        assert newest.locator("ins").all_inner_texts() == ["60"]
+        page.get_by_role("link", name="Older").click()
+        assert shown_versions(page) == [str(n) for n in range(10, 0, -1)]
+        slider = page.get_by_role("slider", name="As of version")
+        slider.fill("30")
+        expect(page.get_by_text("as of version 30; it is at 60 now")).to_be_visible()
+        assert shown_versions(page)[0] == "30"
+        page.get_by_role("spinbutton", name="As of version").fill("7")
+        page.get_by_role("button", name="Go").click()
+        expect(page.get_by_text("as of version 7; it is at 60 now")).to_be_visible()
+        page.get_by_role("link", name="to the newest").click()
+        assert shown_versions(page)[0] == "60"
+
+    admin(walk)
+
+
+def test_text_is_found_in_a_history_and_data_is_folded(admin: Browser, store: EventStore) -> None:
+    events = [new("order-1", "Changed", data={"lines": [{"sku": f"MUG-{n}"}], "note": "x"}) for n in range(1, 13)]
+    store.dispatch(*events)
+
+    def walk(page: Page) -> None:
+        page.goto(page.url + "events/aggregate/order-1/change/")
+        find = page.get_by_label("Find on this page")
+        fold = page.get_by_role("button", name="Fold all")
+        fold.click()
+        expect(page.get_by_text("MUG-12")).to_be_hidden()
+        find.fill("mug-1")  # of version 2, it is what the data was before
+        expect(page.locator(".event-find [role=status]")).to_have_text("5 of 12")
+        expect(page.locator(".event-entry:visible")).to_have_count(5)
+        expect(page.get_by_text("MUG-12")).to_be_visible()
+        assert page.evaluate("CSS.highlights.get('event-found').size") >= 4
+        find.fill("")
+        expect(page.locator(".event-entry:visible")).to_have_count(12)
+        page.get_by_role("link", name="Search all its events").click()
+        page.get_by_role("searchbox", name="Search", exact=True).fill("mug-7")
+        page.keyboard.press("Enter")
+        expect(page.locator("#result_list tbody tr")).to_have_count(1)
+
+    admin(walk)
+
+
+def test_what_led_to_an_event_is_a_link_away(admin: Browser, store: EventStore) -> None:
+    (cause,) = store.dispatch(new("cart-1", "CheckedOut", metadata={"correlation_id": "flow"}))
+    metadata = {"causation_id": str(cause.event_id), "correlation_id": "flow", "actor": "customer-7"}
+    store.dispatch(new("order-1", "Placed", metadata=metadata), new("order-2", "Placed"))
+
+    def walk(page: Page) -> None:
+        page.goto(page.url + "events/aggregate/order-1/change/")
+        expect(page.get_by_text("customer-7").first).to_be_visible()
+        page.get_by_role("link", name="all that belongs to it").click()
+        expect(page.locator("#result_list tbody tr")).to_have_count(2)
+        page.go_back()
+        page.get_by_role("link", name="CheckedOut of cart-1").click()
+        expect(page.get_by_role("heading", level=1)).to_have_text("CheckedOut, version 1 of cart-1")
+        trail = page.locator(".event-trail li")
+        expect(trail).to_have_count(2)
+        assert [each.get_attribute("data-depth") for each in trail.all()] == ["0", "1"]
+        trail.nth(1).get_by_role("link").click()
+        expect(page.get_by_role("heading", level=1)).to_have_text("Placed, version 1 of order-1")
+
+    admin(walk)
+
+
+def test_appending_by_keyboard_with_suggestions_and_faults_told_at_once(admin: Browser, store: EventStore) -> None:
+    store.dispatch(*some(3, "order-1001"), new("order-1002"))
+
+    def walk(page: Page) -> None:
+        page.goto(page.url + "events/event/add/")
+        page.get_by_label("Aggregate id").focus()
+        page.keyboard.type("order-1001")
+        expect(page.locator("#follows")).to_contain_text("It will follow version 3")
+        page.keyboard.type("x")
+        expect(page.locator("#follows")).to_contain_text("first event of a new aggregate")
+        page.keyboard.press("Backspace")
+        page.keyboard.press("Backspace")
+        expect(page.locator("#aggregate-ids option")).to_have_count(2)
+        page.keyboard.type("1")
+        expect(page.locator("#follows")).to_contain_text("It will follow version 3")
+        page.keyboard.press("Tab")
+        page.keyboard.type("Shipped")
+        page.keyboard.press("Tab")
+        page.keyboard.press("Control+a")
+        page.keyboard.type('{"carrier": "north", ')
+        expect(page.locator("#id_data_fault")).to_contain_text("Not JSON yet")
+        page.get_by_role("button", name="Append").click()
+        expect(data_of(page)).to_be_focused()
+        page.keyboard.press("Control+End")
+        page.keyboard.type('"parcels": 2}')
+        expect(page.locator("#id_data_fault")).to_be_empty()
+        page.get_by_role("button", name="Tidy up the data").click()
+        expect(data_of(page)).to_have_value('{\n  "carrier": "north",\n  "parcels": 2\n}')
+        page.get_by_label("Type:").focus()
+        page.keyboard.press("Enter")
+        expect(page.get_by_text("Shipped is version 4 of order-1001.")).to_be_visible()
+
+    admin(walk)
+    event = Event.objects.latest("position")
+    assert (event.data, event.metadata) == ({"carrier": "north", "parcels": 2}, {"actor": "user0"})
+
+
+def test_double_click_stores_once(admin: Browser, store: EventStore) -> None:
+    def walk(page: Page) -> None:
+        page.goto(page.url + "events/event/add/?aggregate_id=order-1")
+        page.get_by_label("Type:").fill("Placed")
+        page.get_by_role("button", name="Append").dblclick()
+        expect(page.get_by_role("heading", level=1)).to_have_text("order-1")
+        assert shown_versions(page) == ["1"]
+
+    admin(walk)
+    assert Event.objects.count() == 1
+
+
+def test_collision_shows_what_came_in_between_and_lets_the_user_decide(admin: Browser, store: EventStore) -> None:
+    store.dispatch(new("order-1", "Placed", data={"total": 5}))
+
+    def fill_in(page: Page) -> None:
+        page.goto(page.url + "events/event/add/?aggregate_id=order-1")
+        page.get_by_label("Type:").fill("Shipped")
+        data_of(page).fill('{"carrier": "south"}')
+
+    def decide(page: Page) -> None:
+        page.get_by_role("button", name="Append").click()
+        expect(page.get_by_role("alert")).to_contain_text("was at version 1 when you opened this form, and is at 2 now")
+        between = page.get_by_role("region", name="What came in between")
+        expect(between.get_by_role("link", name="Cancelled")).to_be_visible()
+        expect(between.get_by_text("sold out")).to_be_visible()
+        expect(data_of(page)).to_have_value('{"carrier": "south"}')
+        page.get_by_role("button", name="Append after version 2").click()
+        assert shown_versions(page) == ["3", "2", "1"]
+
+    admin(fill_in)
+    store.dispatch(new("order-1", "Cancelled", data={"reason": "sold out"}))
+    admin(decide)
+
+
+def test_pages_work_without_javascript(admin: Browser, asgi_server: AsgiServer, store: EventStore) -> None:
+    store.dispatch(*some(3, "order-1"))
+
+    def walk(page: Page) -> None:
+        assert page.context.browser
+        plain = page.context.browser.new_context(storage_state=page.context.storage_state(), java_script_enabled=False)
+        with plain.new_page() as bare:
+            bare.goto(f"{asgi_server.url}/admin/events/aggregate/order-1/change/")
+            bare.get_by_role("spinbutton", name="As of version").fill("2")
+            bare.get_by_role("button", name="Go").click()
+            assert shown_versions(bare) == ["2", "1"]
+            bare.get_by_role("link", name="Append an event").click()
+            bare.get_by_label("Type").fill("Shipped")
+            bare.get_by_role("button", name="Append").click()
+            expect(bare.get_by_text("Shipped is version 4 of order-1.")).to_be_visible()
+        plain.close()
+
+    admin(walk)
+
+
+PAGES = {
+    "index": "",
+    "events": "events/event/",
+    "nothing found": "events/event/?q=none",
+    "found in the data": "events/event/?q=sku&in=data&category=order",
+    "event": "events/event/{position}/change/",
+    "aggregates": "events/aggregate/",
+    "history": "events/aggregate/order-1/change/",
+    "past": "events/aggregate/order-1/change/?up_to_version=2",
+    "form": "events/event/add/?aggregate_id=order-1",
+    "board": "projections/projectionstate/",
+    "projection": "projections/projectionstate/fragile/change/",
+    "parked events": "projections/parkedevent/",
+    "parked event": "projections/parkedevent/{parked}/change/",
+    "workers": "projections/heartbeat/",
+    "operations": "projections/operation/",
+    "read model": "projections/aggregateactivity/",
+}
+
+
+@pytest.mark.parametrize("theme", THEMES)
+@pytest.mark.parametrize("width", WIDTHS)
+def test_pages_are_accessible_and_fit_the_screen(
+    admin: Browser, asgi_server: AsgiServer, store: EventStore, theme: Any, width: int
+) -> None:
+    flow = {"correlation_id": "a-long-correlation-id-of-some-flow-" * 3, "actor": "customer-7"}
+    event, *_ = store.dispatch(
+        *[
+            new("order-1", "OrderChanged", data={"sku": "MUG" * n, "n": n, "b": [n]}, metadata=flow)
+            for n in range(1, 9)
+        ],
+        *[new(f"a-category-with-a-long-name-and-more-{n}", "SomethingWithALongNameHappened") for n in range(9)],
+        *[new(f"c{n}-1") for n in range(9)],
+        *[new("a-1", "Fragile", data={"poison": 1}) for _ in range(3)],
+    )
+    catch_up("fragile")
+    operations.pause("tally", by="user0", reason="a reason of many words, so that it needs more than one line " * 3)
+    Heartbeat.objects.create(id=uuid4(), host="h" * 60, pid=1, started_at=timezone.now(), seen_at=timezone.now())
+    parked = ParkedEvent.objects.in_the_way().get()
+
+    def look(page: Page) -> list[str]:
+        page.set_viewport_size({"width": width, "height": 900})
+        page.emulate_media(color_scheme=theme)
+        faults = []
+        for name, path in PAGES.items():
+            page.goto(f"{asgi_server.url}/admin/{path.format(position=event.position, parked=parked.pk)}")
+            page.evaluate("document.querySelectorAll('#content details').forEach(each => each.open = true)")
+            found = Axe().run(page).response["violations"]
+            faults += [f"{name}: {each['id']}" for each in found if each["impact"] in ("serious", "critical")]
+            if page.evaluate("document.documentElement.scrollWidth > document.documentElement.clientWidth"):
+                faults.append(f"{name}: wider than the screen")
+        return faults
+
+    assert admin(look) == []
+
+
+def test_index_is_read_without_seeing_its_chart(admin: Browser, store: EventStore) -> None:
+    store.dispatch(*some(3, "order-1"), new("cart-1"))
+
+    def walk(page: Page) -> None:
+        page.reload()
+        expect(page.get_by_role("img", name="Events by hour and category")).to_be_visible()
+        page.get_by_text("As a table").click()
+        table = page.get_by_role("region", name="Events by hour and category")
+        assert table.get_by_role("row").last.get_by_role("cell").all_inner_texts() == ["3", "1", "4"]
+        page.get_by_role("link", name="by minute").focus()
+        page.keyboard.press("Enter")
+        expect(page.get_by_role("heading", name="4 events in the last hour")).to_be_visible()
+        expect(page.get_by_role("link", name="by minute")).to_have_attribute("aria-current", "true")
+
+    admin(walk)
