@@ -6,7 +6,8 @@ RUN := $(VENV)/bin/python
 # Test processes: one a core, at most four.
 JOBS ?= $(shell n=$$(getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2); echo $$((n > 4 ? 4 : n)))
 
-.PHONY: help setup run test test-all lint format schema fuzz bench-projections bench-http lock clean
+.PHONY: help setup run test test-all lint format schema fuzz bench-projections bench-http bench-admin screenshots \
+	lock clean
 
 help:
 	@echo "make run       set up everything and serve the demo (PORT=8000)"
@@ -15,8 +16,10 @@ help:
 	@echo "make lint      check style, types and layers"
 	@echo "make bench-projections  measure projections against hand-written loops (some minutes)"
 	@echo "make bench-http  measure the HTTP interface against plain views (some minutes)"
+	@echo "make bench-admin  measure every page of the admin on 5 million events (ten minutes)"
 	@echo "make fuzz      send thousands of generated requests to every operation of the HTTP interface"
 	@echo "make schema    write docs/openapi.yaml anew"
+	@echo "make screenshots  take the pictures in docs/images anew"
 	@echo "make setup     only set up: .venv, database, admin user, demo data"
 	@echo "make clean     remove .venv and caches; .data, which holds the demo's database, stays"
 
@@ -45,6 +48,12 @@ bench-projections: $(VENV)/installed
 
 bench-http: $(VENV)/installed
 	@$(RUN) -m benchmarks.bench_http
+
+bench-admin: $(VENV)/installed
+	@$(RUN) -m benchmarks.bench_admin
+
+screenshots: $(VENV)/installed
+	@$(RUN) -m docs.screenshots
 
 format: $(VENV)/installed
 	@$(RUN) -m ruff check --fix .

@@ -6,11 +6,7 @@ database of its own there, and drops it. One uvicorn process serves both sides, 
 
 import json
 import os
-import subprocess
-import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from http.client import HTTPConnection, HTTPResponse
 from itertools import count
 from pathlib import Path
@@ -25,6 +21,7 @@ from benchmarks.common import (
     options_of,
     other_sessions,
     seconds,
+    server,
     wait_until,
 )
 
@@ -51,18 +48,6 @@ class Client:
         if response.status not in (200, 201):
             raise RuntimeError(f"{method} {path}: {response.status} {response.read()!r}")
         return response
-
-
-@contextmanager
-def server() -> Iterator[tuple[int, int]]:
-    """Start the server; yield its port and process id."""
-    process = subprocess.Popen([sys.executable, "-m", "benchmarks.server"], stdout=subprocess.PIPE, text=True)
-    try:
-        assert process.stdout
-        yield int(process.stdout.readline()), process.pid
-    finally:
-        process.terminate()
-        process.wait()
 
 
 def make_token() -> str:

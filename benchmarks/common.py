@@ -5,6 +5,7 @@ import json
 import os
 import platform
 import statistics
+import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -14,6 +15,7 @@ from typing import Any
 from urllib.parse import quote
 
 DATABASE = "eventstore_benchmark"
+SETTINGS = "benchmarks.settings"
 EVENT_DATA = json.dumps({"sku": "MUG-1", "quantity": 2, "price": 12.5, "customer": "customer-17", "note": "x" * 60})
 
 
@@ -43,9 +45,9 @@ def options_of(description: str | None) -> argparse.ArgumentParser:
 
 
 @contextmanager
-def benchmark(options: argparse.Namespace) -> Iterator[Report]:
+def benchmark(options: argparse.Namespace, settings: str = SETTINGS) -> Iterator[Report]:
     """A report on what is done to a new database. At the end the program exits, with 1 when a target was missed."""
-    with database():
+    with database(DATABASE, settings):
         from django.core.management import call_command
         from django.db import connection
 
@@ -64,23 +66,23 @@ def benchmark(options: argparse.Namespace) -> Iterator[Report]:
 
 
 @contextmanager
-def database() -> Iterator[None]:
-    """A new database as Django's default; the processes started meanwhile use it too."""
+def database(name: str, settings_module: str) -> Iterator[None]:
+    """A new database as Django's default, dropped in the end; the processes started meanwhile use it too."""
     from eventstore_project import postgres
 
     postgres.join_or_exit()
     import psycopg
 
     settings = postgres.database_settings()
-    login = {name: settings.get(name.upper()) or None for name in ("host", "port", "user", "password")}
+    login = {each: settings.get(each.upper()) or None for each in ("host", "port", "user", "password")}
     with psycopg.connect(dbname=settings["NAME"], autocommit=True, **login) as server:
-        server.execute(f"DROP DATABASE IF EXISTS {DATABASE} WITH (FORCE)")
-        server.execute(f"CREATE DATABASE {DATABASE}")
+        server.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
+        server.execute(f"CREATE DATABASE {name}")
         word = f":{quote(login['password'], safe='')}" if login["password"] else ""
         port = f":{login['port']}" if login["port"] else ""
         host = quote(login["host"] or "", safe="")
-        os.environ["DATABASE_URL"] = f"postgres://{login['user']}{word}@{host}{port}/{DATABASE}"
-        os.environ["DJANGO_SETTINGS_MODULE"] = "benchmarks.settings"
+        os.environ["DATABASE_URL"] = f"postgres://{login['user']}{word}@{host}{port}/{name}"
+        os.environ["DJANGO_SETTINGS_MODULE"] = settings_module
         import django
 
         django.setup()
@@ -90,7 +92,19 @@ def database() -> Iterator[None]:
             from django.db import connections
 
             connections.close_all()
-            server.execute(f"DROP DATABASE IF EXISTS {DATABASE} WITH (FORCE)")
+            server.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
+
+
+@contextmanager
+def server() -> Iterator[tuple[int, int]]:
+    """Serve the project from a process of its own; yield its port and process id."""
+    process = subprocess.Popen([sys.executable, "-m", "benchmarks.server"], stdout=subprocess.PIPE, text=True)
+    try:
+        assert process.stdout
+        yield int(process.stdout.readline()), process.pid
+    finally:
+        process.terminate()
+        process.wait()
 
 
 def fill(events: int) -> None:

@@ -1,4 +1,4 @@
-"""The process that answers in `bench_http`: prints the loopback port it listens on, and serves until it is ended."""
+"""A process that serves the project: prints the loopback port it listens on, and goes on until it is ended."""
 
 import socket
 
