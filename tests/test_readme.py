@@ -8,12 +8,15 @@ import shlex
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from django.contrib.auth.models import User
 from django.db import connection
+from django.template import RequestContext, Template
+from django.test import Client, RequestFactory
 from rest_framework.authtoken.models import Token
 
 from events.store import EventStore
@@ -45,7 +48,7 @@ def run(*command: str | Path, cwd: Path = ROOT, **environment: str) -> str:
 def test_every_snippet_is_of_a_kind_that_is_tested() -> None:
     for page in PAGES:
         kinds = re.findall(r"^```(.+)$", page.read_text(encoding="utf-8"), flags=re.MULTILINE)
-        assert set(kinds) <= {"sh", "python", "text"}, page
+        assert set(kinds) <= {"sh", "python", "text", "html"}, page
     starts = ("make ", "curl ", "pip install ", "python manage.py ", " ")
     for page in PAGES:
         for snippet in snippets(page, "sh"):
@@ -70,6 +73,21 @@ def test_python_snippets_run_and_print_what_is_said() -> None:
             printed = output.getvalue()
     assert compared == 2
     assert names["checkpoint"] > 0
+
+
+def test_snippets_of_the_admin_page_work(site: Callable[[], None], rf: RequestFactory, admin_user: User) -> None:
+    """The tag shows the dashboard on a page of one's own, and a page of one's own takes the place of ours."""
+    (template,) = snippets(ROOT / "docs/admin.md", "html")
+    (module,) = snippets(ROOT / "docs/admin.md", "python")
+    request = rf.get("/")
+    request.user = admin_user
+    assert "event-dashboard" in Template(template).render(RequestContext(request))
+    exec(compile(module, "docs/admin.md", "exec"))  # noqa: S102
+    site()
+    client = Client()
+    client.force_login(admin_user)
+    EventStore().dispatch(*[NewEvent("many-1", "Happened") for _ in range(100)])
+    assert client.get("/admin/events/event/").content.decode().count("field-position") == 100
 
 
 @pytest.mark.skipif(not shutil.which("make"), reason="make is not installed")

@@ -1,0 +1,220 @@
+"""The pictures in docs/images, taken anew from the demo's own pages: `make screenshots`.
+
+Needs what the tests need: Chromium, and a database server, where it works in a database of its own and drops it. The
+shop is busier than the demo's, for the charts, and its events are recorded at the times when they happened. All but the
+moment of the call, and the rates of the projections, is the same each time.
+"""
+
+import logging
+import shutil
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime, timedelta
+from functools import partial
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+from benchmarks.common import database, server
+
+IMAGES = Path(__file__).resolve().parent / "images"
+WIDTH, HEIGHT = 1400, 900
+ORDERS, DAYS = 800, 30
+RETURNED = "order-4711"  # whose first event one of the projections cannot handle
+HIDE_SIDEBAR = "localStorage.setItem('django.admin.navSidebarIsOpen', 'false')"
+
+
+def set_the_scene() -> None:
+    """Fill the empty database: events of a month, projections that have worked, and what an operator looks after."""
+    from django.core.management import call_command
+    from django.utils import timezone
+
+    from events.store import EventStore
+    from eventstore_project.demo import shop_events
+
+    now = timezone.now()
+    call_command("migrate", verbosity=0)
+    events = [*shop_events(now, ORDERS, DAYS), *_events_of_another_shape(now)]
+    EventStore().dispatch(*sorted(events, key=lambda event: event.timestamp or now))
+    store_when_they_happened()
+    work_for_projections()
+
+
+def _events_of_another_shape(now: datetime) -> Iterator[Any]:
+    """Yield an order whose lines do not say how many, and its return."""
+    from events.types import NewEvent
+
+    lines = [{"sku": "LAMP-2", "price": 59.0}]
+    for number, (name, hours) in enumerate((("OrderPlaced", 30), ("OrderReturned", 3))):
+        moment = now - timedelta(hours=hours)
+        metadata = {"actor": "customer-12"}
+        data = {"customer": "customer-12", "lines": lines, "total": 59.0}
+        yield NewEvent(RETURNED, name, data, moment, metadata=metadata, event_id=UUID(int=number, version=4))
+
+
+def store_when_they_happened() -> None:
+    """Have the events recorded at their own times, as in a shop that has been at work all along."""
+    from django.db import connection, transaction
+
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute("SET LOCAL events.maintenance = 'on'")
+        cursor.execute("UPDATE events_event SET recorded_at = timestamp")
+        cursor.execute(
+            """
+            UPDATE events_aggregate AS a SET created_at = e.first, updated_at = e.last
+            FROM (SELECT aggregate_id, min(recorded_at) AS first, max(recorded_at) AS last
+                  FROM events_event GROUP BY aggregate_id) AS e
+            WHERE e.aggregate_id = a.aggregate_id
+            """
+        )
+        cursor.execute(
+            "UPDATE projections_aggregateactivity"
+            " SET first_recorded_at = first_timestamp, last_recorded_at = last_timestamp"
+        )
+
+
+def work_for_projections() -> None:
+    """Let a worker catch up, park what cannot be handled, and come half through a rebuild."""
+    from django.test import override_settings
+
+    from projections import operations, registry
+    from projections.worker import Until, Worker
+
+    logging.disable(logging.ERROR)  # what fails here is meant to
+    with override_settings(PROJECTIONS_RETRY_DELAYS_SECONDS=()):
+        Worker(until=Until.CAUGHT_UP).run()
+    operations.pause("event_type_activity", by="operator", reason="the report of the month is being drawn up")
+    operations.ask_for_rebuild("daily_activity", by="operator", reason="days are counted in UTC from now on")
+    rounds = iter((True, True, False))
+    Worker([registry.get("daily_activity")], rebuilds_only=True, on_round=partial(next, rounds)).run()
+
+
+def show_workers() -> None:
+    """Have two workers seen just now; the rows of real ones would tell of the machine that the pictures are made on."""
+    from django.utils import timezone
+
+    from projections.models import Heartbeat
+
+    now = timezone.now()
+    names = ["daily_activity, event_type_activity, product_sales", "product_sales"]
+    for number, projections in enumerate(names, start=1):
+        row = {
+            "host": f"worker-{number}",
+            "pid": 40 + number,
+            "started_at": now - timedelta(days=number, hours=5),
+            "seen_at": now + timedelta(minutes=1),  # the picture is taken a moment later: 0 s ago
+            "projections": projections,
+            "events": 18_600 // number,
+        }
+        Heartbeat.objects.update_or_create(id=UUID(int=number, version=4), defaults=row)
+
+
+class Camera:
+    """Takes pictures of the site's pages."""
+
+    def __init__(self, browser: Any, site: str) -> None:
+        self._browser, self._site = browser, site
+        browser(self._set_up)
+
+    def open(self, path: str) -> None:
+        self._browser(lambda page: page.goto(self._site + path))
+
+    def do(self, step: Any) -> None:
+        """Call `step` with the page."""
+        self._browser(step)
+
+    def take(self, name: str, height: int = HEIGHT, scheme: str = "light") -> None:
+        """Write what is seen of the page, or the upper part of it."""
+        clip = {"x": 0, "y": 0, "width": WIDTH, "height": height}
+
+        def shoot(page: Any) -> None:
+            page.emulate_media(color_scheme=scheme)
+            page.screenshot(path=IMAGES / f"{name}.png", clip=clip, animations="disabled", caret="hide")
+
+        self._browser(shoot)
+        if self._browser.errors:
+            raise RuntimeError(f"{name}: the page has complained: {self._browser.errors}")
+        print(f"{name}.png, {(IMAGES / f'{name}.png').stat().st_size / 1024:.0f} KiB")
+
+    def _set_up(self, page: Any) -> None:
+        page.set_viewport_size({"width": WIDTH, "height": HEIGHT})
+        page.emulate_media(color_scheme="light", reduced_motion="reduce")
+        page.add_init_script(HIDE_SIDEBAR)
+
+
+def take_pictures(camera: Camera) -> None:
+    from django.urls import reverse
+
+    show_workers()
+    camera.open(reverse("admin:index"))
+    camera.take("dashboard", 650)
+    camera.take("dashboard-dark", 650, scheme="dark")
+    camera.open(f"{reverse('admin:events_event_changelist')}?category=order")
+    camera.take("events", 700)
+    camera.open(reverse("admin:events_aggregate_change", args=[_order_with_a_story()]))
+    camera.take("history")
+    show_workers()
+    camera.open(reverse("admin:projections_projectionstate_changelist"))
+    camera.take("board", 690)
+    take_conflict(camera)
+
+
+def take_conflict(camera: Camera) -> None:
+    """Have an order move on while somebody fills in the form for its next event."""
+    from django.urls import reverse
+
+    from events.models import Event
+    from events.store import EventStore
+    from events.types import NewEvent
+
+    packed = Event.objects.of_types("OrderPacked").order_by("-position")[0]
+    camera.open(f"{reverse('admin:events_event_add')}?aggregate_id={packed.aggregate_id}")
+
+    def fill_in(page: Any) -> None:
+        page.locator("[name=type]").fill("OrderShipped")
+        page.locator("[name=data]").fill('{"carrier": "north", "tracking": "T001094"}')
+
+    camera.do(fill_in)
+    metadata = packed.metadata | {"actor": "warehouse", "causation_id": str(packed.event_id)}
+    EventStore().dispatch(
+        NewEvent(packed.aggregate_id, "OrderCancelled", {"reason": "ordered twice"}, metadata=metadata)
+    )
+    camera.do(lambda page: page.get_by_role("button", name="Append").click())
+    camera.do(lambda page: page.get_by_role("heading", name="What came in between").wait_for())
+    camera.take("append-conflict", 720)
+
+
+def _order_with_a_story() -> str:
+    """Return the last order that was paid after its first payment had failed, and then delivered."""
+    from events.models import Event
+
+    failed = Event.objects.of_types("PaymentFailed").values("aggregate_id")
+    delivered = Event.objects.of_types("OrderDelivered").filter(aggregate_id__in=failed)
+    return delivered.order_by("-position")[0].aggregate_id
+
+
+@contextmanager
+def cameras() -> Iterator[Camera]:
+    """Serve the site, and open a browser that is logged in there."""
+    from eventstore_project.management.commands.setup_demo import make_admin
+    from tests.browser import Browser
+
+    chromium = shutil.which("chromium")
+    if chromium is None:
+        sys.exit("There is no Chromium here: apt-get install chromium")
+    with server() as (port, _), Browser(chromium) as browser:
+        site = f"http://127.0.0.1:{port}"
+        browser.log_in(make_admin(), site)
+        yield Camera(browser, site)
+
+
+def main() -> None:
+    with database("eventstore_screenshots", "eventstore_project.settings"):
+        set_the_scene()
+        with cameras() as camera:
+            take_pictures(camera)
+
+
+if __name__ == "__main__":
+    main()
