@@ -10,6 +10,7 @@ from django.db import connections, router
 
 from .conf import EventsSettings, conf
 from .models import Event
+from .uri import is_uri_reference
 
 
 def _settings_of(kind: type) -> list[str]:
@@ -75,6 +76,21 @@ def check_category_permissions(**kwargs: Any) -> list[CheckMessage]:
         )
         for category in conf.category_permissions
         if not isinstance(category, str) or not 0 < len(category) <= MAX_CATEGORY_CHARACTERS or "-" in category
+    ]
+
+
+@register()
+def check_cloudevents_source(**kwargs: Any) -> list[CheckMessage]:
+    """Check that our own CloudEvents name a source that others may accept."""
+    source = conf.cloudevents_source
+    if source and is_uri_reference(source):
+        return []
+    return [
+        Error(
+            f"EVENTS_CLOUDEVENTS_SOURCE is {source!r}.",
+            hint="Give a URI reference that is not empty, such as https://shop.example or /shops/7.",
+            id="events.E006",
+        )
     ]
 
 

@@ -17,6 +17,7 @@ from .interchange import moment, to_json
 from .jsontext import loads
 from .models import Event
 from .types import NewEvent
+from .uri import is_uri, is_uri_reference
 
 MEDIA_TYPE = "application/cloudevents+json"
 BATCH_MEDIA_TYPE = "application/cloudevents-batch+json"
@@ -135,6 +136,10 @@ def _attribute(name: str, value: Any) -> Any:
         raise InvalidEvent(name, "is no name of an attribute; those are lower-case letters and digits, 50 at most")
     if not isinstance(value, (str, bool)) and not (type(value) is int and -(2**31) <= value < 2**31):
         raise InvalidEvent(name, "must be a string, a boolean or an integer of 32 bits, as CloudEvents demand")
+    if name == "source" and not (isinstance(value, str) and is_uri_reference(value)):
+        raise InvalidEvent(name, f"is {value!r}, which is no URI reference, such as https://shop.example or /shops/7")
+    if name == "dataschema" and not (isinstance(value, str) and is_uri(value)):
+        raise InvalidEvent(name, f"is {value!r}, which is no URI, such as https://shop.example/schemas/placed")
     return value
 
 

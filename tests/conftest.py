@@ -1,6 +1,7 @@
 """What all tests share: a real PostgreSQL, and users with and without permissions."""
 
 import importlib
+import os
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
@@ -11,6 +12,7 @@ import pytest
 from django.contrib import admin
 from django.contrib.auth.models import Permission, User
 from django.urls import clear_url_caches
+from hypothesis import settings as hypothesis_settings
 from rest_framework.test import APIClient
 
 from events import access, subscriptions
@@ -20,6 +22,10 @@ from tests.browser import Browser
 from tests.support import AsgiServer
 
 postgres.join_or_exit()
+# The same examples in every run, so that a red run says something about the change; `make fuzz` looks for new ones.
+hypothesis_settings.register_profile("steady", derandomize=True, deadline=None)
+if "FUZZ_EXAMPLES" not in os.environ:
+    hypothesis_settings.load_profile("steady")
 
 
 @pytest.fixture

@@ -10,6 +10,7 @@ from events.checks import (
     DURATIONS,
     LIMITS,
     check_category_permissions,
+    check_cloudevents_source,
     check_database,
     check_limits,
     check_throttle_rates,
@@ -30,8 +31,15 @@ def test_sound_settings_pass(settings: Any) -> None:
     settings.EVENTS_CATEGORY_PERMISSIONS = ["order", "cart of a shop"]
     settings.EVENTS_API_THROTTLE_RATES = {"read": "10/min", "append": "1/s"}
     settings.EVENTS_STREAM_HEARTBEAT_SECONDS = 0.5
-    assert check_category_permissions() == check_throttle_rates() == []
+    settings.EVENTS_CLOUDEVENTS_SOURCE = "urn:shops:7"
+    assert check_category_permissions() == check_throttle_rates() == check_cloudevents_source() == []
     assert check_limits() == check_time_zones() == check_database(databases=["default"]) == []
+
+
+@pytest.mark.parametrize("source", ["", "a shop"])
+def test_source_that_no_cloudevent_may_have_is_an_error(settings: Any, source: Any) -> None:
+    settings.EVENTS_CLOUDEVENTS_SOURCE = source
+    assert [error.id for error in check_cloudevents_source()] == ["events.E006"]
 
 
 @pytest.mark.parametrize("value", [0, -1, "10", 1.5, None, True])

@@ -136,6 +136,11 @@ def test_next_page_of_a_batch_is_in_a_header(api: APIClient, store: EventStore) 
         ({"priority": {"a": 1}}, "priority"),
         ({"priority": 2**31}, "priority"),
         ({"priority": None}, "priority"),
+        ({"source": "a shop"}, "source"),
+        ({"source": "//[::1"}, "source"),
+        ({"dataschema": "schemas/placed"}, "dataschema"),
+        ({"dataschema": "\u00b2\u000en"}, "dataschema"),
+        ({"dataschema": True}, "dataschema"),
         ({"eventmetadata": "[1]"}, "eventmetadata"),
         ({"eventmetadata": 5}, "eventmetadata"),
     ],
@@ -159,6 +164,8 @@ def test_what_somebody_wrote_into_the_metadata_cannot_forge_a_cloudevent(api: AP
         "sequence": "0",
         "id": {"a": 1},
         "UPPER": "x",
+        "source": "no uri",
+        "dataschema": "no uri",
         "ok": "kept",
     }
     (event,) = store.dispatch(new("a-1", "Real", metadata={"cloudevent": forged}))
@@ -166,4 +173,5 @@ def test_what_somebody_wrote_into_the_metadata_cannot_forge_a_cloudevent(api: AP
     found = api.get("/api/events/", headers={"Accept": BATCH_MEDIA_TYPE}).json()[0]
     assert (found["type"], found["subject"], found["id"], found["ok"]) == ("Real", "a-1", str(event.event_id), "kept")
     assert (found["data"], found["sequence"]) == ({}, f"{event.position:019}")
-    assert "UPPER" not in found
+    assert not {"UPPER", "dataschema"} & found.keys()
+    assert found["source"] == "/events"
