@@ -106,9 +106,12 @@ class AppendView:
 
     def _appended(self, stored: Dispatched) -> HttpResponse:
         (event,) = stored
-        if not stored.is_retry:
+        stands = f"{event.type} is version {event.version} of {event.aggregate_id}"
+        if stored.is_retry:
+            messages.info(self._request, f"{stands}: stored when this form was sent before, and not again.")
+        else:
             self._admin.log_addition(self._request, event, [{"added": {}}])
-        messages.success(self._request, f"{event.type} is version {event.version} of {event.aggregate_id}.")
+            messages.success(self._request, f"{stands}.")
         return HttpResponseRedirect(history_url(self._request, event.aggregate_id) or self._request.path)
 
     def _page(self, form: AppendForm) -> HttpResponse:

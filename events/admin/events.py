@@ -3,14 +3,14 @@
 from typing import Any
 from uuid import UUID
 
-from django.contrib import admin
+from django.contrib import admin, messages
 from django.contrib.admin.utils import unquote
 from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet, TextField
 from django.db.models.functions import Cast, Left
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
-from django.urls import URLPattern, path
+from django.urls import URLPattern, path, reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
@@ -33,7 +33,10 @@ class EventAdmin(CategorizedAdmin):
     list_display = ["position", "type", "aggregate_link", "version", "happened", "summary"]
     list_filter = [AggregateFilter, RecordedFilter, CategoryFilter, TypeFilter, CorrelationFilter]
     ordering = ["-position"]
-    search_help_text = "The beginning of an aggregate id, an event id, or any text in the data"
+    search_help_text = (
+        "An aggregate id or its beginning, or a whole event id. Or choose text in data, as JSON has it: with a space"
+        ' after each colon and comma, such as "method": "card".'
+    )
     change_form_template = "admin/events/event/change_form.html"
     append_template = "admin/events/event/append.html"
 
@@ -94,7 +97,8 @@ class EventAdmin(CategorizedAdmin):
             raise PermissionDenied
         event: Event | None = self.get_object(request, unquote(object_id))
         if event is None:
-            return self._get_obj_does_not_exist_redirect(request, self.opts, object_id)  # type: ignore[attr-defined,no-any-return]
+            messages.warning(request, f"There is no event at position {unquote(object_id)!r}.")
+            return HttpResponseRedirect(reverse("admin:events_event_changelist"))
         context = {
             **self.admin_site.each_context(request),
             "title": f"{event.type}, version {event.version} of {event.aggregate_id}",

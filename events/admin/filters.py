@@ -138,7 +138,7 @@ class AggregateFilter(TextFilter):
 class RecordedFilter(InputFilter):
     """The events stored between two moments."""
 
-    title = "recorded at"
+    title = "when it was stored"
     parameters = ("recorded_from", "recorded_before")
 
     def __init__(self, request: HttpRequest, *args: Any) -> None:

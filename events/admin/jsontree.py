@@ -24,9 +24,14 @@ def tree(value: dict[str, Any], before: dict[str, Any] | None = None, max_values
             are told. Two objects that have no key in common are not compared: everything would be marked.
         max_values: how many values to show.
     """
-    comparable = before is not None and bool(value.keys() & before.keys())
-    lines = "".join(_Drawing(max_values).members(value, before if comparable else _NOTHING))
+    then = before if are_compared(value, before) else _NOTHING
+    lines = "".join(_Drawing(max_values).members(value, then))
     return format_html('<ul class="json-tree">{}</ul>', mark_safe(lines)) if lines else SafeString()  # noqa: S308  # escaped below
+
+
+def are_compared(value: dict[str, Any], before: dict[str, Any] | None) -> bool:
+    """Whether one JSON object is compared with the one before it: they have a key in common."""
+    return before is not None and bool(value.keys() & before.keys())
 
 
 def block(value: Any) -> SafeString:

@@ -28,6 +28,7 @@ class Entry:
         event: the event.
         who: who caused it, as its metadata says.
         data, metadata: as HTML; the data with what is other than in the event before it.
+        is_compared: whether that event has anything to compare with.
         url: its page.
         cause: the event that led to it, where it is stored and may be read.
         cause_url: the page of that event.
@@ -41,6 +42,7 @@ class Entry:
     who: str
     data: SafeString
     metadata: SafeString
+    is_compared: bool
     cause: Event | None
     cause_url: str
     cause_id: str
@@ -118,6 +120,7 @@ def _entry(event: Event, before: Event | None, cause: Event | None, max_values: 
         who=who(event),
         data=jsontree.tree(event.data, before.data if before else None, max_values),
         metadata=jsontree.tree(event.metadata, max_values=max_values),
+        is_compared=jsontree.are_compared(event.data, before.data if before else None),
         cause=cause,
         cause_url=event_url(cause.position) if cause else "",
         cause_id=_text(event.metadata, "causation_id"),

@@ -16,7 +16,7 @@ from projections import operations
 from projections.models import Heartbeat, ParkedEvent
 from tests.browser import Browser
 from tests.projections.support import catch_up
-from tests.support import AsgiServer, new, some
+from tests.support import AsgiServer, new, some, stored
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -170,6 +170,30 @@ def test_double_click_stores_once(admin: Browser, store: EventStore) -> None:
 
     admin(walk)
     assert Event.objects.count() == 1
+
+
+def test_going_back_and_sending_again_stores_once(admin: Browser, store: EventStore) -> None:
+    def walk(page: Page) -> None:
+        page.goto(page.url + "events/event/add/?aggregate_id=order-1")
+        page.get_by_label("Type:").fill("Placed")
+        page.get_by_role("button", name="Append").click()
+        expect(page.get_by_text("Placed is version 1 of order-1.")).to_be_visible()
+        page.go_back()
+        expect(page.get_by_text("You have sent this form before.")).to_be_visible()
+        expect(page.get_by_label("Type:")).to_have_value("Placed")
+        page.get_by_role("button", name="Append").click()
+        expect(page.get_by_text("Placed is version 1 of order-1: stored when this form was sent")).to_be_visible()
+        page.go_back()
+        page.get_by_role("link", name="open a new form").click()
+        expect(page.get_by_text("You have sent this form before.")).to_be_hidden()
+        page.get_by_label("Aggregate id:").press_sequentially("order-1")
+        page.get_by_label("Type:").fill("Paid")
+        expect(page.get_by_text("It will follow version 1")).to_be_visible()
+        page.get_by_role("button", name="Append").click()
+        expect(page.get_by_text("Paid is version 2 of order-1.")).to_be_visible()
+
+    admin(walk)
+    assert stored() == [("order-1", 1), ("order-1", 2)]
 
 
 def test_collision_shows_what_came_in_between_and_lets_the_user_decide(admin: Browser, store: EventStore) -> None:

@@ -169,7 +169,7 @@ def test_page_filters(open_live: Callable[..., None], browser: Browser, store: E
     _, later = store.dispatch(new("order-2", "Paid"), new("order-1", "Paid"))
     _shows(browser, [later.position, wanted[3].position, wanted[0].position])
     choose(Aggregate="order-3")
-    browser(lambda page: expect(page.get_by_text("No event matches yet.")).to_be_visible())
+    browser(lambda page: expect(page.get_by_text("Nothing here yet that matches.")).to_be_visible())
     (first,) = store.dispatch(new("order-3"))
     _shows(browser, [first.position])
     assert browser.errors == []

@@ -20,7 +20,7 @@ async function suggest() {
   ids.replaceChildren(...found.aggregates.map((id) => Object.assign(document.createElement("option"), { value: id })));
   version.value = found.version;
   follows.textContent = found.version
-    ? `It will follow version ${found.version}; if the aggregate moves on meanwhile, you will be asked.`
+    ? `It will follow version ${found.version}; if somebody appends before you, you will be asked.`
     : "It will be the first event of a new aggregate; if there is one by this id, you will be asked.";
 }
 
@@ -49,6 +49,15 @@ function check(field) {
   return !said.textContent;
 }
 
+// Going back to a form that was sent gets a new one from the server, with an id of its own. It takes the sent one's again:
+// sent twice, it stores once.
+const kept = ["aggregate_id", "type", "event_id", "expected_version"];
+if (history.state?.sent) {
+  for (const name of kept) form.elements[name].value = history.state.sent[name];
+  document.getElementById("sent-before").hidden = false;
+  follows.hidden = true;
+}
+
 const jsonFields = [form.elements.data, form.elements.metadata];
 for (const field of jsonFields) {
   const bar = document.createElement("div");
@@ -75,5 +84,7 @@ form.addEventListener("submit", (event) => {
   if (faulty.length) {
     event.preventDefault();
     faulty[0].focus();
+    return;
   }
+  history.replaceState({ sent: Object.fromEntries(kept.map((name) => [name, form.elements[name].value])) }, "");
 });
