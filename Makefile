@@ -6,7 +6,7 @@ RUN := $(VENV)/bin/python
 # Test processes: one a core, at most four.
 JOBS ?= $(shell n=$$(getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2); echo $$((n > 4 ? 4 : n)))
 
-.PHONY: help setup run test test-all lint format schema fuzz bench-projections bench-http bench-admin screenshots \
+.PHONY: help setup run test test-all lint format schema fuzz bench-projections bench-http bench-admin bench-seals screenshots \
 	lock clean
 
 help:
@@ -17,6 +17,7 @@ help:
 	@echo "make bench-projections  measure projections against hand-written loops (some minutes)"
 	@echo "make bench-http  measure the HTTP interface against plain views (some minutes)"
 	@echo "make bench-admin  measure every page of the admin on 5 million events (ten minutes)"
+	@echo "make bench-seals  measure how fast events are sealed and verified (a minute)"
 	@echo "make fuzz      send thousands of generated requests to every operation of the HTTP interface"
 	@echo "make schema    write docs/openapi.yaml anew"
 	@echo "make screenshots  take the pictures in docs/images anew"
@@ -51,6 +52,9 @@ bench-http: $(VENV)/installed
 
 bench-admin: $(VENV)/installed
 	@$(RUN) -m benchmarks.bench_admin
+
+bench-seals: $(VENV)/installed
+	@$(RUN) -m benchmarks.bench_seals
 
 screenshots: $(VENV)/installed
 	@$(RUN) -m docs.screenshots

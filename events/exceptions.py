@@ -84,5 +84,17 @@ class UnsafeRead(EventStoreError):
     """The whole store cannot be read here without missing events: in an older snapshot, or on a standby."""
 
 
+class BrokenSeal(EventStoreError):
+    """The events are not those that were sealed.
+
+    Attributes:
+        position: of the first event, or else of the seal, that does not fit.
+    """
+
+    def __init__(self, position: int, reason: str) -> None:
+        self.position = position
+        super().__init__(reason)
+
+
 class DispatchTooDeep(EventStoreError):
     """Handlers that dispatch events called each other too often; `EVENTS_MAX_DISPATCH_DEPTH` is the limit."""

@@ -143,6 +143,23 @@ class Aggregate(AppendOnlyModel):
         return self.aggregate_id
 
 
+class Seal(AppendOnlyModel):
+    """The digest of all events up to a position, kept so that what changes later shows (`events.sealing`)."""
+
+    position = models.BigIntegerField(primary_key=True, help_text="The position of the last event it covers.")
+    after = models.BigIntegerField(help_text="That of the seal before; 0 for the first one.")
+    events = models.IntegerField(help_text="How many events it covers.")
+    previous = models.BinaryField(help_text="The digest of the seal before: 32 bytes.")
+    digest = models.BinaryField(help_text="SHA-256 over the one before and the events: 32 bytes.")
+    marks = models.BinaryField(help_text="The first 4 bytes of each event's digest, to find which one does not fit.")
+    sealed_at = models.DateTimeField()
+
+    objects = AppendOnlyQuerySet.as_manager()
+
+    def __str__(self) -> str:
+        return f"seal up to {self.position}"
+
+
 class Event(AppendOnlyModel):
     """An immutable fact, as it is stored."""
 

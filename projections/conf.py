@@ -24,6 +24,11 @@ class ProjectionsSettings:
         return bool(getattr(settings, "PROJECTIONS_DAILY_ACTIVITY", False))
 
     @property
+    def seals(self) -> bool:
+        """Whether the workers seal the events, so that they can be verified; read at start. Default no."""
+        return bool(getattr(settings, "PROJECTIONS_SEALS", False))
+
+    @property
     def retry_delays_seconds(self) -> Sequence[float]:
         """How long to wait before each further attempt at an event that failed. Default 0.2, 1, 5, 25."""
         return tuple(getattr(settings, "PROJECTIONS_RETRY_DELAYS_SECONDS", (0.2, 1, 5, 25)))

@@ -6,6 +6,7 @@ from datetime import UTC
 
 from django.db import connections
 
+from events import sealing
 from events.models import Event
 from events.types import ALL
 
@@ -73,6 +74,18 @@ class EventTypeActivityProjection(Projection):
             cursor.execute(_ADD_BY_TYPE, [list(column) for column in columns])
 
 
+class SealsProjection(Projection):
+    """The store's seals (`events.sealing`), made by the workers. They are for good: a rebuild makes no others."""
+
+    name = "seals"
+    mode = ASYNC
+
+    def project_batch(self, events: Sequence[Event]) -> None:
+        """Seal all up to the last event of the batch, which is settled."""
+        while sealing.seal(database(), up_to=events[-1].position):
+            pass
+
+
 class DailyActivityProjection(Projection):
     """A row per day and category, ASYNC, on sets: what a chart of the store's life wants."""
 
@@ -112,3 +125,5 @@ if conf.event_type_activity:
     register(EventTypeActivityProjection)
 if conf.daily_activity:
     register(DailyActivityProjection)
+if conf.seals:
+    register(SealsProjection)

@@ -29,3 +29,5 @@ CREATE TRIGGER events_aggregate_appended BEFORE INSERT OR UPDATE OR DELETE ON ev
     EXECUTE FUNCTION events_refuse_change();
 CREATE TRIGGER events_aggregate_kept BEFORE TRUNCATE ON events_aggregate
     FOR EACH STATEMENT EXECUTE FUNCTION events_refuse_change();
+CREATE TRIGGER events_seal_immutable BEFORE UPDATE OR DELETE OR TRUNCATE ON events_seal
+    FOR EACH STATEMENT EXECUTE FUNCTION events_refuse_change();

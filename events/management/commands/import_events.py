@@ -1,7 +1,6 @@
 """`manage.py import_events`: append the events of a JSON Lines or CSV file."""
 
 import argparse
-import sys
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,12 +9,11 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from django.core.management import BaseCommand, CommandError, CommandParser
 from django.db import DEFAULT_DB_ALIAS, connections
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
 from events.event_files import Columns, Line, as_text, read_csv, read_json_lines, unpacked
 from events.exceptions import DuplicateEvent, EventStoreError
 from events.importing import BATCH_EVENTS, BadLine, Importer
+from events.management.progress import progress
 from events.store import EventStore
 
 
@@ -66,13 +64,13 @@ class Command(BaseCommand):
         self.stdout.write(self._summary())
 
     def _import(self, path: Path, options: dict[str, Any]) -> None:
-        with path.open("rb") as file, self._progress() as progress:
-            task = progress.add_task(path.name, total=path.stat().st_size, events=0)
+        with path.open("rb") as file, progress() as bar:
+            task = bar.add_task(path.name, total=path.stat().st_size, events=0)
             content = unpacked(file, packed=path.suffix == ".gz")
             text = as_text(content)  # kept here: it closes the file when it goes
             lines = self._csv(text, options) if ".csv" in path.suffixes[-2:] else read_json_lines(content)
             for counts in self.importer.run(lines):
-                progress.update(task, completed=file.tell(), events=counts.stored + counts.known)
+                bar.update(task, completed=file.tell(), events=counts.stored + counts.known)
 
     def _csv(self, text: IO[str], options: dict[str, Any]) -> Iterator[Line]:
         if not (options["aggregate_id"] and options["type"]):
@@ -88,27 +86,6 @@ class Command(BaseCommand):
         if counts.bad:
             parts.append(f"{counts.bad:,} bad lines skipped")
         return ", ".join(parts) + "."
-
-    def _progress(self) -> Progress:
-        return Progress(
-            TextColumn("{task.description}"),
-            BarColumn(),
-            TaskProgressColumn(),
-            TextColumn("{task.fields[events]:,} events"),
-            _Rate(),
-            TimeRemainingColumn(),
-            console=Console(file=sys.stderr),
-            disable=not sys.stderr.isatty(),
-        )
-
-
-class _Rate(TextColumn):
-    def __init__(self) -> None:
-        super().__init__("")
-
-    def render(self, task: Any) -> Any:
-        self.text_format = f"{task.fields['events'] / task.elapsed:,.0f}/s" if task.elapsed else ""
-        return super().render(task)
 
 
 def _zone(name: str) -> ZoneInfo:
