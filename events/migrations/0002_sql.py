@@ -33,4 +33,5 @@ class Migration(migrations.Migration):
         run("append_1"),
         run("settled_position_1"),
         run("guards_1"),
+        run("privileges_1"),
     ]

@@ -1,0 +1,1 @@
+-- Nothing to undo: the functions themselves go.
