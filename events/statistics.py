@@ -257,7 +257,12 @@ _OPEN_APPENDS = """
            coalesce(a.usename, p.owner)::text AS user, host(a.client_addr) AS client, a.query, p.gid AS prepared
     FROM pg_locks AS l
     LEFT JOIN pg_stat_activity AS a ON a.pid = l.pid
-    LEFT JOIN pg_prepared_xacts AS p ON l.pid IS NULL AND p.transaction::text = split_part(l.virtualtransaction, '/', 2)
+    -- A prepared transaction has no session; what its locks have in common is a virtual transaction, and one is on its id.
+    LEFT JOIN pg_prepared_xacts AS p ON l.pid IS NULL AND EXISTS (
+        SELECT FROM pg_locks AS same
+        WHERE same.pid IS NULL AND same.virtualtransaction = l.virtualtransaction
+          AND same.locktype = 'transactionid' AND same.transactionid = p.transaction
+    )
     WHERE l.locktype = 'advisory' AND l.objsubid = 2
       AND l.classid = 'events_event_position_seq'::regclass
       AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())

@@ -1,0 +1,55 @@
+"""`manage.py events_doctor`: whether a live installation is well, and what to do where it is not."""
+
+import json
+from dataclasses import asdict
+from typing import Any
+
+from django.core.management import BaseCommand, CommandError, CommandParser
+from django.db import DEFAULT_DB_ALIAS, DatabaseError, connections
+
+from events.examinations import Examination, Finding, Severity, examinations
+
+
+class Command(BaseCommand):
+    help = (
+        "Look at a live installation: what the guarantees rest on, what grows, what stalls. Each finding comes with its"
+        " remedy; with any, the exit code is 1. It changes nothing."
+    )
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("--json", action="store_true", help="findings as JSON, for a monitor")
+        parser.add_argument("--errors-only", action="store_true", help="end with exit code 0 on warnings")
+        parser.add_argument("--database", default=DEFAULT_DB_ALIAS, help="alias of the database (%(default)s)")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        using = options["database"]
+        if using not in connections:
+            raise CommandError(f"--database: there is no {using!r} in DATABASES")
+        found: list[Finding] = []
+        for each in examinations:
+            findings = _examine(each, using)
+            found += findings
+            if not options["json"]:
+                self._tell(each, findings)
+        if options["json"]:
+            self.stdout.write(json.dumps([asdict(finding) for finding in found], indent=2))
+        counted = [each for each in found if each.severity is Severity.ERROR or not options["errors_only"]]
+        if counted:
+            raise CommandError(f"{len(found)} finding{'s' * (len(found) != 1)}.", returncode=1)
+
+    def _tell(self, examination: Examination, findings: list[Finding]) -> None:
+        if not findings:
+            self.stdout.write(f"{self.style.SUCCESS('ok')}       {examination.name}")
+        for finding in findings:
+            style = self.style.ERROR if finding.severity is Severity.ERROR else self.style.WARNING
+            self.stdout.write(f"{style(finding.severity.value.ljust(7))}  {finding.problem}")
+            self.stdout.write(f"         {finding.remedy}")
+
+
+def _examine(examination: Examination, using: str) -> list[Finding]:
+    try:
+        return list(examination.examine(using))
+    except DatabaseError as error:
+        line = str(error).strip().partition("\n")[0]
+        remedy = "Mend what stands above first; or run it as a role that may look there."
+        return [Finding(f"could not be looked at: {examination.name} ({line})", remedy)]
