@@ -7,6 +7,7 @@ RUN := $(VENV)/bin/python
 JOBS ?= $(shell n=$$(getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2); echo $$((n > 4 ? 4 : n)))
 
 .PHONY: help setup run test test-all lint format schema fuzz bench-projections bench-http bench-admin bench-seals screenshots \
+.PHONY: help setup run test test-all lint format schema fuzz torture bench-projections bench-http bench-admin screenshots \
 	lock clean
 
 help:
@@ -19,6 +20,7 @@ help:
 	@echo "make bench-admin  measure every page of the admin on 5 million events (ten minutes)"
 	@echo "make bench-seals  measure how fast events are sealed and verified (a minute)"
 	@echo "make fuzz      send thousands of generated requests to every operation of the HTTP interface"
+	@echo "make torture   crash tests: kill and fill up the server under writers, workers and readers, ROUNDS=100 (SEED=…)"
 	@echo "make schema    write docs/openapi.yaml anew"
 	@echo "make screenshots  take the pictures in docs/images anew"
 	@echo "make setup     only set up: .venv, database, admin user, demo data"
@@ -69,6 +71,9 @@ schema: $(VENV)/installed
 
 fuzz: $(VENV)/installed
 	@FUZZ_EXAMPLES=$${FUZZ_EXAMPLES:-300} $(RUN) -m pytest -s tests/project/test_schema.py --timeout 3600
+
+torture: $(VENV)/installed
+	@$(RUN) -m tests.torture --rounds $${ROUNDS:-100} $${SEED:+--seed $$SEED}
 
 # Pins what the targets above install, for every supported Python. Needs uv.
 lock:

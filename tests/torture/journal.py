@@ -54,6 +54,9 @@ class Journal:
     def __init__(self, path: Path) -> None:
         self._file = path.open("ab", buffering=0)
 
+    def close(self) -> None:
+        self._file.close()
+
     def begin(self, call: Call) -> None:
         self._write(begin=call.events, expected=call.expected, rolls_back=call.rolls_back)
 
