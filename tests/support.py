@@ -78,6 +78,11 @@ def last_position() -> int:
         return cursor.fetchone()[0]
 
 
+def newest_position() -> int:
+    """The position of the last event there is; 0 in an empty store."""
+    return Event.objects.order_by("-position").values_list("position", flat=True).first() or 0
+
+
 def in_threads(*functions: Callable[[], Any]) -> list[Any]:
     """Run `functions` side by side, each with a connection of its own; return what each returned or raised."""
     results: list[Any] = [None] * len(functions)

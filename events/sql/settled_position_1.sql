@@ -1,13 +1,22 @@
--- The settled position: the highest one below which no event can appear any more.
+-- The settled position: that of the highest event below which no other can appear any more.
 --
 -- Why it holds: a position up to v_last was taken by a transaction that already held its floor (events_hold_floor). When
 -- the floors are read, it either still holds it, and then the answer lies below that position; or it has ended, and
 -- then a snapshot taken from now on sees its events, because locks go after the commit is visible. Hence the order of
 -- the two statements, and hence the caller must read the events in a later statement.
-CREATE FUNCTION events_settled_position() RETURNS bigint LANGUAGE plpgsql VOLATILE AS $$
+--
+-- The answer is the position of an event, not merely one that has been taken. Those above the last event were burnt by
+-- appends that were rolled back, and when the server crashes before it has written that to disk, they are given out
+-- again: a reader that was told of one and keeps it as its checkpoint would then miss events. An event that can be seen
+-- is on disk, and the sequence with it.
+CREATE FUNCTION events_settled_position() RETURNS bigint LANGUAGE plpgsql VOLATILE
+-- As in events_append: a session keeps the plan it made first, and must not read the whole table ever after.
+SET enable_seqscan = off
+AS $$
 DECLARE
     v_last bigint;
     v_behind bigint;
+    v_settled bigint;
 BEGIN
     -- The caller's next statement would read with this transaction's old snapshot, and pass over what came since.
     IF current_setting('transaction_isolation') NOT IN ('read committed', 'read uncommitted') THEN
@@ -33,6 +42,7 @@ BEGIN
       AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
       AND pid IS DISTINCT FROM pg_backend_pid();
 
-    RETURN v_last - greatest(v_behind, 0);
+    SELECT max(position) INTO v_settled FROM events_event WHERE position <= v_last - greatest(v_behind, 0);
+    RETURN coalesce(v_settled, 0);
 END
 $$;

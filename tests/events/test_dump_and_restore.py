@@ -1,6 +1,7 @@
-"""Other clusters: a store that moves into a new one goes on as if nothing had happened; a standby does not pretend."""
+"""Other clusters: one a store moves into, a standby, one that crashes. The store goes on, and does not pretend."""
 
 import os
+import signal
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -89,6 +90,37 @@ def test_standby_refuses_to_name_a_settled_position(store: EventStore, new_clust
             assert caught.value.sqlstate == "EV003"
     finally:
         standby.leave()
+
+
+def test_positions_burnt_before_a_crash_are_not_missed_after_it(store: EventStore, new_cluster: Cluster) -> None:
+    """An append is rolled back, and the server crashes before that is on disk: the same positions are taken again."""
+    store.dispatch(*some(3))
+    restore_into(new_cluster)
+    with connect_to(new_cluster) as server:
+        server.execute("ALTER SYSTEM SET wal_writer_delay = '10s'")
+        server.execute("SELECT pg_reload_conf()")
+        server.execute("CHECKPOINT")
+        _append(server)
+        with server.transaction(force_rollback=True):
+            burnt = max(_append(server) for _ in range(100))
+        told = server.execute("SELECT events_settled_position()").fetchone()
+        os.kill(int((new_cluster.data / "postmaster.pid").read_text().split()[0]), signal.SIGKILL)
+    new_cluster._start()
+    with connect_to(new_cluster) as server:
+        position = _append(server)
+        assert position < burnt, "else this proves nothing"
+        assert told is not None
+        assert position > told[0]
+
+
+def _append(server: "psycopg.Connection[Any]") -> int:
+    """Append an event past Django; return its position."""
+    row = server.execute(
+        "SELECT position FROM events_append(ARRAY['b-1'], ARRAY['Happened'], ARRAY['{}']::jsonb[],"
+        " ARRAY['{}']::jsonb[], ARRAY[NULL]::timestamptz[], ARRAY[gen_random_uuid()])"
+    ).fetchone()
+    assert row
+    return int(row[0])
 
 
 def _target() -> list[str]:

@@ -12,7 +12,7 @@ from django.db import connection, connections, transaction
 
 from events.models import Event
 from events.store import EventStore
-from tests.support import Background, Wait, in_threads, last_position, new, raise_first, some
+from tests.support import Background, Wait, in_threads, last_position, new, newest_position, raise_first, some
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("no_subscriber")]
 
@@ -134,16 +134,16 @@ def test_prepared_transaction_holds_readers_up_as_well(store: EventStore) -> Non
         cursor.execute("SELECT events_hold_floor(), nextval('events_event_position_seq')")
         cursor.execute("PREPARE TRANSACTION 'events_test'")
         try:
-            start = last_position() - 1
-            store.dispatch(new())
+            start = newest_position()
+            (after,) = store.dispatch(new())
             assert store.settled_position() == start
         finally:
             cursor.execute("ROLLBACK PREPARED 'events_test'")
-    assert store.settled_position() == last_position()
+    assert store.settled_position() == after.position
 
 
 def test_transaction_sees_its_own_events_and_no_others_unsettled(store: EventStore) -> None:
-    start = last_position()
+    start = newest_position()
     with transaction.atomic():
         own = store.dispatch(*some(2))
         assert list(store.read_all()) == own
@@ -154,18 +154,28 @@ def test_transaction_sees_its_own_events_and_no_others_unsettled(store: EventSto
 
 
 def test_rolled_back_savepoint_gives_up_its_floor_and_the_next_append_takes_a_new_one(store: EventStore) -> None:
+    (before,) = store.dispatch(new())
     with transaction.atomic():
         with transaction.atomic():
             store.dispatch(new())
             transaction.set_rollback(True)
         with another_connection() as cursor:
             cursor.execute("SELECT events_settled_position()")
-            assert cursor.fetchone() == (last_position(),)
-            start = last_position()
-            store.dispatch(new())
+            assert cursor.fetchone() == (before.position,)
+            burnt = last_position()
+            (after,) = store.dispatch(new())
             cursor.execute("SELECT events_settled_position()")
-            assert cursor.fetchone() == (start,)
-    assert store.settled_position() == last_position()
+            assert cursor.fetchone() == (before.position,)
+    assert store.settled_position() == after.position > burnt > before.position
+
+
+def test_position_that_no_event_came_of_is_never_told(store: EventStore) -> None:
+    """A crash may give it out again; see `test_positions_burnt_before_a_crash_are_not_missed_after_it`."""
+    (stored,) = store.dispatch(new())
+    with transaction.atomic():
+        store.dispatch(*some(3))
+        transaction.set_rollback(True)
+    assert store.settled_position() == stored.position == last_position() - 3
 
 
 @pytest.mark.parametrize("start", [2**31 - 3, 2**32 - 3, 2**40])
