@@ -11,7 +11,7 @@ import tempfile
 import time
 from collections import Counter
 from contextlib import ExitStack
-from itertools import islice
+from itertools import cycle, islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -42,7 +42,7 @@ def main() -> None:
     folder.chmod(0o711)  # the account of the server must get through
     with ExitStack() as stack:
         has_small_disk = stack.enter_context(small_disk(folder / "disk"))
-        kinds = _kinds(options.rounds, chance, has_small_disk)
+        kinds = _kinds(options, chance, has_small_disk)
         print(f"seed {options.seed}, {len(kinds)} rounds, in {folder}", flush=True)
         if not has_small_disk:
             print(f"NOTICE: no small disk can be mounted here, so this kind is left out: {FULL_DISK}", flush=True)
@@ -75,14 +75,15 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--seed", type=int, default=random.randrange(10**6), help="drawn by chance if not given")
     parser.add_argument("--writers", type=int, default=4, help="%(default)s processes")
     parser.add_argument("--workers", type=int, default=2, help="%(default)s processes")
+    parser.add_argument("--kinds", nargs="+", choices=FAULTS, default=list(FAULTS), metavar="KIND", help="only these")
     parser.add_argument("--check-every", type=int, default=5, metavar="N", help="%(default)s rounds; and at the end")
     return parser.parse_args()
 
 
-def _kinds(rounds: int, chance: random.Random, has_small_disk: bool) -> list[str]:
+def _kinds(options: argparse.Namespace, chance: random.Random, has_small_disk: bool) -> list[str]:
     """Return what goes wrong in which round: each kind as often as any other, in an order drawn by chance."""
-    possible = [kind for kind in FAULTS if kind != FULL_DISK or has_small_disk]
-    kinds = list(islice((kind for _ in range(rounds) for kind in possible), rounds)) or possible
+    possible = [kind for kind in options.kinds if kind != FULL_DISK or has_small_disk]
+    kinds = list(islice(cycle(possible), options.rounds or len(possible)))
     chance.shuffle(kinds)
     return kinds
 

@@ -22,6 +22,7 @@ from .server import Server
 
 GOING_ON_CALLS = 15
 TIMEOUT_SECONDS = 90
+REBUILDS_TIMEOUT_SECONDS = 600  # of all that was stored, on however slow a machine
 REBUILD_CHANCE = 0.2
 
 
@@ -113,7 +114,7 @@ class Torture:
     def _rebuild_all(self) -> None:
         for name in READ_MODELS:
             self._ask_for_rebuild(name)
-        self._wait(self._are_caught_up, "rebuilds")
+        self._wait(self._are_caught_up, "rebuilds", REBUILDS_TIMEOUT_SECONDS)
 
     def _ask_for_rebuild(self, name: str) -> None:
         """Ask for it; the workers carry it out, whatever happens to them."""
@@ -126,9 +127,9 @@ class Torture:
                 self.rebuilds += 1
                 return
 
-    def _wait(self, condition: Callable[[], bool], what: str) -> None:
+    def _wait(self, condition: Callable[[], bool], what: str, timeout_seconds: float = TIMEOUT_SECONDS) -> None:
         def is_met() -> bool:
             self._crew.look_after()
             return condition()
 
-        Wait.until(is_met, timeout_seconds=TIMEOUT_SECONDS, what=what)
+        Wait.until(is_met, timeout_seconds=timeout_seconds, what=what)
