@@ -31,8 +31,7 @@ def cut_connections(server: Server, crew: Crew, chance: random.Random) -> None:
 
 def fill_disk(server: Server, crew: Crew, chance: random.Random) -> None:
     """Some statements fail; or the server cannot write its log ahead any more, and goes down."""
-    with server.full_disk():
-        time.sleep(chance.uniform(0.1, 1))
+    server.fill_disk(chance.uniform(0.1, 2))
     server.be_up()
 
 

@@ -10,7 +10,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 from urllib.parse import quote
 
 import psycopg
@@ -86,23 +86,20 @@ class Server(Cluster):
             )
             return cursor.rowcount
 
-    @contextmanager
-    def full_disk(self) -> Iterator[None]:
-        """Leave no byte of the disk free, wait until the server has met that, and free it again after the block."""
+    def fill_disk(self, seconds: float) -> None:
+        """Leave no byte of the disk free until the server has met that, and for `seconds` more; then free it again."""
         ballast = self.disk / "ballast"
         met = self._times_full()
         deadline = time.monotonic() + FULL_TIMEOUT_SECONDS
         try:
-            with ballast.open("wb") as file:
+            with ballast.open("wb", buffering=0) as file:
                 while self._times_full() == met:
                     if time.monotonic() > deadline:
                         raise TimeoutError("the server does not notice that its disk is full")
-                    if free := _free_bytes(self.disk):
-                        with suppress(OSError):
-                            os.posix_fallocate(file.fileno(), file.tell(), free)
-                            file.seek(free, os.SEEK_CUR)
-                    time.sleep(0.02)
-            yield
+                    _fill(self.disk, file)
+                deadline = time.monotonic() + seconds
+                while time.monotonic() < deadline:
+                    _fill(self.disk, file)
         finally:
             ballast.unlink()
 
@@ -144,6 +141,10 @@ def small_disk(path: Path) -> Iterator[bool]:
             subprocess.run(["umount", "--lazy", path], check=True)
 
 
-def _free_bytes(path: Path) -> int:
-    found = os.statvfs(path)
-    return found.f_bavail * found.f_frsize
+def _fill(disk: Path, ballast: IO[bytes]) -> None:
+    """Let `ballast` grow by what is free, which may be more than a moment ago: the server removes what it can."""
+    found = os.statvfs(disk)
+    if free := found.f_bavail * found.f_frsize:
+        with suppress(OSError):  # the server was quicker
+            os.posix_fallocate(ballast.fileno(), os.fstat(ballast.fileno()).st_size, free)
+    time.sleep(0.01)
