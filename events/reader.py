@@ -26,7 +26,7 @@ _prepared_in: WeakSet[Any] = WeakSet()  # the connections that have it
 
 
 def settled_position(using: str) -> int:
-    """Return the highest position below which no event can appear any more; read events in a later statement.
+    """Return the position of the highest event below which no other can appear; read events in a later statement.
 
     Raises:
         UnsafeRead: the transaction is not READ COMMITTED, or the server is a standby.

@@ -141,7 +141,7 @@ class EventStore:
         return reader.json_pages(selected, after=after, up_to=settled)
 
     def settled_position(self) -> int:
-        """Return the highest position below which no event can appear any more; 0 in an empty store.
+        """Return the position of the highest event below which no other can appear any more; 0 in an empty store.
 
         While an append is under way elsewhere it may come out lower than before; it is never too high.
 
