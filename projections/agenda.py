@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from django.db import transaction
+from django.db import connections, transaction
 
 from . import failures, rebuild, runner
 from .base import Mode, Projection
@@ -65,10 +65,11 @@ def _rebuild_tasks(projection: Projection, asked: Rebuild, checkpoints: Sequence
 
 def _prepared(projection: Projection) -> list[Checkpoint]:
     """Return the checkpoints of a rebuild that nobody has begun yet; none, if it cannot be begun now, or at all."""
+    session = connections[database()].connection
     try:
         return rebuild.prepare(projection)
     except Exception as error:
-        if runner.connection_lost(database()):
+        if runner.connection_lost(database(), session):
             raise
         if not rebuild.is_passing(error):
             rebuild.stop(projection, f"its beginning: {failures.summary(error)}")

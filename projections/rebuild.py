@@ -78,6 +78,7 @@ def switch(projection: Projection) -> bool:
     Who reads sees the old rows until it commits, and the new ones from then on.
     """
     using = database()
+    session = connections[using].connection
     try:
         with transaction.atomic(using, durable=True):
             return _switch(projection, using)
@@ -91,7 +92,7 @@ def switch(projection: Projection) -> bool:
         )
         stop(projection, f"the switch: {failures.summary(error)}. {hint}")
     except Exception as error:
-        if runner.connection_lost(using):
+        if runner.connection_lost(using, session):
             raise
         if not is_passing(error):
             stop(projection, f"the switch: {failures.summary(error)}")

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from copy import copy
 from dataclasses import dataclass
 from enum import Enum
+from typing import Any
 
 from django.db import connections, transaction
 
@@ -49,10 +50,11 @@ def run_pass(projection: Projection, checkpoint_id: int, up_to: int, *, raise_er
         raise_errors: let a handler's error out, instead of writing the failure down.
     """
     using = database()
-    checkpoint = taken = None
+    checkpoint = taken = session = None
     events: Sequence[Event] = ()
     try:
         with transaction.atomic(using, durable=True):
+            session = connections[using].connection
             _commit_without_waiting(using)
             checkpoint = checkpoints.take(checkpoint_id, projection)
             if checkpoint is None:
@@ -64,7 +66,7 @@ def run_pass(projection: Projection, checkpoint_id: int, up_to: int, *, raise_er
     except Exception as error:
         if raise_errors and isinstance(error, HandlerFailed) and error.__cause__:
             raise error.__cause__ from None
-        if raise_errors or connection_lost(using) or taken is None or not events:
+        if raise_errors or connection_lost(using, session) or taken is None or not events:
             raise
         failures.record(projection, taken, events, error)
         return Pass(Outcome.FAILED, position=taken.position)
@@ -104,10 +106,15 @@ def handle(projection: Projection, checkpoint: Checkpoint, events: Sequence[Even
         projection.project_batch(events)
 
 
-def connection_lost(using: str) -> bool:
-    """Say whether the database connection is gone, which is no event's fault."""
+def connection_lost(using: str, session: Any = None) -> bool:
+    """Say whether the database connection is gone, which is no event's fault.
+
+    Args:
+        session: the connection as it was before. A transaction that loses its connection ends with a new one in place,
+            if the server is there again by then: Django opens it on the way out.
+    """
     connection = connections[using].connection
-    return connection is None or connection.closed
+    return connection is None or connection.closed or session not in (None, connection)
 
 
 def _commit_without_waiting(using: str) -> None:

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from enum import Enum
+from typing import Any
 
 from django.db import DatabaseError, InterfaceError, connections
 from django.utils import timezone
@@ -81,6 +82,7 @@ class Worker:
         self._target: int | None = None
         self._pace = Pace()
         self._pulse = Pulse(self._projections)
+        self._session: Any = None  # the connection that the round began with
         self.events = 0
 
     def stop(self) -> None:
@@ -92,6 +94,7 @@ class Worker:
         failures = 0
         try:
             while not self._stopping:
+                self._session = connections[database()].connection
                 try:
                     more = self._round()
                     failures = 0
@@ -178,7 +181,7 @@ class Worker:
         return False
 
     def _lost_connection(self, error: Exception) -> bool:
-        return isinstance(error, (DatabaseError, InterfaceError)) and runner.connection_lost(database())
+        return isinstance(error, (DatabaseError, InterfaceError)) and runner.connection_lost(database(), self._session)
 
     def _recover(self, error: Exception, failures: int) -> None:
         """Go on with a new connection, a little later. A worker does not die of anything but a signal."""

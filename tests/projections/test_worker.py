@@ -18,8 +18,8 @@ from django.db import connection
 from events.store import EventStore
 from eventstore_project.cluster import DATABASE, SUPERUSER, Cluster
 from eventstore_project.postgres import private_cluster, server_account
-from projections import registry
-from projections.models import Checkpoint, Heartbeat
+from projections import operations, registry
+from projections.models import Checkpoint, Heartbeat, ParkedEvent, Rebuild
 from projections.worker import Until, Worker
 from tests.readmodels.projections import Tally
 from tests.support import Background, Wait, in_threads, manage, manage_process, new, raise_first
@@ -151,6 +151,46 @@ def test_worker_whose_connections_are_cut_goes_on(store: EventStore) -> None:
         output, _ = process.communicate(timeout=20)
     assert "database=lost" in output
     assert process.returncode == 0
+
+
+@contextmanager
+def connection_cut(times: int, at: str) -> Iterator[None]:
+    """The server ends this thread's session, `times` times, before it gets a statement with `at` in it. It stays up."""
+    cuts = iter(range(times))
+
+    def cut(execute: Any, sql: str, *args: Any) -> Any:
+        if at in sql and next(cuts, None) is not None:
+            settings = {key: value for key, value in connection.get_connection_params().items() if key in LOGIN}
+            with psycopg.connect(**settings, autocommit=True) as other:
+                other.execute("SELECT pg_terminate_backend(%s, 5000)", [connection.connection.info.backend_pid])
+        return execute(sql, *args)
+
+    with connection.execute_wrapper(cut):
+        yield
+    assert next(cuts, None) is None, "it was cut as often as it should be"
+
+
+LOGIN = ("dbname", "host", "port", "user", "password")
+
+
+def test_connection_lost_inside_a_pass_is_no_event_s_fault(store: EventStore) -> None:
+    """Django has a new connection by the time the error comes out of the transaction; it was lost all the same."""
+    store.dispatch(new("a-1", "Counted"))
+    with connection_cut(4, "INSERT INTO readmodels_total"):  # an event that fails so often is parked
+        Worker(registry.named(["tally"]), on_round=lambda: not (tally() or ParkedEvent.objects.exists())).run()
+    assert tally() == {"all": 1, "a-1": 1}
+    assert not ParkedEvent.objects.exists()
+
+
+@pytest.mark.parametrize("at", ["INCLUDING", 'DELETE FROM "projections_rebuild"'], ids=["beginning", "switch"])
+def test_connection_lost_inside_a_rebuild_does_not_stop_it(store: EventStore, at: str) -> None:
+    store.dispatch(new("a-1", "Counted"))
+    catch_up("tally")
+    operations.ask_for_rebuild("tally", by="test")
+    with connection_cut(1, at):
+        Worker(registry.named(["tally"]), on_round=lambda: Rebuild.objects.filter(error="").exists()).run()
+    assert not Rebuild.objects.exists()
+    assert tally() == {"all": 1, "a-1": 1}
 
 
 def test_postgres_restarted_in_immediate_mode_loses_and_doubles_nothing(cluster_folder: Path) -> None:
