@@ -5,11 +5,12 @@ from datetime import UTC, datetime
 from typing import Any, NamedTuple
 from uuid import UUID
 from weakref import WeakSet
+from zlib import crc32
 
 import psycopg
 from django.core.exceptions import EmptyResultSet
 from django.db import DatabaseError, connections, models
-from psycopg.pq import ExecStatus
+from psycopg.pq import DiagnosticField, ExecStatus, TransactionStatus
 from psycopg.types.datetime import TimestamptzLoader
 
 from .conf import conf
@@ -21,8 +22,10 @@ _SETTLED_AFTER = b"""
     SELECT CASE WHEN is_called AND last_value > $1 THEN events_settled_position() ELSE $1 END
     FROM events_event_position_seq
 """
-_SETTLED_AFTER_NAME = b"events_settled_position_after"
+# Named by what it says: behind a pooler another process, with other code, may have prepared it on the same connection.
+_SETTLED_AFTER_NAME = b"events_settled_after_%08x" % crc32(_SETTLED_AFTER)
 _prepared_in: WeakSet[Any] = WeakSet()  # the connections that have it
+_not_kept_by: WeakSet[Any] = WeakSet()  # those that forget it: a pooler that deals out transactions stands in between
 
 
 def settled_position(using: str) -> int:
@@ -53,15 +56,31 @@ def settled_position_after(position: int, using: str) -> int:
     # By libpq itself and prepared: an idle worker asks twenty times a second, and a cursor and a new plan each time
     # would be most of the cost.
     session, arguments = connection.connection, [b"%d" % position]
-    if connection.in_atomic_block:  # behind a pooler the statement may be unknown, and the error would end the block
+    result = _by_prepared_statement(session, arguments)
+    if result is None:
         result = session.pgconn.exec_params(_SETTLED_AFTER, arguments)
-    else:
-        if session not in _prepared_in:
-            session.pgconn.prepare(_SETTLED_AFTER_NAME, _SETTLED_AFTER)
-            _prepared_in.add(session)
-        result = session.pgconn.exec_prepared(_SETTLED_AFTER_NAME, arguments)
     value = result.get_value(0, 0) if result.status == ExecStatus.TUPLES_OK else None
     return settled_position(using) if value is None else int(value)  # where an error comes out as it should
+
+
+def _by_prepared_statement(session: Any, arguments: list[bytes]) -> Any:
+    """Return the result of the prepared statement; None where it cannot be prepared, or is not known any more."""
+    # Inside a transaction an unknown statement would be an error that ends it.
+    if session in _not_kept_by or session.pgconn.transaction_status != TransactionStatus.IDLE:
+        return None
+    if session not in _prepared_in:
+        if session.pgconn.prepare(_SETTLED_AFTER_NAME, _SETTLED_AFTER).status != ExecStatus.COMMAND_OK:
+            _not_kept_by.add(session)
+            return None
+        _prepared_in.add(session)
+    result = session.pgconn.exec_prepared(_SETTLED_AFTER_NAME, arguments)
+    if result.error_field(DiagnosticField.SQLSTATE) == _UNKNOWN_STATEMENT:
+        _not_kept_by.add(session)  # once is enough: the next time would be another error in the server's log
+        return None
+    return result
+
+
+_UNKNOWN_STATEMENT = b"26000"
 
 
 def history(
