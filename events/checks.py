@@ -5,8 +5,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from django.conf import settings
-from django.core.checks import CheckMessage, Error, Tags, register
+from django.core.checks import CheckMessage, Error, Tags, Warning, register  # noqa: A004
 from django.db import connections, router
+from psycopg import IsolationLevel
 
 from .conf import EventsSettings, conf
 from .models import Event
@@ -39,6 +40,30 @@ def check_database(databases: Sequence[str] | None = None, **kwargs: Any) -> lis
             id="events.E001",
         )
     ]
+
+
+@register()
+def check_isolation_level(**kwargs: Any) -> list[CheckMessage]:
+    """Warn of transactions that see the store as it was when they began."""
+    if (level := isolation_level()) is None:
+        return []
+    return [
+        Warning(
+            f"Transactions of the event store's database are {level}: in one, the whole store cannot be read, and an"
+            " append that meets another one fails, with a serialization error instead of an answer.",
+            hint="Leave isolation_level out of its OPTIONS; single transactions may ask for another level.",
+            id="events.W007",
+        )
+    ]
+
+
+def isolation_level() -> str | None:
+    """Return the isolation level that the settings ask for where events are stored; None when it is READ COMMITTED."""
+    asked = connections[router.db_for_write(Event)].settings_dict["OPTIONS"].get("isolation_level")
+    level = IsolationLevel(asked or IsolationLevel.READ_COMMITTED)
+    if level in (IsolationLevel.READ_COMMITTED, IsolationLevel.READ_UNCOMMITTED):  # PostgreSQL knows no difference
+        return None
+    return level.name.replace("_", " ")
 
 
 @register()

@@ -11,6 +11,7 @@ from django.core import checks
 from django.core.checks import CheckMessage, Error, Tags, register
 from django.db import connections, models, router
 
+from events.checks import isolation_level
 from events.exceptions import InvalidEvent
 from events.models import Event
 from events.types import ALL
@@ -52,6 +53,23 @@ def check_owners(**kwargs: Any) -> list[CheckMessage]:
         and hasattr(model, "_meta")
         and (app := apps.get_containing_app_config(cls.__module__))
         and model._meta.app_label != app.label
+    ]
+
+
+@register()
+def check_isolation_level(**kwargs: Any) -> list[CheckMessage]:
+    """Check that transactions see what is committed while they run.
+
+    Passes, rebuilds and operations wait for each other, and go on from what they then find.
+    """
+    if (level := isolation_level()) is None:
+        return []
+    return [
+        Error(
+            f"Projections cannot be kept right in {level} transactions.",
+            hint="Leave isolation_level out of the database's OPTIONS; single transactions may ask for another level.",
+            id="projections.E013",
+        )
     ]
 
 

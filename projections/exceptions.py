@@ -45,6 +45,19 @@ class OutdatedCode(ProjectionError):
         )
 
 
+class UnsafeTransaction(ProjectionError):
+    """An event for an INLINE projection is dispatched where the projection cannot be kept right. Nothing is stored.
+
+    In a snapshot that is older than the dispatch, a projection may look as it did before it was built or rebuilt.
+    """
+
+    def __init__(self, level: str) -> None:
+        super().__init__(
+            f"INLINE projections cannot be kept right in a {level.upper()} transaction: dispatch what they handle in a"
+            " READ COMMITTED one, or make them ASYNC"
+        )
+
+
 class NotCaughtUp(ProjectionError):
     """A projection did not reach a position in the time given.
 

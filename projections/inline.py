@@ -12,7 +12,7 @@ from events.types import ALL
 
 from . import registration, registry
 from .base import Mode, Projection
-from .exceptions import HandlerFailed, OutdatedCode
+from .exceptions import HandlerFailed, OutdatedCode, UnsafeTransaction
 
 logger = logging.getLogger(__name__)
 
@@ -86,12 +86,21 @@ def _is_live(projection: Projection, event: Event, using: str) -> bool | str:
     return live[projection.name]
 
 
+_ENTER = """
+    SELECT name, live, newer, current_setting('transaction_isolation')
+    FROM projections_enter_inline(%s::text[], %s::integer[])
+"""
+
+
 def _enter(projections: list[Projection], using: str) -> dict[str, bool | str]:
     names, versions = [each.name for each in projections], [each.version for each in projections]
     with connections[using].cursor() as cursor:
-        cursor.execute("SELECT * FROM projections_enter_inline(%s::text[], %s::integer[])", [names, versions])
+        cursor.execute(_ENTER, [names, versions])
         answers = cursor.fetchall()
-    return {name: NEWER if newer else live for name, live, newer in answers}
+    for *_, level in answers:
+        if level not in ("read committed", "read uncommitted"):  # an older snapshot: how it stands may be long past
+            raise UnsafeTransaction(level)
+    return {name: NEWER if newer else live for name, live, newer, _ in answers}
 
 
 @cache
