@@ -24,6 +24,11 @@ class EventsSettings:
         return int(getattr(settings, "EVENTS_READ_PAGE_EVENTS", 1000))
 
     @property
+    def replica_wait_seconds(self) -> float:
+        """How long a reader waits for the standby it reads from to have what the primary has. Default 5."""
+        return float(getattr(settings, "EVENTS_REPLICA_WAIT_SECONDS", 5))
+
+    @property
     def api_page_events(self) -> int:
         """Events, or aggregates, on one page of the HTTP API when the request names no limit. Default 100."""
         return int(getattr(settings, "EVENTS_API_PAGE_EVENTS", 100))

@@ -96,5 +96,20 @@ class BrokenSeal(EventStoreError):
         super().__init__(reason)
 
 
+class ReplicaBehind(EventStoreError):
+    """A standby has not replayed in time what the primary had committed when the read began; nothing was read.
+
+    Attributes:
+        replica: the alias of the standby.
+    """
+
+    def __init__(self, replica: str, seconds: float) -> None:
+        self.replica = replica
+        super().__init__(
+            f"the standby {replica!r} has not come to where the primary was, in {seconds:.1f} seconds: read again"
+            " later, read from the primary, or raise EVENTS_REPLICA_WAIT_SECONDS"
+        )
+
+
 class DispatchTooDeep(EventStoreError):
     """Handlers that dispatch events called each other too often; `EVENTS_MAX_DISPATCH_DEPTH` is the limit."""

@@ -9,7 +9,7 @@ from typing import Any, TypeVar, overload
 from asgiref.sync import sync_to_async
 from django.db import DEFAULT_DB_ALIAS, transaction
 
-from . import reader, subscriptions, writer
+from . import reader, replica, subscriptions, writer
 from .models import Event, EventQuerySet
 from .subscriptions import Handler, Subscription
 from .types import ANY, ExpectedVersion, NewEvent, Subscribed, expectations
@@ -33,8 +33,13 @@ class Dispatched(list[Event]):
 class EventStore:
     """The events of one database, given by its alias. Cheap to make, holds nothing: make one where you need it."""
 
-    def __init__(self, using: str = DEFAULT_DB_ALIAS) -> None:
+    def __init__(self, using: str = DEFAULT_DB_ALIAS, *, read_from: str | None = None) -> None:
+        """
+        Args:
+            read_from: the alias of a physical standby of that database, from which `read_all` and `export` read events.
+        """
         self.using = using
+        self.read_from = read_from
 
     def dispatch(self, *events: NewEvent, expected_version: ExpectedVersion = ANY) -> Dispatched:
         """Append `events`, all of them or none, and hand them to the subscribers; return them as stored.
@@ -126,6 +131,7 @@ class EventStore:
 
         Raises:
             UnsafeRead: inside a transaction that is not READ COMMITTED, or on a standby.
+            ReplicaBehind: the standby to read from does not have yet what the primary has.
             InvalidEvent: an argument makes no sense: a negative limit, a string in place of a list.
         """
         return chain.from_iterable(self._pages(after, up_to, types, categories, reverse, limit))
@@ -243,4 +249,9 @@ class EventStore:
         check_names("categories", categories)
         for name, number in numbers.items():
             check_number(name, number)
-        return reader.selection(types, categories, self.using), self.settled_position()
+        settled = self.settled_position()
+        if self.read_from is None:
+            return reader.selection(types, categories, self.using), settled
+        if settled > (numbers["after"] or 0):
+            replica.wait_until_replayed(self.using, self.read_from)
+        return reader.selection(types, categories, self.read_from), settled

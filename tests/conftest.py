@@ -3,7 +3,6 @@
 import importlib
 import os
 import shutil
-import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -18,7 +17,9 @@ from rest_framework.test import APIClient
 from events import access, subscriptions
 from events.store import EventStore
 from eventstore_project import postgres
+from eventstore_project.cluster import Cluster
 from tests.browser import Browser
+from tests.clusters import cluster_in, open_folder
 from tests.support import AsgiServer
 
 postgres.join_or_exit()
@@ -60,10 +61,16 @@ def no_subscriber(no_subscription_outlives_its_test: None) -> None:
 
 @pytest.fixture
 def cluster_folder() -> Iterator[Path]:
-    """A folder for a PostgreSQL of a test's own. Those of pytest are closed to the account a server runs as."""
-    with tempfile.TemporaryDirectory(prefix="eventstore-test-") as folder:
-        Path(folder).chmod(0o711)
-        yield Path(folder)
+    """A folder for a PostgreSQL of a test's own."""
+    with open_folder() as folder:
+        yield folder
+
+
+@pytest.fixture
+def new_cluster(cluster_folder: Path) -> Iterator[Cluster]:
+    """Another PostgreSQL, made for this test."""
+    with cluster_in(cluster_folder) as cluster:
+        yield cluster
 
 
 @pytest.fixture

@@ -1,8 +1,12 @@
 """The demo's settings, with an app of read models and projections that only the tests use."""
 
 from eventstore_project.settings import *  # noqa: F403
-from eventstore_project.settings import INSTALLED_APPS
+from eventstore_project.settings import DATABASES, INSTALLED_APPS
 
 INSTALLED_APPS += ["tests.readmodels"]
+
+# Aliases that single tests connect to servers of their own.
+for alias in ("primary", "replica"):
+    DATABASES[alias] = {**DATABASES["default"], "TEST": {"MIRROR": "default"}}
 
 PROJECTIONS_RETRY_DELAYS_SECONDS = (0.05, 0.1)

@@ -19,7 +19,7 @@ from uuid import uuid4
 import uvicorn
 from django.contrib.staticfiles.handlers import ASGIStaticFilesHandler
 from django.core.asgi import get_asgi_application
-from django.db import connection, transaction
+from django.db import connection, connections, transaction
 
 from events.models import Aggregate, Event
 from events.store import EventStore
@@ -95,7 +95,7 @@ def in_threads(*functions: Callable[[], Any]) -> list[Any]:
         except Exception as error:
             results[index] = error
         finally:
-            connection.close()
+            connections.close_all()
 
     threads = [threading.Thread(target=run, args=pair) for pair in enumerate(functions)]
     for thread in threads:
@@ -135,7 +135,7 @@ class Background:
         except Exception as error:
             self.error = error
         finally:
-            connection.close()
+            connections.close_all()
 
 
 @contextmanager

@@ -2,46 +2,17 @@
 
 import os
 import signal
-import subprocess
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import psycopg
 import pytest
-from django.db import connection
 
 from events.store import EventStore
-from eventstore_project.cluster import DATABASE, SUPERUSER, Cluster, PostgresUnavailable
-from eventstore_project.postgres import private_cluster, server_account
-from tests.support import new, some
+from eventstore_project.cluster import Cluster
+from tests.clusters import connect_to, restore_into, standby_of
+from tests.support import Wait, new, some
 
 pytestmark = pytest.mark.django_db(transaction=True)
-
-
-@pytest.fixture
-def new_cluster(cluster_folder: Path) -> Iterator[Cluster]:
-    """Another PostgreSQL, made for this test."""
-    try:
-        bindir = private_cluster().bindir
-    except PostgresUnavailable:
-        pytest.skip("there are no PostgreSQL binaries here to make a second cluster with")
-    cluster = Cluster(cluster_folder / "cluster", bindir, server_account())
-    cluster.join()
-    yield cluster
-    cluster.leave()
-
-
-def restore_into(cluster: Cluster) -> None:
-    """Fill the cluster's empty database with a dump of the test's."""
-    dump = [cluster.bindir / "pg_dump", "--no-owner", *_target()]
-    restore = [cluster.bindir / "psql", "-X", "-q", "-v", "ON_ERROR_STOP=1", "-h", str(cluster.sockets)]
-    text = subprocess.run(dump, capture_output=True, check=True, env=_environment()).stdout
-    subprocess.run([*restore, "-U", SUPERUSER, "-d", DATABASE], input=text, check=True, capture_output=True)
-
-
-def connect_to(cluster: Cluster) -> "psycopg.Connection[Any]":
-    return psycopg.connect(host=str(cluster.sockets), user=SUPERUSER, dbname=DATABASE, autocommit=True)
 
 
 def test_store_goes_on_after_dump_and_restore_into_a_new_cluster(store: EventStore, new_cluster: Cluster) -> None:
@@ -77,19 +48,11 @@ def test_standby_refuses_to_name_a_settled_position(store: EventStore, new_clust
     """It has the sequence's values before the events, and none of the locks: readers there would miss events."""
     store.dispatch(*some(3))
     restore_into(new_cluster)
-    standby = Cluster(new_cluster.home.parent / "standby", new_cluster.bindir, new_cluster.account)
-    standby._make_private(standby.home)
-    standby._run("pg_basebackup", "-h", new_cluster.sockets, "-U", SUPERUSER, "-D", standby.data, "--checkpoint=fast")
-    (standby.data / "standby.signal").touch()
-    standby.join()
-    try:
-        with connect_to(standby) as connection:
-            assert connection.execute("SELECT count(*) FROM events_event").fetchone() == (3,)
-            with pytest.raises(psycopg.DatabaseError, match="cannot be read from a standby") as caught:
-                connection.execute("SELECT events_settled_position()")
-            assert caught.value.sqlstate == "EV003"
-    finally:
-        standby.leave()
+    with standby_of(new_cluster) as standby, connect_to(standby) as connection:
+        Wait.until(lambda: connection.execute("SELECT count(*) FROM events_event").fetchone() == (3,))
+        with pytest.raises(psycopg.DatabaseError, match="cannot be read from a standby") as caught:
+            connection.execute("SELECT events_settled_position()")
+        assert caught.value.sqlstate == "EV003"
 
 
 def test_positions_burnt_before_a_crash_are_not_missed_after_it(store: EventStore, new_cluster: Cluster) -> None:
@@ -121,14 +84,3 @@ def _append(server: "psycopg.Connection[Any]") -> int:
     ).fetchone()
     assert row
     return int(row[0])
-
-
-def _target() -> list[str]:
-    settings = connection.settings_dict
-    options = {"-h": settings["HOST"], "-p": settings["PORT"], "-U": settings["USER"], "-d": settings["NAME"]}
-    return [part for option, value in options.items() if value for part in (option, str(value))]
-
-
-def _environment() -> dict[str, str]:
-    password = connection.settings_dict["PASSWORD"]
-    return {**os.environ, "PGPASSWORD": password} if password else {**os.environ}

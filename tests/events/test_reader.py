@@ -31,24 +31,24 @@ def another_connection() -> Iterator[Any]:
         other.close()
 
 
-def write_out_of_order(stop: threading.Event, seed: int) -> None:
+def write_out_of_order(stop: threading.Event, seed: int, using: str = "default") -> None:
     """Append in transactions that overlap: some pause before they commit, some roll back, some do so in part."""
-    store, chance = EventStore(), random.Random(seed)
+    store, chance = EventStore(using), random.Random(seed)
     while not stop.is_set():
-        with transaction.atomic():
+        with transaction.atomic(using):
             store.dispatch(*some(chance.choice((1, 1, 1, 5)), f"a-{chance.randrange(1000)}"))
             if chance.random() < 0.1:
-                with transaction.atomic():
+                with transaction.atomic(using):
                     store.dispatch(new(f"b-{seed}"))
-                    transaction.set_rollback(True)
+                    transaction.set_rollback(True, using)
                 store.dispatch(new(f"b-{seed}"))
             if chance.random() < 0.3:
                 time.sleep(chance.random() * 0.03)
             if chance.random() < 0.1:
-                transaction.set_rollback(True)
+                transaction.set_rollback(True, using)
 
 
-def follow(read: Callable[[int], list[int]], stop: threading.Event, until: Callable[[], int]) -> list[int]:
+def follow(read: Callable[[int], list[int]], stop: threading.Event) -> list[int]:
     """Collect positions as a subscriber does, from the last one seen on, until the writers are done and all is read."""
     seen: list[int] = []
     while not stop.is_set() or read(seen[-1] if seen else 0):
@@ -70,8 +70,7 @@ def test_reader_misses_nothing_while_writers_commit_out_of_order_and_a_naive_one
         stack.callback(stop_writing.set)
         stack.callback(stop_reading.set)
         readers = [
-            stack.enter_context(Background(lambda read=read: follow(read, stop_reading, last_position)))
-            for read in (settled, naive)
+            stack.enter_context(Background(lambda read=read: follow(read, stop_reading))) for read in (settled, naive)
         ]
         writers = [lambda seed=seed: write_out_of_order(stop_writing, seed) for seed in range(WRITERS)]
         timer = threading.Timer(SECONDS, stop_writing.set)

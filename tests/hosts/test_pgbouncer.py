@@ -21,7 +21,7 @@ from projections.waiting import wait_for
 from projections.worker import Worker
 from tests.events.test_reader import follow, write_out_of_order
 from tests.projections.support import tally
-from tests.support import AsgiServer, Background, aggregates, in_threads, last_position, new, raise_first, some
+from tests.support import AsgiServer, Background, aggregates, in_threads, new, raise_first, some
 
 pytestmark = pytest.mark.usefixtures("pgbouncer")
 
@@ -121,7 +121,7 @@ def test_reader_misses_nothing_while_writers_commit_out_of_order() -> None:
         stack.callback(stop_writing.set)
         stack.callback(stop_reading.set)
         readers = [
-            stack.enter_context(Background(lambda read=read: follow(read, stop_reading, last_position)))
+            stack.enter_context(Background(lambda read=read: follow(read, stop_reading)))
             for read in (settled, asking_again_and_again)
         ]
         threading.Timer(SECONDS, stop_writing.set).start()

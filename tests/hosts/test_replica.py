@@ -1,0 +1,139 @@
+"""Reading the whole store from a standby: nothing is missed there either, however far behind it is."""
+
+import re
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.db import connections, transaction
+
+from events.exceptions import ReplicaBehind, UnsafeRead
+from events.models import Event
+from events.store import EventStore
+from eventstore_project.cluster import DATABASE, SUPERUSER
+from tests.clusters import cluster_in, open_folder, restore_into, standby_of
+from tests.events.test_reader import follow, write_out_of_order
+from tests.support import Background, in_threads, new, raise_first, some
+
+from .support import connected_by
+
+pytestmark = [
+    pytest.mark.django_db(transaction=True, databases=["default", "primary", "replica"]),
+    pytest.mark.usefixtures("no_subscriber"),
+]
+
+SETTINGS_PAGE = Path(__file__).parents[2] / "docs/settings.md"
+SECONDS = 4
+WRITERS = 8
+
+
+@pytest.fixture(scope="module")
+def databases(django_db_setup: None) -> Iterator[dict[str, Any]]:
+    """A primary of its own and a standby, as the documentation sets them up."""
+    (snippet,) = re.findall(r"^```python\n(.*?)^```$", SETTINGS_PAGE.read_text(), flags=re.MULTILINE | re.DOTALL)
+    with open_folder() as folder, cluster_in(folder) as primary:
+        restore_into(primary)
+        with standby_of(primary) as standby:
+            login = {"NAME": DATABASE, "USER": SUPERUSER, "PASSWORD": "", "PORT": "", "HOST": str(primary.sockets)}
+            databases: dict[str, Any] = {"default": {**connections.settings["default"], **login}}
+            snippet = snippet.replace("replica.internal", str(standby.sockets))
+            exec(compile(snippet, SETTINGS_PAGE, "exec"), {"DATABASES": databases})  # noqa: S102
+            yield databases
+
+
+@pytest.fixture
+def store(databases: dict[str, Any]) -> Iterator[EventStore]:
+    """A store that reads from a standby."""
+    with connected_by(databases["default"], "primary"), connected_by(databases["replica"], "replica"):
+        yield EventStore("primary", read_from="replica")
+
+
+def ask(alias: str, query: str) -> Any:
+    with connections[alias].cursor() as cursor:
+        cursor.execute(query)
+        return cursor.fetchone()[0]
+
+
+def test_standby_reads_miss_nothing_while_writers_commit_out_of_order_and_naive_ones_do(store: EventStore) -> None:
+    stop_writing, stop_reading = threading.Event(), threading.Event()
+
+    def waited_for(after: int) -> list[int]:
+        events = list(store.read_all(after=after))
+        assert {event._state.db for event in events} <= {"replica"}
+        return [event.position for event in events]
+
+    def naive(after: int) -> list[int]:
+        """Up to the settled position, too, but without asking how far the standby is."""
+        events = Event.objects.using("replica").after(after).up_to(store.settled_position()).order_by("position")
+        return list(events.values_list("position", flat=True))
+
+    with ExitStack() as stack:
+        stack.callback(stop_writing.set)
+        stack.callback(stop_reading.set)
+        readers = [
+            stack.enter_context(Background(lambda read=read: follow(read, stop_reading)))
+            for read in (waited_for, naive)
+        ]
+        threading.Timer(SECONDS, stop_writing.set).start()
+        writers = [lambda seed=seed: write_out_of_order(stop_writing, seed, "primary") for seed in range(WRITERS)]
+        raise_first(in_threads(*writers))
+        stop_reading.set()
+    by_waiting, by_naive = (reader.result for reader in readers)
+    stored = list(Event.objects.using("primary").order_by("position").values_list("position", flat=True))
+    missed = len({position for position in stored if position < by_naive[-1]} - set(by_naive))
+    print(f"{len(stored):,} events by {WRITERS} writers; the naive reader of the standby missed {missed:,}")
+    assert by_waiting == stored
+    assert missed > 0, "the standby was never behind: this test proves nothing"
+
+
+def test_standby_that_is_behind_is_waited_for_up_to_a_bound(store: EventStore, settings: Any) -> None:
+    settings.EVENTS_REPLICA_WAIT_SECONDS = 0.2
+    start = store.settled_position()
+    before = store.dispatch(*some(2))
+    assert list(store.read_all(after=start)) == before
+    ask("replica", "SELECT pg_wal_replay_pause()::text")
+    (event,) = store.dispatch(new("b-1"))
+    with pytest.raises(ReplicaBehind, match="'replica' has not come to where the primary was") as caught:
+        list(store.read_all(after=before[-1].position))
+    assert caught.value.replica == "replica"
+    assert list(store.read_all(after=event.position)) == [], "there is nothing to wait for"
+    ask("replica", "SELECT pg_wal_replay_resume()::text")
+    assert list(store.read_all(after=before[-1].position)) == [event]
+    assert b"b-1" in b"".join(store.export(after=start))
+
+
+def test_standby_is_not_waited_for_while_the_primary_is_idle(store: EventStore) -> None:
+    """Where nothing commits any more, the end of the log may lie where the standby does not come to by itself."""
+    start = store.settled_position()
+    with transaction.atomic("primary"):
+        with connections["primary"].cursor() as cursor:
+            cursor.execute("SET LOCAL synchronous_commit = off")
+        events = store.dispatch(*some(3))
+    for make_a_new_page in (False, True):
+        if make_a_new_page:
+            ask("primary", "SELECT pg_switch_wal()::text")
+        started = time.monotonic()
+        assert list(store.read_all(after=start)) == events
+        assert time.monotonic() - started < 2
+
+
+def test_what_cannot_be_read_safely_is_refused(store: EventStore) -> None:
+    start = store.settled_position()
+    (event,) = store.dispatch(new())
+    with pytest.raises(UnsafeRead, match="'primary' is no standby"):
+        list(EventStore("primary", read_from="primary").read_all())
+    with transaction.atomic("replica"):
+        with connections["replica"].cursor() as cursor:
+            cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+        with pytest.raises(UnsafeRead, match="REPEATABLE READ transaction of a standby"):
+            list(store.read_all())
+    with transaction.atomic("primary"):
+        assert list(store.read_all(after=start)) == [event]
+        store.dispatch(new("own"))
+        with pytest.raises(UnsafeRead, match="in the transaction that appends"):
+            list(store.read_all())
+    assert [each.aggregate_id for each in store.read_all(after=start)] == ["a-1", "own"]
