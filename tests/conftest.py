@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from django.contrib import admin
 from django.contrib.auth.models import Permission, User
+from django.db import connection
 from django.urls import clear_url_caches
 from hypothesis import settings as hypothesis_settings
 from rest_framework.test import APIClient
@@ -20,6 +21,7 @@ from eventstore_project import postgres
 from eventstore_project.cluster import Cluster
 from tests.browser import Browser
 from tests.clusters import cluster_in, open_folder
+from tests.ownproject import OwnProject
 from tests.support import AsgiServer
 
 postgres.join_or_exit()
@@ -141,3 +143,35 @@ def site() -> Iterator[Callable[[], None]]:
     admin.site._registry.clear()
     admin.site._registry.update(before)
     follow()
+
+
+@pytest.fixture
+def empty_database(db: None) -> Iterator[dict[str, Any]]:
+    """Django's settings for another database on the same server, owned by a role that may do nothing else.
+
+    There is a second one, with `_store` after its name.
+    """
+    name = f"{connection.settings_dict['NAME']}_own_project"
+    databases = (name, f"{name}_store")
+    server = connection.copy("server")
+    server.settings_dict["NAME"] = "postgres"
+    server.set_autocommit(True)
+    with server.cursor() as cursor:
+        drop = [f'DROP DATABASE IF EXISTS "{each}" WITH (FORCE)' for each in databases]
+        drop.append(f'DROP ROLE IF EXISTS "{name}"')
+        # CREATEDB is for `manage.py test`, which makes a database of its own.
+        role = f"CREATE ROLE \"{name}\" LOGIN CREATEDB PASSWORD 'secret'"
+        create = [role, *(f'CREATE DATABASE "{each}" OWNER "{name}"' for each in databases)]
+        for statement in drop + create:
+            cursor.execute(statement)
+        keys = ("ENGINE", "HOST", "PORT")
+        login = {"USER": name, "PASSWORD": "secret", "NAME": name}
+        yield {key: connection.settings_dict[key] for key in keys} | login
+        for statement in drop:
+            cursor.execute(statement)
+    server.close()
+
+
+@pytest.fixture
+def own_project(tmp_path: Path, empty_database: dict[str, Any]) -> OwnProject:
+    return OwnProject(tmp_path, empty_database)

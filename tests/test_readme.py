@@ -2,19 +2,15 @@
 
 import contextlib
 import io
-import os
 import re
 import shlex
 import shutil
-import subprocess
-import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
-from django.db import connection
 from django.template import RequestContext, Template
 from django.test import Client, RequestFactory
 from rest_framework.authtoken.models import Token
@@ -23,26 +19,8 @@ from events.store import EventStore
 from events.types import NewEvent
 from projections import registry
 from projections.worker import Worker
+from tests.ownproject import PAGES, ROOT, USE_IT, OwnProject, run, shell_lines, snippets
 from tests.support import AsgiServer, Background
-
-ROOT = Path(__file__).resolve().parent.parent
-PAGES = sorted([ROOT / "README.md", *(ROOT / "docs").glob("*.md")])
-
-
-def snippets(page: Path, language: str) -> list[str]:
-    return re.findall(rf"^```{language}\n(.*?)^```$", page.read_text(encoding="utf-8"), flags=re.MULTILINE | re.DOTALL)
-
-
-def shell_lines(start: str) -> list[str]:
-    """The lines of the pages' shell snippets that begin with `start`, without their comments."""
-    lines = [line for page in PAGES for snippet in snippets(page, "sh") for line in snippet.splitlines()]
-    return [re.sub(r"\s+# .*$", "", line) for line in lines if line.startswith(start)]
-
-
-def run(*command: str | Path, cwd: Path = ROOT, **environment: str) -> str:
-    result = subprocess.run(command, cwd=cwd, env={**os.environ, **environment}, capture_output=True, text=True)
-    assert result.returncode == 0, f"{command}\n{result.stdout}\n{result.stderr}"
-    return result.stdout
 
 
 def test_every_snippet_is_of_a_kind_that_is_tested() -> None:
@@ -128,77 +106,6 @@ def test_snippets_of_http_work_against_a_live_server(
     if client := names.get("client"):
         client.close()
     assert min(ran.values()) > 0
-
-
-@pytest.fixture
-def empty_database(db: None) -> Iterator[dict[str, Any]]:
-    """Django's settings for another database on the same server, owned by a role that may do nothing else."""
-    name = f"{connection.settings_dict['NAME']}_own_project"
-    server = connection.copy("server")
-    server.settings_dict["NAME"] = "postgres"
-    server.set_autocommit(True)
-    with server.cursor() as cursor:
-        drop = [f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)', f'DROP ROLE IF EXISTS "{name}"']
-        # CREATEDB is for `manage.py test`, which makes a database of its own.
-        role = f"CREATE ROLE \"{name}\" LOGIN CREATEDB PASSWORD 'secret'"
-        create = [role, f'CREATE DATABASE "{name}" OWNER "{name}"']
-        for statement in drop + create:
-            cursor.execute(statement)
-        keys = ("ENGINE", "HOST", "PORT")
-        login = {"USER": name, "PASSWORD": "secret", "NAME": name}
-        yield {key: connection.settings_dict[key] for key in keys} | login
-        for statement in drop:
-            cursor.execute(statement)
-    server.close()
-
-
-USE_IT = """
-from django.contrib.auth.models import User
-from django.test import Client
-from events.store import EventStore
-from events.types import NewEvent
-from projections.models import AggregateActivity
-
-client = Client(SERVER_NAME="localhost")
-client.force_login(User.objects.create_superuser("somebody"))
-EventStore().dispatch(NewEvent("order-1", "OrderPlaced"), expected_version=0)
-for url in ("/admin/", "/admin/events/event/", "/admin/events/aggregate/order-1/change/", "/admin/events/event/add/",
-            "/api/events/", "/api/aggregates/order-1/events/", "/api/read-models/aggregate-activity/order-1/"):
-    assert client.get(url).status_code == 200, url
-print(AggregateActivity.objects.get().event_count)
-"""
-
-
-class OwnProject:
-    """A new Django project that uses the package, installed as the README says."""
-
-    def __init__(self, folder: Path, database: dict[str, Any]) -> None:
-        checkout, self.packages, self.folder = folder / "django-eventstore", folder / "packages", folder / "my project"
-        shutil.copytree(ROOT, checkout, ignore=shutil.ignore_patterns(".*", "build", "*.egg-info", "__pycache__"))
-        (install,) = shell_lines("pip install ")
-        run(sys.executable, "-m", *install.split(), "--no-deps", "--quiet", "--target", self.packages, cwd=folder)
-        self.folder.mkdir()
-        start = [sys.executable, "-m", "django", "startproject", "shop", self.folder]
-        run(*start, cwd=folder, PYTHONPATH=str(self.packages), DJANGO_SETTINGS_MODULE="")
-        blocks = snippets(ROOT / "README.md", "python")
-        settings, urls = (
-            next(block for block in blocks if block.startswith(f"# {name}.py")) for name in ("settings", "urls")
-        )
-        self.append("shop/settings.py", f"{settings}\nDATABASES['default'] = {database!r}\n")
-        self.append("shop/urls.py", urls)
-
-    def append(self, path: str, text: str) -> None:
-        with (self.folder / path).open("a") as file:
-            file.write(f"\n{text}\n")
-
-    def manage(self, *arguments: str) -> str:
-        environment = {"PYTHONPATH": str(self.packages), "DJANGO_SETTINGS_MODULE": "shop.settings"}
-        return run(sys.executable, "manage.py", *arguments, cwd=self.folder, **environment)
-
-
-@pytest.fixture
-def own_project(tmp_path: Path, empty_database: dict[str, Any]) -> OwnProject:
-    return OwnProject(tmp_path, empty_database)
 
 
 def test_own_project_works_as_described(own_project: OwnProject) -> None:

@@ -1,0 +1,88 @@
+"""A new Django project that uses the package, as somebody else would make it."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parent.parent
+PAGES = sorted([ROOT / "README.md", *(ROOT / "docs").glob("*.md")])
+
+
+def snippets(page: Path, language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```$", page.read_text(encoding="utf-8"), flags=re.MULTILINE | re.DOTALL)
+
+
+def shell_lines(start: str) -> list[str]:
+    """The lines of the pages' shell snippets that begin with `start`, without their comments."""
+    lines = [line for page in PAGES for snippet in snippets(page, "sh") for line in snippet.splitlines()]
+    return [re.sub(r"\s+# .*$", "", line) for line in lines if line.startswith(start)]
+
+
+def run(*command: str | Path, cwd: Path = ROOT, **environment: str) -> str:
+    result = subprocess.run(command, cwd=cwd, env={**os.environ, **environment}, capture_output=True, text=True)
+    assert result.returncode == 0, f"{command}\n{result.stdout}\n{result.stderr}"
+    return result.stdout
+
+
+def copy_checkout(folder: Path) -> None:
+    """Copy what a checkout holds, without what has been made in it since."""
+    shutil.copytree(ROOT, folder, ignore=shutil.ignore_patterns(".*", "build", "*.egg-info", "__pycache__"))
+
+
+USE_IT = """
+from django.contrib.auth.models import User
+from django.test import Client
+from events.store import EventStore
+from events.types import NewEvent
+from projections.models import AggregateActivity
+
+client = Client(SERVER_NAME="localhost")
+client.force_login(User.objects.create_superuser("somebody"))
+EventStore().dispatch(NewEvent("order-1", "OrderPlaced"), expected_version=0)
+for url in ("/admin/", "/admin/events/event/", "/admin/events/aggregate/order-1/change/", "/admin/events/event/add/",
+            "/api/events/", "/api/aggregates/order-1/events/", "/api/read-models/aggregate-activity/order-1/"):
+    assert client.get(url).status_code == 200, url
+print(AggregateActivity.objects.get().event_count)
+"""
+
+
+class OwnProject:
+    """A new Django project that uses the package, installed as the README says."""
+
+    def __init__(self, folder: Path, database: dict[str, Any]) -> None:
+        self.checkout, self.packages, self.folder = (
+            folder / "django-eventstore",
+            folder / "packages",
+            folder / "my project",
+        )
+        shutil.copytree(ROOT, self.checkout, ignore=shutil.ignore_patterns(".*", "build", "*.egg-info", "__pycache__"))
+        self.python = Path(sys.executable)
+        self.environment = {"PYTHONPATH": str(self.packages), "DJANGO_SETTINGS_MODULE": "shop.settings"}
+        self.install(folder)
+        self.folder.mkdir()
+        start = [self.python, "-m", "django", "startproject", "shop", self.folder]
+        run(*start, cwd=folder, **{**self.environment, "DJANGO_SETTINGS_MODULE": ""})
+        blocks = snippets(ROOT / "README.md", "python")
+        settings, urls = (
+            next(block for block in blocks if block.startswith(f"# {name}.py")) for name in ("settings", "urls")
+        )
+        self.append("shop/settings.py", f"{settings}\nDATABASES['default'] = {database!r}\n")
+        self.append("shop/urls.py", urls)
+
+    def install(self, folder: Path) -> None:
+        """Install the package as the README says."""
+        copy_checkout(folder / "django-eventstore")
+        (line,) = shell_lines("pip install ")
+        run(self.python, "-m", *line.split(), "--no-deps", "--quiet", "--target", self.packages, cwd=folder)
+
+    def append(self, path: str, text: str) -> None:
+        (self.folder / path).parent.mkdir(parents=True, exist_ok=True)
+        with (self.folder / path).open("a") as file:
+            file.write(f"\n{text}\n")
+
+    def manage(self, *arguments: str, **environment: str) -> str:
+        return run(self.python, "manage.py", *arguments, cwd=self.folder, **{**self.environment, **environment})
