@@ -1,0 +1,113 @@
+"""What a type checker makes of the public interface. Nothing here is run: `make lint` has mypy read it.
+
+Every `type: ignore` is a mistake that must be found: one that is not needed is an error, too.
+"""
+
+from collections.abc import AsyncIterator, Callable, Iterator
+from datetime import datetime
+from typing import Any, assert_type
+from uuid import UUID
+
+from events.exceptions import DuplicateEvent, VersionConflict
+from events.models import Aggregate, Event, EventQuerySet
+from events.store import Dispatched, EventStore
+from events.subscriptions import Subscription
+from events.types import ALL, ANY, EXISTS, NewEvent
+from projections.base import ASYNC, Projection, handles
+from projections.registry import register
+from projections.testing import project, run_until_caught_up
+from projections.waiting import await_for, wait_for
+
+store = EventStore()
+EventStore(using="other", read_from="replica")
+EventStore("other", "replica")  # type: ignore[call-arg]
+
+
+def dispatching(new: NewEvent) -> None:
+    stored = store.dispatch(new, new, expected_version={"order-1": 3, "order-2": EXISTS, "order-3": ANY})
+    assert_type(stored, Dispatched)
+    as_list: list[Event] = stored
+    assert_type(stored[0], Event)
+    assert_type(stored.is_retry, bool)
+    for event in as_list:
+        assert_type(event.position, int)
+        assert_type(event.version, int)
+        assert_type(event.aggregate_id, str)
+        assert_type(event.event_id, UUID)
+        assert_type(event.recorded_at, datetime)
+    store.dispatch(new, expected_version=0)
+    store.dispatch([new])  # type: ignore[arg-type]
+    store.dispatch(new, expected_version="7")  # type: ignore[arg-type]
+    store.dispatch(new, version=7)  # type: ignore[call-arg]
+
+
+def new_events() -> None:
+    NewEvent("order-1", "OrderPlaced", {"total": 5})
+    NewEvent("order-1")  # type: ignore[call-arg]
+    NewEvent("order-1", "OrderPlaced", "total")  # type: ignore[arg-type]
+
+
+def reading() -> None:
+    assert_type(store.get_events_for_aggregate("order-1", after_version=3, limit=5), list[Event])
+    assert_type(store.read_all(after=7, types=["OrderPlaced"], categories={"order"}), Iterator[Event])
+    assert_type(store.export(), Iterator[bytes])
+    assert_type(store.settled_position(), int)
+    assert_type(Event.objects.of_aggregate("order-1"), EventQuerySet[Event, Event])
+    assert_type(Aggregate.objects.get().version, int)
+    store.read_all(7)  # type: ignore[call-arg]
+    store.get_events_for_aggregate(7)  # type: ignore[arg-type]
+
+
+async def from_coroutines(new: NewEvent) -> None:
+    assert_type(await store.adispatch(new, expected_version=EXISTS), Dispatched)
+    assert_type(await store.aget_events_for_aggregate("order-1"), list[Event])
+    assert_type(store.aread_all(after=7), AsyncIterator[Event])
+    async for event in store.aread_all():
+        assert_type(event, Event)
+    assert_type(await store.asettled_position(), int)
+    assert_type(await await_for("orders", 7), int)
+    store.aread_all(before=7)  # type: ignore[call-arg]
+
+
+def subscribing() -> None:
+    def plain(event: Event, **kwargs: Any) -> str:
+        return event.type
+
+    @store.subscribe("OrderPaid", on_commit=True)
+    def decorated(event: Event, *, using: str = "default", **kwargs: Any) -> int:
+        return event.version
+
+    assert_type(decorated(Event(), using="other"), int)
+    assert_type(store.subscribe(ALL, plain), Subscription)
+    with store.subscribe("OrderPaid", plain) as subscription:
+        assert_type(subscription(), bool)
+    assert_type(store.unsubscribe("OrderPaid", plain), bool)
+    as_it_was: Callable[..., str] = store.subscribe(ALL)(plain)
+    decorated("event")  # type: ignore[arg-type]
+    store.subscribe(7, plain)  # type: ignore[call-overload]
+    as_it_was(Event())
+
+
+def errors(conflict: VersionConflict, duplicate: DuplicateEvent) -> None:
+    assert_type(conflict.conflicts[0].aggregate_id, str)
+    assert_type(conflict.actual, int)
+    assert_type(duplicate.event_id, UUID | None)
+
+
+@register
+class Orders(Projection):
+    name = "orders"
+    mode = ASYNC
+
+    @handles("OrderPlaced", "OrderPaid")
+    def count(self, event: Event) -> None:
+        assert_type(event, Event)
+
+
+def projecting(new: NewEvent) -> None:
+    assert_type(Orders(), Orders)
+    assert_type(project(Orders, new), list[Event])
+    assert_type(run_until_caught_up("orders"), int)
+    assert_type(wait_for("orders", 7, timeout_seconds=0.5), int)
+    project(Event, new)  # type: ignore[arg-type]
+    wait_for(Orders, 7)  # type: ignore[arg-type]
