@@ -13,7 +13,7 @@ SYSTEM_POSTGRES = Path("/usr/lib/postgresql")
 
 @nox.session
 @nox.parametrize("postgres", ["wheel", "15"])
-@nox.parametrize(("python", "django"), [("3.11", "5.2"), ("3.13", "6.1")])
+@nox.parametrize(("python", "django"), [("3.11", "5.2"), ("3.12", "6.1"), ("3.13", "6.1")])
 def tests(session: nox.Session, django: str, postgres: str) -> None:
     bindir = SYSTEM_POSTGRES / postgres / "bin"
     if postgres != "wheel" and not bindir.exists():

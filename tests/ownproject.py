@@ -54,12 +54,7 @@ class OwnProject:
     """A new Django project that uses the package, installed as the README says."""
 
     def __init__(self, folder: Path, database: dict[str, Any]) -> None:
-        self.checkout, self.packages, self.folder = (
-            folder / "django-eventstore",
-            folder / "packages",
-            folder / "my project",
-        )
-        shutil.copytree(ROOT, self.checkout, ignore=shutil.ignore_patterns(".*", "build", "*.egg-info", "__pycache__"))
+        self.packages, self.folder = folder / "packages", folder / "my project"
         self.python = Path(sys.executable)
         self.environment = {"PYTHONPATH": str(self.packages), "DJANGO_SETTINGS_MODULE": "shop.settings"}
         self.install(folder)
