@@ -8,6 +8,8 @@ JOBS ?= $(shell n=$$(getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2); echo $$((
 
 .PHONY: help setup run test test-all lint format schema fuzz torture bench-projections bench-http bench-admin bench-seals \
 	screenshots lock clean
+.PHONY: help setup run test test-all lint format schema fuzz model bench-projections bench-http bench-admin screenshots \
+	lock clean
 
 help:
 	@echo "make run       set up everything and serve the demo (PORT=8000)"
@@ -20,6 +22,7 @@ help:
 	@echo "make bench-seals  measure how fast events are sealed and verified (a minute)"
 	@echo "make fuzz      send thousands of generated requests to every operation of the HTTP interface"
 	@echo "make torture   crash tests: kill and fill up the server under writers, workers and readers, ROUNDS=100 (SEED=…)"
+	@echo "make model     compare the store with a model of it for 10,000 generated steps (five minutes)"
 	@echo "make schema    write docs/openapi.yaml anew"
 	@echo "make screenshots  take the pictures in docs/images anew"
 	@echo "make setup     only set up: .venv, database, admin user, demo data"
@@ -73,6 +76,8 @@ fuzz: $(VENV)/installed
 
 torture: $(VENV)/installed
 	@$(RUN) -m tests.torture --rounds $${ROUNDS:-100} $${SEED:+--seed $$SEED}
+model: $(VENV)/installed
+	@MODEL_STEPS=$${MODEL_STEPS:-10000} $(RUN) -m pytest -s tests/model --timeout 7200
 
 # Pins what the targets above install, for every supported Python. Needs uv.
 lock:

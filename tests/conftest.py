@@ -25,9 +25,10 @@ from tests.ownproject import OwnProject
 from tests.support import AsgiServer
 
 postgres.join_or_exit()
-# The same examples in every run, so that a red run says something about the change; `make fuzz` looks for new ones.
+# The same examples in every run, so that a red run says something about the change; `make fuzz` and `make model` look
+# for new ones.
 hypothesis_settings.register_profile("steady", derandomize=True, deadline=None)
-if "FUZZ_EXAMPLES" not in os.environ:
+if not {"FUZZ_EXAMPLES", "MODEL_STEPS"} & os.environ.keys():
     hypothesis_settings.load_profile("steady")
 
 

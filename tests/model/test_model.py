@@ -1,0 +1,93 @@
+"""The store does what its model does, whatever is done to it: generated steps, everything compared after each.
+
+`make model` takes many more steps, other ones each time.
+"""
+
+import logging
+import os
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import psycopg
+import pytest
+from django.db import connection
+from hypothesis import HealthCheck
+from hypothesis import settings as hypothesis_settings
+from hypothesis.stateful import run_state_machine_as_test
+
+from projections import registry, worker
+from tests.readmodels.projections import Broken, Cases, Fragile, ShardedTally, Tally
+
+from .machine import StoreMachine, empty_the_store
+from .store_model import MAX_DEPTH
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+STEPS_OF_AN_EXAMPLE = 40
+
+
+@pytest.fixture
+def machine(monkeypatch: pytest.MonkeyPatch, settings: Any) -> Iterator[type[StoreMachine]]:
+    """The machine, in a store of small pages and batches, so that they end where it matters."""
+    settings.EVENTS_MAX_DISPATCH_DEPTH = MAX_DEPTH
+    settings.EVENTS_MAX_EVENT_BYTES = 1500
+    settings.EVENTS_READ_PAGE_EVENTS = 7
+    for projection, batch_events in ((Tally, 2), (ShardedTally, 2), (Cases, 5), (Fragile, 3)):
+        monkeypatch.setattr(projection, "batch_events", batch_events)
+    for name in ("event_type_activity", "daily_activity"):
+        monkeypatch.setattr(type(registry.get(name)), "batch_events", 4)
+    monkeypatch.setattr(Fragile, "retry_delays_seconds", ())
+    monkeypatch.setattr(worker, "AGENDA_SECONDS", 0.0)  # a worker that waits for nobody need not wait
+
+    class Machine(StoreMachine):
+        def __init__(self) -> None:
+            super().__init__()
+            monkeypatch.setattr(Fragile, "check", lambda projection, event: self.check_poison())
+
+        def check_poison(self) -> None:
+            if not self.is_mended:
+                raise Broken("cannot handle poison")
+
+    logging.disable(logging.ERROR)  # what on-commit handlers raise, and every rebuild
+    StoreMachine.steps = 0
+    StoreMachine.outcomes.clear()
+    parameters = connection.get_connection_params()
+    known = {name: parameters[name] for name in ("dbname", "user", "password", "host", "port") if parameters.get(name)}
+    with psycopg.connect(**known, autocommit=True) as StoreMachine.outside:
+        yield Machine
+    logging.disable(logging.NOTSET)
+    empty_the_store()
+
+
+def test_store_does_what_its_model_does(machine: type[StoreMachine]) -> None:
+    wanted = int(os.environ.get("MODEL_STEPS", "0"))
+    started = time.monotonic()
+    while True:
+        run_state_machine_as_test(
+            machine,
+            settings=hypothesis_settings(
+                max_examples=100 if wanted else 12,
+                stateful_step_count=STEPS_OF_AN_EXAMPLE,
+                deadline=None,
+                suppress_health_check=list(HealthCheck),
+            ),
+        )
+        if machine.steps >= wanted:
+            break
+    print(f"\n{StoreMachine.steps:,} steps in {time.monotonic() - started:.0f} s; {dict(StoreMachine.outcomes)}")
+    # A machine that has never come there has shown nothing about it.
+    for outcome in (
+        *(
+            "stored",
+            "retry",
+            "checked",
+            "VersionConflict",
+            "DuplicateEvent",
+            "InvalidEvent",
+            "Broken",
+            "DispatchTooDeep",
+        ),
+        *("commit", "rolled back", "savepoint rolled back", "caught up", "rebuild beside", "rebuild in place"),
+    ):
+        assert StoreMachine.outcomes[outcome], f"never: {outcome}"
