@@ -145,11 +145,18 @@ def cancel_rebuild(name: str, *, by: str, reason: str = "") -> None:
         rebuild = Rebuild.objects.using(database()).filter(pk=name).first()
         if rebuild is None:
             raise OperationRefused(f"No rebuild of {name!r} is under way")
-        if rebuild.in_place and not state.checkpoints.using(database()).live().exists():
+        if rebuild.in_place and _is_emptied(state):
             raise OperationRefused(
                 f"{name!r} is filled in place: its rows are incomplete until that is done. Let it end"
             )
         _remove_rebuild(name)
+
+
+def _is_emptied(state: ProjectionState) -> bool:
+    """Say whether a rebuild in place has begun. INLINE rows have no checkpoint that would be gone by then."""
+    if state.mode == Mode.INLINE or state.status == Status.BUILDING:
+        return state.status == Status.BUILDING
+    return not state.checkpoints.using(database()).live().exists()
 
 
 def forget(name: str) -> None:

@@ -412,6 +412,21 @@ def test_rebuild_can_be_given_up_and_leaves_nothing(store: EventStore) -> None:
     assert tally() == before
 
 
+@pytest.mark.parametrize("name", ["aggregate_activity", "tally"])
+def test_rebuild_in_place_can_be_given_up_until_it_begins(store: EventStore, name: str) -> None:
+    store.dispatch(new("a-1", "Counted"))
+    catch_up(name)
+    operations.ask_for_rebuild(name, by="x", in_place=True)
+    operations.cancel_rebuild(name, by="x")
+    assert not Rebuild.objects.exists()
+    operations.ask_for_rebuild(name, by="x", in_place=True)
+    rebuild.prepare(registry.get(name))
+    with pytest.raises(OperationRefused, match="incomplete"):
+        operations.cancel_rebuild(name, by="x")
+    catch_up(name)
+    assert not Rebuild.objects.exists()
+
+
 def test_rebuild_that_cannot_begin_stops_alone_and_says_why(store: EventStore, monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(projection: Any) -> None:
         raise OperationRefused("no schema for you")
