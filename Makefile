@@ -10,6 +10,8 @@ JOBS ?= $(shell n=$$(getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2); echo $$((
 	screenshots lock clean
 .PHONY: help setup run test test-all lint format schema fuzz model bench-projections bench-http bench-admin screenshots \
 	lock clean
+.PHONY: help setup run test test-all lint format schema fuzz model memory bench-projections bench-http bench-admin \
+	screenshots lock clean
 
 help:
 	@echo "make run       set up everything and serve the demo (PORT=8000)"
@@ -20,6 +22,7 @@ help:
 	@echo "make bench-http  measure the HTTP interface against plain views (some minutes)"
 	@echo "make bench-admin  measure every page of the admin on 5 million events (ten minutes)"
 	@echo "make bench-seals  measure how fast events are sealed and verified (a minute)"
+	@echo "make memory    peak memory of imports, exports, streams and rebuilds of a million events (ten minutes)"
 	@echo "make fuzz      send thousands of generated requests to every operation of the HTTP interface"
 	@echo "make torture   crash tests: kill and fill up the server under writers, workers and readers, ROUNDS=100 (SEED=…)"
 	@echo "make model     compare the store with a model of it for 10,000 generated steps (five minutes)"
@@ -59,6 +62,8 @@ bench-admin: $(VENV)/installed
 
 bench-seals: $(VENV)/installed
 	@$(RUN) -m benchmarks.bench_seals
+memory: $(VENV)/installed
+	@$(RUN) -m benchmarks.bench_memory
 
 screenshots: $(VENV)/installed
 	@$(RUN) -m docs.screenshots

@@ -14,6 +14,17 @@ class EventsSettings:
         return int(getattr(settings, "EVENTS_MAX_EVENT_BYTES", 1024 * 1024))
 
     @property
+    def max_dispatch_events(self) -> int:
+        """Events that one dispatch may hold, and aggregates that its expectations may name. Default 10,000."""
+        return int(getattr(settings, "EVENTS_MAX_DISPATCH_EVENTS", 10_000))
+
+    @property
+    def max_dispatch_bytes(self) -> int:
+        """Bytes that the JSON of all events of one dispatch may take; one event may always have its own limit's.
+        Default 64 MiB."""
+        return int(getattr(settings, "EVENTS_MAX_DISPATCH_BYTES", 64 * 1024 * 1024))
+
+    @property
     def max_dispatch_depth(self) -> int:
         """How deep handlers may dispatch inside handlers before it counts as endless recursion. Default 32."""
         return int(getattr(settings, "EVENTS_MAX_DISPATCH_DEPTH", 32))

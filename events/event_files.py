@@ -7,7 +7,7 @@ import io
 import itertools
 import json
 import sqlite3
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import replace
 from datetime import tzinfo
@@ -68,7 +68,7 @@ def read_json_lines(file: Readable) -> Iterator[Line]:
 
     No more of it is in memory than one line. One that is longer than an event can be ends the file.
     """
-    longest = _ESCAPED * conf.max_event_bytes + _BESIDES
+    longest = _longest_line()
     with _event_ids() as identified:
         for number in itertools.count(1):
             line = file.readline(longest + 1)
@@ -81,7 +81,7 @@ def read_json_lines(file: Readable) -> Iterator[Line]:
                 yield _from_json(number, line, identified)
 
 
-def read_csv(file: Iterable[str], columns: Columns, default_zone: tzinfo | None = None) -> Iterator[Line]:
+def read_csv(file: IO[str], columns: Columns, default_zone: tzinfo | None = None) -> Iterator[Line]:
     """Yield the events of a CSV file with a header line.
 
     Args:
@@ -90,7 +90,8 @@ def read_csv(file: Iterable[str], columns: Columns, default_zone: tzinfo | None 
     Raises:
         InvalidEvent: the header lacks a column of `columns`, or has one twice.
     """
-    reader = csv.DictReader(file, strict=True)
+    measured = _Measured(file)
+    reader = csv.DictReader(measured, strict=True)
     try:
         header = reader.fieldnames or []
     except csv.Error as error:
@@ -113,7 +114,31 @@ def read_csv(file: Iterable[str], columns: Columns, default_zone: tzinfo | None 
             except InvalidEvent as error:
                 yield Line(reader.line_num, None, error)
             else:
-                yield Line(reader.line_num, identified(event))
+                yield Line(reader.line_num, identified(event), None, measured.taken())
+
+
+class _Measured:
+    """The lines of a file, none longer than an event can be; and how many characters were read since last asked."""
+
+    def __init__(self, file: IO[str]) -> None:
+        self._file = file
+        self._characters = 0
+
+    def __iter__(self) -> Iterator[str]:
+        longest = _longest_line()
+        while line := self._file.readline(longest + 1):
+            if len(line) > longest:
+                raise csv.Error(f"a line is longer than {longest:,} characters")
+            self._characters += len(line)
+            yield line
+
+    def taken(self) -> int:
+        characters, self._characters = self._characters, 0
+        return characters
+
+
+def _longest_line() -> int:
+    return _ESCAPED * conf.max_event_bytes + _BESIDES
 
 
 def _from_json(number: int, line: bytes, identified: Callable[[NewEvent], NewEvent]) -> Line:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
+from .conf import conf
 from .event_files import Line
 from .exceptions import EventStoreError, InvalidEvent
 from .models import Event
@@ -64,7 +65,7 @@ class Importer:
         """
         self.counts = Counts()
         self._store = store
-        self._batch_events = batch_events
+        self._batch_events = min(batch_events, conf.max_dispatch_events)
         self._dry_run = dry_run
         self._on_bad = on_bad
         self._check = check

@@ -13,7 +13,7 @@ from . import reader, replica, subscriptions, writer
 from .models import Event, EventQuerySet
 from .subscriptions import Handler, Subscription
 from .types import ANY, ExpectedVersion, NewEvent, Subscribed, expectations
-from .validation import check_moment, check_name, check_names, check_number, checked
+from .validation import check_count, check_moment, check_name, check_names, check_number, checked
 
 AnyHandler = TypeVar("AnyHandler", bound=Handler)
 
@@ -59,6 +59,9 @@ class EventStore:
             DuplicateEvent: an event id is in use already, and the call is not a retry.
             DispatchTooDeep: handlers dispatch inside handlers without end.
         """
+        check_count("events", len(events))
+        if isinstance(expected_version, Mapping):
+            check_count("expected_version", len(expected_version))
         rows = checked(events)
         expected = expectations(expected_version, (row.aggregate_id for row in rows))
         for aggregate_id in expected:

@@ -12,6 +12,7 @@ from .exceptions import DuplicateEvent, InvalidEvent
 from .types import EARLIEST, LATEST, NewEvent
 
 MAX_NAME_CHARACTERS = 255
+MAX_NAMES = 500  # in one selection: each is a condition of the query
 
 
 class Row(NamedTuple):
@@ -31,11 +32,12 @@ def checked(events: Iterable[NewEvent]) -> list[Row]:
     """Return `events` as rows.
 
     Raises:
-        InvalidEvent: naming index and field of the first event that cannot be stored.
+        InvalidEvent: naming index and field of the first event that cannot be stored, or of the first too many.
         DuplicateEvent: two of them share an id.
     """
     rows = []
     seen = set()
+    size, most = 0, max(conf.max_dispatch_bytes, conf.max_event_bytes)
     for index, event in enumerate(events):
         try:
             row = _row(event)
@@ -43,9 +45,31 @@ def checked(events: Iterable[NewEvent]) -> list[Row]:
             raise InvalidEvent(error.field, error.reason, index) from None
         if row.event_id in seen:
             raise DuplicateEvent(row.event_id, None, f"the event id {row.event_id} stands twice in one call")
+        size += len(row.data_json) + len(row.metadata_json)
+        if size > most:
+            raise InvalidEvent(
+                "events",
+                f"take more than {most:,} bytes as JSON with this one, the most that one call may hold"
+                " (EVENTS_MAX_DISPATCH_BYTES). Dispatch them in several calls, or import them",
+                index,
+            )
         seen.add(row.event_id)
         rows.append(row)
     return rows
+
+
+def check_count(field: str, count: int) -> None:
+    """Check how many events, or expectations, one call of `dispatch` holds.
+
+    Raises:
+        InvalidEvent: more than `EVENTS_MAX_DISPATCH_EVENTS`.
+    """
+    if count > conf.max_dispatch_events:
+        raise InvalidEvent(
+            field,
+            f"holds {count:,} entries; at most {conf.max_dispatch_events:,} are allowed in one call"
+            " (EVENTS_MAX_DISPATCH_EVENTS). Dispatch them in several calls, or import them",
+        )
 
 
 def check_name(field: str, value: Any) -> None:
@@ -73,12 +97,17 @@ def check_names(field: str, values: Any) -> None:
     """Check a selection of event types or categories; None is no restriction.
 
     Raises:
-        InvalidEvent: it is a single string, whose letters would be taken for the names, or holds no strings.
+        InvalidEvent: it is a single string, whose letters would be taken for the names, or holds other things than
+            strings, or too many of them.
     """
     if values is None:
         return
     if isinstance(values, str) or not isinstance(values, Collection):
         raise InvalidEvent(field, f"is {_kind(values)}; give a list of strings, or None for all")
+    if len(values) > MAX_NAMES:
+        raise InvalidEvent(
+            field, f"holds {len(values):,} names; at most {MAX_NAMES} are allowed. Read more, and choose from that"
+        )
     for value in values:
         if value != "":  # the category of an aggregate id that begins with a dash
             check_name(field, value)
@@ -91,7 +120,7 @@ def check_number(field: str, value: Any) -> None:
         InvalidEvent: it is no whole number from 0 to 2^63 - 1.
     """
     if value is not None and (type(value) is not int or not 0 <= value < 2**63):
-        raise InvalidEvent(field, f"is {value!r}; give a whole number from 0 up")
+        raise InvalidEvent(field, f"is {value!r}; give a whole number from 0 up to {2**63 - 1}")
 
 
 def check_moment(field: str, value: Any) -> None:
@@ -107,7 +136,7 @@ def check_moment(field: str, value: Any) -> None:
     if value.utcoffset() is None:
         raise InvalidEvent(field, "has no time zone; add one, for example with django.utils.timezone.make_aware")
     if not EARLIEST <= value <= LATEST:
-        raise InvalidEvent(field, f"lies outside {EARLIEST:%Y-%m-%d} to {LATEST:%Y-%m-%d}")
+        raise InvalidEvent(field, f"lies outside {EARLIEST.date()} to {LATEST.date()}")
 
 
 def _row(event: NewEvent) -> Row:

@@ -5,7 +5,9 @@ from datetime import datetime
 from typing import Any
 
 from django.contrib import admin
+from django.contrib.admin.views.main import SEARCH_VAR, ChangeList, ChangeListSearchForm
 from django.core.paginator import Paginator
+from django.core.validators import MaxLengthValidator
 from django.db import models
 from django.http import HttpRequest, HttpResponse
 from django.utils.functional import cached_property
@@ -15,6 +17,7 @@ from django.utils.text import capfirst
 from django.utils.timezone import localtime
 
 from events import access
+from events.validation import MAX_NAME_CHARACTERS
 
 
 class BoundedPaginator(Paginator):
@@ -37,6 +40,20 @@ class BoundedPaginator(Paginator):
         return min(self._rows_up_to_the_bound, self.max_rows)
 
 
+class BoundedSearchForm(ChangeListSearchForm):
+    """Django's, which takes no more than an id has: what is longer costs time, and finds nothing."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields[SEARCH_VAR].validators.append(MaxLengthValidator(MAX_NAME_CHARACTERS))
+
+
+class BoundedChangeList(ChangeList):
+    """Django's list; a search that is too long is left out, with a message."""
+
+    search_form_class = BoundedSearchForm
+
+
 class BrowsingAdmin(admin.ModelAdmin):
     """A model that is looked at, never changed."""
 
@@ -53,6 +70,9 @@ class BrowsingAdmin(admin.ModelAdmin):
 
     class Media:
         css = {"all": ["events/admin.css"]}
+
+    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
+        return BoundedChangeList
 
     def get_search_results(
         self, request: HttpRequest, queryset: models.QuerySet, search_term: str

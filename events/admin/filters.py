@@ -17,6 +17,7 @@ from events import access, statistics
 from events.models import Aggregate, AggregateQuerySet, EventQuerySet
 from events.reader import distinct_values, known_types
 from events.types import EARLIEST, LATEST
+from events.validation import MAX_NAME_CHARACTERS
 
 # How far `recorded_at` may run against the positions, where the clock of the database server was set back.
 CLOCK_SLACK = timedelta(hours=1)
@@ -80,7 +81,12 @@ class InputFilter(admin.ListFilter):
     def __init__(self, request: HttpRequest, params: dict[str, Any], model: Any, model_admin: Any) -> None:
         super().__init__(request, params, model, model_admin)
         for name in self.parameters:
-            if given := "".join(params.pop(name, [""])[-1:]).strip():
+            given = "".join(params.pop(name, [""])[-1:]).strip()
+            if len(given) > MAX_NAME_CHARACTERS:
+                messages.error(
+                    request, f"{name}: more than {MAX_NAME_CHARACTERS} characters, which nothing has; it was left out."
+                )
+            elif given:
                 self.used_parameters[name] = given
 
     def has_output(self) -> bool:

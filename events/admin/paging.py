@@ -3,21 +3,21 @@
 from typing import Any
 from urllib.parse import parse_qsl
 
-from django.contrib.admin.views.main import SEARCH_VAR, ChangeList
+from django.contrib.admin.views.main import SEARCH_VAR
 from django.http import HttpRequest
 
 from events import statistics
 from events.finding import find
 from events.models import Aggregate, AggregateQuerySet
 
-from .browsing import CategorizedAdmin
+from .browsing import BoundedChangeList, CategorizedAdmin
 
 BEFORE, AFTER, SEARCH_IN = "before", "after", "in"
 IN_DATA = "data"
 MAX_POSITION = 2**63 - 1
 
 
-class EventChangeList(ChangeList):
+class EventChangeList(BoundedChangeList):
     """Django's list, but for the pages: they are not numbered, because who numbers them counts all before them.
 
     Attributes:

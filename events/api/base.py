@@ -84,6 +84,7 @@ class StoreView(APIView):
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
         super().initial(request, *args, **kwargs)
         parameters.check(request, self.parameters if request.method != "POST" else ())
+        parameters.check_headers(request)
         if request.headers.get("Content-Encoding", "identity") != "identity":
             raise InvalidEvent("Content-Encoding", "is not taken; send the body as it is")
         if "aggregate_id" in kwargs:

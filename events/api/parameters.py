@@ -11,15 +11,16 @@ from rest_framework.request import Request
 from events.conf import conf
 from events.exceptions import InvalidEvent
 from events.interchange import moment
-from events.validation import check_name
+from events.validation import MAX_NAME_CHARACTERS, MAX_NAMES, check_name
 
 from . import schema
 
 MAX_BIGINT = 2**63 - 1
+MAX_HEADER_CHARACTERS = 1024
 
 
 def check(request: Request, known: Collection[OpenApiParameter]) -> None:
-    """Raise InvalidEvent for the first query parameter that is unknown, empty, repeated in vain, or no name."""
+    """Raise InvalidEvent for the first parameter that is unknown, empty, too long, repeated in vain, or no name."""
     names = {each.name for each in known if schema.is_name(each)}
     may_repeat = {each.name: schema.may_repeat(each) for each in known}
     for name, values in request.query_params.lists():
@@ -27,10 +28,23 @@ def check(request: Request, known: Collection[OpenApiParameter]) -> None:
             raise InvalidEvent(name, f"is not a parameter here; these are: {', '.join(sorted(may_repeat)) or 'none'}")
         if len(values) > 1 and not may_repeat.get(name):
             raise InvalidEvent(name, "is given more than once")
+        if len(values) > MAX_NAMES:
+            raise InvalidEvent(name, f"is given {len(values)} times; at most {MAX_NAMES} are allowed")
         if "" in values:
             raise InvalidEvent(name, "is empty; leave it out, or give a value")
+        if (longest := max(map(len, values))) > MAX_NAME_CHARACTERS:
+            raise InvalidEvent(name, f"has {longest} characters; at most {MAX_NAME_CHARACTERS} are allowed")
         for value in values if name in names else ():
             check_name(name, value)
+
+
+def check_headers(request: Request) -> None:
+    """Raise InvalidEvent for the first header that we read and that is longer than any with a meaning."""
+    for name in ("If-Match", "If-None-Match", "Idempotency-Key", "Last-Event-ID"):
+        if len(request.headers.get(name, "")) > MAX_HEADER_CHARACTERS:
+            raise InvalidEvent(
+                name, f"has more than {MAX_HEADER_CHARACTERS:,} characters; nothing that it says needs so many"
+            )
 
 
 def integer(request: Request, name: str, default: Any, *, minimum: int = 0, maximum: int = MAX_BIGINT) -> Any:

@@ -4,7 +4,8 @@ from functools import singledispatch
 from http import HTTPStatus
 from typing import Any, NamedTuple
 
-from django.core.exceptions import PermissionDenied, RequestDataTooBig
+from django.conf import settings
+from django.core.exceptions import PermissionDenied, RequestDataTooBig, TooManyFieldsSent
 from django.http import Http404, HttpRequest, HttpResponse
 from django.urls import reverse
 from django.views import defaults
@@ -152,8 +153,15 @@ def _(error: ParseError) -> Response | None:
 
 @problem_for.register
 def _(error: RequestDataTooBig) -> Response:
-    detail = "The request is larger than this site takes (DATA_UPLOAD_MAX_MEMORY_SIZE); send fewer events at once"
-    return Problem(413, detail, "too-large")
+    limit = settings.DATA_UPLOAD_MAX_MEMORY_SIZE
+    detail = f"The request is larger than this site takes, {limit:,} bytes (DATA_UPLOAD_MAX_MEMORY_SIZE)"
+    return Problem(413, f"{detail}; send fewer events at once", "too-large")
+
+
+@problem_for.register
+def _(error: TooManyFieldsSent) -> Response:
+    limit = settings.DATA_UPLOAD_MAX_NUMBER_FIELDS
+    return problem_for(InvalidEvent("query", f"has more than {limit:,} parameters (DATA_UPLOAD_MAX_NUMBER_FIELDS)"))
 
 
 def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:

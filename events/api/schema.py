@@ -15,6 +15,7 @@ from drf_spectacular.utils import (
 
 from events import cloudevents
 from events.conf import conf
+from events.validation import MAX_NAMES
 
 from . import shapes
 
@@ -26,7 +27,7 @@ EVENT_STREAM = "text/event-stream"
 
 def query(name: str, kind: dict[str, Any], description: str, *, may_repeat: bool = False) -> OpenApiParameter:
     """Return a query parameter."""
-    shape = {"type": "array", "items": kind} if may_repeat else kind
+    shape = {"type": "array", "items": kind, "maxItems": MAX_NAMES} if may_repeat else kind
     return OpenApiParameter(name, shape, OpenApiParameter.QUERY, description=description)
 
 
