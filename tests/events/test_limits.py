@@ -33,14 +33,24 @@ pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("no_subscriber")]
 TABLE = Path(__file__).parents[2] / "docs/limits.md"
 
 
-@dataclass(frozen=True)
 class Site:
-    """What can be asked."""
+    """What can be asked. Clients are made when they are: a password takes a while."""
 
-    store: EventStore
-    api: APIClient
-    admin: Client
-    settings: Any
+    def __init__(self, request: pytest.FixtureRequest) -> None:
+        self._request = request
+        self.store = EventStore()
+
+    @property
+    def api(self) -> APIClient:
+        return self._request.getfixturevalue("api")
+
+    @property
+    def admin(self) -> Client:
+        return self._request.getfixturevalue("admin_client")
+
+    @property
+    def settings(self) -> Any:
+        return self._request.getfixturevalue("settings")
 
 
 @dataclass(frozen=True)
@@ -320,8 +330,8 @@ LIMITS = [
 
 
 @pytest.fixture
-def site(store: EventStore, api: APIClient, admin_client: Client, settings: Any) -> Site:
-    return Site(store, api, admin_client, settings)
+def site(request: pytest.FixtureRequest) -> Site:
+    return Site(request)
 
 
 def rows() -> dict[str, list[str]]:
