@@ -159,7 +159,7 @@ def _(error: RequestDataTooBig) -> Response:
 
 
 @problem_for.register
-def _(error: TooManyFieldsSent) -> Response:
+def _(error: TooManyFieldsSent) -> Response | None:
     limit = settings.DATA_UPLOAD_MAX_NUMBER_FIELDS
     return problem_for(InvalidEvent("query", f"has more than {limit:,} parameters (DATA_UPLOAD_MAX_NUMBER_FIELDS)"))
 
