@@ -6,12 +6,8 @@ RUN := $(VENV)/bin/python
 # Test processes: one a core, at most four.
 JOBS ?= $(shell n=$$(getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2); echo $$((n > 4 ? 4 : n)))
 
-.PHONY: help setup run test test-all lint format schema fuzz torture bench-projections bench-http bench-admin bench-seals \
-	screenshots lock clean
-.PHONY: help setup run test test-all lint format schema fuzz model bench-projections bench-http bench-admin screenshots \
-	lock clean
-.PHONY: help setup run test test-all lint format schema fuzz model memory bench-projections bench-http bench-admin \
-	screenshots lock clean
+.PHONY: help setup run test test-all lint format schema fuzz model torture memory bench-projections bench-http \
+	bench-admin bench-seals screenshots lock clean
 
 help:
 	@echo "make run       set up everything and serve the demo (PORT=8000)"

@@ -27,7 +27,7 @@ def test_every_snippet_is_of_a_kind_that_is_tested() -> None:
     for page in PAGES:
         kinds = re.findall(r"^```(.+)$", page.read_text(encoding="utf-8"), flags=re.MULTILINE)
         assert set(kinds) <= {"sh", "python", "text", "html"}, page
-    starts = ("make ", "curl ", "pip install ", "python manage.py ", " ")
+    starts = ("make ", "curl ", "pip install ", "python manage.py ", " ", "pg_", "createdb ")
     for page in PAGES:
         for snippet in snippets(page, "sh"):
             assert all(line.startswith(starts) for line in snippet.splitlines()), snippet
