@@ -131,3 +131,57 @@ def check_throttle_rates(**kwargs: Any) -> list[CheckMessage]:
         for kind, rate in conf.api_throttle_rates.items()
         if kind not in THROTTLED or not re.fullmatch(r"[0-9]+/(s|sec|second|m|min|minute|h|hour|d|day)", str(rate))
     ]
+
+
+@register(deploy=True)
+def check_throttled(**kwargs: Any) -> list[CheckMessage]:
+    """Warn of requests that anybody with a log-in may send without end."""
+    if {"append", "import", "export"} <= {*conf.api_throttle_rates}:
+        return []
+    return [
+        Warning(
+            "EVENTS_API_THROTTLE_RATES leaves appends, imports or exports without a limit: one client can keep the server"
+            " busy.",
+            hint='Set one that is well above what clients need: {"append": "6000/min", "import": "60/hour", …}.',
+            id="events.W008",
+        )
+    ]
+
+
+@register(deploy=True)
+def check_source_is_own(**kwargs: Any) -> list[CheckMessage]:
+    """Warn of CloudEvents that do not say whose they are."""
+    if hasattr(settings, "EVENTS_CLOUDEVENTS_SOURCE"):
+        return []
+    return [
+        Warning(
+            f"EVENTS_CLOUDEVENTS_SOURCE is not set: {conf.cloudevents_source!r} is every store's source, and who"
+            " receives CloudEvents of two of them cannot tell them apart.",
+            hint="Set it to a URI of your own, such as https://shop.example/events.",
+            id="events.W009",
+        )
+    ]
+
+
+@register(Tags.database, deploy=True)
+def check_rights(databases: Sequence[str] | None = None, **kwargs: Any) -> list[CheckMessage]:
+    """Warn of a database role that can write the store's tables past the append function."""
+    alias = router.db_for_write(Event)
+    if alias not in (databases or ()) or connections[alias].vendor != "postgresql":
+        return []
+    with connections[alias].cursor() as cursor:
+        cursor.execute(
+            "SELECT current_user, bool_or(has_table_privilege(oid, right_to)) FROM pg_class,"
+            " unnest('{INSERT,UPDATE,DELETE,TRUNCATE}'::text[]) AS right_to WHERE oid = to_regclass('events_event')"
+        )
+        role, may_write = cursor.fetchone()
+    if not may_write:
+        return []
+    return [
+        Warning(
+            f"The database role {role!r} may write the table of events: with the guards switched off, it could change"
+            " what is stored.",
+            hint="Let the site run as a role that may only append: manage.py events_grants prints what it needs.",
+            id="events.W010",
+        )
+    ]

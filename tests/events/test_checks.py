@@ -5,6 +5,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from django.core.checks import run_checks
+from django.db import connection
 
 from events.checks import (
     DURATIONS,
@@ -13,7 +15,10 @@ from events.checks import (
     check_cloudevents_source,
     check_database,
     check_limits,
+    check_rights,
+    check_source_is_own,
     check_throttle_rates,
+    check_throttled,
     check_time_zones,
 )
 from events.conf import EventsSettings
@@ -79,3 +84,32 @@ def test_another_database_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(connection, "vendor", "sqlite")
     assert [error.id for error in check_database(databases=["default"])] == ["events.E001"]
     assert check_database(databases=[]) == check_database() == []
+
+
+def test_deployment_is_warned_of_requests_without_limit(settings: Any) -> None:
+    assert [warning.id for warning in check_throttled()] == ["events.W008"]
+    settings.EVENTS_API_THROTTLE_RATES = {"append": "1/s", "import": "1/s", "export": "1/s"}
+    assert check_throttled() == []
+
+
+def test_deployment_is_warned_of_a_source_that_is_everybodys(settings: Any) -> None:
+    assert [warning.id for warning in check_source_is_own()] == ["events.W009"]
+    settings.EVENTS_CLOUDEVENTS_SOURCE = "https://shop.example/events"
+    assert check_source_is_own() == []
+
+
+@pytest.mark.django_db
+def test_deployment_is_warned_of_a_role_that_may_write_the_tables() -> None:
+    (warning,) = check_rights(databases=["default"])
+    assert (warning.id, connection.settings_dict["USER"] in warning.msg) == ("events.W010", True)
+    assert check_rights(databases=None) == check_rights(databases=["other"]) == []
+    with connection.cursor() as cursor:
+        cursor.execute("CREATE ROLE events_check_of_rights; SET ROLE events_check_of_rights")
+        assert check_rights(databases=["default"]) == []
+        cursor.execute("RESET ROLE")
+
+
+@pytest.mark.django_db
+def test_deployment_checks_stay_out_of_other_checks() -> None:
+    ids = {message.id for message in run_checks(databases=["default"])}
+    assert not ids & {"events.W008", "events.W009", "events.W010"}
