@@ -140,8 +140,8 @@ def check_throttled(**kwargs: Any) -> list[CheckMessage]:
         return []
     return [
         Warning(
-            "EVENTS_API_THROTTLE_RATES leaves appends, imports or exports without a limit: one client can keep the server"
-            " busy.",
+            "EVENTS_API_THROTTLE_RATES leaves appends, imports or exports without a limit: one client can keep the"
+            " server busy.",
             hint='Set one that is well above what clients need: {"append": "6000/min", "import": "60/hour", …}.',
             id="events.W008",
         )
