@@ -10,7 +10,7 @@ from django.http import HttpRequest
 from django.template.defaultfilters import filesizeformat
 from django.utils import dateformat, timezone
 
-from events import access, reader, statistics
+from events import access, reader, sealing, statistics
 from events.exceptions import UnsafeRead
 from events.models import Event
 
@@ -75,7 +75,17 @@ def _size(using: str, now: datetime) -> dict[str, Any]:
         "bytes": filesizeformat(size.bytes),
         "is_estimate": size.is_estimate,
         "growth": filesizeformat(size.bytes * of_a_day // max(1, size.events)),
+        "seals": _seals(using),
     }
+
+
+def _seals(using: str) -> dict[str, Any] | None:
+    """How far the store is sealed; None where nobody does that."""
+    digest = sealing.newest_digest(using)
+    if not digest.position:
+        return None
+    unsealed = sealing.unsealed(using)
+    return {"position": digest.position, "unsealed": unsealed, "is_cut": unsealed.events == unsealed.MAX_COUNTED}
 
 
 def _progress(using: str, sees_queries: bool) -> dict[str, Any]:

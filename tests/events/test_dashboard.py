@@ -14,6 +14,7 @@ from django.db import connection, transaction
 from django.test import Client
 from django.utils import timezone
 
+from events import sealing
 from events.admin import dashboard
 from events.admin.charts import COLOURS, HEIGHT, stacked_bars
 from events.store import EventStore
@@ -66,6 +67,16 @@ def test_activity_is_shown_by_minute_hour_and_day(
         total = len({(now - age).date() for age in ages[1:]})
     assert html.count("<rect") == total
     assert f'<a href="?activity={unit}" aria-current="true">' in html
+
+
+def test_seals_are_told_of_where_there_are_any(client_of: Callable[..., Client], store: EventStore) -> None:
+    store.dispatch(*some(3))
+    client = client_of("events.view_event")
+    assert "sealed" not in page(client, INDEX)
+    sealing.seal("default")
+    assert '<span class="quiet">(all)</span>' in page(client, INDEX)
+    store.dispatch(*some(2))
+    assert '<span class="quiet">(2 not yet)</span>' in page(client, INDEX)
 
 
 def test_unknown_unit_is_the_usual_one(client_of: Callable[..., Client]) -> None:
