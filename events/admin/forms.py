@@ -8,6 +8,7 @@ from django import forms
 from django.contrib.admin.widgets import AdminSplitDateTime, AdminTextareaWidget, AdminTextInputWidget
 
 from events.exceptions import InvalidEvent
+from events.interchange import from_json
 from events.types import NewEvent
 from events.validation import MAX_NAME_CHARACTERS, checked
 
@@ -18,10 +19,10 @@ class JSONObjectField(forms.CharField):
     def clean(self, value: Any) -> Any:
         text = super().clean(value)
         try:
-            return json.loads(text) if text else {}
+            return from_json(text) if text else {}
         except json.JSONDecodeError as error:
             fault = f"{error.msg} at line {error.lineno}, column {error.colno}"
-        except (ValueError, RecursionError) as error:  # an integer of too many digits; nested too deep
+        except ValueError as error:  # an integer of too many digits, nested too deep, a name twice in one object
             fault = str(error)
         raise forms.ValidationError(f"This cannot be read as JSON: {fault}.")
 
