@@ -107,11 +107,9 @@ class Cluster:
 
     def _start(self) -> None:
         self._make_private(self.sockets)
-        pid_file = self.data / "postmaster.pid"
-        if pid_file.exists() and is_postgres(int(pid_file.read_text().split()[0])):
-            self._wait_until_it_answers()
+        if self._is_there():
             return
-        for lock_file in (pid_file, self.sockets / ".s.PGSQL.5432.lock"):
+        for lock_file in (self.data / "postmaster.pid", self.sockets / ".s.PGSQL.5432.lock"):
             disown(lock_file)
         folder = str(self.sockets).replace('"', '""').replace("'", "''")
         (self.data / "postgresql.auto.conf").write_text(SERVER_SETTINGS.format(folder=folder))
@@ -122,16 +120,17 @@ class Cluster:
             time.sleep(3)
             self.pg_ctl("start", "-l", self.log)
 
-    def _wait_until_it_answers(self) -> None:
-        """Wait for a server that is there but not ready: it recovers from a crash, or shuts down."""
+    def _is_there(self) -> bool:
+        """Say whether a server is up; wait for one that recovers from a crash until it is, and for one that ends."""
+        pid_file = self.data / "postmaster.pid"
         deadline = time.monotonic() + START_TIMEOUT_SECONDS
-        while not self.answers():
-            if not (self.data / "postmaster.pid").exists():
-                return self.pg_ctl("start", "-l", self.log)
+        while pid_file.exists() and is_postgres(int(pid_file.read_text().split()[0])):
+            if self.answers():
+                return True
             if time.monotonic() > deadline:
                 raise PostgresUnavailable(f"The PostgreSQL in {self.home} does not answer; see {self.log}")
             time.sleep(0.1)
-        return None
+        return False
 
     def _create_database(self) -> None:
         with self._connect(autocommit=True) as connection:
