@@ -7,9 +7,10 @@ from datetime import datetime
 
 from django.db import connections, transaction
 
-from . import failures, rebuild, runner
+from . import failures, rebuild
 from .base import Mode, Projection
 from .models import Build, Checkpoint, ProjectionState, Rebuild, Status
+from .outages import is_outage
 from .registration import create_checkpoints, database, ensure
 
 logger = logging.getLogger(__name__)
@@ -69,7 +70,7 @@ def _prepared(projection: Projection) -> list[Checkpoint]:
     try:
         return rebuild.prepare(projection)
     except Exception as error:
-        if runner.connection_lost(database(), session):
+        if is_outage(error, database(), session):
             raise
         if not rebuild.is_passing(error):
             rebuild.stop(projection, f"its beginning: {failures.summary(error)}")

@@ -11,6 +11,7 @@ from events.models import Event
 from . import failures, runner, shadow
 from .base import Mode, Projection
 from .models import Build, Checkpoint, ParkedEvent, ProjectionState, Rebuild, Status
+from .outages import is_outage
 from .registration import create_checkpoints, database, lock
 
 logger = logging.getLogger(__name__)
@@ -92,7 +93,7 @@ def switch(projection: Projection) -> bool:
         )
         stop(projection, f"the switch: {failures.summary(error)}. {hint}")
     except Exception as error:
-        if runner.connection_lost(using, session):
+        if is_outage(error, using, session):
             raise
         if not is_passing(error):
             stop(projection, f"the switch: {failures.summary(error)}")
@@ -134,7 +135,7 @@ def _switch(projection: Projection, using: str) -> bool:
         up_to = _catch_up(projection, rebuilt, live, using)
         connections[using].check_constraints()  # so that what is wrong with the new rows shows here
     except Exception as error:
-        if runner.connection_lost(using):
+        if is_outage(error, using):
             raise
         raise _CatchUpFailed(str(error)) from error
     if up_to is None:

@@ -5,7 +5,6 @@ from collections.abc import Sequence
 from copy import copy
 from dataclasses import dataclass
 from enum import Enum
-from typing import Any
 
 from django.db import connections, transaction
 
@@ -16,6 +15,7 @@ from . import checkpoints, failures, parking, shadow
 from .base import Projection
 from .exceptions import HandlerFailed
 from .models import Checkpoint
+from .outages import is_outage
 from .registration import database
 
 logger = logging.getLogger(__name__)
@@ -66,7 +66,7 @@ def run_pass(projection: Projection, checkpoint_id: int, up_to: int, *, raise_er
     except Exception as error:
         if raise_errors and isinstance(error, HandlerFailed) and error.__cause__:
             raise error.__cause__ from None
-        if raise_errors or connection_lost(using, session) or taken is None or not events:
+        if raise_errors or is_outage(error, using, session) or taken is None or not events:
             raise
         failures.record(projection, taken, events, error)
         return Pass(Outcome.FAILED, position=taken.position)
@@ -104,17 +104,6 @@ def handle(projection: Projection, checkpoint: Checkpoint, events: Sequence[Even
         return
     with shadow.tables_of(checkpoint):
         projection.project_batch(events)
-
-
-def connection_lost(using: str, session: Any = None) -> bool:
-    """Say whether the database connection is gone, which is no event's fault.
-
-    Args:
-        session: the connection as it was before. A transaction that loses its connection ends with a new one in place,
-            if the server is there again by then: Django opens it on the way out.
-    """
-    connection = connections[using].connection
-    return connection is None or connection.closed or session not in (None, connection)
 
 
 def _commit_without_waiting(using: str) -> None:

@@ -19,6 +19,7 @@ from .agenda import Task, agenda
 from .base import Projection
 from .conf import conf
 from .models import Build
+from .outages import is_outage
 from .processes import ended_by_signals
 from .pulse import Pulse
 from .registration import database
@@ -103,7 +104,7 @@ class Worker:
                     if not more:
                         time.sleep(self._pace.pause_seconds(conf.idle_poll_seconds))
                 except Exception as error:
-                    if self._until is not Until.STOPPED and not self._lost_connection(error):
+                    if self._until is not Until.STOPPED and not self._is_outage(error):
                         raise
                     failures += 1
                     self._recover(error, failures)
@@ -180,15 +181,15 @@ class Worker:
             return all(task.position >= target and task.build == Build.LIVE for task in waiting)
         return False
 
-    def _lost_connection(self, error: Exception) -> bool:
-        return isinstance(error, (DatabaseError, InterfaceError)) and runner.connection_lost(database(), self._session)
+    def _is_outage(self, error: Exception) -> bool:
+        return is_outage(error, database(), self._session)
 
     def _recover(self, error: Exception, failures: int) -> None:
         """Go on with a new connection, a little later. A worker does not die of anything but a signal."""
         pause = min(MAX_RECONNECT_SECONDS, 0.05 * 2 ** min(failures, 10))
-        if self._lost_connection(error):
+        if self._is_outage(error):
             line = str(error).strip().partition("\n")[0]
-            logger.warning("worker=%s database=lost error=%r retry_in_seconds=%s", self._pulse, line, pause)
+            logger.warning("worker=%s database=unavailable error=%r retry_in_seconds=%s", self._pulse, line, pause)
         else:
             logger.exception("worker=%s failed retry_in_seconds=%s", self._pulse, pause)
         connections[database()].close()

@@ -149,7 +149,7 @@ def test_worker_whose_connections_are_cut_goes_on(store: EventStore) -> None:
             Wait.until(lambda number=number: tally().get("all") == number + 1)
         process.terminate()
         output, _ = process.communicate(timeout=20)
-    assert "database=lost" in output
+    assert "database=unavailable" in output
     assert process.returncode == 0
 
 
@@ -170,24 +170,44 @@ def connection_cut(times: int, at: str) -> Iterator[None]:
     assert next(cuts, None) is None, "it was cut as often as it should be"
 
 
+@contextmanager
+def disk_full(times: int, at: str) -> Iterator[None]:
+    """The server says that its disk is full, `times` times, when it gets a statement with `at` in it."""
+    refusals = iter(range(times))
+
+    def refuse(execute: Any, sql: str, params: Any, *args: Any) -> Any:
+        if at in sql and next(refusals, None) is not None:
+            sql, params = "DO $$ BEGIN RAISE 'no space left on device' USING ERRCODE = '53100'; END $$", None
+        return execute(sql, params, *args)
+
+    with connection.execute_wrapper(refuse):
+        yield
+    assert next(refusals, None) is None, "it was full as often as it should be"
+
+
 LOGIN = ("dbname", "host", "port", "user", "password")
 
 
-def test_connection_lost_inside_a_pass_is_no_event_s_fault(store: EventStore) -> None:
+OUTAGES = pytest.mark.parametrize("outage", [connection_cut, disk_full])
+
+
+@OUTAGES
+def test_outage_inside_a_pass_is_no_event_s_fault(store: EventStore, outage: Any) -> None:
     """Django has a new connection by the time the error comes out of the transaction; it was lost all the same."""
     store.dispatch(new("a-1", "Counted"))
-    with connection_cut(4, "INSERT INTO readmodels_total"):  # an event that fails so often is parked
+    with outage(4, "INSERT INTO readmodels_total"):  # an event that fails so often is parked
         Worker(registry.named(["tally"]), on_round=lambda: not (tally() or ParkedEvent.objects.exists())).run()
     assert tally() == {"all": 1, "a-1": 1}
     assert not ParkedEvent.objects.exists()
 
 
+@OUTAGES
 @pytest.mark.parametrize("at", ["INCLUDING", 'DELETE FROM "projections_rebuild"'], ids=["beginning", "switch"])
-def test_connection_lost_inside_a_rebuild_does_not_stop_it(store: EventStore, at: str) -> None:
+def test_outage_inside_a_rebuild_does_not_stop_it(store: EventStore, at: str, outage: Any) -> None:
     store.dispatch(new("a-1", "Counted"))
     catch_up("tally")
     operations.ask_for_rebuild("tally", by="test")
-    with connection_cut(1, at):
+    with outage(1, at):
         Worker(registry.named(["tally"]), on_round=lambda: Rebuild.objects.filter(error="").exists()).run()
     assert not Rebuild.objects.exists()
     assert tally() == {"all": 1, "a-1": 1}
@@ -252,7 +272,7 @@ def test_postgres_restarted_in_immediate_mode_loses_and_doubles_nothing(cluster_
                 each.terminate()
                 output, _ = each.communicate(timeout=20)
                 assert each.returncode == 0, output
-                assert "database=lost" in output
+                assert "database=unavailable" in output
         assert count("SELECT count(*) FROM events_event") > 0
         assert count("SELECT sum(count) FROM readmodels_total WHERE key <> 'all'") == count(
             "SELECT count(*) FROM events_event"
