@@ -188,7 +188,7 @@ class Worker:
         """Go on with a new connection, a little later. A worker does not die of anything but a signal."""
         pause = min(MAX_RECONNECT_SECONDS, 0.05 * 2 ** min(failures, 10))
         if self._is_outage(error):
-            line = str(error).strip().partition("\n")[0]
+            line = str(error.__cause__ or error).strip().partition("\n")[0]
             logger.warning("worker=%s database=unavailable error=%r retry_in_seconds=%s", self._pulse, line, pause)
         else:
             logger.exception("worker=%s failed retry_in_seconds=%s", self._pulse, pause)
