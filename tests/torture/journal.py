@@ -116,6 +116,8 @@ class Ledger:
 
 def open_call(path: Path) -> Call | None:
     """Return the last call of a writer's journal if it has no end: what its writer was at when it was killed."""
+    if not path.exists():  # it was killed before it had written anything
+        return None
     entries: Iterable[bytes] = path.read_bytes().rpartition(b"\n")[0].splitlines()
     last = [json.loads(line) for line in entries][-1:]
     if not last or "begin" not in last[0] or last[0]["rolls_back"]:
