@@ -27,8 +27,9 @@ def findings() -> list[Finding]:
 
 
 @pytest.fixture
-def healthy(store: EventStore) -> None:
-    """A store with events, and a worker that was there a moment ago."""
+def healthy(store: EventStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A store with events, and a worker that was there a moment ago. Dead rows are there from other tests."""
+    monkeypatch.setattr(doctor, "MIN_DEAD_ROWS", 10**9)
     store.dispatch(*some(3), new("b-1"))
     while sealing.seal("default"):
         pass

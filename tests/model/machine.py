@@ -21,7 +21,7 @@ from projections import inline, operations, registration, registry, shadow
 from projections.exceptions import OperationRefused
 from projections.models import AggregateActivity, ProjectionState, Rebuild
 from projections.worker import Until, Worker
-from tests.support import Background, last_position
+from tests.support import Background, last_position, newest_position
 
 from . import read_models
 from .store_model import Broken, Fact, Handler, Refusal, StoreModel
@@ -554,8 +554,8 @@ class StoreMachine(RuleBasedStateMachine):
         if uncommitted:
             assert settled < min(uncommitted), "settled above an open append"
         elif not self.transactions:
-            assert settled == last_position()
-        assert self.store.settled_position() == last_position()
+            assert settled == (committed[-1].position if committed else 0)
+        assert self.store.settled_position() == newest_position()
 
     @invariant()
     def read_models_are_right(self) -> None:

@@ -4,13 +4,14 @@ import json
 from dataclasses import asdict
 from typing import Any
 
-from django.core.management import BaseCommand, CommandError, CommandParser
-from django.db import DEFAULT_DB_ALIAS, DatabaseError, connections
+from django.core.management import CommandError, CommandParser
+from django.db import DatabaseError
 
 from events.examinations import Examination, Finding, Severity, examinations
+from events.management.commandbase import StoreCommand
 
 
-class Command(BaseCommand):
+class Command(StoreCommand):
     help = (
         "Look at a live installation: what the guarantees rest on, what grows, what stalls. Each finding comes with its"
         " remedy; with any, the exit code is 1. It changes nothing."
@@ -19,12 +20,10 @@ class Command(BaseCommand):
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--json", action="store_true", help="findings as JSON, for a monitor")
         parser.add_argument("--errors-only", action="store_true", help="end with exit code 0 on warnings")
-        parser.add_argument("--database", default=DEFAULT_DB_ALIAS, help="alias of the database (%(default)s)")
+        super().add_arguments(parser)
 
     def handle(self, *args: Any, **options: Any) -> None:
         using = options["database"]
-        if using not in connections:
-            raise CommandError(f"--database: there is no {using!r} in DATABASES")
         found: list[Finding] = []
         for each in examinations:
             findings = _examine(each, using)

@@ -2,13 +2,13 @@
 
 from typing import Any
 
-from django.core.management import BaseCommand, CommandError, CommandParser
-from django.db import DEFAULT_DB_ALIAS, connections
+from django.core.management import CommandError, CommandParser
 
 from events.grants import Grants
+from events.management.commandbase import StoreCommand
 
 
-class Command(BaseCommand):
+class Command(StoreCommand):
     help = (
         "Print the SQL that grants roles what they need, and no more. The roles exist already; run it as the owner of"
         " the tables, and again after an upgrade."
@@ -32,11 +32,9 @@ class Command(BaseCommand):
             metavar="APP",
             help="with --operator: the apps whose tables the projections write, `projections` among them",
         )
-        parser.add_argument("--database", default=DEFAULT_DB_ALIAS, help="alias of the database (%(default)s)")
+        super().add_arguments(parser)
 
     def handle(self, *args: Any, **options: Any) -> None:
-        if options["database"] not in connections:
-            raise CommandError(f"--database: there is no {options['database']!r} in DATABASES")
         if not (options["reader"] or options["writer"] or options["operator"]):
             raise CommandError("Name at least one role: --reader, --writer or --operator")
         if bool(options["operator"]) != bool(options["read_models"]):

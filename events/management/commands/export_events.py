@@ -7,14 +7,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from django.core.management import BaseCommand, CommandError, CommandParser
-from django.db import DEFAULT_DB_ALIAS, connections
+from django.core.management import CommandError, CommandParser
 
 from events.exceptions import EventStoreError
+from events.management.commandbase import StoreCommand
 from events.store import EventStore
 
 
-class Command(BaseCommand):
+class Command(StoreCommand):
     help = "Write all events by position, one JSON object a line, as import_events reads them."
 
     def add_arguments(self, parser: CommandParser) -> None:
@@ -22,11 +22,9 @@ class Command(BaseCommand):
         parser.add_argument("--after", type=int, default=0, help="only events after this position")
         parser.add_argument("--type", action="append", dest="types", help="only events of this type; may be repeated")
         parser.add_argument("--category", action="append", dest="categories", help="only of this category; likewise")
-        parser.add_argument("--database", default=DEFAULT_DB_ALIAS, help="alias of the database (%(default)s)")
+        super().add_arguments(parser)
 
     def handle(self, *args: Any, **options: Any) -> None:
-        if options["database"] not in connections:
-            raise CommandError(f"--database: there is no {options['database']!r} in DATABASES")
         try:
             pages = EventStore(options["database"]).export(
                 after=options["after"], types=options["types"], categories=options["categories"]

@@ -7,17 +7,17 @@ from pathlib import Path
 from typing import IO, Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from django.core.management import BaseCommand, CommandError, CommandParser
-from django.db import DEFAULT_DB_ALIAS, connections
+from django.core.management import CommandError, CommandParser
 
 from events.event_files import Columns, Line, as_text, read_csv, read_json_lines, unpacked
 from events.exceptions import DuplicateEvent, EventStoreError
 from events.importing import BATCH_EVENTS, BadLine, Importer
+from events.management.commandbase import StoreCommand
 from events.management.progress import progress
 from events.store import EventStore
 
 
-class Command(BaseCommand):
+class Command(StoreCommand):
     help = (
         "Append the events of a file: JSON Lines in the shape export_events writes, or CSV with named columns."
         " Safe to run again: an event that is stored already is passed over."
@@ -32,14 +32,12 @@ class Command(BaseCommand):
         parser.add_argument("--batch-size", type=int, default=BATCH_EVENTS, help="events per transaction (%(default)s)")
         parser.add_argument("--dry-run", action="store_true", help="check every line, store nothing")
         parser.add_argument("--skip-bad", action="store_true", help="report lines that cannot be stored, and go on")
-        parser.add_argument("--database", default=DEFAULT_DB_ALIAS, help="alias of the database (%(default)s)")
+        super().add_arguments(parser)
 
     def handle(self, *args: Any, **options: Any) -> None:
         path: Path = options["file"]
         if not path.is_file():
             raise CommandError(f"There is no file {path}")
-        if options["database"] not in connections:
-            raise CommandError(f"--database: there is no {options['database']!r} in DATABASES")
         if options["batch_size"] < 1:
             raise CommandError("--batch-size: give 1 or more")
         self.dry_run = options["dry_run"]

@@ -2,27 +2,22 @@
 
 from typing import Any
 
-from django.core.management import BaseCommand, CommandError, CommandParser
-from django.db import DEFAULT_DB_ALIAS, connections
+from django.core.management import CommandError
 
 from events import reader, sealing
 from events.exceptions import EventStoreError
+from events.management.commandbase import StoreCommand
 from events.management.progress import progress
 
 
-class Command(BaseCommand):
+class Command(StoreCommand):
     help = (
         "Seal all settled events that are not sealed yet, so that verify_events can tell whether they have changed."
         " Run it regularly, or let the projections' workers do it (PROJECTIONS_SEALS)."
     )
 
-    def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("--database", default=DEFAULT_DB_ALIAS, help="alias of the database (%(default)s)")
-
     def handle(self, *args: Any, **options: Any) -> None:
         using = options["database"]
-        if using not in connections:
-            raise CommandError(f"--database: there is no {using!r} in DATABASES")
         try:
             count = self._seal(using)
         except EventStoreError as error:

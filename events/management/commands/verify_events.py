@@ -3,17 +3,17 @@
 import time
 from typing import Any
 
-from django.core.management import BaseCommand, CommandError, CommandParser
-from django.db import DEFAULT_DB_ALIAS, connections
+from django.core.management import CommandError, CommandParser
 
 from events import sealing
 from events.exceptions import BrokenSeal
+from events.management.commandbase import StoreCommand
 from events.management.progress import progress
 from events.sealing import StoreDigest
 from events.verifying import Verification
 
 
-class Command(BaseCommand):
+class Command(StoreCommand):
     help = (
         "Compare every sealed event with its seal. It ends with exit code 1 at the first event, or seal, that does not"
         " fit. Whoever may write past the guards may write the seals anew as well: only a digest kept elsewhere"
@@ -27,12 +27,10 @@ class Command(BaseCommand):
         parser.add_argument(
             "--against", metavar="DIGEST", help="what events_digest printed once, and was kept elsewhere"
         )
-        parser.add_argument("--database", default=DEFAULT_DB_ALIAS, help="alias of the database (%(default)s)")
+        super().add_arguments(parser)
 
     def handle(self, *args: Any, **options: Any) -> None:
         using = options["database"]
-        if using not in connections:
-            raise CommandError(f"--database: there is no {using!r} in DATABASES")
         if options["begin"] and options["against"]:
             raise CommandError("--against tells of all events from the first one on: leave --from out")
         try:

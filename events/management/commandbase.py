@@ -1,0 +1,18 @@
+"""What the commands on a store share."""
+
+from typing import Any
+
+from django.core.management import BaseCommand, CommandError, CommandParser
+from django.db import DEFAULT_DB_ALIAS, connections
+
+
+class StoreCommand(BaseCommand):
+    """A command on the store of one database: `options["database"]` is its alias."""
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("--database", default=DEFAULT_DB_ALIAS, help="alias of the database (%(default)s)")
+
+    def execute(self, *args: Any, **options: Any) -> Any:
+        if options["database"] not in connections:
+            raise CommandError(f"--database: there is no {options['database']!r} in DATABASES")
+        return super().execute(*args, **options)
