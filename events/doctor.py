@@ -22,13 +22,7 @@ MIN_DEAD_ROWS: Final = 50_000
 CHECKED_AGGREGATES: Final = 1000
 
 _TABLES: Final = ("events_event", "events_aggregate", "events_seal")
-_GUARDS: Final = {
-    "events_event_immutable",
-    "events_event_appended",
-    "events_aggregate_appended",
-    "events_aggregate_kept",
-    "events_seal_immutable",
-}
+_THEN_VERIFY: Final = "Then verify_events: something may have been changed meanwhile."
 _FOR_OTHERS: Final = {"events_append", "events_settled_position"}
 _SQL: Final = Path(__file__).parent / "sql"
 
@@ -53,10 +47,11 @@ def server(using: str) -> Iterator[Finding]:
         yield Finding("the server is older than PostgreSQL 15", "Upgrade it.")
     if found["encoding"] != "UTF8":
         yield Finding(f"the database's encoding is {found['encoding']}", "Dump it, and restore it into one of UTF8.")
-    for name, harm in _DURABILITY.items():
-        if found[name] == "off":
-            remedy = f"Set {name} = on: in postgresql.conf, or for the role or database where it is set."
-            yield Finding(f"{name} is off: {harm}", remedy)
+    for row in _rows(using, _SWITCHED_OFF, [list(_DURABILITY)]):
+        yield Finding(
+            f"{row['name']} is off: {_DURABILITY[row['name']]}",
+            f"Set {row['name']} = on. It is off by: {row['source']}{row['file']}.",
+        )
     if found["isolation"] not in ("read committed", "read uncommitted"):
         yield Finding(
             f"transactions are {found['isolation']} by default: the whole store cannot be read in them",
@@ -67,16 +62,17 @@ def server(using: str) -> Iterator[Finding]:
 
 @examination("The guards are in place, and nobody passes them by default")
 def guards(using: str) -> Iterator[Finding]:
-    enabled = {row["name"] for row in _rows(using, _TRIGGERS, [list(_TABLES)]) if row["enabled"]}
-    for name in sorted(_GUARDS - enabled):
-        yield Finding(
-            f"the trigger {name} is not there, or disabled: events could be changed",
-            "ALTER TABLE … ENABLE TRIGGER …, or its statement in events/sql/guards_1.sql; then verify_events.",
-        )
+    found = {row["name"]: row for row in _rows(using, _TRIGGERS, [list(_TABLES)])}
+    for name, statement in _guards().items():
+        if name not in found:
+            yield Finding(f"the trigger {name} is not there: events could be changed", f"{statement} {_THEN_VERIFY}")
+        elif not found[name]["enabled"]:
+            remedy = f"ALTER TABLE {found[name]['table']} ENABLE TRIGGER {name}; {_THEN_VERIFY}"
+            yield Finding(f"the trigger {name} is disabled: events could be changed", remedy)
     for row in _rows(using, _PASSING):
         yield Finding(
             f"events.maintenance is set for {row['whom']}: it passes the guards",
-            "ALTER ROLE (or DATABASE) … RESET events.maintenance. It belongs into single transactions.",
+            f"{row['remedy']} RESET events.maintenance; {_THEN_VERIFY}",
         )
 
 
@@ -87,11 +83,15 @@ def functions(using: str) -> Iterator[Finding]:
         function = found.get(name)
         if function is None or function["body"].strip() != body.strip():
             state = "is not there" if function is None else "is not what this version installs"
-            yield Finding(f"the function {name} {state}", "Run its file under events/sql/ again, as the tables' owner.")
+            remedy = (
+                f"As the tables' owner: DROP FUNCTION IF EXISTS, then run the statement of {name} in {_SQL}, then"
+                " privileges_1.sql there; a function made anew has lost its grants: then what events_grants prints."
+            )
+            yield Finding(f"the function {name} {state}", remedy)
         elif name in _FOR_OTHERS and not (function["definer"] and function["path"]):
             yield Finding(
                 f"the function {name} runs with its caller's rights, or search_path",
-                "Run events/sql/privileges_1.sql again, as the tables' owner.",
+                f"As the tables' owner, run {_SQL / 'privileges_1.sql'} again.",
             )
 
 
@@ -133,7 +133,7 @@ def open_appends(using: str) -> Iterator[Finding]:
             )
 
 
-@examination("Aggregates and their events agree")
+@examination("The newest events and their aggregates agree")
 def aggregates(using: str) -> Iterator[Finding]:
     for row in _rows(using, _DISAGREEING, [CHECKED_AGGREGATES]):
         yield Finding(
@@ -206,6 +206,13 @@ def _bodies() -> dict[str, str]:
     return dict(re.findall(r"CREATE FUNCTION (\w+)\(.*?AS \$\$(.*?)\$\$;", text, re.DOTALL))
 
 
+def _guards() -> dict[str, str]:
+    """Return the statement that makes each trigger, by its name."""
+    text = (_SQL / "guards_1.sql").read_text(encoding="utf-8")
+    statements = re.findall(r"^(CREATE TRIGGER (\w+) .*?;)$", text, re.DOTALL | re.MULTILINE)
+    return {name: " ".join(statement.split()) for statement, name in statements}
+
+
 def _settled(using: str) -> str:
     with connections[using].cursor() as cursor:
         cursor.execute("SELECT events_settled_position()")
@@ -224,18 +231,24 @@ _DURABILITY: Final = {
 
 _SERVER = """
     SELECT current_setting('server_version_num')::int AS version, current_setting('server_encoding') AS encoding,
-           current_setting('fsync') AS fsync, current_setting('full_page_writes') AS full_page_writes,
-           current_setting('synchronous_commit') AS synchronous_commit,
            current_setting('default_transaction_isolation') AS isolation
 """
 
+_SWITCHED_OFF = """
+    SELECT name, source, coalesce(' ' || sourcefile, '') AS file FROM pg_settings
+    WHERE name = ANY (%s::text[]) AND setting = 'off' ORDER BY name
+"""
+
 _TRIGGERS = """
-    SELECT t.tgname AS name, t.tgenabled IN ('O', 'A') AS enabled
+    SELECT t.tgname AS name, t.tgrelid::regclass::text AS table, t.tgenabled IN ('O', 'A') AS enabled
     FROM pg_trigger AS t WHERE t.tgrelid = ANY (SELECT unnest(%s::text[])::regclass)
 """
 
 _PASSING = """
-    SELECT concat_ws(' in ', coalesce(r.rolname, 'every role'), d.datname) AS whom
+    SELECT concat_ws(' in ', coalesce(r.rolname, 'every role'), d.datname) AS whom,
+           CASE WHEN r.rolname IS NULL THEN 'ALTER DATABASE ' || quote_ident(d.datname)
+                ELSE 'ALTER ROLE ' || quote_ident(r.rolname) || coalesce(' IN DATABASE ' || quote_ident(d.datname), '')
+           END AS remedy
     FROM pg_db_role_setting AS s
     LEFT JOIN pg_roles AS r ON r.oid = s.setrole LEFT JOIN pg_database AS d ON d.oid = s.setdatabase
     WHERE (s.setdatabase = 0 OR d.datname = current_database())

@@ -39,8 +39,8 @@ class Grants:
         yield from self.reader(role)
         yield f"GRANT EXECUTE ON FUNCTION {self._schema}.{_APPEND} TO {self._quoted(role)}"
 
-    def operator(self, role: str, read_models: Iterable[str]) -> Iterator[str]:
-        """Yield what a role needs that also works for projections, rebuilds them, and seals.
+    def inline_writer(self, role: str, read_models: Iterable[str]) -> Iterator[str]:
+        """Yield what a role needs in whose transactions INLINE projections run: to write their tables, too.
 
         Args:
             read_models: the labels of the apps whose tables the projections write.
@@ -48,18 +48,24 @@ class Grants:
         Raises:
             LookupError: there is no such app.
         """
-        name = self._quoted(role)
-        yield from self.reader(role)
-        yield f"GRANT INSERT ON {self._schema}.events_seal TO {name}"
-        tables, sequences = self._tables(read_models)
-        if tables:
-            yield f"GRANT SELECT, INSERT, UPDATE, DELETE ON {', '.join(tables)} TO {name}"
-        if sequences:
-            yield f"GRANT USAGE, SELECT, UPDATE ON SEQUENCE {', '.join(sequences)} TO {name}"
-        # A rebuild fills tables in a schema of its own.
-        yield f"GRANT CREATE ON DATABASE {self._quoted(self._database)} TO {name}"
+        yield from self.writer(role)
+        yield from self._tables(role, "SELECT, INSERT, UPDATE, DELETE", read_models, with_sequences=True)
 
-    def _tables(self, labels: Iterable[str]) -> tuple[list[str], list[str]]:
+    def operator(self, role: str, read_models: Iterable[str]) -> Iterator[str]:
+        """Yield what a role needs that also works for projections, rebuilds them, and seals; see `inline_writer`."""
+        yield from self.reader(role)
+        yield from self._tables(role, "SELECT, INSERT, UPDATE, DELETE", read_models, with_sequences=True)
+        yield f"GRANT INSERT ON {self._schema}.events_seal TO {self._quoted(role)}"
+        # A rebuild fills tables in a schema of its own.
+        yield f"GRANT CREATE ON DATABASE {self._quoted(self._database)} TO {self._quoted(role)}"
+
+    def monitor(self, role: str, read_models: Iterable[str]) -> Iterator[str]:
+        """Yield what a role needs that runs `events_doctor`; see `inline_writer`."""
+        yield from self.reader(role)
+        yield f"GRANT SELECT ON {self._qualified('django_migrations')} TO {self._quoted(role)}"
+        yield from self._tables(role, "SELECT", read_models)
+
+    def _tables(self, role: str, rights: str, labels: Iterable[str], *, with_sequences: bool = False) -> Iterator[str]:
         models = [
             model
             for label in labels
@@ -67,9 +73,22 @@ class Grants:
             if model._meta.managed and not model._meta.proxy
         ]
         names = sorted({model._meta.db_table for model in models})
+        if not names:
+            return
+        yield f"GRANT {rights} ON {', '.join(map(self._qualified, names))} TO {self._quoted(role)}"
         with self._connection.cursor() as cursor:
             found = [each for name in names for each in self._connection.introspection.get_sequences(cursor, name)]
-        return [*map(self._quoted, names)], sorted({self._quoted(each["name"]) for each in found})
+        if found and with_sequences:
+            sequences = ", ".join(sorted({self._qualified(each["name"]) for each in found}))
+            yield f"GRANT USAGE, SELECT, UPDATE ON SEQUENCE {sequences} TO {self._quoted(role)}"
+
+    def _qualified(self, name: str) -> str:
+        """Return the name of a table or sequence with its schema."""
+        with self._connection.cursor() as cursor:
+            cursor.execute(
+                "SELECT relnamespace::regnamespace::text FROM pg_class WHERE oid = %s::regclass", [self._quoted(name)]
+            )
+            return f"{cursor.fetchone()[0]}.{self._quoted(name)}"
 
     def _quoted(self, name: str) -> str:
         return '"' + name.replace('"', '""') + '"'  # Django's own leaves quotes inside as they are

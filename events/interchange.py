@@ -1,6 +1,7 @@
 """Events outside Python: the one JSON shape that HTTP, import and export share."""
 
 import json
+import sys
 from collections.abc import Collection, Mapping
 from datetime import UTC, datetime, tzinfo
 from typing import Any, NoReturn
@@ -60,6 +61,11 @@ def from_json(text: str) -> Any:
         return json.loads(text, parse_constant=_no_constant, object_pairs_hook=_unambiguous)
     except RecursionError:
         raise ValueError("nested too deep") from None
+    except ValueError as error:
+        if "integer string conversion" not in str(error):
+            raise
+        digits = sys.get_int_max_str_digits()
+        raise ValueError(f"an integer has more than {digits:,} digits; send it as a string") from None
 
 
 def to_json(value: Any) -> bytes:

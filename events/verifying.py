@@ -81,7 +81,10 @@ class Verification:
             if event and mark == found[place]:
                 before = event.position
             elif not event or found[place] in sealed[place + 1 :]:
-                return BrokenSeal(before, f"the event that was sealed next after position {before} is missing")
+                return BrokenSeal(
+                    before,
+                    f"after position {before} an event is missing that was there when its stretch was sealed",
+                )
             elif not mark or mark in found[place + 1 :]:
                 return BrokenSeal(event.position, f"{self._named(event)} was not there when its stretch was sealed")
             else:
@@ -99,7 +102,12 @@ class Verification:
         while self._against and self.digest.position < self._against.position:
             events = event_digests(self.digest.position, self._against.position, MAX_SEALED_EVENTS, self._using)
             if not events:
-                raise _other_than(self._against)
+                raise BrokenSeal(
+                    self.digest.position,
+                    f"the store ends at position {self.digest.position}, and the digest is of position"
+                    f" {self._against.position}: events at the end were removed, or this is an older copy, or another"
+                    " store",
+                )
             self._compare_within(events)
             self.digest = self.digest.followed_by(events)
             self.events += len(events)
@@ -116,6 +124,7 @@ class Verification:
 
 
 def _other_than(kept: StoreDigest) -> BrokenSeal:
+    """Return what is wrong where the digest kept elsewhere is another, though the seals fit."""
     return BrokenSeal(
         kept.position,
         f"the events up to position {kept.position} are not those of the digest kept elsewhere; where the seals fit,"

@@ -32,6 +32,8 @@ AGENDA_SECONDS = 1.0
 IDLE_AGENDA_SECONDS = 3.0  # when there has been nothing to do for IDLE_AFTER_SECONDS
 IDLE_AFTER_SECONDS = 10.0
 MAX_RECONNECT_SECONDS = 2.0
+# Whoever waits for the end of a worker wants to know when the database does not come back.
+GIVE_UP_SECONDS = 30.0
 
 
 class Until(Enum):
@@ -92,19 +94,20 @@ class Worker:
 
     def run(self) -> None:
         """Work until it is time to end."""
-        failures = 0
+        failures, well_at = 0, time.monotonic()
         try:
             while not self._stopping:
                 self._session = connections[database()].connection
                 try:
                     more = self._round()
-                    failures = 0
+                    failures, well_at = 0, time.monotonic()
                     if self._is_done(more) or not self._on_round():
                         return
                     if not more:
                         time.sleep(self._pace.pause_seconds(conf.idle_poll_seconds))
                 except Exception as error:
-                    if self._until is not Until.STOPPED and not self._is_outage(error):
+                    is_over = time.monotonic() - well_at > GIVE_UP_SECONDS or not self._is_outage(error)
+                    if self._until is not Until.STOPPED and is_over:
                         raise
                     failures += 1
                     self._recover(error, failures)

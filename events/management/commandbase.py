@@ -3,7 +3,7 @@
 from typing import Any
 
 from django.core.management import BaseCommand, CommandError, CommandParser
-from django.db import DEFAULT_DB_ALIAS, connections
+from django.db import DEFAULT_DB_ALIAS, OperationalError, connections
 
 
 class StoreCommand(BaseCommand):
@@ -15,4 +15,9 @@ class StoreCommand(BaseCommand):
     def execute(self, *args: Any, **options: Any) -> Any:
         if options["database"] not in connections:
             raise CommandError(f"--database: there is no {options['database']!r} in DATABASES")
+        try:
+            connections[options["database"]].ensure_connection()
+        except OperationalError as error:
+            reason = str(error).strip().partition("\n")[0]
+            raise CommandError(f"The database {options['database']!r} cannot be reached: {reason}") from error
         return super().execute(*args, **options)

@@ -11,8 +11,10 @@ from django.db import ProgrammingError, connection, transaction
 from rest_framework.test import APIClient
 
 from events import sealing
+from events.examinations import examinations
 from events.exceptions import EventStoreError, VersionConflict
 from events.grants import Grants
+from events.management.commands.events_grants import WITH_READ_MODELS
 from events.models import Event, Seal
 from events.store import EventStore
 from events.types import NewEvent
@@ -24,7 +26,7 @@ from tests.support import aggregates, new, open_append, some, stored
 
 pytestmark = pytest.mark.django_db
 
-ROLES = ("reader", "writer", "operator")
+ROLES = ("reader", "writer", "inline_writer", "operator", "monitor")
 
 
 @pytest.fixture
@@ -36,7 +38,7 @@ def roles() -> Iterator[dict[str, str]]:
         for kind, name in names.items():
             cursor.execute(f'DROP ROLE IF EXISTS "{name}"')
             cursor.execute(f'CREATE ROLE "{name}"')
-            extra = [["projections"]] if kind == "operator" else []
+            extra = [["projections"]] if kind in WITH_READ_MODELS else []
             for statement in getattr(grants, kind)(name, *extra):
                 cursor.execute(statement)
     yield names
@@ -94,7 +96,14 @@ FORBIDDEN = {
         "read model": "DELETE FROM projections_aggregateactivity",
         "checkpoint": "UPDATE projections_checkpoint SET position = 0",
     },
+    "inline_writer": {"seal": "INSERT INTO events_seal SELECT * FROM events_seal"},
     "operator": {"append": APPEND},
+    "monitor": {
+        "append": APPEND,
+        "seal": "INSERT INTO events_seal SELECT * FROM events_seal",
+        "checkpoint": "UPDATE projections_checkpoint SET position = 0",
+        "migrations": "DELETE FROM django_migrations",
+    },
 }
 
 
@@ -153,13 +162,21 @@ def test_operator_runs_and_rebuilds_projections_and_seals(store: EventStore, rol
     assert sealing.unsealed("default").events == 0
 
 
-def test_writer_with_the_operators_grants_runs_inline_projections(store: EventStore, roles: dict[str, str]) -> None:
-    with connection.cursor() as cursor:
-        for statement in Grants("default").operator(roles["writer"], ["projections"]):
-            cursor.execute(statement)
-    with as_role(roles["writer"]):
+def test_inline_writer_appends_where_inline_projections_are_on(store: EventStore, roles: dict[str, str]) -> None:
+    with as_role(roles["inline_writer"]):
         store.dispatch(*some(2))
     assert AggregateActivity.objects.get().event_count == 2
+    with as_role(roles["writer"]), pytest.raises(ProgrammingError, match="permission denied"), transaction.atomic():
+        store.dispatch(new())
+
+
+def test_monitor_runs_the_doctor(store: EventStore, roles: dict[str, str]) -> None:
+    store.dispatch(*some(2))
+    with as_role(roles["monitor"]):
+        found = [finding.problem for each in examinations for finding in each.examine("default")]
+    assert [problem for problem in found if "dead rows" not in problem] == [
+        "no worker has been seen lately: ASYNC projections stand still"
+    ]
 
 
 def test_tables_and_operators_of_ones_own_do_not_come_between(store: EventStore, roles: dict[str, str]) -> None:
@@ -259,8 +276,8 @@ def test_hostile_text_in_the_admin(store: EventStore, admin_client: Any, text: s
     ("arguments", "message"),
     [
         ({}, "Name at least one role"),
-        ({"operator": ["o"]}, "--operator and --read-models go together"),
-        ({"reader": ["r"], "read_models": ["projections"]}, "--operator and --read-models go together"),
+        ({"operator": ["o"]}, "--read-models goes with --inline-writer, --operator and --monitor"),
+        ({"reader": ["r"], "read_models": ["projections"]}, "--read-models goes with --inline-writer"),
         ({"operator": ["o"], "read_models": ["nothing"]}, "--read-models: No installed app with label 'nothing'"),
         ({"reader": ["r"], "database": "other"}, "there is no 'other' in DATABASES"),
     ],
@@ -268,6 +285,12 @@ def test_hostile_text_in_the_admin(store: EventStore, admin_client: Any, text: s
 def test_command_says_what_is_missing(arguments: dict[str, Any], message: str) -> None:
     with pytest.raises(CommandError, match=message):
         call_command("events_grants", **arguments)
+
+
+@pytest.mark.parametrize("name", ["", " ", "public", "PUBLIC", "current_user"])
+def test_what_is_no_role_is_refused(name: str) -> None:
+    with pytest.raises(CommandError, match="is no role; name one that exists"):
+        call_command("events_grants", f"--reader={name}")
 
 
 def test_command_prints_sql_that_can_be_run(roles: dict[str, str], capsys: pytest.CaptureFixture[str]) -> None:

@@ -13,7 +13,7 @@ from typing import Any
 import psycopg
 import pytest
 from django.core.management import CommandError, call_command
-from django.db import connection
+from django.db import OperationalError, connection
 
 from events.store import EventStore
 from eventstore_project.cluster import DATABASE, SUPERUSER, Cluster
@@ -21,6 +21,7 @@ from eventstore_project.postgres import private_cluster, server_account
 from projections import operations, registry
 from projections.models import Checkpoint, Heartbeat, ParkedEvent, Rebuild
 from projections.worker import Until, Worker
+from tests.hosts.support import connected_by
 from tests.readmodels.projections import Tally
 from tests.support import Background, Wait, in_threads, manage, manage_process, new, raise_first
 
@@ -340,3 +341,14 @@ def test_workers_in_threads_never_work_on_one_shard_together(store: EventStore) 
     raise_first(in_threads(*[lambda: catch_up("tally", "sharded_tally")] * 4))
     assert tally()["all"] == 3000
     assert all(versions == list(range(1, 1001)) for versions in sharded().values())
+
+
+def test_who_waits_for_the_end_is_told_when_the_database_does_not_come_back(
+    store: EventStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("projections.worker.GIVE_UP_SECONDS", 0.3)
+    store.dispatch(new("a-1", "Counted"))
+    with connected_by({"HOST": "/nowhere"}), pytest.raises(OperationalError):
+        Worker(registry.named(["tally"]), until=Until.CAUGHT_UP).run()
+    Worker(registry.named(["tally"]), until=Until.CAUGHT_UP).run()
+    assert tally() == {"all": 1, "a-1": 1}

@@ -19,7 +19,13 @@ class Command(StoreCommand):
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--json", action="store_true", help="findings as JSON, for a monitor")
-        parser.add_argument("--errors-only", action="store_true", help="end with exit code 0 on warnings")
+        parser.add_argument(
+            "--fail-level",
+            choices=[*Severity],
+            type=Severity,
+            default=Severity.WARNING,
+            help="what makes the exit code 1: any finding, or errors only (%(default)s)",
+        )
         super().add_arguments(parser)
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -32,7 +38,8 @@ class Command(StoreCommand):
                 self._tell(each, findings)
         if options["json"]:
             self.stdout.write(json.dumps([asdict(finding) for finding in found], indent=2))
-        counted = [each for each in found if each.severity is Severity.ERROR or not options["errors_only"]]
+        levels = [Severity.ERROR] if options["fail_level"] == Severity.ERROR else [*Severity]
+        counted = [each for each in found if each.severity in levels]
         if counted:
             raise CommandError(f"{len(found)} finding{'s' * (len(found) != 1)}.", returncode=1)
 

@@ -1,11 +1,21 @@
 """`manage.py events_grants`: the SQL that grants database roles what they need, and no more."""
 
+import argparse
 from typing import Any
 
 from django.core.management import CommandError, CommandParser
 
 from events.grants import Grants
 from events.management.commandbase import StoreCommand
+
+KINDS = {
+    "reader": "reads; each of these may be repeated",
+    "writer": "reads and appends",
+    "inline_writer": "the same where INLINE projections are on: writes their tables as well",
+    "operator": "runs workers, rebuilds projections, seals",
+    "monitor": "runs events_doctor",
+}
+WITH_READ_MODELS = {"inline_writer", "operator", "monitor"}
 
 
 class Command(StoreCommand):
@@ -15,37 +25,41 @@ class Command(StoreCommand):
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("--reader", action="append", default=[], metavar="ROLE", help="reads; may be repeated")
-        parser.add_argument("--writer", action="append", default=[], metavar="ROLE", help="reads and appends")
-        parser.add_argument(
-            "--operator",
-            action="append",
-            default=[],
-            metavar="ROLE",
-            help="runs workers, rebuilds projections, seals. A role in whose transactions INLINE projections run needs"
-            " this besides --writer",
-        )
+        for kind, does in KINDS.items():
+            name = kind.replace("_", "-")
+            parser.add_argument(f"--{name}", action="append", default=[], type=_role, metavar="ROLE", help=does)
         parser.add_argument(
             "--read-models",
             nargs="+",
             default=[],
             metavar="APP",
-            help="with --operator: the apps whose tables the projections write, `projections` among them",
+            help="the apps whose tables the projections write, `projections` among them",
         )
         super().add_arguments(parser)
 
     def handle(self, *args: Any, **options: Any) -> None:
-        if not (options["reader"] or options["writer"] or options["operator"]):
-            raise CommandError("Name at least one role: --reader, --writer or --operator")
-        if bool(options["operator"]) != bool(options["read_models"]):
-            raise CommandError("--operator and --read-models go together: name the apps whose tables projections write")
+        asked = [kind for kind in KINDS if options[kind]]
+        if not asked:
+            raise CommandError(f"Name at least one role: {', '.join('--' + kind.replace('_', '-') for kind in KINDS)}")
+        if bool(set(asked) & WITH_READ_MODELS) != bool(options["read_models"]):
+            raise CommandError(
+                "--read-models goes with --inline-writer, --operator and --monitor: name the apps whose tables the"
+                " projections write"
+            )
         grants = Grants(options["database"])
-        statements = [each for role in options["reader"] for each in grants.reader(role)]
-        statements += [each for role in options["writer"] for each in grants.writer(role)]
+        statements: list[str] = []
         try:
-            for role in options["operator"]:
-                statements += grants.operator(role, options["read_models"])
+            for kind in asked:
+                extra = [options["read_models"]] if kind in WITH_READ_MODELS else []
+                for role in options[kind]:
+                    statements += getattr(grants, kind)(role, *extra)
         except LookupError as error:
             raise CommandError(f"--read-models: {error}") from error
         for statement in dict.fromkeys(statements):
             self.stdout.write(f"{statement};")
+
+
+def _role(name: str) -> str:
+    if not name.strip() or name.lower() in ("public", "current_user", "session_user", "current_role"):
+        raise argparse.ArgumentTypeError(f"{name!r} is no role; name one that exists")
+    return name

@@ -4,6 +4,7 @@ import time
 from typing import Any
 
 from django.core.management import CommandError, CommandParser
+from django.utils.text import capfirst
 
 from events import sealing
 from events.exceptions import BrokenSeal
@@ -22,7 +23,7 @@ class Command(StoreCommand):
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument(
-            "--from", type=int, default=0, dest="begin", metavar="POSITION", help="only seals from this position on"
+            "--from", type=int, dest="begin", metavar="POSITION", help="begin with the seal that covers this position"
         )
         parser.add_argument(
             "--against", metavar="DIGEST", help="what events_digest printed once, and was kept elsewhere"
@@ -31,23 +32,42 @@ class Command(StoreCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         using = options["database"]
-        if options["begin"] and options["against"]:
-            raise CommandError("--against tells of all events from the first one on: leave --from out")
-        try:
-            against = StoreDigest.parse(options["against"]) if options["against"] else None
-        except ValueError as error:
-            raise CommandError(f"--against: {error}") from error
+        against = self._against(options)
+        begin = options["begin"]
+        newest = sealing.newest_digest(using).position
+        if begin is not None and not 0 < begin <= newest:
+            raise CommandError(f"--from: give a position from 1 up to {newest}, which is how far seals reach")
         started = time.monotonic()
-        verification = Verification(using, begin=options["begin"], against=against)
+        verification = Verification(using, begin=begin or 0, against=against)
+        after = verification.digest.position
         try:
             self._run(verification, using)
         except BrokenSeal as broken:
-            raise CommandError(f"Position {broken.position}: {broken}. {_fits(verification)}") from broken
+            raise CommandError(
+                f"{capfirst(str(broken))}.\n{verification.events:,} events, in the seals before it, fit."
+                " What to do now is in docs/operations.md, under “When it does not fit”."
+            ) from broken
         seconds = time.monotonic() - started
-        self.stdout.write(f"{_fits(verification)} ({verification.events / max(seconds, 1e-9):,.0f} events/s)")
+        self.stdout.write(
+            f"{verification.events:,} events, in {verification.seals:,} seal{'s' * (verification.seals != 1)}, fit: all"
+            f" from position {after + 1} to {verification.digest.position}"
+            f" ({verification.events / max(seconds, 1e-9):,.0f} events/s)."
+        )
+        if after:
+            self.stdout.write(f"What lies up to position {after} was not looked at.")
         if against:
             self.stdout.write(f"All up to position {against.position} is what it was when the digest was taken.")
         self.stdout.write(str(sealing.unsealed(using)))
+
+    def _against(self, options: dict[str, Any]) -> StoreDigest | None:
+        if not options["against"]:
+            return None
+        if options["begin"] is not None:
+            raise CommandError("--against tells of all events from the first one on: leave --from out")
+        try:
+            return StoreDigest.parse(options["against"])
+        except ValueError as error:
+            raise CommandError(f"--against: {error}") from error
 
     def _run(self, verification: Verification, using: str) -> None:
         begin = verification.digest.position
@@ -55,10 +75,3 @@ class Command(StoreCommand):
             task = bar.add_task("Verifying", total=sealing.newest_digest(using).position - begin, events=0)
             for _ in verification.run():
                 bar.update(task, completed=verification.digest.position - begin, events=verification.events)
-
-
-def _fits(verification: Verification) -> str:
-    return (
-        f"{verification.events:,} events, under {verification.seals:,} seals, fit: all up to position"
-        f" {verification.digest.position}."
-    )
