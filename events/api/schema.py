@@ -17,7 +17,7 @@ from events import cloudevents
 from events.conf import conf
 from events.validation import MAX_NAMES
 
-from . import shapes
+from . import problems, shapes
 
 PROBLEM = "application/problem+json"
 JSON = "application/json"
@@ -156,8 +156,7 @@ def operation(
         responses[each] = OpenApiResponse(description=HTTPStatus(each).phrase)
     for each in errors:
         shape, description, data = _ERRORS[each]
-        title = HTTPStatus(each).phrase
-        sample = {"type": "about:blank", "title": title, "status": each, "detail": description, **data}
+        sample = {"type": "about:blank", "title": _title(each, data), "status": each, "detail": description, **data}
         responses[each, PROBLEM] = _response(shape, description, sample, PROBLEM, each)
     describe = extend_schema(
         operation_id=operation_id,
@@ -225,6 +224,13 @@ def _as_set_here(parameter: OpenApiParameter) -> OpenApiParameter:
         return parameter
     bounds = {"maximum": conf.api_max_page_events, "default": min(conf.api_page_events, conf.api_max_page_events)}
     return query("limit", {"type": "integer", "minimum": 1, **bounds}, str(LIMIT.description))
+
+
+def _title(status: int, data: Mapping[str, Any]) -> str:
+    if "type" not in data:
+        return HTTPStatus(status).phrase
+    slug = data["type"].rstrip("/").rpartition("/")[2]
+    return problems.TYPES[slug].title
 
 
 def _response(shape: Any, description: str, sample: Any, kind: str, status: int) -> OpenApiResponse:

@@ -65,6 +65,21 @@ class Stream:
         if self._loop:
             asyncio.run_coroutine_threadsafe(self._chunks.aclose(), self._loop)
 
+    @contextmanager
+    def _cut_off_when_stuck(self) -> Iterator[None]:
+        """End the request when the client does not take for too long what it is sent meanwhile."""
+        task: Any = asyncio.current_task()
+
+        def cut_off() -> None:
+            task.cancel()
+            self.close()  # Django does not, of a request that is cancelled (from 6.0 on)
+
+        timer = asyncio.get_running_loop().call_later(self._send_timeout_seconds, cut_off)
+        try:
+            yield
+        finally:
+            timer.cancel()
+
     async def _text(self) -> AsyncGenerator[bytes]:
         self._loop = asyncio.get_running_loop()
         with Feed.of_this_loop(self._using) as feed:
@@ -72,7 +87,7 @@ class Stream:
             while self._selection and not feed.is_ending:
                 async with aclosing(self._until_cut(feed)) as text:
                     async for chunk in text:
-                        with _cut_off_when_stuck(self._send_timeout_seconds):
+                        with self._cut_off_when_stuck():
                             yield chunk
                         self._sent_at = time.monotonic()
             if not self._selection:
@@ -155,14 +170,3 @@ class Stream:
             self._selection = await feed.in_thread(self._select_anew)
             self._permitted_at = time.monotonic()
         return self._selection is not None and not feed.is_ending
-
-
-@contextmanager
-def _cut_off_when_stuck(timeout_seconds: float) -> Iterator[None]:
-    """End the request when the client does not take for too long what it is sent meanwhile."""
-    task: Any = asyncio.current_task()
-    timer = asyncio.get_running_loop().call_later(timeout_seconds, task.cancel)
-    try:
-        yield
-    finally:
-        timer.cancel()

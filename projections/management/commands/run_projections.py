@@ -1,8 +1,10 @@
 """`manage.py run_projections`: work for the projections, until told to stop."""
 
+from contextlib import suppress
 from typing import Any
 
 from django.core.management import BaseCommand, CommandError, CommandParser
+from django.db import OperationalError
 
 from projections import registry
 from projections.exceptions import UnknownProjection
@@ -18,6 +20,9 @@ class Command(BaseCommand):
         " many machines: they share the work. SIGTERM or SIGINT (Ctrl-C) ends it after the pass it is at."
     )
 
+    # Done by `handle`: Django's own ask the database (from 6.0 on), and a worker may start before it.
+    requires_system_checks = ()
+
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("names", nargs="*", metavar="NAME", help="only these projections")
         parser.add_argument("--processes", type=int, default=1, metavar="N", help="worker processes (%(default)s)")
@@ -26,6 +31,8 @@ class Command(BaseCommand):
         ends.add_argument("--until-caught-up", action="store_true", help="end when all that is stored is handled")
 
     def handle(self, *args: Any, **options: Any) -> None:
+        with suppress(OperationalError):
+            self.check()
         names, processes = options["names"], options["processes"]
         if processes < 1:
             raise CommandError("--processes: give 1 or more")
