@@ -20,9 +20,6 @@ class Command(BaseCommand):
         " many machines: they share the work. SIGTERM or SIGINT (Ctrl-C) ends it after the pass it is at."
     )
 
-    # Done by `handle`: Django's own ask the database (from 6.0 on), and a worker may start before it.
-    requires_system_checks = ()
-
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("names", nargs="*", metavar="NAME", help="only these projections")
         parser.add_argument("--processes", type=int, default=1, metavar="N", help="worker processes (%(default)s)")
@@ -30,9 +27,12 @@ class Command(BaseCommand):
         ends.add_argument("--once", action="store_true", help="end after one pass over each shard")
         ends.add_argument("--until-caught-up", action="store_true", help="end when all that is stored is handled")
 
-    def handle(self, *args: Any, **options: Any) -> None:
+    def check(self, *args: Any, **kwargs: Any) -> None:
+        # Django's own checks ask the database (from 6.0 on), and a worker may start before it.
         with suppress(OperationalError):
-            self.check()
+            super().check(*args, **kwargs)
+
+    def handle(self, *args: Any, **options: Any) -> None:
         names, processes = options["names"], options["processes"]
         if processes < 1:
             raise CommandError("--processes: give 1 or more")
