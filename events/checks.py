@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Sequence
+from functools import cached_property
 from typing import Any
 
 from django.conf import settings
@@ -16,8 +17,8 @@ from .uri import is_uri_reference
 
 def _settings_of(kind: type) -> list[str]:
     """Return the names of the settings that are of one kind."""
-    found = {name: each.fget for name, each in vars(EventsSettings).items() if isinstance(each, property)}
-    return [f"EVENTS_{name.upper()}" for name, get in found.items() if get and get.__annotations__["return"] is kind]
+    found = {name: each.func for name, each in vars(EventsSettings).items() if isinstance(each, cached_property)}
+    return [f"EVENTS_{name.upper()}" for name, get in found.items() if get.__annotations__["return"] is kind]
 
 
 LIMITS = _settings_of(int)

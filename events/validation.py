@@ -148,7 +148,8 @@ def _row(event: NewEvent) -> Row:
     check_moment("timestamp", event.timestamp)
     data_json, data = _json_object("data", event.data)
     metadata_json, metadata = _json_object("metadata", event.metadata)
-    _check_correlation_id(metadata.get("correlation_id"))
+    if metadata.get("correlation_id") is not None:
+        _check_correlation_id(metadata["correlation_id"])
     size, limit = len(data_json) + len(metadata_json), conf.max_event_bytes
     if size > limit:
         raise InvalidEvent(
@@ -190,6 +191,8 @@ def _check_correlation_id(value: Any) -> None:
 def _json_object(field: str, value: Any) -> tuple[bytes, dict[str, Any]]:
     if not isinstance(value, Mapping):
         raise InvalidEvent(field, f"is {_kind(value)}; it must be a JSON object: a dict with str keys")
+    if not value:  # as most metadata are
+        return b"{}", {}
     return jsontext.dumps(value if isinstance(value, dict) else dict(value), field)
 
 

@@ -1,30 +1,37 @@
 """Appending: one call of the append function, and its answer as events or as the error it stands for."""
 
-from collections.abc import Mapping, Sequence
-from datetime import datetime
-from typing import NamedTuple
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final, NamedTuple
 from uuid import UUID
 
 from django.db import DatabaseError, IntegrityError, connections, transaction
+from django.db.backends.base.base import BaseDatabaseWrapper
 
 from .exceptions import Conflict, DuplicateEvent, VersionConflict
 from .models import Event
+from .prepared import PreparedStatement
 from .types import expectation_from_sql
 from .validation import Row
 
 _APPEND = """
     SELECT outcome, aggregate_id, event_id, expected, version, "position", "timestamp", recorded_at
-    FROM events_append(%s::text[], %s::text[], %s::jsonb[], %s::jsonb[], %s::timestamptz[], %s::uuid[],
-                       %s::text[], %s::bigint[], false)
+    FROM events_append({}::text[], {}::text[], {}::jsonb[], {}::jsonb[], {}::timestamptz[], {}::uuid[],
+                       {}::text[], {}::bigint[], false)
 """
+_APPEND_BY_CURSOR = _APPEND.format(*["%s"] * 8)
+_APPEND_PREPARED = PreparedStatement("events_append", _APPEND.format(*(f"${place}" for place in range(1, 9))))
+
+
+_BEGIN_OF_2000: Final = datetime(2000, 1, 1, tzinfo=UTC)
 
 
 class _Answer(NamedTuple):
-    """One row of the append function's answer."""
+    """One row of the append function's answer; of what was appended, without the ids, which the caller has."""
 
     outcome: str
-    aggregate_id: str
-    event_id: UUID
+    aggregate_id: Any
+    event_id: Any
     expected: int
     version: int
     position: int
@@ -59,19 +66,92 @@ def append(rows: Sequence[Row], expected: Mapping[str, int], using: str) -> Appe
     if outcome == "stored":
         ids = [row.event_id for row in answers]
         return Appended(list(Event.objects.using(using).filter(event_id__in=ids).order_by("position")), is_retry=True)
-    return Appended([_event(row, answer, using) for row, answer in zip(rows, answers, strict=True)], is_retry=False)
+    return Appended(_events(rows, answers, using), is_retry=False)
 
 
 def _call(rows: Sequence[Row], expected: Mapping[str, int], using: str) -> list[_Answer]:
-    columns = zip(*rows, strict=True) if rows else [()] * len(Row._fields)
-    aggregate_ids, types, data, metadata, timestamps, event_ids, *_ = map(list, columns)
-    arguments = [aggregate_ids, types, data, metadata, timestamps, event_ids, [*expected], [*expected.values()]]
+    arguments = _arguments(rows, expected)
+    connection = connections[using]
     try:
-        with connections[using].cursor() as cursor:
-            cursor.execute(_APPEND, arguments)
+        answers = _call_prepared(connection, arguments)
+        if answers is not None:
+            return answers
+        with connection.cursor() as cursor:
+            cursor.execute(_APPEND_BY_CURSOR, arguments)
             return [_Answer(*answer) for answer in cursor.fetchall()]
     except IntegrityError as error:
         raise _race_for_an_id(error, using) from error
+
+
+def _call_prepared(connection: BaseDatabaseWrapper, arguments: list[str]) -> list[_Answer] | None:
+    """Call the append function past Django's cursor; None where that is to be used.
+
+    In a transaction, because a prepared statement might not be known (`prepared`); and where somebody counts, logs or
+    wraps the statements that cursors execute.
+    """
+    if connection.in_atomic_block or connection.queries_logged or connection.execute_wrappers:
+        return None
+    connection.close_if_health_check_failed()
+    connection.ensure_connection()
+    connection.validate_thread_sharing()
+    if not connection.get_autocommit():
+        return None
+    with connection.wrap_database_errors:
+        answers = _APPEND_PREPARED.rows(connection.connection, [each.encode() for each in arguments])
+    return None if answers is None else [_answer(*answer) for answer in answers]
+
+
+def _arguments(rows: Sequence[Row], expected: Mapping[str, int]) -> list[str]:
+    """Return the arguments of the append function, as PostgreSQL writes arrays.
+
+    https://www.postgresql.org/docs/current/arrays.html#ARRAYS-IO has the rules. psycopg would look at each value of a
+    list to find out of which type it is; these are known.
+    """
+    columns = zip(*rows, strict=True) if rows else [()] * len(Row._fields)
+    aggregate_ids, types, data, metadata, timestamps, event_ids, *_ = columns
+    return [
+        _texts(aggregate_ids),
+        _texts(types),
+        _texts(data),
+        _texts(metadata),
+        _plain("NULL" if moment is None else f'"{moment.isoformat()}"' for moment in timestamps),
+        _plain(map(str, event_ids)),
+        _texts(expected),
+        _plain(map(str, expected.values())),
+    ]
+
+
+def _texts(values: Iterable[str]) -> str:
+    return _plain('"' + value.replace("\\", "\\\\").replace('"', '\\"') + '"' for value in values)
+
+
+def _plain(values: Iterable[str]) -> str:
+    return "{" + ",".join(values) + "}"
+
+
+def _answer(*columns: Any) -> _Answer:
+    """Return an answer from the columns in PostgreSQL's binary formats."""
+    outcome, aggregate_id, event_id, expected, version, position, timestamp, recorded_at = columns
+    is_new = outcome == b"appended"
+    return _Answer(
+        outcome.decode(),
+        None if is_new else aggregate_id.decode(),
+        None if is_new or event_id is None else UUID(bytes=event_id),
+        _number(expected),
+        _number(version),
+        _number(position),
+        _moment(timestamp),
+        _moment(recorded_at),
+    )
+
+
+def _number(column: bytes | None) -> Any:
+    return column and int.from_bytes(column, signed=True)
+
+
+def _moment(column: bytes | None) -> Any:
+    """Microseconds since 2000 began."""
+    return column and _BEGIN_OF_2000 + timedelta(microseconds=_number(column))
 
 
 def _race_for_an_id(error: DatabaseError, using: str) -> Exception:
@@ -96,22 +176,21 @@ def _duplicate(answer: _Answer) -> DuplicateEvent:
     )
 
 
-def _event(row: Row, answer: _Answer, using: str) -> Event:
-    return Event.from_db(
+def _events(rows: Sequence[Row], answers: Sequence[_Answer], using: str) -> list[Event]:
+    return Event.many_from_db(
         using,
-        _COLUMNS,
-        [
-            answer.position,
-            row.aggregate_id,
-            answer.version,
-            row.event_id,
-            row.type,
-            row.data,
-            row.metadata,
-            answer.timestamp,
-            answer.recorded_at,
-        ],
+        (
+            {
+                "position": answer.position,
+                "aggregate_id": row.aggregate_id,
+                "version": answer.version,
+                "event_id": row.event_id,
+                "type": row.type,
+                "data": row.data,
+                "metadata": row.metadata,
+                "timestamp": answer.timestamp,
+                "recorded_at": answer.recorded_at,
+            }
+            for row, answer in zip(rows, answers, strict=True)
+        ),
     )
-
-
-_COLUMNS = [field.attname for field in Event._meta.concrete_fields]

@@ -11,6 +11,7 @@ import pytest
 from django.contrib import admin
 from django.contrib.auth.models import Permission, User
 from django.db import connection
+from django.dispatch import Signal
 from django.urls import clear_url_caches
 from hypothesis import settings as hypothesis_settings
 from rest_framework.test import APIClient
@@ -30,6 +31,12 @@ postgres.join_or_exit()
 hypothesis_settings.register_profile("steady", derandomize=True, deadline=None)
 if not {"FUZZ_EXAMPLES", "MODEL_STEPS"} & os.environ.keys():
     hypothesis_settings.load_profile("steady")
+
+
+@pytest.fixture
+def no_subscribers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A process without INLINE projections and other subscribers, so that an append needs no transaction around it."""
+    monkeypatch.setattr(subscriptions, "in_transaction", subscriptions.Subscriptions(Signal()))
 
 
 @pytest.fixture

@@ -27,6 +27,7 @@ class Migration(migrations.Migration):
             'CREATE INDEX "events_event_recorded_at" ON "events_event" USING brin ("recorded_at")',
             'DROP INDEX "events_event_recorded_at"',
         ),
+        run("fault_1"),
         run("hold_floor_1"),
         run("lock_aggregates_1"),
         run("refuse_1"),

@@ -10,7 +10,7 @@ BEGIN
         FROM pg_proc AS p JOIN pg_namespace AS n ON n.oid = p.pronamespace
         WHERE n.nspname = current_schema()
           AND p.proname IN ('events_append', 'events_settled_position', 'events_hold_floor', 'events_lock_aggregates',
-                            'events_refuse', 'events_refuse_change')
+                            'events_fault', 'events_refuse', 'events_refuse_change')
     LOOP
         EXECUTE format('REVOKE EXECUTE ON FUNCTION %s FROM PUBLIC', v_function.signature);
         IF v_function.is_for_others THEN

@@ -98,8 +98,11 @@ def test_guards_are_up_again_after_each_dispatch(store: EventStore, event: Event
 
 
 def test_guards_are_up_again_after_an_append_that_failed(event: Event) -> None:
-    with pytest.raises(IntegrityError), transaction.atomic():
-        append_by_sql(["a-1", ""])
+    with pytest.raises(IntegrityError, match="null value"), transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT events_append(ARRAY['a-1'], ARRAY[NULL], ARRAY['{}'::jsonb], ARRAY['{}'::jsonb], ARRAY[now()],"
+            " ARRAY[gen_random_uuid()])"
+        )
     with pytest.raises(DatabaseError, match="refused"), transaction.atomic():
         Aggregate._base_manager.update(version=9)
 
@@ -159,10 +162,29 @@ def test_ways_around_the_models_end_at_the_guards(event: Event, write: Callable[
     assert (Event.objects.count(), Aggregate.objects.get().version) == (1, 1)
 
 
-@pytest.mark.parametrize("aggregate_id", ["", "x" * 256, "a\nb", "a\x7fb", "a\x85b"])
-def test_database_keeps_the_limits_of_names(aggregate_id: str) -> None:
-    with pytest.raises(IntegrityError), transaction.atomic():
-        append_by_sql([aggregate_id])
+BAD_NAMES = ["", "x" * 256, "a\nb", "a\x7fb", "a\x85b"]
+FAULTS = [
+    *[("aggregate_id", name, "the aggregate id takes 1 to 255 characters") for name in BAD_NAMES],
+    *[("type", name, "the type takes 1 to 255 characters") for name in BAD_NAMES],
+    *[("data", value, "the data must be a JSON object") for value in ("[]", "null", "1")],
+    ("metadata", '"text"', "the metadata must be a JSON object"),
+    ("metadata", '{"correlation_id": "%s"}' % ("x" * 256), "the correlation_id takes at most 255 characters"),
+    *[("timestamp", moment, "the timestamp must lie from") for moment in ("0001-01-01Z", "infinity", "9999-12-31Z")],
+]
+
+
+@pytest.mark.parametrize("others", [0, 2])
+@pytest.mark.parametrize(("field", "value", "message"), FAULTS)
+def test_append_function_keeps_the_limits_for_psql_too(field: str, value: str, message: str, others: int) -> None:
+    good = {"aggregate_id": "a-1", "type": "x" * 255, "data": "{}", "metadata": "{}", "timestamp": "2026-01-01Z"}
+    columns = [[fields[name] for fields in [*[good] * others, good | {field: value}]] for name in good]
+    with pytest.raises(IntegrityError, match=message), transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT events_append(%s, %s, %s::jsonb[], %s::jsonb[], %s::timestamptz[],"
+            " ARRAY(SELECT gen_random_uuid() FROM generate_series(1, %s)), p_raise => false)",
+            [*columns, others + 1],
+        )
+    assert not Event.objects.exists()
 
 
 @pytest.mark.django_db(transaction=True)

@@ -146,6 +146,17 @@ def test_asking_for_the_settled_position_meets_an_unknown_statement_once_at_most
     assert len(errors) <= 1, errors[:3]
 
 
+@pytest.mark.usefixtures("no_subscribers")
+def test_appends_meet_an_unknown_statement_once_at_most(store: EventStore) -> None:
+    open_several_server_connections()
+    connection.ensure_connection()
+    with errors_answered() as errors:
+        for number in range(20):
+            store.dispatch(new(f"a-{number}"))
+    assert len(errors) <= 1, errors[:3]
+    assert aggregates() == {f"a-{number}": 1 for number in range(20)}
+
+
 def test_projections_count_every_event_once(store: EventStore) -> None:
     open_several_server_connections()
     workers = [Worker(registry.named(["tally", "sharded_tally"])) for _ in range(2)]
