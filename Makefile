@@ -6,14 +6,16 @@ RUN := $(VENV)/bin/python
 # Test processes: one a core, at most four.
 JOBS ?= $(shell n=$$(getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2); echo $$((n > 4 ? 4 : n)))
 
-.PHONY: help setup run test test-all lint format schema fuzz model torture memory bench-projections bench-http \
-	bench-admin bench-seals screenshots lock clean
+.PHONY: help setup run test test-all lint format schema fuzz model torture memory bench bench-full bench-projections \
+	bench-http bench-admin bench-seals screenshots lock clean
 
 help:
 	@echo "make run       set up everything and serve the demo (PORT=8000)"
 	@echo "make test      set up everything and run all tests"
 	@echo "make test-all  run them with every Python and PostgreSQL that is found"
 	@echo "make lint      check style, types and layers"
+	@echo "make bench     measure the store against PostgreSQL itself and Django (five minutes)"
+	@echo "make bench-full  the same, against other event stores too, then projections, HTTP and seals (half an hour)"
 	@echo "make bench-projections  measure projections against hand-written loops (some minutes)"
 	@echo "make bench-http  measure the HTTP interface against plain views (some minutes)"
 	@echo "make bench-admin  measure every page of the admin on 5 million events (ten minutes)"
@@ -47,6 +49,14 @@ lint: $(VENV)/installed
 	@$(RUN) manage.py makemigrations --check --dry-run
 	@$(RUN) manage.py check --fail-level WARNING
 
+bench: $(VENV)/installed
+	@$(RUN) -m benchmarks.bench_store --json .benchmarks/store.json
+
+# All of them are run, whichever misses a target.
+bench-full: $(VENV)/installed
+	@missed=0; $(RUN) -m benchmarks.bench_store --others --json .benchmarks/store.json || missed=1; \
+	for each in projections http seals; do $(RUN) -m benchmarks.bench_$$each || missed=1; done; exit $$missed
+
 bench-projections: $(VENV)/installed
 	@$(RUN) -m benchmarks.bench_projections
 
@@ -58,6 +68,7 @@ bench-admin: $(VENV)/installed
 
 bench-seals: $(VENV)/installed
 	@$(RUN) -m benchmarks.bench_seals
+
 memory: $(VENV)/installed
 	@$(RUN) -m benchmarks.bench_memory
 

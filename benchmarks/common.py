@@ -52,16 +52,17 @@ def benchmark(options: argparse.Namespace, settings: str = SETTINGS) -> Iterator
         from django.db import connection
 
         call_command("migrate", verbosity=0)
+        setting = {"python": platform.python_version(), "cores": os.cpu_count(), "rounds": options.rounds}
         with connection.cursor() as cursor:
-            cursor.execute("SHOW server_version")
-            version = cursor.fetchone()[0]
-        print(
-            f"Python {platform.python_version()}, PostgreSQL {version}, {os.cpu_count()} cores, {options.rounds} rounds"
-        )
+            for name in ("server_version", "fsync", "synchronous_commit", "shared_buffers"):
+                cursor.execute(f"SHOW {name}")
+                setting[name] = cursor.fetchone()[0]
+        print(", ".join(f"{name} {value}" for name, value in setting.items()))
         report = Report()
         yield report
         if options.json:
-            options.json.write_text(json.dumps(report.rows, indent=2))
+            options.json.parent.mkdir(parents=True, exist_ok=True)
+            options.json.write_text(json.dumps({"setting": setting, "rows": report.rows}, indent=2))
     sys.exit(0 if all(row["met"] for row in report.rows) else 1)
 
 
