@@ -8,6 +8,8 @@ JOBS ?= $(shell n=$$(getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2); echo $$((
 
 .PHONY: help setup run test test-all lint format schema fuzz model torture memory bench bench-full bench-projections \
 	bench-http bench-admin bench-seals screenshots lock clean
+.PHONY: help setup run test test-all lint format schema fuzz model torture memory bench-projections bench-http \
+	bench-admin bench-seals bench-growth screenshots lock clean
 
 help:
 	@echo "make run       set up everything and serve the demo (PORT=8000)"
@@ -20,6 +22,7 @@ help:
 	@echo "make bench-http  measure the HTTP interface against plain views (some minutes)"
 	@echo "make bench-admin  measure every page of the admin on 5 million events (ten minutes)"
 	@echo "make bench-seals  measure how fast events are sealed and verified (a minute)"
+	@echo "make bench-growth  measure how costs grow up to 10 million events, SIZES='10000 …' (ten minutes)"
 	@echo "make memory    peak memory of imports, exports, streams and rebuilds of a million events (ten minutes)"
 	@echo "make fuzz      send thousands of generated requests to every operation of the HTTP interface"
 	@echo "make torture   crash tests: kill and fill up the server under writers, workers and readers, ROUNDS=100 (SEED=…)"
@@ -68,6 +71,12 @@ bench-admin: $(VENV)/installed
 
 bench-seals: $(VENV)/installed
 	@$(RUN) -m benchmarks.bench_seals
+
+# The chart is drawn even when a target was missed.
+bench-growth: $(VENV)/installed
+	@$(RUN) -m pip install --quiet --disable-pip-version-check -r benchmarks/requirements.txt
+	@$(RUN) -m benchmarks.bench_growth --json docs/growth.json $${SIZES:+--sizes $$SIZES}; missed=$$?; \
+		$(RUN) -m benchmarks.growth_chart docs/growth.json docs/images/growth.png && exit $$missed
 
 memory: $(VENV)/installed
 	@$(RUN) -m benchmarks.bench_memory

@@ -75,7 +75,7 @@ def database(name: str, settings_module: str) -> Iterator[None]:
     import psycopg
 
     settings = postgres.database_settings()
-    login = {each: settings.get(each.upper()) or None for each in ("host", "port", "user", "password")}
+    login: dict[str, Any] = {each: settings.get(each.upper()) or None for each in ("host", "port", "user", "password")}
     with psycopg.connect(dbname=settings["NAME"], autocommit=True, **login) as server:
         server.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
         server.execute(f"CREATE DATABASE {name}")

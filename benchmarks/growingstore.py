@@ -1,0 +1,69 @@
+"""A store that grows by the append function, as one in use does: `bench_growth` measures it at several sizes.
+
+With every ten events a new aggregate comes. It gets ten, spread over 10,000 events, and its id says nothing about when
+it came: ids that do (UUIDv7, numbers that rise) spare the indexes some of what is measured. Event ids are UUIDv7, made
+in Python as `NewEvent` makes them; one event in ten has a correlation id. All else follows from an event's number.
+"""
+
+from random import Random
+from typing import Any
+
+from uuid_utils.compat import uuid7
+
+from benchmarks.common import EVENT_DATA
+
+BATCH = 10_000
+SPAN, NEW = 5_000, 500  # of so many events, so many are the first of their aggregates'
+_SCATTER, _IDS = 2_654_435_761, 10**10  # share no factor, so that every number has an id of its own
+
+_GROW = f"""
+    SELECT count(*) FROM (
+        SELECT array_agg('order-' || lpad(((n / {SPAN} * {NEW} + n %% {2 * NEW}) * {_SCATTER} %% {_IDS})::text, 10, '0')
+                         ORDER BY n) AS ids,
+            array_agg((ARRAY['OrderPlaced', 'OrderPaid', 'OrderPacked', 'OrderShipped', 'OrderRated'])
+                      [1 + n / {2 * NEW} %% 5] ORDER BY n) AS types,
+            array_agg(CASE n %% 10 WHEN 0 THEN jsonb_build_object('correlation_id', 'flow-' || n) ELSE '{{}}' END
+                      ORDER BY n) AS metadata
+        FROM generate_series(%(first)s::bigint, %(first)s + {BATCH - 1}) AS n
+    ) AS batch,
+    events_append(ids, types, array_fill(%(data)s::jsonb, ARRAY[{BATCH}]), metadata,
+                  array_fill(NULL::timestamptz, ARRAY[{BATCH}]), %(event_ids)s::uuid[])
+"""
+_LENGTHEN = """
+    SELECT count(*) FROM events_append(
+        ARRAY(SELECT (%(ids)s::text[])[1 + n %% cardinality(%(ids)s::text[])] FROM generate_series(1, %(count)s) AS n),
+        array_fill('EntryPosted'::text, ARRAY[%(count)s]), array_fill(%(data)s::jsonb, ARRAY[%(count)s]),
+        array_fill('{}'::jsonb, ARRAY[%(count)s]), array_fill(NULL::timestamptz, ARRAY[%(count)s]),
+        %(event_ids)s::uuid[])
+"""
+
+
+def aggregate_id(number: int) -> str:
+    return f"order-{number * _SCATTER % _IDS:010}"
+
+
+def any_aggregate(events: int, random: Random) -> str:
+    """Return one of the aggregates that have ten events each, in a store that has grown to so many events."""
+    return aggregate_id(random.randrange(NEW, events // 10))
+
+
+def grow(size: int, to: int) -> None:
+    """Store the events from number `size` on up to number `to`, in calls of 10,000."""
+    from django.db import connection
+
+    with connection.cursor() as cursor:
+        for first in range(size, to, BATCH):
+            event_ids = [uuid7() for _ in range(BATCH)]
+            arguments: dict[str, Any] = {"first": first, "data": EVENT_DATA, "event_ids": event_ids}
+            cursor.execute(_GROW, arguments)
+
+
+def lengthen(aggregate_ids: list[str], events: int) -> None:
+    """Store so many events of these aggregates, by turns, in calls of 10,000."""
+    from django.db import connection
+
+    with connection.cursor() as cursor:
+        for first in range(0, events, BATCH):
+            event_ids = [uuid7() for _ in range(min(BATCH, events - first))]
+            arguments: dict[str, Any] = {"ids": aggregate_ids, "count": len(event_ids), "event_ids": event_ids}
+            cursor.execute(_LENGTHEN, {**arguments, "data": EVENT_DATA})
