@@ -266,6 +266,7 @@ def measure_maintenance(growth: Growth) -> None:
     }
     for name, statement in works.items():
         growth.note(name, seconds(partial(run, statement)), f"s; {events:,} events, {size / 2**20:,.0f} MiB of table")
+    run("REINDEX TABLE events_aggregate")
     note_bytes(growth, "rebuilt, ")
 
 

@@ -1,6 +1,6 @@
 """The chart of what `bench_growth` has measured: `python -m benchmarks.growth_chart FIGURES.json CHART.png`.
 
-It prints the figures as well, as the table of docs/growth.md.
+It prints the figures as well, as the tables of docs/growth.md.
 """
 
 import json
@@ -57,6 +57,20 @@ def table_of(figures: Figures) -> str:
     return "\n".join(lines)
 
 
+def billion_of(figures: Figures) -> str:
+    """Return the bytes of a billion events, if each takes what it does at the largest size, as a table in Markdown."""
+    lines = ["| | bytes of an event | at 10⁹ | rebuilt |", "|---|---:|---:|---:|"]
+    totals = [0.0, 0.0]
+    for name, values in figures.items():
+        if name.startswith(BYTES):
+            found = [values[max(values)], *figures[f"rebuilt, {name}"].values()]
+            totals = [total + each for total, each in zip(totals, found, strict=True)]
+            lines.append(
+                "| `{}` | {:.1f} | {:,.0f} GB | {:,.0f} GB |".format(name.removeprefix(BYTES), found[0], *found)
+            )
+    return "\n".join([*lines, "| all | {:.1f} | {:,.0f} GB | {:,.0f} GB |".format(totals[0], *totals)])
+
+
 def draw_ratios(panel: Any, title: str, figures: Figures) -> None:
     for (name, values), colour in zip(figures.items(), LINES, strict=False):
         smallest = values[min(values)]
@@ -83,4 +97,4 @@ def draw_bytes(panel: Any, figures: Figures) -> None:
 if __name__ == "__main__":
     figures = figures_of(Path(sys.argv[1]))
     draw(figures, Path(sys.argv[2]))
-    print(table_of(figures))
+    print(table_of(figures), billion_of(figures), sep="\n\n")

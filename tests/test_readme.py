@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
+from django.db import connection
 from django.template import RequestContext, Template
 from django.test import Client, RequestFactory
 from rest_framework.authtoken.models import Token
@@ -26,7 +27,7 @@ from tests.support import AsgiServer, Background
 def test_every_snippet_is_of_a_kind_that_is_tested() -> None:
     for page in PAGES:
         kinds = re.findall(r"^```(.+)$", page.read_text(encoding="utf-8"), flags=re.MULTILINE)
-        assert set(kinds) <= {"sh", "python", "text", "html"}, page
+        assert set(kinds) <= {"sh", "python", "text", "html", "sql"}, page
     starts = ("make ", "curl ", "pip install ", "python manage.py ", " ", "pg_", "createdb ")
     for page in PAGES:
         for snippet in snippets(page, "sh"):
@@ -51,6 +52,28 @@ def test_python_snippets_run_and_print_what_is_said() -> None:
             printed = output.getvalue()
     assert compared == 2
     assert names["checkpoint"] > 0
+
+
+@pytest.mark.django_db(transaction=True)
+def test_sql_snippets_set_what_they_say() -> None:
+    statements = [
+        statement.strip()
+        for page in PAGES
+        for snippet in snippets(page, "sql")
+        for statement in re.sub(r"--.*", "", snippet).split(";")
+        if statement.strip()
+    ]
+    tables: dict[str, list[str]] = {}
+    with connection.cursor() as cursor:
+        for statement in statements:
+            cursor.execute(statement)
+            if altered := re.match(r"ALTER TABLE (\w+) SET", statement):
+                tables.setdefault(altered[1], []).extend(re.findall(r"(\w+) = ", statement))
+        for table, options in tables.items():
+            cursor.execute("SELECT reloptions FROM pg_class WHERE oid = %s::regclass", [table])
+            assert [option.partition("=")[0] for option in cursor.fetchone()[0]] == options
+            cursor.execute(f"ALTER TABLE {table} RESET ({', '.join(options)})")
+    assert tables.keys() == {"events_event", "events_aggregate"}
 
 
 def test_snippets_of_the_admin_page_work(site: Callable[[], None], rf: RequestFactory, admin_user: User) -> None:
