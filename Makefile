@@ -7,9 +7,7 @@ RUN := $(VENV)/bin/python
 JOBS ?= $(shell n=$$(getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2); echo $$((n > 4 ? 4 : n)))
 
 .PHONY: help setup run test test-all lint format schema fuzz model torture memory bench bench-full bench-projections \
-	bench-http bench-admin bench-seals screenshots lock clean
-.PHONY: help setup run test test-all lint format schema fuzz model torture memory bench-projections bench-http \
-	bench-admin bench-seals bench-growth screenshots lock clean
+	bench-http bench-admin bench-seals bench-growth screenshots lock clean
 
 help:
 	@echo "make run       set up everything and serve the demo (PORT=8000)"

@@ -25,7 +25,7 @@ Figures = dict[str, dict[int, float]]
 def figures_of(path: Path) -> Figures:
     """Return each measure by the number of events in the store."""
     figures: Figures = {}
-    for row in json.loads(path.read_text()):
+    for row in json.loads(path.read_text())["rows"]:
         size, _, name = row["name"].partition(": ")
         if size.replace(",", "").isdigit():
             figures.setdefault(name, {})[int(size.replace(",", ""))] = row["value"]
