@@ -18,6 +18,7 @@ from .exceptions import InvalidEvent
 from .interchange import ADDED, from_json, moment, new_event_from_dict, uuid8
 from .types import NewEvent
 
+_CONTENT = json.JSONEncoder(sort_keys=True)
 # JSON may write a byte of text as six, as \u0041 for A; and there are the names beside the data.
 _ESCAPED, _BESIDES = 6, 16 * 1024
 
@@ -180,7 +181,7 @@ def _event_ids() -> Iterator[Callable[[NewEvent], NewEvent]]:
         def identified(event: NewEvent) -> NewEvent:
             happened = event.timestamp and event.timestamp.isoformat()
             fields = [event.aggregate_id, event.type, happened, event.data, event.metadata]
-            content = hashlib.sha256(json.dumps(fields, sort_keys=True).encode()).digest()
+            content = hashlib.sha256(_CONTENT.encode(fields).encode()).digest()
             (occurrence,) = seen.execute(
                 "INSERT INTO seen VALUES (?, 1)"
                 " ON CONFLICT DO UPDATE SET occurrences = occurrences + 1 RETURNING occurrences",

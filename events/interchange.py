@@ -58,7 +58,7 @@ def from_json(text: str) -> Any:
         ValueError: it is no JSON, or JSON of which readers make different things: NaN, a name twice in one object.
     """
     try:
-        return json.loads(text, parse_constant=_no_constant, object_pairs_hook=_unambiguous)
+        return _DECODER.decode(text)
     except RecursionError:
         raise ValueError("nested too deep") from None
     except ValueError as error:
@@ -140,6 +140,9 @@ def _unambiguous(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         names = [name for name, _ in pairs]
         raise ValueError(f"{next(name for name in names if names.count(name) > 1)!r} stands twice in one object")
     return found
+
+
+_DECODER = json.JSONDecoder(parse_constant=_no_constant, object_pairs_hook=_unambiguous)
 
 
 def _uuid(text: Any) -> UUID:
