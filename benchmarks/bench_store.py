@@ -120,6 +120,12 @@ def appends(bench: Bench, options: argparse.Namespace) -> None:
             ),
             *bench.by_others("append", {"eventsourcing": faster} if faster else {}, processes=processes, batch=1),
         )
+    for processes in (1,) if options.quick else (1, 16):
+        bench.compare(
+            f"append function without Python, {processes} process{'es' * (processes > 1)}",
+            bench.in_processes(processes, references.append_function),
+            Against("bare INSERT", bench.in_processes(processes, references.insert)),
+        )
     bare = Against("bare INSERT in a transaction", bench.in_processes(1, references.insert_in_transaction))
     bench.compare("append inside atomic()", bench.in_processes(1, dispatching_in_atomic), bare)
     bench.compare("append with a subscriber in the transaction", bench.in_processes(1, dispatching_subscribed), bare)

@@ -20,7 +20,7 @@ from uuid_utils.compat import uuid7
 from benchmarks.common import EVENT_DATA
 
 DATA = json.loads(EVENT_DATA)
-AGGREGATES_OF_A_PROCESS = 100
+AGGREGATES_OF_A_PROCESS = 20
 
 BARE_TABLE = """
     CREATE TABLE bare_event
@@ -75,6 +75,23 @@ def insert(process: int, run: int) -> Callable[[], int]:
 
     def work() -> int:
         session.execute(_INSERT, next(row))
+        return 1
+
+    return work
+
+
+def append_function(process: int, run: int) -> Callable[[], int]:
+    """The append function by libpq with ready arguments: what is left when Python costs nothing."""
+    session, row = connect(), rows(process, run)
+    template = f"SELECT * FROM events_append({', '.join(f'${place}' for place in range(1, 9))}, false)"
+    session.pgconn.prepare(b"append", template.encode())
+    data = json.dumps([EVENT_DATA])[1:-1].encode()
+
+    def work() -> int:
+        aggregate_id, _, event_id, *_ = next(row)
+        ids = [b'{"%b"}' % aggregate_id.encode(), b'{"Measured"}', b"{%b}" % data, b'{"{}"}', b"{NULL}"]
+        result = session.pgconn.exec_prepared(b"append", [*ids, b"{%b}" % str(event_id).encode(), b"{}", b"{}"])
+        assert result.ntuples == 1, result.error_message
         return 1
 
     return work

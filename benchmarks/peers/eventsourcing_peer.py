@@ -18,7 +18,7 @@ from eventsourcing.persistence import StoredEvent
 from eventsourcing.postgres import PostgresApplicationRecorder, PostgresDatastore
 
 DATA = {"sku": "MUG-1", "quantity": 2, "price": 12.5, "customer": "customer-17", "note": "x" * 60}
-STREAMS_OF_A_PROCESS = 100
+STREAMS_OF_A_PROCESS = 20
 WARM_UP_CALLS = 20
 PAGE_EVENTS = 1000
 HISTORIES = uuid4()
