@@ -1,5 +1,6 @@
 """Contestants that take turns at one work, in one process or in many at once."""
 
+import gc
 import multiprocessing
 import os
 import statistics
@@ -70,6 +71,7 @@ def medians(rounds: int, contestants: Mapping[str, Turn]) -> dict[str, float]:
 
 def _do(make: Make, process: int, run: int, seconds: float, barrier: "object", rates: "object") -> None:
     try:
+        gc.freeze()  # or collecting garbage would copy the parent's memory, as no server's process does for long
         work = make(process, run)
         for _ in range(WARM_UP_CALLS):
             work()
