@@ -103,3 +103,11 @@ def test_filtering_on_data_works(store: EventStore) -> None:
     store.dispatch(new(data={"total": 5}), new(data={"total": 6}))
     assert Event.objects.get(data__total=6).version == 2
     assert list(Event.objects.values_list("data__total", flat=True)) == [5, 6]
+
+
+@pytest.mark.parametrize("offset", range(8))
+@pytest.mark.parametrize("number", [-(2**63) - 1, 2**64, 10**40 + 1, 2**63 - 1])
+def test_integers_of_any_length_are_read_exactly_wherever_they_stand(number: int, offset: int) -> None:
+    value = {"x" * offset: [number]}
+    text, copy = jsontext.dumps(value, "data")
+    assert jsontext.loads(text) == copy == value
