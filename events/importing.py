@@ -2,16 +2,15 @@
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any
 from uuid import UUID
 
 from .conf import conf
 from .event_files import Line
 from .exceptions import EventStoreError, InvalidEvent
-from .models import Event
-from .store import EventStore
+from .reader import homes_of_stored
+from .store import EventStore, append_and_announce
 from .types import NewEvent
-from .validation import checked
+from .validation import Row, checked
 
 BATCH_EVENTS = 1000
 BATCH_CHARACTERS = 4 * 1024 * 1024
@@ -94,45 +93,38 @@ class Importer:
             yield batch
 
     def _take(self, lines: list[Line]) -> None:
-        homes = self._homes_of_stored(lines)
-        new: list[NewEvent] = []
+        homes = homes_of_stored([line.event.event_id for line in lines if line.event], self._store.using)
+        new: list[Row] = []
         known = 0
         for line in lines:
             try:
-                event = self._acceptable(line, homes)
+                row = self._acceptable(line, homes)
             except InvalidEvent as error:
                 bad = BadLine(line.number, error)
                 if self._on_bad is None:
-                    self._dispatch(new, known)
+                    self._store_rows(new, known)
                     raise bad from None
                 self.counts.bad += 1
                 self._on_bad(bad)
                 continue
-            if event.event_id in homes:
+            if row.event_id in homes:
                 known += 1
             else:
-                homes[event.event_id] = event.aggregate_id
-                new.append(event)
-        self._dispatch(new, known)
+                homes[row.event_id] = row.aggregate_id
+                new.append(row)
+        self._store_rows(new, known)
 
-    def _homes_of_stored(self, lines: list[Line]) -> dict[UUID, str]:
-        """Return the aggregates that those events of `lines` are in that are stored already, by event id."""
-        ids = [line.event.event_id for line in lines if line.event]
-        stored: Any = Event.objects.using(self._store.using).filter(event_id__in=ids)
-        return dict(stored.values_list("event_id", "aggregate_id"))
-
-    def _acceptable(self, line: Line, homes: dict[UUID, str]) -> NewEvent:
+    def _acceptable(self, line: Line, homes: dict[UUID, str]) -> Row:
         if line.event is None:
             raise line.error or InvalidEvent("line", "holds no event")
-        # `dispatch` checks again; here it is known which line it was, before the others of the batch are stored.
-        checked([line.event])
+        (row,) = checked([line.event])
         self._check(line.event)
-        if homes.get(line.event.event_id, line.event.aggregate_id) != line.event.aggregate_id:
-            raise InvalidEvent("event_id", f"{line.event.event_id} is in use already, in another aggregate")
-        return line.event
+        if homes.get(row.event_id, row.aggregate_id) != row.aggregate_id:
+            raise InvalidEvent("event_id", f"{row.event_id} is in use already, in another aggregate")
+        return row
 
-    def _dispatch(self, new: list[NewEvent], known: int) -> None:
-        if not self._dry_run:
-            self._store.dispatch(*new)
+    def _store_rows(self, new: list[Row], known: int) -> None:
+        if new and not self._dry_run:
+            append_and_announce(new, {}, self._store.using)
         self.counts.stored += len(new)
         self.counts.known += known

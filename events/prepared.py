@@ -13,14 +13,16 @@ from weakref import WeakSet
 from zlib import crc32
 
 from psycopg import errors, generators
+from psycopg.adapt import Transformer
 from psycopg.pq import DiagnosticField, ExecStatus, Format, TransactionStatus
+from psycopg.pq.abc import PGresult
 
 _UNKNOWN_STATEMENT = b"26000"
 _forgetful: WeakSet[Any] = WeakSet()
 
 
 class PreparedStatement:
-    """A statement with arguments `$1`, `$2` … in text, whose rows come back in binary format."""
+    """A statement with arguments `$1`, `$2` … in text."""
 
     def __init__(self, label: str, query: str) -> None:
         self.query = query.encode()
@@ -28,8 +30,10 @@ class PreparedStatement:
         self._name = f"{label}_{crc32(self.query):08x}".encode()
         self._known_to: WeakSet[Any] = WeakSet()
 
-    def rows(self, session: Any, arguments: Sequence[bytes | None]) -> list[tuple[bytes | None, ...]] | None:
+    def rows(self, session: Any, arguments: Sequence[bytes | None]) -> list[tuple[Any, ...]] | None:
         """Execute it on a psycopg connection; None where it cannot be had prepared, and nothing was done.
+
+        Values come as psycopg loads them, moments in UTC, whatever loaders that connection has.
 
         Raises:
             psycopg.Error: what the server says.
@@ -45,9 +49,15 @@ class PreparedStatement:
         # As psycopg waits: other threads run meanwhile, and Ctrl-C is heard.
         result = session.wait(generators.execute(session.pgconn))[-1]
         if result.status == ExecStatus.TUPLES_OK:
-            columns = range(result.nfields)
-            return [tuple(result.get_value(row, column) for column in columns) for row in range(result.ntuples)]
+            return rows_of(result)
         if result.error_field(DiagnosticField.SQLSTATE) == _UNKNOWN_STATEMENT:
             _forgetful.add(session)  # once is enough: the next time would be another error in the server's log
             return None
         raise errors.error_from_result(result, encoding="utf-8")
+
+
+def rows_of(result: PGresult) -> list[tuple[Any, ...]]:
+    """Return the rows of a result in PostgreSQL's binary formats."""
+    transformer = Transformer()
+    transformer.set_pgresult(result)
+    return transformer.load_rows(0, result.ntuples, tuple)

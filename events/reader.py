@@ -15,7 +15,7 @@ from .conf import conf
 from .exceptions import UnsafeRead
 from .jsontext import in_one_line, loads
 from .models import Event, EventQuerySet
-from .prepared import PreparedStatement
+from .prepared import PreparedStatement, rows_of
 
 _SETTLED_AFTER = PreparedStatement(
     "events_settled_after",
@@ -58,8 +58,8 @@ def settled_position_after(position: int, using: str) -> int:
         rows = None  # asked again, it comes out as it should
     if rows is None:
         result = session.pgconn.exec_params(_SETTLED_AFTER.query, arguments, result_format=Format.BINARY)
-        rows = [(result.get_value(0, 0),)] if result.status == ExecStatus.TUPLES_OK else []
-    return int.from_bytes(rows[0][0] or b"") if rows else settled_position(using)
+        rows = rows_of(result) if result.status == ExecStatus.TUPLES_OK else []
+    return rows[0][0] if rows else settled_position(using)
 
 
 def history(
@@ -102,6 +102,15 @@ class Written(NamedTuple):
     metadata: str
     timestamp: datetime
     recorded_at: datetime
+
+
+def homes_of_stored(event_ids: Iterable[UUID], using: str) -> dict[UUID, str]:
+    """Return the aggregates that those of the events are in that are stored, by event id."""
+    with connections[using].cursor() as cursor:
+        # One argument, or Django's cursor would write each of a thousand ids into the statement by itself.
+        ids = "{" + ",".join(map(str, event_ids)) + "}"
+        cursor.execute("SELECT event_id, aggregate_id FROM events_event WHERE event_id = ANY (%s::uuid[])", [ids])
+        return dict(cursor.fetchall())
 
 
 def fetch(events: EventQuerySet) -> list[Event]:

@@ -1,6 +1,6 @@
 """The event store as its users see it."""
 
-from collections.abc import AsyncIterator, Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from datetime import datetime
 from itertools import chain
@@ -13,7 +13,7 @@ from . import reader, replica, subscriptions, writer
 from .models import Event, EventQuerySet
 from .subscriptions import Handler, Subscription
 from .types import ANY, ExpectedVersion, NewEvent, Subscribed, expectations
-from .validation import check_count, check_moment, check_name, check_names, check_number, checked
+from .validation import Row, check_count, check_moment, check_name, check_names, check_number, checked
 
 AnyHandler = TypeVar("AnyHandler", bound=Handler)
 
@@ -28,6 +28,21 @@ class Dispatched(list[Event]):
     def __init__(self, events: Iterable[Event] = (), *, is_retry: bool = False) -> None:
         super().__init__(events)
         self.is_retry = is_retry
+
+
+def append_and_announce(rows: Sequence[Row], expected: Mapping[str, int], using: str) -> Dispatched:
+    """Store checked `rows` and hand them to the subscribers, as `EventStore.dispatch` says."""
+    with subscriptions.one_level_deeper(), _transaction_if_needed(rows, using):
+        appended = writer.append(rows, expected, using)
+        if not appended.is_retry:
+            subscriptions.announce_after_commit(appended.events, using)
+            subscriptions.announce_in_transaction(appended.events, using)
+    return Dispatched(appended.events, is_retry=appended.is_retry)
+
+
+def _transaction_if_needed(rows: Sequence[Row], using: str) -> Any:
+    """A subscriber inside the transaction needs one to undo. Without any, the append is a statement of its own."""
+    return transaction.atomic(using) if subscriptions.in_transaction.wanted_by_any(rows) else nullcontext()
 
 
 class EventStore:
@@ -68,12 +83,7 @@ class EventStore:
             check_name("expected_version", aggregate_id)
         if not rows and not expected:
             return Dispatched()
-        with subscriptions.one_level_deeper(), self._transaction_if_needed(rows):
-            appended = writer.append(rows, expected, self.using)
-            if not appended.is_retry:
-                subscriptions.announce_after_commit(appended.events, self.using)
-                subscriptions.announce_in_transaction(appended.events, self.using)
-        return Dispatched(appended.events, is_retry=appended.is_retry)
+        return append_and_announce(rows, expected, self.using)
 
     def get_events_for_aggregate(
         self,
@@ -224,12 +234,6 @@ class EventStore:
     async def asettled_position(self) -> int:
         """Do `settled_position` from a coroutine."""
         return await sync_to_async(self.settled_position)()
-
-    def _transaction_if_needed(self, rows: list[Any]) -> Any:
-        """A subscriber inside the transaction needs one to undo. Without any, the append is a statement of its own."""
-        if subscriptions.in_transaction.wanted_by_any(rows):
-            return transaction.atomic(self.using)
-        return nullcontext()
 
     def _pages(
         self,

@@ -49,7 +49,9 @@ class Subscriptions:
 
     def wanted_by_any(self, events: Sequence[Any]) -> bool:
         """Say whether anybody listens to one of `events` (or rows: whatever has a type)."""
-        return self._to_all.has_listeners(Event) or any(event.type in self._by_type for event in events)
+        return self._to_all.has_listeners(Event) or (
+            bool(self._by_type) and any(event.type in self._by_type for event in events)
+        )
 
     def signals_for(self, event: Event) -> Iterator[Signal]:
         yield self._to_all
@@ -105,6 +107,8 @@ def announce_after_commit(events: Sequence[Event], using: str) -> None:
 
 def announce_in_transaction(events: Sequence[Event], using: str) -> None:
     """Send `event_dispatched` for `events`, in order; what a receiver raises is raised."""
+    if not in_transaction.wanted_by_any(events):
+        return
     for event in events:
         for signal in in_transaction.signals_for(event):
             signal.send(sender=Event, event=event, using=using)

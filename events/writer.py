@@ -1,8 +1,8 @@
 """Appending: one call of the append function, and its answer as events or as the error it stands for."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import UTC, datetime, timedelta
-from typing import Any, Final, NamedTuple
+from datetime import datetime
+from typing import NamedTuple
 from uuid import UUID
 
 from django.db import DatabaseError, IntegrityError, connections, transaction
@@ -23,15 +23,12 @@ _APPEND_BY_CURSOR = _APPEND.format(*["%s"] * 8)
 _APPEND_PREPARED = PreparedStatement("events_append", _APPEND.format(*(f"${place}" for place in range(1, 9))))
 
 
-_BEGIN_OF_2000: Final = datetime(2000, 1, 1, tzinfo=UTC)
-
-
 class _Answer(NamedTuple):
-    """One row of the append function's answer; of what was appended, without the ids, which the caller has."""
+    """One row of the append function's answer."""
 
     outcome: str
-    aggregate_id: Any
-    event_id: Any
+    aggregate_id: str
+    event_id: UUID
     expected: int
     version: int
     position: int
@@ -98,7 +95,7 @@ def _call_prepared(connection: BaseDatabaseWrapper, arguments: list[str]) -> lis
         return None
     with connection.wrap_database_errors:
         answers = _APPEND_PREPARED.rows(connection.connection, [each.encode() for each in arguments])
-    return None if answers is None else [_answer(*answer) for answer in answers]
+    return None if answers is None else [_Answer(*answer) for answer in answers]
 
 
 def _arguments(rows: Sequence[Row], expected: Mapping[str, int]) -> list[str]:
@@ -127,31 +124,6 @@ def _texts(values: Iterable[str]) -> str:
 
 def _plain(values: Iterable[str]) -> str:
     return "{" + ",".join(values) + "}"
-
-
-def _answer(*columns: Any) -> _Answer:
-    """Return an answer from the columns in PostgreSQL's binary formats."""
-    outcome, aggregate_id, event_id, expected, version, position, timestamp, recorded_at = columns
-    is_new = outcome == b"appended"
-    return _Answer(
-        outcome.decode(),
-        None if is_new else aggregate_id.decode(),
-        None if is_new or event_id is None else UUID(bytes=event_id),
-        _number(expected),
-        _number(version),
-        _number(position),
-        _moment(timestamp),
-        _moment(recorded_at),
-    )
-
-
-def _number(column: bytes | None) -> Any:
-    return column and int.from_bytes(column, signed=True)
-
-
-def _moment(column: bytes | None) -> Any:
-    """Microseconds since 2000 began."""
-    return column and _BEGIN_OF_2000 + timedelta(microseconds=_number(column))
 
 
 def _race_for_an_id(error: DatabaseError, using: str) -> Exception:

@@ -33,6 +33,17 @@ def test_expecting_an_aggregate_that_does_not_exist_conflicts(store: EventStore,
     assert (stored(), aggregates(), last_position()) == ([], {}, before)
 
 
+@pytest.mark.parametrize("expected", [1, 3, 2**63 - 1])
+def test_expecting_another_version_conflicts(store: EventStore, expected: int) -> None:
+    store.dispatch(new(), new())
+    before = last_position(), Aggregate.objects.values().get()
+    with pytest.raises(VersionConflict) as caught:
+        store.dispatch(new(), expected_version=expected)
+    assert caught.value.conflicts == (Conflict("a-1", expected, 2),)
+    assert stored() == [("a-1", 1), ("a-1", 2)]
+    assert (last_position(), Aggregate.objects.values().get()) == before
+
+
 def test_expecting_none_where_there_is_one_conflicts(store: EventStore) -> None:
     store.dispatch(new())
     before = last_position(), Aggregate.objects.values().get()
