@@ -9,7 +9,7 @@ import os
 import subprocess
 import sys
 import venv
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,8 @@ import psycopg
 
 FOLDER = Path(__file__).parent
 ENVIRONMENTS = FOLDER.parent.parent / ".benchmarks"
-PYTHON_PEERS = {"eventsourcing": "eventsourcing_peer.py"}
+
+Command = list[str | Path]
 
 
 class PeerFailed(Exception):
@@ -34,10 +35,15 @@ class Peer:
         version: of the library.
     """
 
-    def __init__(self, name: str, command: list[str | Path], url: str) -> None:
+    def __init__(self, name: str, command: Command, url: str) -> None:
         self.name = name
         self._process = subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env={**os.environ, "PEER_URL": url}
+            command,
+            cwd=_folder_of(name),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            env={**os.environ, "PEER_URL": url},
         )
         about = self._ask({"do": "about"})
         self.version: str = about["version"]
@@ -54,7 +60,10 @@ class Peer:
     def end(self) -> None:
         assert self._process.stdin
         self._process.stdin.close()
-        self._process.wait(timeout=60)
+        try:
+            self._process.wait(timeout=60)
+        except subprocess.TimeoutExpired:  # one of its processes failed, and the others wait for it
+            self._process.kill()
 
     def _ask(self, command: dict[str, Any]) -> dict[str, Any]:
         assert self._process.stdin
@@ -73,13 +82,15 @@ def peers(url: str) -> Iterator[list[Peer]]:
     started: list[Peer] = []
     with psycopg.connect(url, autocommit=True) as server:
         try:
-            for name, script in PYTHON_PEERS.items():
+            for name, command_of in PEERS.items():
                 try:
-                    python = _environment(name)
+                    command = command_of(name)
                 except (OSError, subprocess.CalledProcessError) as error:
                     print(f"{name} is left out: no environment for it could be made ({error})", file=sys.stderr)
                     continue
-                started.append(Peer(name, [python, FOLDER / script], _own_database(server, url, name)))
+                peer = Peer(name, command, _own_database(server, url, name))
+                print(f"{name} {peer.version}")
+                started.append(peer)
             yield started
         finally:
             for peer in started:
@@ -87,16 +98,48 @@ def peers(url: str) -> Iterator[list[Peer]]:
                 server.execute(f'DROP DATABASE IF EXISTS "{_database_of(url, peer.name)}" WITH (FORCE)')
 
 
-def _environment(name: str) -> Path:
-    """Return the interpreter of a peer's virtual environment."""
-    folder, requirements = ENVIRONMENTS / name, FOLDER / f"{name}.txt"
-    python, done = folder / "bin" / "python", folder / "installed"
+def _python_peer(name: str) -> Command:
+    """Return the command of a peer in Python, in a virtual environment."""
+    python = _folder_of(name) / "bin" / "python"
+
+    def install(requirements: Path) -> None:
+        venv.create(_folder_of(name), with_pip=True)
+        subprocess.run([python, "-m", "pip", "install", "-q", "-r", requirements], check=True)
+
+    _install_once(name, FOLDER / f"{name}.txt", install)
+    return [python, FOLDER / f"{name.replace('-', '_')}_peer.py"]
+
+
+def _node_peer(name: str) -> Command:
+    """Return the command of a peer in JavaScript, with its packages from npm."""
+
+    def install(requirements: Path) -> None:
+        (_folder_of(name) / "package.json").write_text(requirements.read_text())
+        subprocess.run(["npm", "install", "--silent", "--no-fund", "--no-audit"], cwd=_folder_of(name), check=True)
+
+    _install_once(name, FOLDER / f"{name}.json", install)
+    return ["node", FOLDER / f"{name}_peer.mjs"]
+
+
+PEERS: dict[str, Callable[[str], Command]] = {
+    "eventsourcing": _python_peer,
+    "eventsourcing-django": _python_peer,
+    "emmett": _node_peer,
+}
+
+
+def _install_once(name: str, requirements: Path, install: Callable[[Path], None]) -> None:
+    """Install what a peer needs, unless that has been done."""
+    folder, done = _folder_of(name), _folder_of(name) / "installed"
     if not done.exists() or done.read_text() != requirements.read_text():
         print(f"Installing {name} into {folder}", file=sys.stderr)
-        venv.create(folder, with_pip=True)
-        subprocess.run([python, "-m", "pip", "install", "-q", "-r", requirements], check=True)
+        folder.mkdir(parents=True, exist_ok=True)
+        install(requirements)
         done.write_text(requirements.read_text())
-    return python
+
+
+def _folder_of(name: str) -> Path:
+    return ENVIRONMENTS / name
 
 
 def _own_database(server: "psycopg.Connection[Any]", url: str, name: str) -> str:

@@ -14,7 +14,7 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 from uuid import UUID, uuid4, uuid5
 
-from eventsourcing.persistence import StoredEvent
+from eventsourcing.persistence import ApplicationRecorder, StoredEvent
 from eventsourcing.postgres import PostgresApplicationRecorder, PostgresDatastore
 
 DATA = {"sku": "MUG-1", "quantity": 2, "price": 12.5, "customer": "customer-17", "note": "x" * 60}
@@ -24,7 +24,7 @@ PAGE_EVENTS = 1000
 HISTORIES = uuid4()
 
 
-def recorder() -> PostgresApplicationRecorder:
+def postgres_recorder() -> PostgresApplicationRecorder:
     url = urlsplit(os.environ["PEER_URL"])
     datastore = PostgresDatastore(
         url.path.lstrip("/"), unquote(url.hostname or ""), url.port or 5432, url.username or "", url.password or ""
@@ -32,72 +32,80 @@ def recorder() -> PostgresApplicationRecorder:
     return PostgresApplicationRecorder(datastore)
 
 
-def append(processes: int, batch: int, seconds: float) -> float:
-    context = multiprocessing.get_context("fork")
-    barrier = context.Barrier(processes + 1)
-    rates = context.Array("d", processes)
-    children = [
-        context.Process(target=_append, args=(number, batch, seconds, barrier, rates)) for number in range(processes)
-    ]
-    for child in children:
-        child.start()
-    barrier.wait(timeout=120)
-    for child in children:
-        child.join()
-    return sum(rates)
+class Works:
+    """What is measured, by the recorders that a function makes, one for each process.
 
+    Another one has this process let go of its connections, which those it forks would share.
+    """
 
-def _append(number: int, batch: int, seconds: float, barrier: Any, rates: Any) -> None:
-    own = recorder()
-    streams = [uuid4() for _ in range(STREAMS_OF_A_PROCESS)]
-    versions = dict.fromkeys(streams, 0)
-    calls = 0
+    def __init__(self, recorder: Callable[[], ApplicationRecorder], disconnect: Callable[[], object]) -> None:
+        self._recorder = recorder
+        self._disconnect = disconnect
 
-    def work() -> int:
-        nonlocal calls
-        stream = streams[calls % STREAMS_OF_A_PROCESS]
-        calls += 1
-        own.insert_events(_events(stream, versions[stream], batch))
-        versions[stream] += batch
-        return batch
+    def append(self, processes: int, batch: int, seconds: float) -> float:
+        self._disconnect()
+        context = multiprocessing.get_context("fork")
+        barrier = context.Barrier(processes + 1)
+        rates = context.Array("d", processes)
+        children = [
+            context.Process(target=self._append, args=(number, batch, seconds, barrier, rates))
+            for number in range(processes)
+        ]
+        for child in children:
+            child.start()
+        barrier.wait(timeout=120)
+        for child in children:
+            child.join()
+        return sum(rates)
 
-    for _ in range(WARM_UP_CALLS):
-        work()
-    barrier.wait(timeout=120)
-    rates[number] = _rate(work, seconds)
-    os._exit(0)
+    def _append(self, number: int, batch: int, seconds: float, barrier: Any, rates: Any) -> None:
+        own = self._recorder()
+        streams = [uuid4() for _ in range(STREAMS_OF_A_PROCESS)]
+        versions = dict.fromkeys(streams, 0)
+        calls = 0
 
+        def work() -> int:
+            nonlocal calls
+            stream = streams[calls % STREAMS_OF_A_PROCESS]
+            calls += 1
+            own.insert_events(_events(stream, versions[stream], batch))
+            versions[stream] += batch
+            return batch
 
-def prepare(history: list[int], events: int) -> float:
-    own = recorder()
-    for length in history:
-        for start in range(0, length, 1000):
-            own.insert_events(_events(_history(length), start, min(1000, length - start)))
-    for _ in range(0, events, 1000):
-        own.insert_events(_events(uuid4(), 0, 1000))
-    return 0.0
+        for _ in range(WARM_UP_CALLS):
+            work()
+        barrier.wait(timeout=120)
+        rates[number] = _rate(work, seconds)
+        os._exit(0)
 
+    def prepare(self, history: list[int], events: int) -> float:
+        own = self._recorder()
+        for length in history:
+            for start in range(0, length, 1000):
+                own.insert_events(_events(_history(length), start, min(1000, length - start)))
+        for _ in range(0, events, 1000):
+            own.insert_events(_events(uuid4(), 0, 1000))
+        return 0.0
 
-def history(events: int, seconds: float) -> float:
-    own, stream = recorder(), _history(events)
+    def history(self, events: int, seconds: float) -> float:
+        own, stream = self._recorder(), _history(events)
 
-    def work() -> int:
-        return len([json.loads(event.state) for event in own.select_events(stream)])
+        def work() -> int:
+            return len([json.loads(event.state) for event in own.select_events(stream)])
 
-    return _rate(work, seconds)
+        return _rate(work, seconds)
 
+    def read_all(self, seconds: float) -> float:
+        own = self._recorder()
 
-def read_all(seconds: float) -> float:
-    own = recorder()
+        def work() -> int:
+            total, start = 0, 1
+            while page := own.select_notifications(start, PAGE_EVENTS):
+                total += len([json.loads(notification.state) for notification in page])
+                start = page[-1].id + 1
+            return total
 
-    def work() -> int:
-        total, start = 0, 1
-        while page := own.select_notifications(start, PAGE_EVENTS):
-            total += len([json.loads(notification.state) for notification in page])
-            start = page[-1].id + 1
-        return total
-
-    return _rate(work, seconds)
+        return _rate(work, seconds)
 
 
 def _history(length: int) -> UUID:
@@ -123,21 +131,21 @@ def _rate(work: Callable[[], int], seconds: float) -> float:
     return done / (now - began)
 
 
-def main() -> None:
-    recorder().create_table()
-    works: dict[str, Callable[..., float]] = {"append": append, "history": history, "read_all": read_all}
+def serve(package: str, works: Works) -> None:
+    """Do what the lines of the standard input say, and answer each with a line."""
     for line in sys.stdin:
         command = json.loads(line)
         what = command.pop("do")
         try:
             if what == "about":
-                answer: dict[str, Any] = {"version": version("eventsourcing"), "works": list(works)}
+                answer: dict[str, Any] = {"version": version(package), "works": ["append", "history", "read_all"]}
             else:
-                answer = {"rate": {**works, "prepare": prepare}[what](**command)}
+                answer = {"rate": getattr(works, what)(**command)}
         except Exception as error:  # told to who asked
             answer = {"error": f"{type(error).__name__}: {error}"}
         print(json.dumps(answer), flush=True)
 
 
 if __name__ == "__main__":
-    main()
+    postgres_recorder().create_table()
+    serve("eventsourcing", Works(postgres_recorder, lambda: None))  # each recorder has connections of its own
