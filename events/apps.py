@@ -10,6 +10,6 @@ class EventsConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        from . import access, checks, doctor  # noqa: F401  # checks and doctor register themselves
+        from . import access, checks  # noqa: F401  # checks register themselves
 
         post_migrate.connect(access.create_permissions, sender=self)

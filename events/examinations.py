@@ -1,8 +1,10 @@
-"""What `events_doctor` looks at: a list that other apps may add to."""
+"""What `events_doctor` looks at: a list that any app adds to, by a module `doctor` that registers its examinations."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
+
+from django.utils.module_loading import autodiscover_modules
 
 
 class Severity(StrEnum):
@@ -37,14 +39,20 @@ class Examination:
     examine: Examine
 
 
-examinations: list[Examination] = []
+_registered: list[Examination] = []
+
+
+def examinations() -> list[Examination]:
+    """Return the examinations of all apps; their modules are imported only now, for no other program needs them."""
+    autodiscover_modules("doctor")
+    return _registered
 
 
 def examination(name: str) -> Callable[[Examine], Examine]:
     """Add a function to what the doctor looks at."""
 
     def decorator(examine: Examine) -> Examine:
-        examinations.append(Examination(name, examine))
+        _registered.append(Examination(name, examine))
         return examine
 
     return decorator

@@ -11,7 +11,7 @@ class ProjectionsConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        from . import checks, doctor, inline, registry  # noqa: F401  # checks and doctor register themselves
+        from . import checks, inline, registry  # noqa: F401  # checks register themselves
 
         registry.autodiscover()
         inline.subscribe_all()

@@ -23,7 +23,7 @@ MAINTAIN = "SET LOCAL events.maintenance = 'on'; "
 
 
 def findings() -> list[Finding]:
-    return [finding for each in examinations for finding in each.examine("default")]
+    return [finding for each in examinations() for finding in each.examine("default")]
 
 
 @pytest.fixture
@@ -45,7 +45,7 @@ def test_nothing_is_found_where_all_is_well(healthy: None, capsys: pytest.Captur
     assert findings() == []
     call_command("events_doctor")
     lines = capsys.readouterr().out.splitlines()
-    assert lines == [f"ok       {each.name}" for each in examinations]
+    assert lines == [f"ok       {each.name}" for each in examinations()]
     call_command("events_doctor", json=True)
     assert json.loads(capsys.readouterr().out) == []
 

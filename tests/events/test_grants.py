@@ -173,7 +173,7 @@ def test_inline_writer_appends_where_inline_projections_are_on(store: EventStore
 def test_monitor_runs_the_doctor(store: EventStore, roles: dict[str, str]) -> None:
     store.dispatch(*some(2))
     with as_role(roles["monitor"]):
-        found = [finding.problem for each in examinations for finding in each.examine("default")]
+        found = [finding.problem for each in examinations() for finding in each.examine("default")]
     assert [problem for problem in found if "dead rows" not in problem] == [
         "no worker has been seen lately: ASYNC projections stand still"
     ]

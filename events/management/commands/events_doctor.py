@@ -31,7 +31,7 @@ class Command(StoreCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         using = options["database"]
         found: list[Finding] = []
-        for each in examinations:
+        for each in examinations():
             findings = _examine(each, using)
             found += findings
             if not options["json"]:
