@@ -83,14 +83,14 @@ def insert(process: int, run: int) -> Callable[[], int]:
 def append_function(process: int, run: int) -> Callable[[], int]:
     """The append function by libpq with ready arguments: what is left when Python costs nothing."""
     session, row = connect(), rows(process, run)
-    template = f"SELECT * FROM events_append({', '.join(f'${place}' for place in range(1, 9))}, false)"
+    template = f"SELECT * FROM events_append_one({', '.join(f'${place}' for place in range(1, 8))}, false)"
     session.pgconn.prepare(b"append", template.encode())
-    data = json.dumps([EVENT_DATA])[1:-1].encode()
+    data = EVENT_DATA.encode()
 
     def work() -> int:
         aggregate_id, _, event_id, *_ = next(row)
-        ids = [b'{"%b"}' % aggregate_id.encode(), b'{"Measured"}', b"{%b}" % data, b'{"{}"}', b"{NULL}"]
-        result = session.pgconn.exec_prepared(b"append", [*ids, b"{%b}" % str(event_id).encode(), b"{}", b"{}"])
+        arguments = [aggregate_id.encode(), b"Measured", data, b"{}", None, str(event_id).encode(), None]
+        result = session.pgconn.exec_prepared(b"append", arguments)
         assert result.ntuples == 1, result.error_message
         return 1
 

@@ -23,7 +23,7 @@ CHECKED_AGGREGATES: Final = 1000
 
 _TABLES: Final = ("events_event", "events_aggregate", "events_seal")
 _THEN_VERIFY: Final = "Then verify_events: something may have been changed meanwhile."
-_FOR_OTHERS: Final = {"events_append", "events_settled_position"}
+_FOR_OTHERS: Final = {"events_append", "events_append_one", "events_settled_position"}
 _SQL: Final = Path(__file__).parent / "sql"
 
 

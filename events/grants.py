@@ -1,7 +1,7 @@
 """Database roles that may do no more than their work: the statements that grant each what it needs.
 
-The owner of the tables runs the migrations and little else. A role that appends needs EXECUTE on one function, and no
-right to write any table of the store.
+The owner of the tables runs the migrations and little else. A role that appends needs EXECUTE on two functions, and
+no right to write any table of the store.
 """
 
 from collections.abc import Iterable, Iterator
@@ -11,7 +11,10 @@ from django.db import connections
 
 _READ = ("events_event", "events_aggregate", "events_seal")
 _POSITIONS = "events_event_position_seq"
-_APPEND = "events_append(text[], text[], jsonb[], jsonb[], timestamptz[], uuid[], text[], bigint[], boolean)"
+_APPEND = (
+    "events_append(text[], text[], jsonb[], jsonb[], timestamptz[], uuid[], text[], bigint[], boolean)",
+    "events_append_one(text, text, jsonb, jsonb, timestamptz, uuid, bigint, boolean)",
+)
 
 
 class Grants:
@@ -37,7 +40,8 @@ class Grants:
     def writer(self, role: str) -> Iterator[str]:
         """Yield what a role needs that also appends."""
         yield from self.reader(role)
-        yield f"GRANT EXECUTE ON FUNCTION {self._schema}.{_APPEND} TO {self._quoted(role)}"
+        functions = ", ".join(f"{self._schema}.{function}" for function in _APPEND)
+        yield f"GRANT EXECUTE ON FUNCTION {functions} TO {self._quoted(role)}"
 
     def inline_writer(self, role: str, read_models: Iterable[str]) -> Iterator[str]:
         """Yield what a role needs in whose transactions INLINE projections run: to write their tables, too.

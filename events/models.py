@@ -106,11 +106,9 @@ class Aggregate(AppendOnlyModel):
     """The thing whose history is kept. A row appears with its first event and moves on with each further one."""
 
     aggregate_id = models.TextField(primary_key=True, db_collation="C")
-    category = models.GeneratedField(
-        expression=models.Func(models.F("aggregate_id"), models.Value("-"), models.Value(1), function="split_part"),
-        output_field=models.TextField(db_collation="C"),
-        db_persist=True,
-        help_text="The part of the aggregate id before its first '-'; all of it when there is none.",
+    # Written once, by the append functions. A generated column would be made ready anew for every append.
+    category = models.TextField(
+        db_collation="C", help_text="The part of the aggregate id before its first '-'; all of it when there is none."
     )
     version = models.BigIntegerField(help_text="The version of its last event.")
     created_at = models.DateTimeField(help_text="When its first event was stored.")
@@ -180,7 +178,7 @@ class Event(AppendOnlyModel):
     @classmethod
     def from_db(cls, db: str | None, field_names: Collection[str], values: Collection[Any], **state: Any) -> Self:
         """Build a stored event without `Model.__init__`, most of whose work a stored row does not need."""
-        if pre_init.has_listeners(cls) or post_init.has_listeners(cls):
+        if cls._is_listened_to():
             return super().from_db(db, field_names, values, **state)
         (event,) = cls._stored(db, [dict(zip(field_names, values, strict=True))], state)
         return event
@@ -188,9 +186,15 @@ class Event(AppendOnlyModel):
     @classmethod
     def many_from_db(cls, db: str, rows: Iterable[dict[str, Any]]) -> list[Self]:
         """Build the events of rows that hold all fields; the rows become theirs."""
-        if pre_init.has_listeners(cls) or post_init.has_listeners(cls):
+        if cls._is_listened_to():
             return [cls.from_db(db, row.keys(), row.values()) for row in rows]
         return cls._stored(db, rows, {})
+
+    @classmethod
+    def _is_listened_to(cls) -> bool:
+        """Say whether somebody wants to know of each object that is made."""
+        # Django's own look for listeners takes its time, also where there is none.
+        return any(signal.receivers and signal.has_listeners(cls) for signal in (pre_init, post_init))
 
     @classmethod
     def _stored(cls, db: str | None, rows: Iterable[dict[str, Any]], state: dict[str, Any]) -> list[Self]:

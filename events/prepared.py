@@ -1,4 +1,4 @@
-"""Statements that a connection keeps prepared: for the two that are called again and again, appends and idle readers.
+"""Statements that a connection keeps prepared: for those that are called again and again, appends and idle readers.
 
 PostgreSQL then need not parse and plan the call each time, and nobody builds a cursor for it: more than half of what a
 small append would cost besides its writing. Django prepares nothing by itself, because a pooler that deals out
@@ -9,13 +9,12 @@ given up for a connection that has forgotten one.
 
 from collections.abc import Sequence
 from typing import Any
-from weakref import WeakSet
+from weakref import WeakKeyDictionary, WeakSet
 from zlib import crc32
 
 from psycopg import errors, generators
 from psycopg.adapt import Transformer
 from psycopg.pq import DiagnosticField, ExecStatus, Format, TransactionStatus
-from psycopg.pq.abc import PGresult
 
 _UNKNOWN_STATEMENT = b"26000"
 _forgetful: WeakSet[Any] = WeakSet()
@@ -28,7 +27,8 @@ class PreparedStatement:
         self.query = query.encode()
         # Named by what it says: behind a pooler another process, with other code, may have prepared it already.
         self._name = f"{label}_{crc32(self.query):08x}".encode()
-        self._known_to: WeakSet[Any] = WeakSet()
+        # What loads the values, by the connection to which it is known: always of the same types.
+        self._loaders: WeakKeyDictionary[Any, Any] = WeakKeyDictionary()
 
     def rows(self, session: Any, arguments: Sequence[bytes | None]) -> list[tuple[Any, ...]] | None:
         """Execute it on a psycopg connection; None where it cannot be had prepared, and nothing was done.
@@ -38,26 +38,44 @@ class PreparedStatement:
         Raises:
             psycopg.Error: what the server says.
         """
-        if session in _forgetful or session.pgconn.transaction_status != TransactionStatus.IDLE:
+        server = session.pgconn
+        if server.transaction_status != TransactionStatus.IDLE:
             return None
-        if session not in self._known_to:
-            if session.pgconn.prepare(self._name, self.query).status != ExecStatus.COMMAND_OK:
-                _forgetful.add(session)
-                return None
-            self._known_to.add(session)
-        session.pgconn.send_query_prepared(self._name, arguments, result_format=Format.BINARY)
+        loader = self._loaders.get(session)
+        if loader is None and not self._prepared_on(session):
+            return None
+        server.send_query_prepared(self._name, arguments, result_format=Format.BINARY)
         # As psycopg waits: other threads run meanwhile, and Ctrl-C is heard.
-        result = session.wait(generators.execute(session.pgconn))[-1]
+        result = session.wait(generators.execute(server))[-1]
         if result.status == ExecStatus.TUPLES_OK:
-            return rows_of(result)
+            if loader is None:
+                loader = self._loaders[session] = Transformer()
+                loader.set_pgresult(result)  # finds out how to load each column
+            else:
+                loader.set_pgresult(result, set_loaders=False)
+            rows = loader.load_rows(0, result.ntuples, tuple)
+            loader.set_pgresult(None, set_loaders=False)  # or it would keep the result
+            return rows
         if result.error_field(DiagnosticField.SQLSTATE) == _UNKNOWN_STATEMENT:
-            _forgetful.add(session)  # once is enough: the next time would be another error in the server's log
+            self._loaders.pop(session, None)
+            _forgetful.add(session)  # once is enough: each time is an error in the server's log
             return None
         raise errors.error_from_result(result, encoding="utf-8")
 
+    def _prepared_on(self, session: Any) -> bool:
+        """Prepare it, and say whether that can be done."""
+        if session in _forgetful:
+            return False
+        if session.pgconn.prepare(self._name, self.query).status != ExecStatus.COMMAND_OK:
+            _forgetful.add(session)
+            return False
+        return True
 
-def rows_of(result: PGresult) -> list[tuple[Any, ...]]:
-    """Return the rows of a result in PostgreSQL's binary formats."""
-    transformer = Transformer()
-    transformer.set_pgresult(result)
-    return transformer.load_rows(0, result.ntuples, tuple)
+    def rows_unprepared(self, session: Any, arguments: Sequence[bytes | None]) -> list[tuple[Any, ...]] | None:
+        """Execute it without preparing it; None where it fails."""
+        result = session.pgconn.exec_params(self.query, arguments, result_format=Format.BINARY)
+        if result.status != ExecStatus.TUPLES_OK:
+            return None
+        loader = Transformer()
+        loader.set_pgresult(result)
+        return loader.load_rows(0, result.ntuples, tuple)

@@ -8,14 +8,13 @@ from uuid import UUID
 import psycopg
 from django.core.exceptions import EmptyResultSet
 from django.db import DatabaseError, connections, models
-from psycopg.pq import ExecStatus, Format
 from psycopg.types.datetime import TimestamptzLoader
 
 from .conf import conf
 from .exceptions import UnsafeRead
 from .jsontext import in_one_line, loads
 from .models import Event, EventQuerySet
-from .prepared import PreparedStatement, rows_of
+from .prepared import PreparedStatement
 
 _SETTLED_AFTER = PreparedStatement(
     "events_settled_after",
@@ -57,8 +56,7 @@ def settled_position_after(position: int, using: str) -> int:
     except psycopg.Error:
         rows = None  # asked again, it comes out as it should
     if rows is None:
-        result = session.pgconn.exec_params(_SETTLED_AFTER.query, arguments, result_format=Format.BINARY)
-        rows = rows_of(result) if result.status == ExecStatus.TUPLES_OK else []
+        rows = _SETTLED_AFTER.rows_unprepared(session, arguments)
     return rows[0][0] if rows else settled_position(using)
 
 

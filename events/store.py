@@ -32,16 +32,19 @@ class Dispatched(list[Event]):
 
 def append_and_announce(rows: Sequence[Row], expected: Mapping[str, int], using: str) -> Dispatched:
     """Store checked `rows` and hand them to the subscribers, as `EventStore.dispatch` says."""
-    with subscriptions.one_level_deeper(), _transaction_if_needed(rows, using):
+    if not subscriptions.wanted_by_any(rows):  # as most are not: the append is a statement of its own
         appended = writer.append(rows, expected, using)
-        if not appended.is_retry:
-            subscriptions.announce_after_commit(appended.events, using)
-            subscriptions.announce_in_transaction(appended.events, using)
+    else:
+        with subscriptions.one_level_deeper(), _transaction_if_needed(rows, using):
+            appended = writer.append(rows, expected, using)
+            if not appended.is_retry:
+                subscriptions.announce_after_commit(appended.events, using)
+                subscriptions.announce_in_transaction(appended.events, using)
     return Dispatched(appended.events, is_retry=appended.is_retry)
 
 
 def _transaction_if_needed(rows: Sequence[Row], using: str) -> Any:
-    """A subscriber inside the transaction needs one to undo. Without any, the append is a statement of its own."""
+    """A subscriber inside the transaction needs one to undo."""
     return transaction.atomic(using) if subscriptions.in_transaction.wanted_by_any(rows) else nullcontext()
 
 

@@ -49,7 +49,8 @@ class Subscriptions:
 
     def wanted_by_any(self, events: Sequence[Any]) -> bool:
         """Say whether anybody listens to one of `events` (or rows: whatever has a type)."""
-        return self._to_all.has_listeners(Event) or (
+        # Django's own look for listeners takes its time, also where there is none.
+        return (bool(self._to_all.receivers) and self._to_all.has_listeners(Event)) or (
             bool(self._by_type) and any(event.type in self._by_type for event in events)
         )
 
@@ -97,6 +98,11 @@ def subscribe(event_type: str | Subscribed, handler: Handler, *, on_commit: bool
 def unsubscribe(event_type: str | Subscribed, handler: Handler) -> bool:
     """Disconnect `handler` from both moments; return whether it was connected to one."""
     return any([in_transaction.remove(event_type, handler), after_commit.remove(event_type, handler)])
+
+
+def wanted_by_any(events: Sequence[Any]) -> bool:
+    """Say whether anybody listens to one of `events`, at either moment."""
+    return in_transaction.wanted_by_any(events) or after_commit.wanted_by_any(events)
 
 
 def announce_after_commit(events: Sequence[Event], using: str) -> None:

@@ -90,8 +90,10 @@ def expectations(expected_version: ExpectedVersion, aggregate_ids: Iterable[str]
     return {aggregate_id: number for aggregate_id, number in in_sql.items() if number is not None}
 
 
-def expectation_from_sql(number: int) -> int | Expectation:
-    """Return the expectation that the append function reports as `number`."""
+def expectation_from_sql(number: int | None) -> int | Expectation:
+    """Return the expectation that the append functions know as `number`."""
+    if number is None:
+        return ANY
     return EXISTS if number == _EXISTS_IN_SQL else number
 
 

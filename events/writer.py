@@ -1,10 +1,11 @@
-"""Appending: one call of the append function, and its answer as events or as the error it stands for."""
+"""Appending: one call of an append function, and its answer as events or as the error it stands for."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from uuid import UUID
 
+import psycopg
 from django.db import DatabaseError, IntegrityError, connections, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
 
@@ -14,26 +15,45 @@ from .prepared import PreparedStatement
 from .types import expectation_from_sql
 from .validation import Row
 
-_APPEND = """
-    SELECT outcome, aggregate_id, event_id, expected, version, "position", "timestamp", recorded_at
+
+class _Call:
+    """A call of one of the append functions, as both ways to send it have it."""
+
+    def __init__(self, label: str, query: str, places: int) -> None:
+        self.by_cursor = query.format(*["%s"] * places)
+        self.prepared = PreparedStatement(label, query.format(*(f"${place}" for place in range(1, places + 1))))
+
+
+_APPEND = _Call(
+    "events_append",
+    """
+    SELECT outcome, aggregate_id, version, "position", "timestamp", recorded_at, event_id, expected
     FROM events_append({}::text[], {}::text[], {}::jsonb[], {}::jsonb[], {}::timestamptz[], {}::uuid[],
                        {}::text[], {}::bigint[], false)
-"""
-_APPEND_BY_CURSOR = _APPEND.format(*["%s"] * 8)
-_APPEND_PREPARED = PreparedStatement("events_append", _APPEND.format(*(f"${place}" for place in range(1, 9))))
+    """,
+    places=8,
+)
+_APPEND_ONE = _Call(
+    "events_append_one",
+    """
+    SELECT outcome, aggregate_id, version, "position", "timestamp", recorded_at
+    FROM events_append_one({}::text, {}::text, {}::jsonb, {}::jsonb, {}::timestamptz, {}::uuid, {}::bigint, false)
+    """,
+    places=7,
+)
 
 
 class _Answer(NamedTuple):
-    """One row of the append function's answer."""
+    """One row of an append function's answer."""
 
     outcome: str
     aggregate_id: str
-    event_id: UUID
-    expected: int
     version: int
     position: int
     timestamp: datetime
     recorded_at: datetime
+    event_id: UUID
+    expected: int | None
 
 
 class Appended(NamedTuple):
@@ -52,7 +72,7 @@ def append(rows: Sequence[Row], expected: Mapping[str, int], using: str) -> Appe
         VersionConflict: an expectation does not hold.
         DuplicateEvent: an event id is in use, and this is not a retry.
     """
-    answers = _call(rows, expected, using)
+    answers = _answers(rows, expected, using)
     outcome = answers[0].outcome if answers else "appended"
     if outcome == "conflict":
         raise VersionConflict(
@@ -61,27 +81,37 @@ def append(rows: Sequence[Row], expected: Mapping[str, int], using: str) -> Appe
     if outcome == "duplicate":
         raise _duplicate(answers[0])
     if outcome == "stored":
-        ids = [row.event_id for row in answers]
+        ids = [row.event_id for row in rows]
         return Appended(list(Event.objects.using(using).filter(event_id__in=ids).order_by("position")), is_retry=True)
     return Appended(_events(rows, answers, using), is_retry=False)
 
 
-def _call(rows: Sequence[Row], expected: Mapping[str, int], using: str) -> list[_Answer]:
-    arguments = _arguments(rows, expected)
+def _answers(rows: Sequence[Row], expected: Mapping[str, int], using: str) -> list[_Answer]:
+    if len(rows) == 1 and expected.keys() <= {rows[0].aggregate_id}:
+        (row,) = rows
+        version = expected.get(row.aggregate_id)
+        answers = _call(_APPEND_ONE, _values(row, version), using)
+        return [_Answer._make((*answer, row.event_id, version)) for answer in answers]
+    return [_Answer(*answer) for answer in _call(_APPEND, _arrays(rows, expected), using)]
+
+
+def _call(call: _Call, arguments: list[str | None], using: str) -> list[tuple[Any, ...]]:
     connection = connections[using]
     try:
-        answers = _call_prepared(connection, arguments)
+        answers = _call_prepared(call, connection, arguments)
         if answers is not None:
             return answers
         with connection.cursor() as cursor:
-            cursor.execute(_APPEND_BY_CURSOR, arguments)
-            return [_Answer(*answer) for answer in cursor.fetchall()]
+            cursor.execute(call.by_cursor, arguments)
+            return list(cursor.fetchall())
     except IntegrityError as error:
         raise _race_for_an_id(error, using) from error
 
 
-def _call_prepared(connection: BaseDatabaseWrapper, arguments: list[str]) -> list[_Answer] | None:
-    """Call the append function past Django's cursor; None where that is to be used.
+def _call_prepared(
+    call: _Call, connection: BaseDatabaseWrapper, arguments: list[str | None]
+) -> list[tuple[Any, ...]] | None:
+    """Call an append function past Django's cursor; None where that is to be used.
 
     In a transaction, because a prepared statement might not be known (`prepared`); and where somebody counts, logs or
     wraps the statements that cursors execute.
@@ -91,15 +121,32 @@ def _call_prepared(connection: BaseDatabaseWrapper, arguments: list[str]) -> lis
     connection.close_if_health_check_failed()
     connection.ensure_connection()
     connection.validate_thread_sharing()
-    if not connection.get_autocommit():
+    if not connection.autocommit:
         return None
-    with connection.wrap_database_errors:
-        answers = _APPEND_PREPARED.rows(connection.connection, [each.encode() for each in arguments])
-    return None if answers is None else [_Answer(*answer) for answer in answers]
+    try:
+        return call.prepared.rows(
+            connection.connection, [None if each is None else each.encode() for each in arguments]
+        )
+    except psycopg.Error:
+        with connection.wrap_database_errors:
+            raise
 
 
-def _arguments(rows: Sequence[Row], expected: Mapping[str, int]) -> list[str]:
-    """Return the arguments of the append function, as PostgreSQL writes arrays.
+def _values(row: Row, version: int | None) -> list[str | None]:
+    """Return the arguments of the function for one event."""
+    return [
+        row.aggregate_id,
+        row.type,
+        row.data_json,
+        row.metadata_json,
+        None if row.timestamp is None else row.timestamp.isoformat(),
+        str(row.event_id),
+        None if version is None else str(version),
+    ]
+
+
+def _arrays(rows: Sequence[Row], expected: Mapping[str, int]) -> list[str | None]:
+    """Return the arguments of the function for any number of events, as PostgreSQL writes arrays.
 
     https://www.postgresql.org/docs/current/arrays.html#ARRAYS-IO has the rules. psycopg would look at each value of a
     list to find out of which type it is; these are known.

@@ -33,7 +33,7 @@ class Migration(migrations.Migration):
             name='Aggregate',
             fields=[
                 ('aggregate_id', models.TextField(db_collation='C', primary_key=True, serialize=False)),
-                ('category', models.GeneratedField(db_persist=True, expression=models.Func(models.F('aggregate_id'), models.Value('-'), models.Value(1), function='split_part'), help_text="The part of the aggregate id before its first '-'; all of it when there is none.", output_field=models.TextField(db_collation='C'))),
+                ('category', models.TextField(db_collation='C', help_text="The part of the aggregate id before its first '-'; all of it when there is none.")),
                 ('version', models.BigIntegerField(help_text='The version of its last event.')),
                 ('created_at', models.DateTimeField(help_text='When its first event was stored.')),
                 ('updated_at', models.DateTimeField(help_text='When its last event was stored.')),

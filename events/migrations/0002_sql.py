@@ -32,6 +32,7 @@ class Migration(migrations.Migration):
         run("lock_aggregates_1"),
         run("refuse_1"),
         run("append_1"),
+        run("append_one_1"),
         run("settled_position_1"),
         run("guards_1"),
         run("privileges_1"),

@@ -1,4 +1,5 @@
--- Append events: the only way into the store. It checks, numbers and stores a whole call, or leaves no trace of it.
+-- Append events: the way into the store, beside events_append_one, which is the same for a single event. It checks,
+-- numbers and stores a whole call, or leaves no trace of it.
 --
 -- Answers one row per event in the order given, with outcome 'appended', or 'stored' when every event of the call was
 -- stored before (a retry). With p_raise false a refusal is an answer as well, so that the caller's transaction goes
@@ -29,24 +30,15 @@ SET plan_cache_mode = force_generic_plan
 AS $$
 #variable_conflict use_column
 DECLARE
-    v_count CONSTANT bigint := cardinality(p_aggregate_ids);
-    v_expected bigint := p_expected_versions[1];
     v_fault text;
-    v_now timestamptz;
-    v_last bigint;
     v_versions bigint[];       -- of each event of the call
     v_times timestamptz[];     -- recorded_at of each event of the call
     v_targets text[];          -- the aggregates that this call has moved on
-    v_refused boolean := false;
+    v_refused boolean;
     v_ignored text;
 BEGIN
-    -- An assignment of an expression without a table is evaluated at once; a SELECT would be executed as a statement.
-    IF v_count = 1 THEN
-        v_fault := events_fault(p_aggregate_ids[1], p_types[1], p_data[1], p_metadata[1], p_timestamps[1]);
-    ELSE
-        SELECT min(events_fault(n.id, n.type, n.data, n.metadata, n.happened)) INTO v_fault
-        FROM unnest(p_aggregate_ids, p_types, p_data, p_metadata, p_timestamps) AS n(id, type, data, metadata, happened);
-    END IF;
+    SELECT min(events_fault(n.id, n.type, n.data, n.metadata, n.happened)) INTO v_fault
+    FROM unnest(p_aggregate_ids, p_types, p_data, p_metadata, p_timestamps) AS n(id, type, data, metadata, happened);
     IF v_fault IS NOT NULL THEN
         RAISE EXCEPTION '%', v_fault USING ERRCODE = '23514';
     END IF;
@@ -59,44 +51,11 @@ BEGIN
     -- neater, but for a setting of one's own PostgreSQL allows it to superusers only.)
     v_ignored := set_config('events.appending', 'on', true);
 
-    IF v_count > 0 AND p_aggregate_ids[1] = ALL (p_aggregate_ids)
-       AND (p_expected_ids = '{}' OR p_expected_ids = p_aggregate_ids[1:1]) THEN
-        -- One aggregate, the common case. Taking its row lock and moving its version on is one statement; whoever comes
-        -- second waits here, and then sees what the first has committed. A failed expectation locks but writes nothing.
-        -- recorded_at is taken under the lock and never runs backwards inside an aggregate, whatever the clock does.
-        IF v_expected IS DISTINCT FROM 0 THEN
-            UPDATE events_aggregate AS a
-            SET version = a.version + v_count, updated_at = greatest(a.updated_at, clock_timestamp())
-            WHERE aggregate_id = p_aggregate_ids[1] AND (v_expected IS NULL OR v_expected IN (-1, a.version))
-            RETURNING a.version, a.updated_at INTO v_last, v_now;
-        END IF;
-        -- It is new, or has become so since, or is not where it was expected. The first statement is for its speed alone.
-        IF v_last IS NULL THEN
-            INSERT INTO events_aggregate AS a (aggregate_id, version, created_at, updated_at)
-            SELECT p_aggregate_ids[1], v_count, now, now FROM clock_timestamp() AS now
-            ON CONFLICT (aggregate_id) DO UPDATE
-            SET version = a.version + v_count, updated_at = greatest(a.updated_at, clock_timestamp())
-            WHERE v_expected IS NULL OR v_expected IN (-1, a.version)
-            RETURNING a.version, a.updated_at INTO v_last, v_now;
-        END IF;
-        IF v_last IS NULL THEN
-            v_refused := true;
-        ELSE
-            v_targets := p_aggregate_ids[1:1];
-            -- A new row's version equals the number of events: the aggregate did not exist.
-            v_refused := v_expected <> 0 AND v_last = v_count;
-            IF v_count > 1 THEN
-                v_versions := ARRAY(SELECT generate_series(v_last - v_count + 1, v_last));
-                v_times := array_fill(v_now, ARRAY[v_count::int]);
-            END IF;
-        END IF;
-    ELSE
-        SELECT l.targets, l.versions, l.times, l.refused INTO v_targets, v_versions, v_times, v_refused
-        FROM events_lock_aggregates(p_aggregate_ids, p_expected_ids, p_expected_versions) AS l;
-    END IF;
+    SELECT l.targets, l.versions, l.times, l.refused INTO v_targets, v_versions, v_times, v_refused
+    FROM events_lock_aggregates(p_aggregate_ids, p_expected_ids, p_expected_versions) AS l;
 
     -- After the lock, as a statement of its own: it sees the events of a retry that ran side by side with this call.
-    IF v_refused IS TRUE OR EXISTS (SELECT FROM events_event WHERE event_id = ANY (p_event_ids)) THEN
+    IF v_refused OR EXISTS (SELECT FROM events_event WHERE event_id = ANY (p_event_ids)) THEN
         RETURN QUERY SELECT * FROM events_refuse(
             v_targets, p_aggregate_ids, p_event_ids, p_expected_ids, p_expected_versions, p_raise);
         v_ignored := set_config('events.appending', '', true);
@@ -104,21 +63,8 @@ BEGIN
     END IF;
 
     -- Before the first nextval, or a reader could pass over this transaction's positions.
-    IF v_count > 0 THEN
+    IF cardinality(p_aggregate_ids) > 0 THEN
         v_ignored := events_hold_floor();
-    END IF;
-
-    IF v_count = 1 AND v_last IS NOT NULL THEN
-        -- The same as below, for the call that most are, without what it takes to walk through arrays.
-        INSERT INTO events_event AS e
-            (position, aggregate_id, version, event_id, type, data, metadata, timestamp, recorded_at)
-        VALUES (nextval('events_event_position_seq'), p_aggregate_ids[1], v_last, p_event_ids[1], p_types[1], p_data[1],
-                p_metadata[1], coalesce(p_timestamps[1], v_now), v_now)
-        RETURNING 'appended', e.aggregate_id, e.event_id, e.version, e.position, e.timestamp, e.recorded_at
-        INTO outcome, aggregate_id, event_id, version, position, timestamp, recorded_at;
-        RETURN NEXT;
-        v_ignored := set_config('events.appending', '', true);
-        RETURN;
     END IF;
 
     RETURN QUERY

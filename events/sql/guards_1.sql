@@ -1,4 +1,4 @@
--- Refuse to write except through events_append, and to change or remove events at all, whoever asks. Maintenance passes,
+-- Refuse to write except through the append functions, and to change or remove events at all, whoever asks. Maintenance passes,
 -- for one transaction and on purpose, with
 --     SET LOCAL events.maintenance = 'on';
 -- The SQLSTATE lies outside class 23, which Django would report as an IntegrityError and take for a version conflict.
@@ -19,7 +19,7 @@ $$;
 CREATE TRIGGER events_event_immutable BEFORE UPDATE OR DELETE OR TRUNCATE ON events_event
     FOR EACH STATEMENT EXECUTE FUNCTION events_refuse_change();
 
--- events.appending is on while events_append runs, and only then. The condition costs an append next to nothing; calling
+-- events.appending is on while an append function runs, and only then. The condition costs an append next to nothing; calling
 -- the trigger's function for each would not.
 CREATE TRIGGER events_event_appended BEFORE INSERT ON events_event
     FOR EACH STATEMENT WHEN (current_setting('events.appending', true) IS DISTINCT FROM 'on')

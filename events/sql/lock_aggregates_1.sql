@@ -10,10 +10,28 @@ CREATE FUNCTION events_lock_aggregates(
 ) LANGUAGE plpgsql AS $$
 #variable_conflict use_column
 DECLARE
+    v_count CONSTANT bigint := cardinality(p_aggregate_ids);
+    v_before_all bigint;
+    v_time timestamptz;
     v_ids text[];
     v_before bigint[];
     v_times timestamptz[];
 BEGIN
+    -- One aggregate, as in most calls: the same as below, for a third of what sets of one row cost.
+    IF v_count > 0 AND p_aggregate_ids[1] = ALL (p_aggregate_ids)
+       AND (p_expected_ids = '{}' OR p_expected_ids = p_aggregate_ids[1:1]) THEN
+        INSERT INTO events_aggregate AS a (aggregate_id, category, version, created_at, updated_at)
+        SELECT p_aggregate_ids[1], split_part(p_aggregate_ids[1], '-', 1), v_count, now, now FROM clock_timestamp() AS now
+        ON CONFLICT (aggregate_id) DO UPDATE
+        SET version = a.version + v_count, updated_at = greatest(a.updated_at, clock_timestamp())
+        RETURNING a.version - v_count, a.updated_at INTO v_before_all, v_time;
+        targets := p_aggregate_ids[1:1];
+        versions := ARRAY(SELECT generate_series(v_before_all + 1, v_before_all + v_count));
+        times := array_fill(v_time, ARRAY[v_count::int]);
+        refused := CASE p_expected_versions[1] WHEN -1 THEN v_before_all = 0 ELSE v_before_all <> p_expected_versions[1] END;
+        RETURN;
+    END IF;
+
     -- Rows are locked in the order of the sort, existing and new ones alike, so two calls that share aggregates can
     -- never wait for each other. An aggregate that is only checked counts 0 events: its lock keeps it as it is until
     -- commit, and when it does not exist, a row of version 0 keeps others from creating it.
@@ -22,8 +40,8 @@ BEGIN
         FROM (SELECT unnest(p_aggregate_ids), 1 UNION ALL SELECT unnest(p_expected_ids), 0) AS x(id, events)
         GROUP BY id
     ), locked AS (
-        INSERT INTO events_aggregate AS a (aggregate_id, version, created_at, updated_at)
-        SELECT id, events, now, now FROM named, clock_timestamp() AS now ORDER BY id COLLATE "C"
+        INSERT INTO events_aggregate AS a (aggregate_id, category, version, created_at, updated_at)
+        SELECT id, split_part(id, '-', 1), events, now, now FROM named, clock_timestamp() AS now ORDER BY id COLLATE "C"
         ON CONFLICT (aggregate_id) DO UPDATE
         SET version = a.version + excluded.version,
             updated_at = CASE excluded.version WHEN 0 THEN a.updated_at ELSE greatest(a.updated_at, clock_timestamp()) END
