@@ -78,12 +78,8 @@ class EventStore:
             DispatchTooDeep: handlers dispatch inside handlers without end.
         """
         check_count("events", len(events))
-        if isinstance(expected_version, Mapping):
-            check_count("expected_version", len(expected_version))
         rows = checked(events)
-        expected = expectations(expected_version, (row.aggregate_id for row in rows))
-        for aggregate_id in expected:
-            check_name("expected_version", aggregate_id)
+        expected = self._expected(expected_version, rows)
         if not rows and not expected:
             return Dispatched()
         return append_and_announce(rows, expected, self.using)
@@ -237,6 +233,17 @@ class EventStore:
     async def asettled_position(self) -> int:
         """Do `settled_position` from a coroutine."""
         return await sync_to_async(self.settled_position)()
+
+    @staticmethod
+    def _expected(expected_version: ExpectedVersion, rows: Sequence[Row]) -> Mapping[str, int]:
+        if expected_version is ANY:  # as it mostly is
+            return {}
+        if isinstance(expected_version, Mapping):
+            check_count("expected_version", len(expected_version))
+        expected = expectations(expected_version, (row.aggregate_id for row in rows))
+        for aggregate_id in expected:
+            check_name("expected_version", aggregate_id)
+        return expected
 
     def _pages(
         self,

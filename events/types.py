@@ -45,7 +45,7 @@ LATEST: Final = datetime(9999, 12, 30, tzinfo=UTC)
 _EXISTS_IN_SQL = -1
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class NewEvent:
     """An event to be dispatched. It is checked by `dispatch`, not here, so that the error can name its place.
 

@@ -20,8 +20,8 @@ class Row(NamedTuple):
 
     aggregate_id: str
     type: str
-    data_json: str
-    metadata_json: str
+    data_json: bytes
+    metadata_json: bytes
     timestamp: datetime | None
     event_id: UUID
     data: dict[str, Any]
@@ -160,8 +160,8 @@ def _row(event: NewEvent) -> Row:
     return Row(
         event.aggregate_id,
         event.type,
-        data_json.decode(),
-        metadata_json.decode(),
+        data_json,
+        metadata_json,
         event.timestamp and event.timestamp.astimezone(UTC),  # PostgreSQL does not take every offset that Python does
         event.event_id,
         data,
@@ -189,7 +189,7 @@ def _check_correlation_id(value: Any) -> None:
 
 
 def _json_object(field: str, value: Any) -> tuple[bytes, dict[str, Any]]:
-    if not isinstance(value, Mapping):
+    if not isinstance(value, (dict, Mapping)):
         raise InvalidEvent(field, f"is {_kind(value)}; it must be a JSON object: a dict with str keys")
     if not value:  # as most metadata are
         return b"{}", {}

@@ -1,6 +1,6 @@
 """Appending: one call of an append function, and its answer as events or as the error it stands for."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 from uuid import UUID
@@ -74,42 +74,56 @@ def append(rows: Sequence[Row], expected: Mapping[str, int], using: str) -> Appe
     """
     answers = _answers(rows, expected, using)
     outcome = answers[0].outcome if answers else "appended"
+    if outcome == "appended":
+        return Appended(Event.many_from_db(using, map(_stored, rows, answers)), is_retry=False)
     if outcome == "conflict":
         raise VersionConflict(
             [Conflict(row.aggregate_id, expectation_from_sql(row.expected), row.version) for row in answers]
         )
     if outcome == "duplicate":
         raise _duplicate(answers[0])
-    if outcome == "stored":
-        ids = [row.event_id for row in rows]
-        return Appended(list(Event.objects.using(using).filter(event_id__in=ids).order_by("position")), is_retry=True)
-    return Appended(_events(rows, answers, using), is_retry=False)
+    ids = [row.event_id for row in rows]
+    return Appended(list(Event.objects.using(using).filter(event_id__in=ids).order_by("position")), is_retry=True)
 
 
 def _answers(rows: Sequence[Row], expected: Mapping[str, int], using: str) -> list[_Answer]:
     if len(rows) == 1 and expected.keys() <= {rows[0].aggregate_id}:
         (row,) = rows
         version = expected.get(row.aggregate_id)
-        answers = _call(_APPEND_ONE, _values(row, version), using)
-        return [_Answer._make((*answer, row.event_id, version)) for answer in answers]
-    return [_Answer(*answer) for answer in _call(_APPEND, _arrays(rows, expected), using)]
+        (answer,) = _call(_APPEND_ONE, _values(row, version), using)
+        return [_Answer._make((*answer, row.event_id, version))]
+    return list(map(_Answer._make, _call(_APPEND, _arrays(rows, expected), using)))
 
 
-def _call(call: _Call, arguments: list[str | None], using: str) -> list[tuple[Any, ...]]:
+def _stored(row: Row, answer: _Answer) -> dict[str, Any]:
+    return {
+        "position": answer.position,
+        "aggregate_id": row.aggregate_id,
+        "version": answer.version,
+        "event_id": row.event_id,
+        "type": row.type,
+        "data": row.data,
+        "metadata": row.metadata,
+        "timestamp": answer.timestamp,
+        "recorded_at": answer.recorded_at,
+    }
+
+
+def _call(call: _Call, arguments: list[bytes | None], using: str) -> list[tuple[Any, ...]]:
     connection = connections[using]
     try:
         answers = _call_prepared(call, connection, arguments)
         if answers is not None:
             return answers
         with connection.cursor() as cursor:
-            cursor.execute(call.by_cursor, arguments)
+            cursor.execute(call.by_cursor, [None if each is None else each.decode() for each in arguments])
             return list(cursor.fetchall())
     except IntegrityError as error:
         raise _race_for_an_id(error, using) from error
 
 
 def _call_prepared(
-    call: _Call, connection: BaseDatabaseWrapper, arguments: list[str | None]
+    call: _Call, connection: BaseDatabaseWrapper, arguments: list[bytes | None]
 ) -> list[tuple[Any, ...]] | None:
     """Call an append function past Django's cursor; None where that is to be used.
 
@@ -124,53 +138,51 @@ def _call_prepared(
     if not connection.autocommit:
         return None
     try:
-        return call.prepared.rows(
-            connection.connection, [None if each is None else each.encode() for each in arguments]
-        )
+        return call.prepared.rows(connection.connection, arguments)
     except psycopg.Error:
         with connection.wrap_database_errors:
             raise
 
 
-def _values(row: Row, version: int | None) -> list[str | None]:
+def _values(row: Row, version: int | None) -> list[bytes | None]:
     """Return the arguments of the function for one event."""
     return [
-        row.aggregate_id,
-        row.type,
+        row.aggregate_id.encode(),
+        row.type.encode(),
         row.data_json,
         row.metadata_json,
-        None if row.timestamp is None else row.timestamp.isoformat(),
-        str(row.event_id),
-        None if version is None else str(version),
+        None if row.timestamp is None else row.timestamp.isoformat().encode(),
+        row.event_id.hex.encode(),
+        None if version is None else b"%d" % version,
     ]
 
 
-def _arrays(rows: Sequence[Row], expected: Mapping[str, int]) -> list[str | None]:
+def _arrays(rows: Sequence[Row], expected: Mapping[str, int]) -> list[bytes | None]:
     """Return the arguments of the function for any number of events, as PostgreSQL writes arrays.
 
     https://www.postgresql.org/docs/current/arrays.html#ARRAYS-IO has the rules. psycopg would look at each value of a
     list to find out of which type it is; these are known.
     """
-    columns = zip(*rows, strict=True) if rows else [()] * len(Row._fields)
-    aggregate_ids, types, data, metadata, timestamps, event_ids, *_ = columns
     return [
-        _texts(aggregate_ids),
-        _texts(types),
-        _texts(data),
-        _texts(metadata),
-        _plain("NULL" if moment is None else f'"{moment.isoformat()}"' for moment in timestamps),
-        _plain(map(str, event_ids)),
-        _texts(expected),
-        _plain(map(str, expected.values())),
+        _texts([row.aggregate_id.encode() for row in rows]),
+        _texts([row.type.encode() for row in rows]),
+        _texts([row.data_json for row in rows]),
+        _texts([row.metadata_json for row in rows]),
+        _plain([b"NULL" if row.timestamp is None else b'"%b"' % row.timestamp.isoformat().encode() for row in rows]),
+        _plain([row.event_id.hex.encode() for row in rows]),
+        _texts([aggregate_id.encode() for aggregate_id in expected]),
+        _plain([b"%d" % version for version in expected.values()]),
     ]
 
 
-def _texts(values: Iterable[str]) -> str:
-    return _plain('"' + value.replace("\\", "\\\\").replace('"', '\\"') + '"' for value in values)
+def _texts(values: Sequence[bytes]) -> bytes:
+    # A sign that stands in no text parts the values: then one replacement does for all of them.
+    text = b"\0".join(values).replace(b"\\", b"\\\\").replace(b'"', b'\\"')
+    return b'{"' + text.replace(b"\0", b'","') + b'"}' if values else b"{}"
 
 
-def _plain(values: Iterable[str]) -> str:
-    return "{" + ",".join(values) + "}"
+def _plain(values: Sequence[bytes]) -> bytes:
+    return b"{" + b",".join(values) + b"}"
 
 
 def _race_for_an_id(error: DatabaseError, using: str) -> Exception:
@@ -192,24 +204,4 @@ def _duplicate(answer: _Answer) -> DuplicateEvent:
         answer.aggregate_id,
         f"the event id {answer.event_id} is in use already, in aggregate {answer.aggregate_id!r} at version"
         f" {answer.version}; a retry repeats a call as it was, a new event takes a new id",
-    )
-
-
-def _events(rows: Sequence[Row], answers: Sequence[_Answer], using: str) -> list[Event]:
-    return Event.many_from_db(
-        using,
-        (
-            {
-                "position": answer.position,
-                "aggregate_id": row.aggregate_id,
-                "version": answer.version,
-                "event_id": row.event_id,
-                "type": row.type,
-                "data": row.data,
-                "metadata": row.metadata,
-                "timestamp": answer.timestamp,
-                "recorded_at": answer.recorded_at,
-            }
-            for row, answer in zip(rows, answers, strict=True)
-        ),
     )
