@@ -7,18 +7,20 @@ import io
 import itertools
 import json
 import sqlite3
-from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
-from dataclasses import replace
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import closing
 from datetime import tzinfo
-from typing import IO, Any, NamedTuple, Protocol
+from typing import IO, Any, NamedTuple, Protocol, TypeVar
+
+import orjson
 
 from .conf import conf
 from .exceptions import InvalidEvent
-from .interchange import ADDED, from_json, moment, new_event_from_dict, uuid8
+from .interchange import ADDED, from_json, moment, new_event_fields, uuid8
 from .types import NewEvent
 
 _CONTENT = json.JSONEncoder(sort_keys=True)
+_CHUNK_LINES, _CHUNK_CHARACTERS = 500, 1024 * 1024  # that get their ids together
 # JSON may write a byte of text as six, as \u0041 for A; and there are the names beside the data.
 _ESCAPED, _BESIDES = 6, 16 * 1024
 
@@ -39,6 +41,15 @@ class Line(NamedTuple):
 
     number: int
     event: NewEvent | None
+    error: InvalidEvent | None = None
+    characters: int = 0
+
+
+class _Read(NamedTuple):
+    """A line that has been read: the fields of its event, by the names of `NewEvent`, or what is wrong with it."""
+
+    number: int
+    fields: dict[str, Any] | None
     error: InvalidEvent | None = None
     characters: int = 0
 
@@ -67,23 +78,13 @@ def as_text(file: IO[bytes]) -> IO[str]:
 def read_json_lines(file: Readable) -> Iterator[Line]:
     """Yield the events of a file with one JSON object a line; empty lines are passed over.
 
-    No more of it is in memory than one line. One that is longer than an event can be ends the file.
+    No more of it is in memory than some lines. One that is longer than an event can be ends the file.
     """
-    longest = _longest_line()
-    with _event_ids() as identified:
-        for number in itertools.count(1):
-            line = file.readline(longest + 1)
-            if not line:
-                return
-            if len(line) > longest:
-                yield Line(number, None, InvalidEvent("line", f"is longer than {longest:,} bytes; split the event"))
-                return
-            if line.strip():
-                yield _from_json(number, line, identified)
+    return _with_ids(_json_lines(file))
 
 
 def read_csv(file: IO[str], columns: Columns, default_zone: tzinfo | None = None) -> Iterator[Line]:
-    """Yield the events of a CSV file with a header line.
+    """Return an iterator over the events of a CSV file with a header line.
 
     Args:
         default_zone: the time zone of timestamps that name none.
@@ -103,19 +104,54 @@ def read_csv(file: IO[str], columns: Columns, default_zone: tzinfo | None = None
     for column in filter(None, columns):
         if column not in header:
             raise InvalidEvent("column", f"there is no {column!r}; the file has: {', '.join(header) or 'none'}")
-    with _event_ids() as identified:
-        while True:
-            try:
-                event = _from_row(next(reader), columns, default_zone)
-            except StopIteration:
-                return
-            except csv.Error as error:
-                # The reader counts a line once it is done with it.
-                yield Line(reader.line_num + 1, None, InvalidEvent("line", f"is not CSV: {error}"))
-            except InvalidEvent as error:
-                yield Line(reader.line_num, None, error)
-            else:
-                yield Line(reader.line_num, identified(event), None, measured.taken())
+    return _with_ids(_csv_lines(reader, measured, columns, default_zone))
+
+
+Some = TypeVar("Some", Line, _Read)
+
+
+def in_batches(lines: Iterable[Some], count: int, characters: int) -> Iterator[list[Some]]:
+    """Yield lists of `count` lines; of fewer, when they have so many characters together."""
+    batch: list[Some] = []
+    length = 0
+    for line in lines:
+        batch.append(line)
+        length += line.characters
+        if len(batch) >= count or length >= characters:
+            yield batch
+            batch, length = [], 0
+    if batch:
+        yield batch
+
+
+def _json_lines(file: Readable) -> Iterator[_Read]:
+    longest = _longest_line()
+    for number in itertools.count(1):
+        line = file.readline(longest + 1)
+        if not line:
+            return
+        if len(line) > longest:
+            yield _Read(number, None, InvalidEvent("line", f"is longer than {longest:,} bytes; split the event"))
+            return
+        if line.strip():
+            yield _from_json(number, line)
+
+
+def _csv_lines(
+    reader: "csv.DictReader[str]", measured: "_Measured", columns: Columns, default_zone: tzinfo | None
+) -> Iterator[_Read]:
+    while True:
+        try:
+            fields = _from_row(next(reader), columns, default_zone)
+        except StopIteration:
+            return
+        except csv.Error as error:
+            # The reader counts a line once it is done with it.
+            yield _Read(reader.line_num + 1, None, InvalidEvent("line", f"is not CSV: {error}"))
+        except InvalidEvent as error:
+            yield _Read(reader.line_num, None, error)
+        else:
+            yield _Read(reader.line_num, fields, None, measured.taken())
 
 
 class _Measured:
@@ -142,52 +178,65 @@ def _longest_line() -> int:
     return _ESCAPED * conf.max_event_bytes + _BESIDES
 
 
-def _from_json(number: int, line: bytes, identified: Callable[[NewEvent], NewEvent]) -> Line:
+def _from_json(number: int, line: bytes) -> _Read:
     text = line.decode("utf-8-sig" if number == 1 else "utf-8", "surrogateescape")
     try:
-        content = from_json(text)
-        event = new_event_from_dict(content, ignored=ADDED)
-        if not content.get("event_id"):
-            event = identified(event)
+        return _Read(number, new_event_fields(from_json(text), ignored=ADDED), None, len(line))
     except InvalidEvent as error:
-        return Line(number, None, error)
+        return _Read(number, None, error)
     except ValueError as error:
-        return Line(number, None, InvalidEvent("line", f"cannot be read as JSON: {error}"))
-    return Line(number, event, None, len(line))
+        return _Read(number, None, InvalidEvent("line", f"cannot be read as JSON: {error}"))
 
 
-def _from_row(row: dict[str, Any], columns: Columns, default_zone: tzinfo | None) -> NewEvent:
+def _from_row(row: dict[str, Any], columns: Columns, default_zone: tzinfo | None) -> dict[str, Any]:
     if None in row or None in row.values():
         raise InvalidEvent("line", "has more or fewer fields than the header")
-    return NewEvent(
-        aggregate_id=row[columns.aggregate_id],
-        type=row[columns.type],
-        data={column: text for column, text in row.items() if column not in columns},
-        timestamp=moment(columns.timestamp, row[columns.timestamp], default_zone) if columns.timestamp else None,
-    )
+    return {
+        "aggregate_id": row[columns.aggregate_id],
+        "type": row[columns.type],
+        "data": {column: text for column, text in row.items() if column not in columns},
+        "timestamp": moment(columns.timestamp, row[columns.timestamp], default_zone) if columns.timestamp else None,
+    }
 
 
-@contextmanager
-def _event_ids() -> Iterator[Callable[[NewEvent], NewEvent]]:
-    """Give events ids made from content and occurrence, so that an import can be repeated.
+def _with_ids(lines: Iterator[_Read]) -> Iterator[Line]:
+    """Yield the events of lines. Those without an id get one made from content and occurrence, so that an import can
+    be repeated.
 
     Equal lines are different events: the second, third … occurrence of a content gets an id of its own. What has been
     seen is counted in a temporary database that SQLite moves to disk when it grows, so memory stays flat.
     """
-    with closing(sqlite3.connect("", isolation_level=None)) as seen:
+    # Who reads ahead does so in a thread of its own, and may leave it to another to close this.
+    with closing(sqlite3.connect("", isolation_level=None, check_same_thread=False)) as seen:
         seen.execute("CREATE TABLE seen (content BLOB PRIMARY KEY, occurrences INTEGER) WITHOUT ROWID")
         seen.execute("BEGIN")
+        for chunk in in_batches(lines, _CHUNK_LINES, _CHUNK_CHARACTERS):
+            _identify([line.fields for line in chunk if line.fields and not line.fields.get("event_id")], seen)
+            for number, fields, error, characters in chunk:
+                yield Line(number, NewEvent(**fields) if fields else None, error, characters)
 
-        def identified(event: NewEvent) -> NewEvent:
-            happened = event.timestamp and event.timestamp.isoformat()
-            fields = [event.aggregate_id, event.type, happened, event.data, event.metadata]
-            content = hashlib.sha256(_CONTENT.encode(fields).encode()).digest()
-            (occurrence,) = seen.execute(
-                "INSERT INTO seen VALUES (?, 1)"
-                " ON CONFLICT DO UPDATE SET occurrences = occurrences + 1 RETURNING occurrences",
-                [content],
-            ).fetchone()
-            digest = hashlib.sha256(content + occurrence.to_bytes(8, "big")).digest()
-            return replace(event, event_id=uuid8(digest))
 
-        yield identified
+def _identify(events: Sequence[dict[str, Any]], seen: sqlite3.Connection) -> None:
+    contents = [_digest(fields) for fields in events]
+    known = f"SELECT content, occurrences FROM seen WHERE content IN ({', '.join('?' * len(contents))})"  # noqa: S608
+    occurrences = dict(seen.execute(known, contents))
+    for fields, content in zip(events, contents, strict=True):
+        occurrences[content] = occurrence = occurrences.get(content, 0) + 1
+        fields["event_id"] = uuid8(hashlib.sha256(content + occurrence.to_bytes(8, "big")).digest())
+    seen.executemany("INSERT OR REPLACE INTO seen VALUES (?, ?)", occurrences.items())
+
+
+def _digest(fields: dict[str, Any]) -> bytes:
+    happened = fields.get("timestamp")
+    content = [
+        fields["aggregate_id"],
+        fields["type"],
+        happened and happened.isoformat(),
+        fields.get("data", {}),
+        fields.get("metadata", {}),
+    ]
+    try:
+        text = orjson.dumps(content, option=orjson.OPT_SORT_KEYS)
+    except TypeError:  # an integer of more than 64 bits, half of a surrogate pair
+        text = _CONTENT.encode(content).encode()
+    return hashlib.sha256(text).digest()

@@ -1,18 +1,19 @@
 """Importing: the events of many lines stored batch by batch, those that are stored already passed over."""
 
 from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from uuid import UUID
 
 from .conf import conf
-from .event_files import Line
+from .event_files import Line, in_batches
 from .exceptions import EventStoreError, InvalidEvent
 from .reader import homes_of_stored
 from .store import EventStore, append_and_announce
 from .types import NewEvent
 from .validation import Row, checked
 
-BATCH_EVENTS = 1000
+BATCH_EVENTS = 5000
 BATCH_CHARACTERS = 4 * 1024 * 1024
 
 
@@ -76,21 +77,9 @@ class Importer:
             BadLine: one cannot be stored, and there is no `on_bad`. Those before it are.
             DuplicateEvent: another import of the same events is under way.
         """
-        for batch in self._batches(lines):
+        for batch in _read_ahead(in_batches(lines, self._batch_events, BATCH_CHARACTERS)):
             self._take(batch)
             yield self.counts
-
-    def _batches(self, lines: Iterable[Line]) -> Iterator[list[Line]]:
-        batch: list[Line] = []
-        characters = 0
-        for line in lines:
-            batch.append(line)
-            characters += line.characters
-            if len(batch) >= self._batch_events or characters >= BATCH_CHARACTERS:
-                yield batch
-                batch, characters = [], 0
-        if batch:
-            yield batch
 
     def _take(self, lines: list[Line]) -> None:
         homes = homes_of_stored([line.event.event_id for line in lines if line.event], self._store.using)
@@ -128,3 +117,12 @@ class Importer:
             append_and_announce(new, {}, self._store.using)
         self.counts.stored += len(new)
         self.counts.known += known
+
+
+def _read_ahead(batches: Iterator[list[Line]]) -> Iterator[list[Line]]:
+    """Yield the batches, each of which is read while the one before it is stored: the database needs no Python."""
+    with ThreadPoolExecutor(1, "events-import") as reader:
+        following = reader.submit(next, batches, None)
+        while batch := following.result():
+            following = reader.submit(next, batches, None)
+            yield batch

@@ -84,12 +84,17 @@ def to_json(value: Any) -> bytes:
         return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()
 
 
-def new_event_from_dict(content: Any, *, ignored: Collection[str] = (), **known: Any) -> NewEvent:
+def new_event_from_dict(content: Any, **known: Any) -> NewEvent:
     """Return the new event that a JSON object in the shared shape describes; `known` fields come from elsewhere.
 
     Raises:
         InvalidEvent: it is no object, lacks a field, has an unknown one, or one that cannot be read.
     """
+    return NewEvent(**new_event_fields(content, **known))
+
+
+def new_event_fields(content: Any, *, ignored: Collection[str] = (), **known: Any) -> dict[str, Any]:
+    """Return what `new_event_from_dict` makes an event of, by the names of `NewEvent`; it raises the same."""
     if not isinstance(content, Mapping):
         raise InvalidEvent("event", f"must be a JSON object with the fields {', '.join(GIVEN)}")
     fields = {name: content[name] for name in GIVEN if name in content}
@@ -106,7 +111,7 @@ def new_event_from_dict(content: Any, *, ignored: Collection[str] = (), **known:
         fields["timestamp"] = moment("timestamp", fields["timestamp"])
     if fields.get("event_id") is not None:
         fields["event_id"] = _uuid(fields["event_id"])
-    return NewEvent(**fields)
+    return fields
 
 
 def moment(field: str, text: Any, default_zone: tzinfo | None = None) -> datetime:
