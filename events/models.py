@@ -1,7 +1,6 @@
 """The two tables of the store: aggregates, and the events that are their histories."""
 
 from collections.abc import Collection, Iterable
-from datetime import UTC, datetime
 from typing import Any, NoReturn, Self
 
 from django.db import models
@@ -81,9 +80,6 @@ class EventQuerySet(CategorizedQuerySet):
 
     def in_category(self, *categories: str) -> Self:
         return self.filter(ids_in_categories(categories))
-
-    def recorded_up_to(self, moment: datetime) -> Self:
-        return self.filter(recorded_at__lte=moment.astimezone(UTC))
 
     def correlated_by(self, correlation_id: str) -> Self:
         return self.filter(Exact(KeyTextTransform("correlation_id", "metadata"), correlation_id))

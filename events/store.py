@@ -110,15 +110,16 @@ class EventStore:
         numbers = {"after_version": after_version, "up_to_version": up_to_version, "limit": limit}
         for name, number in numbers.items():
             check_number(name, number)
-        events = reader.history(
+        query = reader.history(
             aggregate_id,
             after_version=after_version,
             up_to_version=up_to_version,
             as_of=as_of,
             reverse=reverse,
+            limit=limit,
             using=self.using,
         )
-        return reader.fetch(events[:limit])
+        return reader.fetch(query)
 
     def read_all(
         self,

@@ -86,9 +86,15 @@ class AggregateEvents(EventsView):
             return Response(status=304, headers=headers)
         check_moment("as_of", as_of)
         history = reader.history(
-            aggregate_id, after_version=after, up_to_version=up_to, as_of=as_of, reverse=reverse, using=self.store.using
+            aggregate_id,
+            after_version=after,
+            up_to_version=up_to,
+            as_of=as_of,
+            reverse=reverse,
+            limit=limit + 1,
+            using=self.store.using,
         )
-        found = self.fetch(history[: limit + 1])
+        found = self.fetch(history)
         events, more = found[:limit], len(found) > limit
         following = None
         if more:

@@ -27,7 +27,7 @@ class EventsView(StoreView):
     parser_classes = [StrictJSONParser, CloudEventParser, CloudEventBatchParser]
     renderer_classes = [*StoreView.renderer_classes, CloudEventBatchRenderer]
 
-    def fetch(self, events: EventQuerySet) -> list[Any]:
+    def fetch(self, events: EventQuerySet | reader.Query) -> list[Any]:
         """Return events for `page`: as the database wrote them, where that is how they go out."""
         renderer = self.request.accepted_renderer
         is_as_written = type(renderer) is FastJSONRenderer and not renderer.get_indent(
