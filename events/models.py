@@ -86,7 +86,7 @@ class EventQuerySet(CategorizedQuerySet):
 
 
 class AppendOnlyModel(models.Model):
-    """A model whose rows are written by the append function alone."""
+    """A model whose rows are written by the append functions alone."""
 
     class Meta:
         abstract = True
@@ -140,7 +140,7 @@ class Event(AppendOnlyModel):
     """An immutable fact, as it is stored."""
 
     position = models.BigAutoField(primary_key=True, help_text="Its number in the whole store: rising, with gaps.")
-    # No foreign key: the append function writes both rows, and a check per event would cost time.
+    # No foreign key: the append functions write both rows, and a check per event would cost time.
     aggregate_id = models.TextField(db_collation="C")
     version = models.BigIntegerField(help_text="Its number in its aggregate: 1, 2, 3 …, without gaps.")
     event_id = models.UUIDField(unique=True)

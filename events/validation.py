@@ -1,4 +1,4 @@
-"""New events checked and made ready for the append function, before anything reaches the database."""
+"""New events checked and made ready for the append functions, before anything reaches the database."""
 
 import unicodedata
 from collections.abc import Collection, Iterable, Mapping
@@ -16,7 +16,7 @@ MAX_NAMES = 500  # in one selection: each is a condition of the query
 
 
 class Row(NamedTuple):
-    """A checked event: what the append function takes, and `data` and `metadata` as they will be read back."""
+    """A checked event: what the append functions take, and `data` and `metadata` as they will be read back."""
 
     aggregate_id: str
     type: str

@@ -24,10 +24,12 @@ class _Call:
         self.prepared = PreparedStatement(label, query.format(*(f"${place}" for place in range(1, places + 1))))
 
 
+# What is asked for of events that were appended is only what is not known: each value takes its time to be read.
 _APPEND = _Call(
     "events_append",
     """
-    SELECT outcome, aggregate_id, version, "position", "timestamp", recorded_at, event_id, expected
+    SELECT outcome, CASE outcome WHEN 'appended' THEN NULL ELSE aggregate_id END, version, "position", "timestamp",
+           recorded_at, CASE outcome WHEN 'appended' THEN NULL ELSE event_id END, expected
     FROM events_append({}::text[], {}::text[], {}::jsonb[], {}::jsonb[], {}::timestamptz[], {}::uuid[],
                        {}::text[], {}::bigint[], false)
     """,

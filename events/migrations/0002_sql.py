@@ -1,4 +1,4 @@
-"""Install the append function, the settled position and the guards, each from its file under events/sql/."""
+"""Install the append functions, the settled position and the guards, each from its file under events/sql/."""
 
 from pathlib import Path
 

@@ -89,8 +89,9 @@ APPEND = (
     "SELECT events_append('{x}', '{T}', ARRAY['{}']::jsonb[], ARRAY['{}']::jsonb[], ARRAY[NULL]::timestamptz[],"
     " ARRAY[gen_random_uuid()])"
 )
+APPEND_ONE = "SELECT events_append_one('x', 'T', '{}')"
 FORBIDDEN = {
-    "reader": {"append": APPEND, "seal": "INSERT INTO events_seal SELECT * FROM events_seal"},
+    "reader": {"append": APPEND, "append one": APPEND_ONE, "seal": "INSERT INTO events_seal SELECT * FROM events_seal"},
     "writer": {
         "seal": "INSERT INTO events_seal SELECT * FROM events_seal",
         "read model": "DELETE FROM projections_aggregateactivity",

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from django.core.management import CommandError, call_command
@@ -12,7 +13,7 @@ from events.exceptions import ImmutableEvent, VersionConflict
 from events.models import Aggregate, Event
 from events.store import EventStore
 from projections.models import AggregateActivity
-from tests.support import last_position, new, some
+from tests.support import aggregates, last_position, new, some, stored
 
 pytestmark = pytest.mark.django_db
 
@@ -148,6 +149,52 @@ def test_append_function_serves_psql_and_raises_there(store: EventStore) -> None
         append_by_sql(["a-1"], ["a-1"], [])
 
 
+def test_append_function_for_one_event_serves_psql_and_raises_there(store: EventStore) -> None:
+    def append_one(arguments: str) -> Any:
+        with transaction.atomic(), connection.cursor() as cursor:
+            cursor.execute(f"SELECT outcome, aggregate_id, version, position FROM events_append_one({arguments})")
+            return cursor.fetchone()
+
+    assert append_one("'a-1', 'Happened', '{}'") == ("appended", "a-1", 1, last_position())
+    event = store.get_events_for_aggregate("a-1")[0]
+    assert (event.metadata, event.timestamp) == ({}, event.recorded_at)
+    before = last_position()
+    with pytest.raises(DatabaseError, match="aggregate a-1 was expected at version 7 but is at 1"):
+        append_one("'a-1', 'Happened', '{}', p_expected => 7")
+    with pytest.raises(DatabaseError, match=f"the event id {event.event_id} is in use already, in aggregate a-1"):
+        append_one(f"'b-1', 'Happened', '{{}}', p_event_id => '{event.event_id}'")
+    assert last_position() == before
+    assert aggregates() == {"a-1": 1}
+
+
+@pytest.mark.parametrize("event_id", ["new", "its own", "another's"])
+@pytest.mark.parametrize("expected", [None, -1, 0, 1, 2, 3])
+@pytest.mark.parametrize("aggregate_id", ["a-1", "none-1"])
+def test_both_append_functions_answer_and_leave_the_same(
+    store: EventStore, aggregate_id: str, expected: int | None, event_id: str
+) -> None:
+    first, _, other = store.dispatch(*some(2), new("b-1"))
+    ids = {"new": uuid4(), "its own": first.event_id, "another's": other.event_id}
+    checked = [] if expected is None else [aggregate_id]
+    calls = {
+        "events_append(ARRAY[%s], ARRAY['T'], ARRAY['{}'::jsonb], ARRAY['{}'::jsonb], ARRAY[NULL::timestamptz],"
+        " ARRAY[%s::uuid], %s::text[], %s::bigint[], false)": (checked, [expected] * len(checked)),
+        "events_append_one(%s, 'T', '{}', '{}', NULL, %s::uuid, %s, false)": (expected,),
+    }
+    found = []
+    for call, expectation in calls.items():
+        with transaction.atomic(), connection.cursor() as cursor:
+            cursor.execute(
+                f"SELECT outcome, aggregate_id, version FROM {call}", [aggregate_id, ids[event_id], *expectation]
+            )
+            rows = cursor.fetchall()
+            refused = rows[0][0] != "appended"
+            times = dict(Aggregate.objects.values_list("pk", "updated_at")) if refused else {}
+            found.append((rows, stored(), aggregates(), times))
+            transaction.set_rollback(True)
+    assert found[0] == found[1]
+
+
 @pytest.mark.parametrize(
     "write",
     [
@@ -184,6 +231,9 @@ def test_append_function_keeps_the_limits_for_psql_too(field: str, value: str, m
             " ARRAY(SELECT gen_random_uuid() FROM generate_series(1, %s)), p_raise => false)",
             [*columns, others + 1],
         )
+    with pytest.raises(IntegrityError, match=message), transaction.atomic(), connection.cursor() as cursor:
+        one = [column[-1] for column in columns]
+        cursor.execute("SELECT events_append_one(%s, %s, %s, %s, %s::timestamptz, p_raise => false)", one)
     assert not Event.objects.exists()
 
 
