@@ -127,8 +127,9 @@ _EVENTS = f"""
 """
 
 _AGGREGATES = """
-    INSERT INTO events_aggregate (aggregate_id, version, created_at, updated_at)
-    SELECT aggregate_id, count(*), min(recorded_at), max(recorded_at) FROM events_event GROUP BY aggregate_id
+    INSERT INTO events_aggregate (aggregate_id, category, version, created_at, updated_at)
+    SELECT aggregate_id, split_part(aggregate_id, '-', 1), count(*), min(recorded_at), max(recorded_at)
+    FROM events_event GROUP BY aggregate_id
 """
 
 _AGGREGATE_ACTIVITY = """

@@ -55,8 +55,9 @@ def store_in_the_past(*events: tuple[str, str, datetime], gap: int = 1) -> None:
             rows,
         )
         cursor.execute(
-            "INSERT INTO events_aggregate (aggregate_id, version, created_at, updated_at)"
-            " SELECT aggregate_id, count(*), min(recorded_at), max(recorded_at) FROM events_event GROUP BY 1"
+            "INSERT INTO events_aggregate (aggregate_id, category, version, created_at, updated_at)"
+            " SELECT aggregate_id, split_part(aggregate_id, '-', 1), count(*), min(recorded_at), max(recorded_at)"
+            " FROM events_event GROUP BY 1"
         )
         if events:
             cursor.execute("SELECT setval('events_event_position_seq', %s)", [position])

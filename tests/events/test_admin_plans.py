@@ -38,8 +38,9 @@ def large_store() -> None:
             [STORED, STORED],
         )
         cursor.execute(
-            "INSERT INTO events_aggregate (aggregate_id, version, created_at, updated_at)"
-            " SELECT aggregate_id, max(version), min(recorded_at), max(recorded_at) FROM events_event GROUP BY 1"
+            "INSERT INTO events_aggregate (aggregate_id, category, version, created_at, updated_at)"
+            " SELECT aggregate_id, split_part(aggregate_id, '-', 1), max(version), min(recorded_at), max(recorded_at)"
+            " FROM events_event GROUP BY 1"
         )
         cursor.execute("SELECT setval('events_event_position_seq', %s)", [STORED])
     with connection.cursor() as cursor:

@@ -12,6 +12,7 @@ from django.db import connection
 from rest_framework.authtoken.models import Token
 from rest_framework.test import APIClient
 
+from events.importing import BATCH_EVENTS
 from events.models import Event
 from events.store import EventStore
 from tests.support import AsgiServer, Wait, aggregates, in_threads, some, stored
@@ -78,11 +79,11 @@ def test_import_stores_batches_of_their_own_and_keeps_what_came_before_a_bad_lin
         others.extend(in_threads(Event.objects.count))
 
     with store.subscribe("Last", look):
-        answer = send_lines(api, lines(1000, {"aggregate_id": "a-1", "type": "Last"}, {"type": ""}))
+        answer = send_lines(api, lines(BATCH_EVENTS, {"aggregate_id": "a-1", "type": "Last"}, {"type": ""}))
     assert answer.status_code == 400
-    assert (answer.json()["line"], answer.json()["stored"]) == (1002, 1001)
-    assert others == [1000], "one transaction around an import of any length holds up every reader"
-    assert len(stored()) == 1001
+    assert (answer.json()["line"], answer.json()["stored"]) == (BATCH_EVENTS + 2, BATCH_EVENTS + 1)
+    assert others == [BATCH_EVENTS], "one transaction around an import of any length holds up every reader"
+    assert len(stored()) == BATCH_EVENTS + 1
 
 
 def test_export_gives_back_what_an_import_took(api: APIClient) -> None:

@@ -58,6 +58,15 @@ def ask(alias: str, query: str) -> Any:
         return cursor.fetchone()[0]
 
 
+def falter(stop: threading.Event) -> None:
+    """Have the standby fall behind for a moment, again and again."""
+    while not stop.is_set():
+        ask("replica", "SELECT pg_wal_replay_pause()::text")
+        stop.wait(0.1)
+        ask("replica", "SELECT pg_wal_replay_resume()::text")
+        stop.wait(0.1)
+
+
 def test_standby_reads_miss_nothing_while_writers_commit_out_of_order_and_naive_ones_do(store: EventStore) -> None:
     stop_writing, stop_reading = threading.Event(), threading.Event()
 
@@ -78,6 +87,7 @@ def test_standby_reads_miss_nothing_while_writers_commit_out_of_order_and_naive_
             stack.enter_context(Background(lambda read=read: follow(read, stop_reading)))
             for read in (waited_for, naive)
         ]
+        stack.enter_context(Background(lambda: falter(stop_writing)))
         threading.Timer(SECONDS, stop_writing.set).start()
         writers = [lambda seed=seed: write_out_of_order(stop_writing, seed, "primary") for seed in range(WRITERS)]
         raise_first(in_threads(*writers))
