@@ -11,6 +11,7 @@ from uuid import UUID
 import pytest
 from django.core.management import CommandError, call_command
 
+from events import event_files
 from events.models import Event
 from events.signals import event_dispatched
 from events.store import EventStore
@@ -86,6 +87,15 @@ def test_import_can_be_repeated_and_goes_on_where_it_ended(tmp_path: Path, batch
     assert run(write(path, CSV), **COLUMNS, batch_size=batch_size)[0] == "2 events stored, 2 were stored already."
     assert run(path, **COLUMNS, batch_size=batch_size)[0] == "0 events stored, 4 were stored already."
     assert stored() == [("c-1", 1), ("c-2", 1), ("c-1", 2), ("c-1", 3)]
+
+
+def test_equal_lines_are_events_of_their_own_however_far_apart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(event_files, "_CHUNK_LINES", 2)
+    line = '{"aggregate_id": "a-1", "type": "A"}\n'
+    path = write(tmp_path / "a.jsonl", line * 2 + line.replace("a-1", "b-1") * 3 + line)
+    assert run(path)[0] == "6 events stored."
+    assert stored() == [("a-1", 1), ("a-1", 2), ("b-1", 1), ("b-1", 2), ("b-1", 3), ("a-1", 3)]
+    assert run(path)[0] == "0 events stored, 6 were stored already."
 
 
 def test_dry_run_checks_every_line_and_stores_nothing(tmp_path: Path) -> None:

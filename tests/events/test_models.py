@@ -2,12 +2,14 @@
 
 from collections.abc import Callable
 from contextlib import suppress
+from datetime import timedelta
 from typing import Any
 from uuid import uuid4
 
 import pytest
 from django.core.management import CommandError, call_command
 from django.db import DatabaseError, IntegrityError, connection, transaction
+from django.utils import timezone
 
 from events.exceptions import ImmutableEvent, VersionConflict
 from events.models import Aggregate, Event
@@ -167,6 +169,19 @@ def test_append_function_for_one_event_serves_psql_and_raises_there(store: Event
     assert aggregates() == {"a-1": 1}
 
 
+@pytest.mark.parametrize("others", [[], ["a-1"], ["b-1"]])
+def test_recorded_at_does_not_run_backwards_in_an_aggregate(store: EventStore, others: list[str]) -> None:
+    """Whatever the clock does: as of a moment, a history is a beginning of the history."""
+    store.dispatch(new("a-1"))
+    later = timezone.now() + timedelta(hours=1)
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute("SET LOCAL events.maintenance = 'on'")
+        cursor.execute("UPDATE events_aggregate SET updated_at = %s", [later])
+        cursor.execute("SET LOCAL events.maintenance = ''")
+        events = store.dispatch(new("a-1"), *map(new, others))
+    assert {event.recorded_at for event in events if event.aggregate_id == "a-1"} == {later}
+
+
 @pytest.mark.parametrize("event_id", ["new", "its own", "another's"])
 @pytest.mark.parametrize("expected", [None, -1, 0, 1, 2, 3])
 @pytest.mark.parametrize("aggregate_id", ["a-1", "none-1"])
@@ -253,8 +268,12 @@ def test_append_never_reads_the_whole_table_though_it_was_empty_when_the_session
     assert whole_table_reads() == before
 
 
-def test_category_is_the_part_before_the_first_dash(store: EventStore) -> None:
-    store.dispatch(*[new(name) for name in ("user-1", "user-2-b", "plain", "-x", "é-1")])
+@pytest.mark.parametrize("way", ["one by one", "a batch each", "all at once"])
+def test_category_is_the_part_before_the_first_dash(store: EventStore, way: str) -> None:
+    names = ("user-1", "user-2-b", "plain", "-x", "é-1")
+    calls = [[new(name) for name in names]] if way == "all at once" else [[new(name)] for name in names]
+    for call in calls:
+        store.dispatch(*call, *some(2, call[0].aggregate_id) * (way == "a batch each"))
     assert dict(Aggregate.objects.values_list("aggregate_id", "category")) == {
         "user-1": "user",
         "user-2-b": "user",
