@@ -27,6 +27,9 @@ class OperationAdmin(BrowsingAdmin):
     search_fields = []
     search_help_text = None  # type: ignore[assignment]  # Django's own default
 
+    class Media:
+        css = {"all": ["projections/board.css"]}
+
     @admin.display(description="at")
     def when(self, operation: Operation) -> SafeString:
         return to_the_second(operation.at)

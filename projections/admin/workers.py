@@ -62,6 +62,9 @@ class HeartbeatAdmin(BrowsingAdmin):
     search_fields = []
     search_help_text = None  # type: ignore[assignment]  # Django's own default
 
+    class Media:
+        css = {"all": ["projections/board.css"]}
+
     @admin.display
     def worker(self, heartbeat: Heartbeat) -> str:
         return str(heartbeat)

@@ -259,6 +259,12 @@ PAGES = {
 }
 
 
+OVERFLOWING = """
+    [...document.querySelectorAll("#result_list tbody :is(th, td)")]
+        .some(cell => cell.scrollWidth > cell.clientWidth + 1)
+"""
+
+
 @pytest.mark.parametrize("theme", THEMES)
 @pytest.mark.parametrize("width", WIDTHS)
 def test_pages_are_accessible_and_fit_the_screen(
@@ -276,7 +282,9 @@ def test_pages_are_accessible_and_fit_the_screen(
     )
     catch_up("fragile")
     operations.pause("tally", by="user0", reason="a reason of many words, so that it needs more than one line " * 3)
-    Heartbeat.objects.create(id=uuid4(), host="h" * 60, pid=1, started_at=timezone.now(), seen_at=timezone.now())
+    now = timezone.now()
+    for host, projections in (("h" * 60, "tally"), ("worker-1", "daily_activity, event_type_activity, product_sales")):
+        Heartbeat.objects.create(id=uuid4(), host=host, pid=41, started_at=now, seen_at=now, projections=projections)
     parked = ParkedEvent.objects.in_the_way().get()
 
     def look(page: Page) -> list[str]:
@@ -290,6 +298,10 @@ def test_pages_are_accessible_and_fit_the_screen(
             faults += [f"{name}: {each['id']}" for each in found if each["impact"] in ("serious", "critical")]
             if page.evaluate("document.documentElement.scrollWidth > document.documentElement.clientWidth"):
                 faults.append(f"{name}: wider than the screen")
+            if page.evaluate(OVERFLOWING):
+                faults.append(f"{name}: a cell is too narrow for what is in it")
+            if page.get_by_text("None", exact=True).count():
+                faults.append(f"{name}: says None")
         return faults
 
     assert admin(look) == []
