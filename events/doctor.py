@@ -180,7 +180,7 @@ def clocks(using: str) -> Iterator[Finding]:
         )
 
 
-@examination("Seals are kept up")
+@examination("Seals are kept up, where events are sealed")
 def seals(using: str) -> Iterator[Finding]:
     if not Seal.objects.using(using).exists():
         return

@@ -5,11 +5,12 @@ an aggregate whose id ends in `/events` or `/stream` has a history here, but its
 find it in the list, with `starts_with`.
 """
 
-from django.urls import path, register_converter
+from django.urls import path, re_path, register_converter
 from django.urls.converters import StringConverter
 
 from . import aggregates, events, streams
 from .problem_types import ProblemTypeDetail
+from .slashes import add_slash
 
 
 class AggregateIdConverter(StringConverter):
@@ -35,4 +36,5 @@ urlpatterns = [
     path("events/stream/", streams.EventStream.as_view(), name="event-stream"),
     path("events/<uuid:event_id>/", events.EventDetail.as_view(), name="event-detail"),
     path("problems/<slug:slug>/", ProblemTypeDetail.as_view(), name="problem-type"),
+    re_path(r"^(?:aggregates|events)(?:/(?s:.+))?(?<!/)\Z", add_slash),
 ]

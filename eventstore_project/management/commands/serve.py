@@ -64,8 +64,8 @@ class Command(BaseCommand):
             f"  Live      {base}/live/\n"
             f"  API       {base}/api/events/\n"
             f"  Log in    {user.username} / {password}\n"
-            f"  API token {token}\n"
             f"  Database  {postgres.described()}\n\n"
-            f'  curl -H "Authorization: Token {token}" {base}/api/events/\n\n'
+            f"  export SITE={base} TOKEN={token}\n"
+            '  curl -H "Authorization: Token $TOKEN" $SITE/api/events/\n\n'
             "Ctrl-C stops it."
         )
