@@ -1,8 +1,10 @@
 """What is stored stays: through the model, querysets, SQL and Django's own tools."""
 
+import re
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
@@ -167,6 +169,15 @@ def test_append_function_for_one_event_serves_psql_and_raises_there(store: Event
         append_one(f"'b-1', 'Happened', '{{}}', p_event_id => '{event.event_id}'")
     assert last_position() == before
     assert aggregates() == {"a-1": 1}
+
+
+def test_statement_of_the_documentation_appends(store: EventStore) -> None:
+    page = Path(__file__).parents[2] / "docs/operations.md"
+    (statement,) = re.findall(r"^## From SQL$.*?^```sql\n(.*?)^```$", page.read_text(), re.MULTILINE | re.DOTALL)
+    with connection.cursor() as cursor:
+        cursor.execute(statement)
+        assert cursor.fetchone() == (1, last_position())
+    assert [event.data for event in store.get_events_for_aggregate("order-17")] == [{"method": "card"}]
 
 
 @pytest.mark.parametrize("others", [[], ["a-1"], ["b-1"]])
