@@ -7,9 +7,8 @@ class BenchmarksConfig(AppConfig):
     name = "benchmarks"
 
     def ready(self) -> None:
+        from benchmarks.readmodels import ByEvent, BySets, Selective, Sharded
         from projections.registry import register
-
-        from .readmodels import ByEvent, BySets, Selective, Sharded
 
         for projection in (ByEvent, BySets, Selective, Sharded):
             register(projection)

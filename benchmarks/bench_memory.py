@@ -52,12 +52,13 @@ def do(doing: str, folder: Path) -> None:
 
 
 def rebuild() -> None:
-    from projections import operations, registry
+    from projections import registry
+    from projections.operations import actions
     from projections.projections import EventTypeActivityProjection
-    from projections.worker import Until, Worker
+    from projections.workers.worker import Until, Worker
 
     registry.register(EventTypeActivityProjection)
-    operations.ask_for_rebuild("event_type_activity", by="benchmark")
+    actions.ask_for_rebuild("event_type_activity", by="benchmark")
     Worker(registry.named(["event_type_activity"]), until=Until.CAUGHT_UP).run()
 
 

@@ -25,7 +25,7 @@ def empty() -> None:
 
 def catch_up(*projections: Any) -> None:
     from projections import registry
-    from projections.worker import Until, Worker
+    from projections.workers.worker import Until, Worker
 
     for projection in projections:
         registry.register(projection)
@@ -68,7 +68,7 @@ def measure_shards(report: Report, rounds: int) -> None:
     from django.db import connection
 
     from events.store import EventStore
-    from projections.models import Checkpoint, Heartbeat, Operation  # noqa: F401
+    from projections.models import Checkpoint, Heartbeat
 
     settled = EventStore().settled_position()
 
@@ -102,7 +102,8 @@ def hold() -> None:
     from django.db import connection
 
     from benchmarks import readmodels
-    from projections import registration, registry
+    from projections import registry
+    from projections.engine import registration
     from projections.models import ProjectionState
 
     registry.register(readmodels.Sharded)

@@ -58,15 +58,16 @@ def read() -> None:
 
 
 def seal() -> None:
-    from events import reader, sealing
+    from events.integrity import seals
+    from events.storage import ordering
 
-    up_to = reader.settled_position("default")
-    while sealing.seal("default", up_to=up_to):
+    up_to = ordering.settled_position("default")
+    while seals.seal("default", up_to=up_to):
         pass
 
 
 def verify() -> None:
-    from events.verifying import Verification
+    from events.integrity.verification import Verification
 
     for _ in Verification("default").run():
         pass
@@ -74,7 +75,7 @@ def verify() -> None:
 
 def seal_by_a_worker() -> None:
     from projections.projections import SealsProjection
-    from projections.worker import Until, Worker
+    from projections.workers.worker import Until, Worker
 
     Worker([SealsProjection()], until=Until.CAUGHT_UP).run()
 

@@ -2,7 +2,7 @@
 
 from django.urls import include, path
 
-from .plainviews import PlainAppend, PlainHistory
+from benchmarks.plainviews import PlainAppend, PlainHistory
 
 urlpatterns = [
     path("api/", include("events.api.urls")),

@@ -78,14 +78,15 @@ def work_for_projections() -> None:
     """Let a worker catch up, park what cannot be handled, and come half through a rebuild."""
     from django.test import override_settings
 
-    from projections import operations, registry
-    from projections.worker import Until, Worker
+    from projections import registry
+    from projections.operations import actions
+    from projections.workers.worker import Until, Worker
 
     logging.disable(logging.ERROR)  # what fails here is meant to
     with override_settings(PROJECTIONS_RETRY_DELAYS_SECONDS=()):
         Worker(until=Until.CAUGHT_UP).run()
-    operations.pause("event_type_activity", by="operator", reason="the report of the month is being drawn up")
-    operations.ask_for_rebuild("daily_activity", by="operator", reason="days are counted in UTC from now on")
+    actions.pause("event_type_activity", by="operator", reason="the report of the month is being drawn up")
+    actions.ask_for_rebuild("daily_activity", by="operator", reason="days are counted in UTC from now on")
     rounds = iter((True, True, False))
     Worker([registry.get("daily_activity")], rebuilds_only=True, on_round=partial(next, rounds)).run()
 

@@ -10,6 +10,8 @@ class EventsConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        from . import access, checks  # noqa: F401  # checks register themselves
+        from . import authorization, checks  # noqa: F401  # checks register themselves
+        from .monitoring import diagnostics
 
-        post_migrate.connect(access.create_permissions, sender=self)
+        post_migrate.connect(authorization.create_permissions, sender=self)
+        diagnostics.register_module("events.monitoring.doctor")

@@ -2,27 +2,17 @@
 
 import re
 from collections.abc import Sequence
-from functools import cached_property
 from typing import Any
 
 from django.conf import settings
 from django.core.checks import CheckMessage, Error, Tags, Warning, register  # noqa: A004
-from django.db import connections, router
+from django.db import connections
 from psycopg import IsolationLevel
 
-from .conf import EventsSettings, conf
-from .models import Event
-from .uri import is_uri_reference
+from .conf import conf
+from .formats.uri import is_uri_reference
+from .routing import database
 
-
-def _settings_of(kind: type) -> list[str]:
-    """Return the names of the settings that are of one kind."""
-    found = {name: each.func for name, each in vars(EventsSettings).items() if isinstance(each, cached_property)}
-    return [f"EVENTS_{name.upper()}" for name, get in found.items() if get.__annotations__["return"] is kind]
-
-
-LIMITS = _settings_of(int)
-DURATIONS = _settings_of(float)
 # With the longest verb before it, its permission must fit into the 100 characters that Django has for a codename.
 MAX_CATEGORY_CHARACTERS = 80
 THROTTLED = ("read", "append", "import", "export", "stream")
@@ -31,7 +21,7 @@ THROTTLED = ("read", "append", "import", "export", "stream")
 @register(Tags.database)
 def check_database(databases: Sequence[str] | None = None, **kwargs: Any) -> list[CheckMessage]:
     """Check that events go to PostgreSQL."""
-    alias = router.db_for_write(Event)
+    alias = database()
     if alias not in (databases or ()) or connections[alias].vendor == "postgresql":
         return []
     return [
@@ -60,7 +50,7 @@ def check_isolation_level(**kwargs: Any) -> list[CheckMessage]:
 
 def isolation_level() -> str | None:
     """Return the isolation level that the settings ask for where events are stored; None when it is READ COMMITTED."""
-    asked = connections[router.db_for_write(Event)].settings_dict["OPTIONS"].get("isolation_level")
+    asked = connections[database()].settings_dict["OPTIONS"].get("isolation_level")
     level = IsolationLevel(asked or IsolationLevel.READ_COMMITTED)
     if level in (IsolationLevel.READ_COMMITTED, IsolationLevel.READ_UNCOMMITTED):  # PostgreSQL knows no difference
         return None
@@ -80,12 +70,12 @@ def check_limits(**kwargs: Any) -> list[CheckMessage]:
     """Check that every limit that is set is a whole number above 0, and every duration a number of seconds."""
     messages: list[CheckMessage] = [
         Error(f"{name} is {value!r}.", hint="Give a whole number above 0, or leave it out.", id="events.E002")
-        for name in LIMITS
+        for name in conf.settings_of(int)
         if type(value := getattr(settings, name, 1)) is not int or value < 1
     ]
     messages += [
         Error(f"{name} is {value!r}.", hint="Give seconds above 0, or leave it out.", id="events.E002")
-        for name in DURATIONS
+        for name in conf.settings_of(float)
         if type(value := getattr(settings, name, 1)) not in (int, float) or not 0 < value < float("inf")
     ]
     return messages
@@ -167,7 +157,7 @@ def check_source_is_own(**kwargs: Any) -> list[CheckMessage]:
 @register(Tags.database, deploy=True)
 def check_rights(databases: Sequence[str] | None = None, **kwargs: Any) -> list[CheckMessage]:
     """Warn of a database role that can write the store's tables past the append function."""
-    alias = router.db_for_write(Event)
+    alias = database()
     if alias not in (databases or ()) or connections[alias].vendor != "postgresql":
         return []
     with connections[alias].cursor() as cursor:

@@ -1,4 +1,4 @@
-"""The settings of the event store, read when they are first used, and anew after `override_settings`."""
+"""The settings of the event store, and the mechanism by which an app reads its settings."""
 
 from collections.abc import Mapping, Sequence
 from functools import cached_property
@@ -8,116 +8,105 @@ from django.conf import settings
 from django.core.signals import setting_changed
 
 
-class EventsSettings:
-    """Each property is the Django setting `EVENTS_` plus its name in capitals."""
+class AppSettings:
+    """The settings of one app: each attribute of a subclass is the Django setting PREFIX plus its name in capitals.
 
-    @cached_property
-    def max_event_bytes(self) -> int:
-        """Bytes that the JSON of one event's data and metadata may take together. Default 1 MiB."""
-        return int(getattr(settings, "EVENTS_MAX_EVENT_BYTES", 1024 * 1024))
+    The value of the attribute is the default. A setting is read when it is first used, then kept, because a setting
+    that is missing costs an exception each time; `override_settings` makes it be read again.
+    """
 
-    @cached_property
-    def max_dispatch_events(self) -> int:
-        """Events that one dispatch may hold, and aggregates that its expectations may name. Default 10,000."""
-        return int(getattr(settings, "EVENTS_MAX_DISPATCH_EVENTS", 10_000))
+    _prefix: str
 
-    @cached_property
-    def max_dispatch_bytes(self) -> int:
-        """Bytes that the JSON of all events of one dispatch may take; one event may always have its own limit's.
-        Default 64 MiB."""
-        return int(getattr(settings, "EVENTS_MAX_DISPATCH_BYTES", 64 * 1024 * 1024))
+    def __init_subclass__(cls, *, prefix: str) -> None:
+        cls._prefix = prefix
+        for name in cls.__annotations__:
+            reader = cached_property(_reader(cls.setting(name), getattr(cls, name)))
+            reader.__set_name__(cls, name)
+            setattr(cls, name, reader)
 
-    @cached_property
-    def max_dispatch_depth(self) -> int:
-        """How deep handlers may dispatch inside handlers before it counts as endless recursion. Default 32."""
-        return int(getattr(settings, "EVENTS_MAX_DISPATCH_DEPTH", 32))
+    def __init__(self) -> None:
+        # A strong reference: Django holds receivers weakly.
+        setting_changed.connect(self._forget, weak=False)
 
-    @cached_property
-    def read_page_events(self) -> int:
-        """Events that `read_all` fetches with one query. Default 1,000."""
-        return int(getattr(settings, "EVENTS_READ_PAGE_EVENTS", 1000))
+    @classmethod
+    def setting(cls, name: str) -> str:
+        """Return the name of the Django setting behind an attribute."""
+        return f"{cls._prefix}{name.upper()}"
 
-    @cached_property
-    def replica_wait_seconds(self) -> float:
-        """How long a reader waits for the standby it reads from to have what the primary has. Default 5."""
-        return float(getattr(settings, "EVENTS_REPLICA_WAIT_SECONDS", 5))
+    @classmethod
+    def settings_of(cls, kind: type) -> list[str]:
+        """Return the names of the Django settings whose values are of type `kind`."""
+        return [cls.setting(name) for name, each in cls.__annotations__.items() if each is kind]
 
-    @cached_property
-    def api_page_events(self) -> int:
-        """Events, or aggregates, on one page of the HTTP API when the request names no limit. Default 100."""
-        return int(getattr(settings, "EVENTS_API_PAGE_EVENTS", 100))
+    def _forget(self, **kwargs: Any) -> None:
+        vars(self).clear()
 
-    @cached_property
-    def api_max_page_events(self) -> int:
-        """The largest `limit` a request to the HTTP API may name. Default 1,000."""
-        return int(getattr(settings, "EVENTS_API_MAX_PAGE_EVENTS", 1000))
 
-    @cached_property
-    def api_throttle_rates(self) -> Mapping[str, str]:
-        """How often one user may ask, such as `{"append": "600/min"}`, for `read`, `append`, `import`, `export` and
-        `stream`; without limit where none is named. Default none."""
-        rates: Mapping[str, str] = getattr(settings, "EVENTS_API_THROTTLE_RATES", {})
-        return rates
+def _reader(setting: str, default: Any) -> Any:
+    kind = type(default)
+    return lambda conf: kind(getattr(settings, setting, default))
 
-    @cached_property
-    def category_permissions(self) -> Sequence[str]:
-        """The categories that have permissions of their own. `migrate` makes them. Default none."""
-        categories: Sequence[str] = getattr(settings, "EVENTS_CATEGORY_PERMISSIONS", ())
-        return categories
 
-    @cached_property
-    def admin_dashboard(self) -> bool:
-        """Whether the admin's index shows the dashboard; read at start. Default yes."""
-        return bool(getattr(settings, "EVENTS_ADMIN_DASHBOARD", True))
+class EventsSettings(AppSettings, prefix="EVENTS_"):
+    """The settings `EVENTS_…`."""
 
-    @cached_property
-    def cloudevents_source(self) -> str:
-        """The `source` of this store's events as CloudEvents: a URI reference. Default `/events`."""
-        return str(getattr(settings, "EVENTS_CLOUDEVENTS_SOURCE", "/events"))
+    max_event_bytes: int = 1024 * 1024
+    """Bytes that the JSON of one event's data and metadata may take together."""
 
-    @cached_property
-    def stream_max_streams(self) -> int:
-        """Open event streams that one process serves; further ones are refused. Default 1,000."""
-        return int(getattr(settings, "EVENTS_STREAM_MAX_STREAMS", 1000))
+    max_dispatch_events: int = 10_000
+    """Events that one dispatch may hold, and aggregates that its expected versions may name."""
 
-    @cached_property
-    def stream_max_queued_bytes(self) -> int:
-        """Bytes of new events kept for a stream whose client is behind; past that it reads them from the database.
-        Default 1 MiB."""
-        return int(getattr(settings, "EVENTS_STREAM_MAX_QUEUED_BYTES", 1024 * 1024))
+    max_dispatch_bytes: int = 64 * 1024 * 1024
+    """Bytes that the JSON of all events of one dispatch may take; a single event always has its own limit."""
 
-    @cached_property
-    def stream_send_timeout_seconds(self) -> float:
-        """How long a client may leave what it was sent unread before its stream is cut off. Default 30."""
-        return float(getattr(settings, "EVENTS_STREAM_SEND_TIMEOUT_SECONDS", 30))
+    max_dispatch_depth: int = 32
+    """How deep handlers may dispatch inside handlers before it counts as endless recursion."""
 
-    @cached_property
-    def stream_heartbeat_seconds(self) -> float:
-        """How long a stream stays silent at most. Default 15."""
-        return float(getattr(settings, "EVENTS_STREAM_HEARTBEAT_SECONDS", 15))
+    read_page_events: int = 1000
+    """Events that `read_all` fetches with one query."""
 
-    @cached_property
-    def stream_checkpoint_seconds(self) -> float:
-        """How often a stream tells how far it has come, when no event of its own did. Default 5."""
-        return float(getattr(settings, "EVENTS_STREAM_CHECKPOINT_SECONDS", 5))
+    standby_wait_seconds: float = 5.0
+    """How long a read from a standby waits until the standby has replayed what the primary has committed."""
 
-    @cached_property
-    def stream_permission_seconds(self) -> float:
-        """How often a stream asks anew whether its user may still read. Default 60."""
-        return float(getattr(settings, "EVENTS_STREAM_PERMISSION_SECONDS", 60))
+    api_page_events: int = 100
+    """Events, or aggregates, on one page of the HTTP API when the request names no limit."""
 
-    @cached_property
-    def stream_idle_poll_seconds(self) -> float:
-        """How long the poller of all streams sleeps at most before it looks for new events. Default 0.02."""
-        return float(getattr(settings, "EVENTS_STREAM_IDLE_POLL_SECONDS", 0.02))
+    api_max_page_events: int = 1000
+    """The largest `limit` that a request to the HTTP API may name."""
+
+    api_throttle_rates: Mapping[str, str] = {}
+    """How many requests one user may send, such as `{"append": "600/min"}`. The kinds are `read`, `append`, `import`,
+    `export` and `stream`; a kind that is missing has no limit."""
+
+    category_permissions: Sequence[str] = ()
+    """The categories that have permissions of their own. `migrate` creates the permissions."""
+
+    admin_dashboard: bool = True
+    """Whether the admin's index shows the dashboard; read at start."""
+
+    cloudevents_source: str = "/events"
+    """The `source` of this store's events as CloudEvents: a URI reference."""
+
+    stream_max_streams: int = 1000
+    """Open event streams that one process serves; further ones are rejected."""
+
+    stream_max_queued_bytes: int = 1024 * 1024
+    """Bytes of new events kept for a stream whose client is slow; past that the stream reads them from the database."""
+
+    stream_send_timeout_seconds: float = 30.0
+    """How long a client may leave sent data unread before its stream is closed."""
+
+    stream_heartbeat_seconds: float = 15.0
+    """The longest silence of a stream."""
+
+    stream_checkpoint_seconds: float = 5.0
+    """How often a stream reports its position while it has no events to send."""
+
+    stream_permission_seconds: float = 60.0
+    """How often a stream checks again whether its user may still read."""
+
+    stream_idle_poll_seconds: float = 0.02
+    """The longest pause of the feed between two looks for new events."""
 
 
 conf = EventsSettings()
-
-
-def _read_anew(**kwargs: Any) -> None:
-    vars(conf).clear()
-
-
-# A setting that is not set costs an exception each time it is asked for, and an append asks for several.
-setting_changed.connect(_read_anew, dispatch_uid="events.conf")

@@ -96,7 +96,7 @@ class BrokenSeal(EventStoreError):
         super().__init__(reason)
 
 
-class ReplicaBehind(EventStoreError):
+class StandbyBehind(EventStoreError):
     """A standby has not replayed in time what the primary had committed when the read began; nothing was read.
 
     Attributes:
@@ -107,7 +107,7 @@ class ReplicaBehind(EventStoreError):
         self.replica = replica
         super().__init__(
             f"the standby {replica!r} has not come to where the primary was, in {seconds:.1f} seconds: read again"
-            " later, read from the primary, or raise EVENTS_REPLICA_WAIT_SECONDS"
+            " later, read from the primary, or raise EVENTS_STANDBY_WAIT_SECONDS"
         )
 
 

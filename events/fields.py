@@ -5,7 +5,7 @@ from typing import Any
 from django.db import models
 from django.db.models.fields.json import KeyTransform
 
-from . import jsontext
+from . import jsonb
 
 
 class ExactJSONField(models.JSONField):
@@ -14,4 +14,4 @@ class ExactJSONField(models.JSONField):
     def from_db_value(self, value: Any, expression: Any, connection: Any) -> Any:
         if value is None or (isinstance(expression, KeyTransform) and not isinstance(value, str)):
             return value
-        return jsontext.loads(value)
+        return jsonb.loads(value)

@@ -4,16 +4,15 @@ from collections.abc import Collection, Iterable
 from typing import Any, NoReturn, Self
 
 from django.db import models
-from django.db.models.base import ModelState
 from django.db.models.fields.json import KeyTextTransform
 from django.db.models.lookups import Exact, IsNull
-from django.db.models.signals import post_init, pre_init
 
 from .exceptions import ImmutableEvent
 from .fields import ExactJSONField
+from .hydration import hydrate, is_initialization_observed
 
 
-def _refuse(*args: Any, **kwargs: Any) -> NoReturn:
+def _reject(*args: Any, **kwargs: Any) -> NoReturn:
     raise ImmutableEvent(
         "Events are never changed or removed; append one that corrects the old, with EventStore.dispatch()"
     )
@@ -43,8 +42,8 @@ def span_of_categories(categories: Collection[str]) -> models.Q:
 class AppendOnlyQuerySet(models.QuerySet):
     """A queryset that reads. Every way to write through it is refused; the database's guards stand behind it."""
 
-    create = get_or_create = update_or_create = bulk_create = _refuse
-    update = bulk_update = delete = _raw_delete = _refuse
+    create = get_or_create = update_or_create = bulk_create = _reject
+    update = bulk_update = delete = _raw_delete = _reject
 
 
 class CategorizedQuerySet(AppendOnlyQuerySet):
@@ -92,10 +91,10 @@ class AppendOnlyModel(models.Model):
         abstract = True
 
     def save(self, *args: Any, **kwargs: Any) -> None:
-        _refuse()
+        _reject()
 
     def delete(self, *args: Any, **kwargs: Any) -> NoReturn:
-        _refuse()
+        _reject()
 
 
 class Aggregate(AppendOnlyModel):
@@ -120,7 +119,7 @@ class Aggregate(AppendOnlyModel):
 
 
 class Seal(AppendOnlyModel):
-    """The digest of all events up to a position, kept so that what changes later shows (`events.sealing`)."""
+    """The digest of all events up to a position, kept so that what changes later shows (`events.integrity.seals`)."""
 
     position = models.BigIntegerField(primary_key=True, help_text="The position of the last event it covers.")
     after = models.BigIntegerField(help_text="That of the seal before; 0 for the first one.")
@@ -173,32 +172,15 @@ class Event(AppendOnlyModel):
 
     @classmethod
     def from_db(cls, db: str | None, field_names: Collection[str], values: Collection[Any], **state: Any) -> Self:
-        """Build a stored event without `Model.__init__`, most of whose work a stored row does not need."""
-        if cls._is_listened_to():
+        """Build a stored event, as Django's method does."""
+        if is_initialization_observed(cls):
             return super().from_db(db, field_names, values, **state)
-        (event,) = cls._stored(db, [dict(zip(field_names, values, strict=True))], state)
+        (event,) = hydrate(cls, [dict(zip(field_names, values, strict=True))], db, state)
         return event
 
     @classmethod
     def many_from_db(cls, db: str, rows: Iterable[dict[str, Any]]) -> list[Self]:
         """Build the events of rows that hold all fields; the rows become theirs."""
-        if cls._is_listened_to():
+        if is_initialization_observed(cls):
             return [cls.from_db(db, row.keys(), row.values()) for row in rows]
-        return cls._stored(db, rows, {})
-
-    @classmethod
-    def _is_listened_to(cls) -> bool:
-        """Say whether somebody wants to know of each object that is made."""
-        # Django's own look for listeners takes its time, also where there is none.
-        return any(signal.receivers and signal.has_listeners(cls) for signal in (pre_init, post_init))
-
-    @classmethod
-    def _stored(cls, db: str | None, rows: Iterable[dict[str, Any]], state: dict[str, Any]) -> list[Self]:
-        events = []
-        for row in rows:
-            event = cls.__new__(cls)
-            row["_state"] = of_row = ModelState()
-            of_row.__dict__ = {**state, "adding": False, "db": db}  # Django 6.1 has a fetch_mode besides
-            event.__dict__ = row
-            events.append(event)
-        return events
+        return hydrate(cls, rows, db, {})

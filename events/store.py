@@ -9,8 +9,9 @@ from typing import Any, TypeVar, overload
 from asgiref.sync import sync_to_async
 from django.db import DEFAULT_DB_ALIAS, transaction
 
-from . import reader, replica, subscriptions, writer
+from . import subscriptions
 from .models import Event, EventQuerySet
+from .storage import ordering, reader, rows, standby, writer
 from .subscriptions import Handler, Subscription
 from .types import ANY, ExpectedVersion, NewEvent, Subscribed, expectations
 from .validation import Row, check_count, check_moment, check_name, check_names, check_number, checked
@@ -18,7 +19,7 @@ from .validation import Row, check_count, check_moment, check_name, check_names,
 AnyHandler = TypeVar("AnyHandler", bound=Handler)
 
 
-class Dispatched(list[Event]):
+class DispatchResult(list[Event]):
     """The events of a call of `dispatch`, as they are stored.
 
     Attributes:
@@ -30,22 +31,22 @@ class Dispatched(list[Event]):
         self.is_retry = is_retry
 
 
-def append_and_announce(rows: Sequence[Row], expected: Mapping[str, int], using: str) -> Dispatched:
+def append_and_send(rows: Sequence[Row], expected: Mapping[str, int], using: str) -> DispatchResult:
     """Store checked `rows` and hand them to the subscribers, as `EventStore.dispatch` says."""
-    if not subscriptions.wanted_by_any(rows):  # as most are not: the append is a statement of its own
+    if not subscriptions.has_subscribers(rows):  # as most are not: the append is a statement of its own
         appended = writer.append(rows, expected, using)
     else:
-        with subscriptions.one_level_deeper(), _transaction_if_needed(rows, using):
+        with subscriptions.nested_dispatch(), _transaction_if_needed(rows, using):
             appended = writer.append(rows, expected, using)
             if not appended.is_retry:
-                subscriptions.announce_after_commit(appended.events, using)
-                subscriptions.announce_in_transaction(appended.events, using)
-    return Dispatched(appended.events, is_retry=appended.is_retry)
+                subscriptions.send_on_commit(appended.events, using)
+                subscriptions.send_in_transaction(appended.events, using)
+    return DispatchResult(appended.events, is_retry=appended.is_retry)
 
 
 def _transaction_if_needed(rows: Sequence[Row], using: str) -> Any:
     """A subscriber inside the transaction needs one to undo."""
-    return transaction.atomic(using) if subscriptions.in_transaction.wanted_by_any(rows) else nullcontext()
+    return transaction.atomic(using) if subscriptions.IN_TRANSACTION.has_subscribers(rows) else nullcontext()
 
 
 class EventStore:
@@ -59,7 +60,7 @@ class EventStore:
         self.using = using
         self.read_from = read_from
 
-    def dispatch(self, *events: NewEvent, expected_version: ExpectedVersion = ANY) -> Dispatched:
+    def dispatch(self, *events: NewEvent, expected_version: ExpectedVersion = ANY) -> DispatchResult:
         """Append `events`, all of them or none, and hand them to the subscribers; return them as stored.
 
         Repeating a call is safe, for ever: when all its event ids are stored, in this order, each in its aggregate, the
@@ -81,8 +82,8 @@ class EventStore:
         rows = checked(events)
         expected = self._expected(expected_version, rows)
         if not rows and not expected:
-            return Dispatched()
-        return append_and_announce(rows, expected, self.using)
+            return DispatchResult()
+        return append_and_send(rows, expected, self.using)
 
     def get_events_for_aggregate(
         self,
@@ -119,7 +120,7 @@ class EventStore:
             limit=limit,
             using=self.using,
         )
-        return reader.fetch(query)
+        return rows.fetch_events(query)
 
     def read_all(
         self,
@@ -144,7 +145,7 @@ class EventStore:
 
         Raises:
             UnsafeRead: inside a transaction that is not READ COMMITTED, or on a standby.
-            ReplicaBehind: the standby to read from does not have yet what the primary has.
+            StandbyBehind: the standby to read from does not have yet what the primary has.
             InvalidEvent: an argument makes no sense: a negative limit, a string in place of a list.
         """
         return chain.from_iterable(self._pages(after, up_to, types, categories, reverse, limit))
@@ -167,7 +168,7 @@ class EventStore:
         Raises:
             UnsafeRead: inside a transaction that is not READ COMMITTED, or on a standby.
         """
-        return reader.settled_position(self.using)
+        return ordering.settled_position(self.using)
 
     @overload
     def subscribe(self, event_type: str | Subscribed, handler: Handler, *, on_commit: bool = False) -> Subscription: ...
@@ -206,7 +207,7 @@ class EventStore:
         """Disconnect `handler`; return False when it was not subscribed."""
         return subscriptions.unsubscribe(event_type, handler)
 
-    async def adispatch(self, *events: NewEvent, expected_version: ExpectedVersion = ANY) -> Dispatched:
+    async def adispatch(self, *events: NewEvent, expected_version: ExpectedVersion = ANY) -> DispatchResult:
         """Do `dispatch` from a coroutine."""
         return await sync_to_async(self.dispatch)(*events, expected_version=expected_version)
 
@@ -271,5 +272,5 @@ class EventStore:
         if self.read_from is None:
             return reader.selection(types, categories, self.using), settled
         if settled > (numbers["after"] or 0):
-            replica.wait_until_replayed(self.using, self.read_from)
+            standby.wait_until_replayed(self.using, self.read_from)
         return reader.selection(types, categories, self.read_from), settled

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import partial
-from typing import Any, Self
+from typing import Any, Final, Self
 
 from django.db import transaction
 from django.dispatch import Signal
@@ -47,7 +47,7 @@ class Subscriptions:
             self._by_type.pop(str(event_type), None)
         return True
 
-    def wanted_by_any(self, events: Sequence[Any]) -> bool:
+    def has_subscribers(self, events: Sequence[Any]) -> bool:
         """Say whether anybody listens to one of `events` (or rows: whatever has a type)."""
         # Django's own look for listeners takes its time, also where there is none.
         return (bool(self._to_all.receivers) and self._to_all.has_listeners(Event)) or (
@@ -60,8 +60,8 @@ class Subscriptions:
             yield signal
 
 
-in_transaction = Subscriptions(event_dispatched)
-after_commit = Subscriptions(event_committed)
+IN_TRANSACTION: Final = Subscriptions(event_dispatched)
+ON_COMMIT: Final = Subscriptions(event_committed)
 
 
 class Subscription:
@@ -92,37 +92,37 @@ def subscribe(event_type: str | Subscribed, handler: Handler, *, on_commit: bool
         check_name("event_type", event_type)
     if not callable(handler) or not func_accepts_kwargs(handler):
         raise InvalidEvent("handler", f"is {handler!r}; give a function that takes (event, **kwargs)")
-    return Subscription(after_commit if on_commit else in_transaction, event_type, handler)
+    return Subscription(ON_COMMIT if on_commit else IN_TRANSACTION, event_type, handler)
 
 
 def unsubscribe(event_type: str | Subscribed, handler: Handler) -> bool:
     """Disconnect `handler` from both moments; return whether it was connected to one."""
-    return any([in_transaction.remove(event_type, handler), after_commit.remove(event_type, handler)])
+    return any([IN_TRANSACTION.remove(event_type, handler), ON_COMMIT.remove(event_type, handler)])
 
 
-def wanted_by_any(events: Sequence[Any]) -> bool:
+def has_subscribers(events: Sequence[Any]) -> bool:
     """Say whether anybody listens to one of `events`, at either moment."""
-    return in_transaction.wanted_by_any(events) or after_commit.wanted_by_any(events)
+    return IN_TRANSACTION.has_subscribers(events) or ON_COMMIT.has_subscribers(events)
 
 
-def announce_after_commit(events: Sequence[Event], using: str) -> None:
+def send_on_commit(events: Sequence[Event], using: str) -> None:
     """Have `event_committed` sent for `events` when the transaction that holds them has committed."""
-    if after_commit.wanted_by_any(events):
-        transaction.on_commit(partial(_announce_committed, events, using), using=using)
+    if ON_COMMIT.has_subscribers(events):
+        transaction.on_commit(partial(_send_committed, events, using), using=using)
 
 
-def announce_in_transaction(events: Sequence[Event], using: str) -> None:
+def send_in_transaction(events: Sequence[Event], using: str) -> None:
     """Send `event_dispatched` for `events`, in order; what a receiver raises is raised."""
-    if not in_transaction.wanted_by_any(events):
+    if not IN_TRANSACTION.has_subscribers(events):
         return
     for event in events:
-        for signal in in_transaction.signals_for(event):
+        for signal in IN_TRANSACTION.signals_for(event):
             signal.send(sender=Event, event=event, using=using)
 
 
-def _announce_committed(events: Sequence[Event], using: str) -> None:
+def _send_committed(events: Sequence[Event], using: str) -> None:
     for event in events:
-        for signal in after_commit.signals_for(event):
+        for signal in ON_COMMIT.signals_for(event):
             signal.send_robust(sender=Event, event=event, using=using)
 
 
@@ -130,7 +130,7 @@ _depth: ContextVar[int] = ContextVar("events_dispatch_depth", default=0)
 
 
 @contextmanager
-def one_level_deeper() -> Iterator[None]:
+def nested_dispatch() -> Iterator[None]:
     """Count how deep handlers dispatch inside handlers.
 
     Raises:

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from . import jsontext
+from . import jsonb
 from .conf import conf
 from .exceptions import DuplicateEvent, InvalidEvent
 from .types import EARLIEST, LATEST, NewEvent
@@ -180,7 +180,7 @@ def _check_correlation_id(value: Any) -> None:
         characters = len(value)
     else:
         # As PostgreSQL writes it: numbers in all their digits, and a space behind each comma and colon.
-        text = jsontext.dumps(value, "metadata.correlation_id")[0].decode()
+        text = jsonb.dumps(value, "metadata.correlation_id")[0].decode()
         characters = len(text) + text.count(",") + text.count(":")
     if characters > MAX_NAME_CHARACTERS:
         raise InvalidEvent(
@@ -193,7 +193,7 @@ def _json_object(field: str, value: Any) -> tuple[bytes, dict[str, Any]]:
         raise InvalidEvent(field, f"is {_kind(value)}; it must be a JSON object: a dict with str keys")
     if not value:  # as most metadata are
         return b"{}", {}
-    return jsontext.dumps(value if isinstance(value, dict) else dict(value), field)
+    return jsonb.dumps(value if isinstance(value, dict) else dict(value), field)
 
 
 def _kind(value: Any) -> str:

@@ -4,7 +4,7 @@ from typing import Any
 
 import uvicorn
 
-from events.feed import Feed
+from events.streaming.feed import Feed
 
 
 class StreamingServer(uvicorn.Server):

@@ -8,16 +8,16 @@ from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 from django.urls import reverse
 
-from events import access
+from events import authorization
 from events.admin.browsing import without_nul
+from events.admin.suggestions import distinct_values
 from events.models import Aggregate, Event
-from events.reader import distinct_values
 from events.store import EventStore
 
 EVENTS_AT_FIRST = 20
 
 
-@permission_required(access.READ, raise_exception=True)
+@permission_required(authorization.READ, raise_exception=True)
 def live(request: HttpRequest) -> HttpResponse:
     """Show events as they are stored. The stream comes from its public address, as any client's would."""
     chosen = {name: without_nul(request.GET.get(name, "")) for name in ("type", "category", "aggregate_id")}

@@ -11,16 +11,22 @@ class ProjectionsConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        from . import checks, inline, registry  # noqa: F401  # checks register themselves
+        from events.monitoring import diagnostics
+
+        from . import checks, registry  # noqa: F401  # checks register themselves
+        from .engine import inline
 
         registry.autodiscover()
         inline.subscribe_all()
         post_migrate.connect(_register, sender=self)
+        diagnostics.register_module("projections.operations.doctor")
 
 
 def _register(using: str, **kwargs: Any) -> None:
-    """Let the database know of new projections; INLINE ones are live at once while the store is empty."""
-    from . import registration
+    """Register new projections in the database; INLINE ones are live at once while the store is empty."""
+    from events.routing import database
 
-    if using == registration.database() and registration.is_migrated():
+    from .engine import registration
+
+    if using == database() and registration.is_migrated():
         registration.ensure_all()

@@ -13,14 +13,14 @@ from django.db import connections, models, router
 
 from events.checks import isolation_level
 from events.exceptions import InvalidEvent
-from events.models import Event
+from events.routing import database
 from events.types import ALL
 from events.validation import check_name
 
 from . import registry
 from .base import Mode, OnError, Projection, Start
 from .models import ProjectionState
-from .models.machinery import NAME_CHARACTERS
+from .models.state import NAME_CHARACTERS
 
 MAX_SHARDS = 64
 
@@ -185,7 +185,7 @@ def _model_problems(cls: type[Projection]) -> Iterator[tuple[str, str, str]]:
     for model in cls.models:
         if not (isinstance(model, models.base.ModelBase) and hasattr(model, "_meta")) or model._meta.abstract:
             yield "E009", f"among its models is {model!r}, which is none", "List Django models that have tables."
-        elif router.db_for_write(model) != router.db_for_write(Event):
+        elif router.db_for_write(model) != database():
             hint = "Both are written in one transaction: route them to one database."
             yield "E010", f"{model._meta.label} is in another database than the events", hint
         elif not model._meta.managed or model._meta.proxy:

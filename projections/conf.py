@@ -1,52 +1,36 @@
-"""The settings of the projections, read when they are used, so that `override_settings` works."""
+"""The settings of the projections."""
 
 from collections.abc import Sequence
 
-from django.conf import settings
+from events.conf import AppSettings
 
 
-class ProjectionsSettings:
-    """Each property is the Django setting `PROJECTIONS_` plus its name in capitals."""
+class ProjectionsSettings(AppSettings, prefix="PROJECTIONS_"):
+    """The settings `PROJECTIONS_…`."""
 
-    @property
-    def aggregate_activity(self) -> bool:
-        """Whether the read model `AggregateActivity` is kept; read at start. Default no."""
-        return bool(getattr(settings, "PROJECTIONS_AGGREGATE_ACTIVITY", False))
+    aggregate_activity: bool = False
+    """Whether the read model `AggregateActivity` is kept; read at start."""
 
-    @property
-    def event_type_activity(self) -> bool:
-        """Whether the read model `EventTypeActivity` is kept; read at start. Default no."""
-        return bool(getattr(settings, "PROJECTIONS_EVENT_TYPE_ACTIVITY", False))
+    event_type_activity: bool = False
+    """Whether the read model `EventTypeActivity` is kept; read at start."""
 
-    @property
-    def daily_activity(self) -> bool:
-        """Whether the read model `DailyActivity` is kept; read at start. Default no."""
-        return bool(getattr(settings, "PROJECTIONS_DAILY_ACTIVITY", False))
+    daily_activity: bool = False
+    """Whether the read model `DailyActivity` is kept; read at start."""
 
-    @property
-    def seals(self) -> bool:
-        """Whether the workers seal the events, so that they can be verified; read at start. Default no."""
-        return bool(getattr(settings, "PROJECTIONS_SEALS", False))
+    seals: bool = False
+    """Whether the workers seal the events, so that they can be verified; read at start."""
 
-    @property
-    def retry_delays_seconds(self) -> Sequence[float]:
-        """How long to wait before each further attempt at an event that failed. Default 0.2, 1, 5, 25."""
-        return tuple(getattr(settings, "PROJECTIONS_RETRY_DELAYS_SECONDS", (0.2, 1, 5, 25)))
+    retry_delays_seconds: Sequence[float] = (0.2, 1, 5, 25)
+    """The delays before each further attempt at an event that failed."""
 
-    @property
-    def max_lag_seconds(self) -> float:
-        """How far a projection may lie behind before the health endpoint fails. Default 60."""
-        return float(getattr(settings, "PROJECTIONS_MAX_LAG_SECONDS", 60))
+    max_lag_seconds: float = 60.0
+    """How far a projection may lag before the health endpoint fails."""
 
-    @property
-    def max_wait_seconds(self) -> float:
-        """How long a request with `at_least` may wait for a projection. Default 5."""
-        return float(getattr(settings, "PROJECTIONS_MAX_WAIT_SECONDS", 5))
+    max_wait_seconds: float = 5.0
+    """How long a request with `at_least` may wait for a projection."""
 
-    @property
-    def idle_poll_seconds(self) -> float:
-        """How long an idle worker sleeps before it looks for new events. Default 0.045."""
-        return float(getattr(settings, "PROJECTIONS_IDLE_POLL_SECONDS", 0.045))
+    idle_poll_seconds: float = 0.045
+    """How long an idle worker sleeps before it looks for new events."""
 
 
 conf = ProjectionsSettings()

@@ -80,5 +80,5 @@ class NotCaughtUp(ProjectionError):
         )
 
 
-class OperationRefused(ProjectionError):
+class OperationRejected(ProjectionError):
     """What an operator asked for cannot be done to this projection as it is; the message says why, and what can."""

@@ -6,14 +6,15 @@ from datetime import UTC
 
 from django.db import connections
 
-from events import sealing
+from events.integrity import seals
 from events.models import Event
+from events.routing import database
+from events.storage.query_files import read_query
 from events.types import ALL
 
 from .base import ASYNC, INLINE, Projection, handles
 from .conf import conf
 from .models import AggregateActivity, DailyActivity, EventTypeActivity
-from .registration import database
 from .registry import register
 
 
@@ -71,18 +72,18 @@ class EventTypeActivityProjection(Projection):
             strict=True,
         )
         with connections[database()].cursor() as cursor:
-            cursor.execute(_ADD_BY_TYPE, [list(column) for column in columns])
+            cursor.execute(read_query(__package__, "add_by_type"), [list(column) for column in columns])
 
 
 class SealsProjection(Projection):
-    """The store's seals (`events.sealing`), made by the workers. They are for good: a rebuild makes no others."""
+    """The store's seals (`events.integrity.seals`), written by the workers. A rebuild leaves them as they are."""
 
     name = "seals"
     mode = ASYNC
 
     def project_batch(self, events: Sequence[Event]) -> None:
         """Seal all up to the last event of the batch, which is settled."""
-        while sealing.seal(database(), up_to=events[-1].position):
+        while seals.seal(database(), up_to=events[-1].position):
             pass
 
 
@@ -100,24 +101,8 @@ class DailyActivityProjection(Projection):
         )
         days, categories = zip(*counts, strict=True)
         with connections[database()].cursor() as cursor:
-            cursor.execute(_ADD_BY_DAY, [list(days), list(categories), list(counts.values())])
+            cursor.execute(read_query(__package__, "add_by_day"), [list(days), list(categories), list(counts.values())])
 
-
-_ADD_BY_TYPE = """
-    INSERT INTO projections_eventtypeactivity AS t
-        (type, event_count, first_position, last_position, first_recorded_at, last_recorded_at)
-    SELECT * FROM unnest(%s::text[], %s::bigint[], %s::bigint[], %s::bigint[], %s::timestamptz[], %s::timestamptz[])
-    ON CONFLICT (type) DO UPDATE
-    SET event_count = t.event_count + excluded.event_count,
-        last_position = excluded.last_position,
-        last_recorded_at = excluded.last_recorded_at
-"""
-
-_ADD_BY_DAY = """
-    INSERT INTO projections_dailyactivity AS t (day, category, event_count)
-    SELECT * FROM unnest(%s::date[], %s::text[], %s::bigint[])
-    ON CONFLICT (day, category) DO UPDATE SET event_count = t.event_count + excluded.event_count
-"""
 
 if conf.aggregate_activity:
     register(AggregateActivityProjection)

@@ -6,16 +6,17 @@ class OrderTotals(TestCase):
         self.assertEqual(OrderTotal.objects.get().total, 5)
 """
 
-from events import reader
 from events.models import Event
+from events.routing import database
+from events.storage import ordering
 from events.store import EventStore
 from events.types import NewEvent
 
-from . import registry, runner
-from .agenda import agenda
+from . import registry
 from .base import Mode, Projection
+from .engine import runner
 from .exceptions import HandlerFailed
-from .registration import database
+from .workers.scheduler import plan
 
 
 def project(projection: type[Projection], *events: NewEvent) -> list[Event]:
@@ -46,11 +47,11 @@ def run_until_caught_up(*names: str) -> int:
         UnknownProjection: there is none of such a name.
     """
     handled = 0
-    for task in agenda(registry.named(names)):
-        settled = reader.settled_position(database())
+    for task in plan(registry.named(names)):
+        settled = ordering.settled_position(database())
         while task.position < settled:
             result = runner.run_pass(task.projection, task.checkpoint_id, settled, raise_errors=True)
-            if result.outcome is not runner.Outcome.DONE:
+            if result.outcome is not runner.PassOutcome.DONE:
                 break
             task.position = result.position
             handled += result.events

@@ -4,8 +4,9 @@ import time
 
 from asgiref.sync import sync_to_async
 
-from . import registry, status
+from . import registry
 from .exceptions import NotCaughtUp
+from .operations import status
 
 FIRST_PAUSE_SECONDS = 0.001
 LONGEST_PAUSE_SECONDS = 0.02

@@ -16,7 +16,7 @@ from django.urls import clear_url_caches
 from hypothesis import settings as hypothesis_settings
 from rest_framework.test import APIClient
 
-from events import access, subscriptions
+from events import authorization, subscriptions
 from events.store import EventStore
 from eventstore_project import postgres
 from eventstore_project.cluster import Cluster
@@ -36,7 +36,7 @@ if not {"FUZZ_EXAMPLES", "MODEL_STEPS"} & os.environ.keys():
 @pytest.fixture
 def no_subscribers(monkeypatch: pytest.MonkeyPatch) -> None:
     """A process without INLINE projections and other subscribers, so that an append needs no transaction around it."""
-    monkeypatch.setattr(subscriptions, "in_transaction", subscriptions.Subscriptions(Signal()))
+    monkeypatch.setattr(subscriptions, "IN_TRANSACTION", subscriptions.Subscriptions(Signal()))
 
 
 @pytest.fixture
@@ -46,7 +46,7 @@ def store() -> EventStore:
 
 @pytest.fixture(autouse=True)
 def no_subscription_outlives_its_test() -> Iterator[None]:
-    moments = (subscriptions.in_transaction, subscriptions.after_commit)
+    moments = (subscriptions.IN_TRANSACTION, subscriptions.ON_COMMIT)
     before = [
         [(signal, list(signal.receivers)) for signal in (moment._to_all, *moment._by_type.values())]
         for moment in moments
@@ -63,7 +63,7 @@ def no_subscription_outlives_its_test() -> Iterator[None]:
 @pytest.fixture
 def no_subscriber(no_subscription_outlives_its_test: None) -> None:
     """Without any subscriber, the demo's inline projection among them, a dispatch is a statement of its own."""
-    for moment in (subscriptions.in_transaction, subscriptions.after_commit):
+    for moment in (subscriptions.IN_TRANSACTION, subscriptions.ON_COMMIT):
         moment._to_all.receivers = []
         moment._to_all.sender_receivers_cache.clear()
         moment._by_type = {}
@@ -133,7 +133,7 @@ def browser() -> Iterator[Browser]:
 def category_permissions(settings: Any, db: None) -> None:
     """The permissions of the categories `order` and `cart`, as `migrate` makes them."""
     settings.EVENTS_CATEGORY_PERMISSIONS = ["order", "cart"]
-    access.create_permissions()
+    authorization.create_permissions()
 
 
 @pytest.fixture

@@ -19,7 +19,7 @@ from rest_framework.authtoken.models import Token
 from events.store import EventStore
 from events.types import NewEvent
 from projections import registry
-from projections.worker import Worker
+from projections.workers.worker import Worker
 from tests.ownproject import PAGES, ROOT, USE_IT, OwnProject, run, shell_lines, snippets
 from tests.support import AsgiServer, Background
 

@@ -11,7 +11,7 @@ from django.template.response import TemplateResponse
 from django.urls import reverse
 from django.utils.safestring import SafeString
 
-from events import access
+from events import authorization
 from events.models import Aggregate
 from events.store import EventStore
 from events.types import category_of
@@ -50,13 +50,13 @@ class AggregateAdmin(CategorizedAdmin):
         self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None
     ) -> HttpResponse:
         """Show the aggregate's history instead of a form."""
-        if not (self.has_view_permission(request) and access.readable(request.user)):
+        if not (self.has_view_permission(request) and authorization.readable(request.user)):
             raise PermissionDenied
         aggregate = self.get_object(request, unquote(object_id))
         if aggregate is None:
             messages.warning(request, f"There is no aggregate {unquote(object_id)!r}.")
             return HttpResponseRedirect(reverse("admin:events_aggregate_changelist"))
-        if not access.readable(request.user).holds(aggregate.aggregate_id):
+        if not authorization.readable(request.user).holds(aggregate.aggregate_id):
             raise PermissionDenied
         context = {
             **self.admin_site.each_context(request),
@@ -72,7 +72,7 @@ class AggregateAdmin(CategorizedAdmin):
         return TemplateResponse(request, self.change_form_template, context)
 
     def _append_url(self, request: HttpRequest, aggregate_id: str) -> str:
-        may_append = access.appendable(request.user).holds(aggregate_id)
+        may_append = authorization.appendable(request.user).holds(aggregate_id)
         return page_url("events_event_add", aggregate_id=aggregate_id) if may_append else ""
 
     def _timeline(self, request: HttpRequest, aggregate: Aggregate) -> dict[str, Any]:
@@ -87,7 +87,7 @@ class AggregateAdmin(CategorizedAdmin):
         )
         shown, before = events[:PAGE_EVENTS], next(iter(events[PAGE_EVENTS:]), None)
         return {
-            "entries": timeline.entries(shown, before, access.readable(request.user).names),
+            "entries": timeline.entries(shown, before, authorization.readable(request.user).names),
             "newest": newest,
             "newer": min(newest + PAGE_EVENTS, aggregate.version) if newest < aggregate.version else None,
             "older": before.version if before else None,

@@ -5,22 +5,22 @@ from typing import Any
 
 from django.contrib import messages
 from django.core.exceptions import PermissionDenied
-from django.db import router
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, JsonResponse
 from django.template.response import TemplateResponse
 
-from events import access
+from events import authorization
 from events.exceptions import EventStoreError, VersionConflict
-from events.jsontext import pretty
-from events.models import Aggregate, Event
-from events.reader import known_types
-from events.store import Dispatched, EventStore
+from events.jsonb import pretty
+from events.models import Aggregate
+from events.routing import database
+from events.store import DispatchResult, EventStore
 from events.types import NewEvent, category_of
 
 from . import timeline
 from .browsing import CategorizedAdmin, without_nul
 from .forms import AppendForm
 from .links import history_url
+from .suggestions import known_types
 
 SUGGESTED_AGGREGATES = 10
 SHOWN_BETWEEN = 20
@@ -49,7 +49,7 @@ class AppendView:
     ) -> None:
         self._admin, self._request = model_admin, request
         self._template, self._extra_context = template, extra_context
-        self._store = EventStore(router.db_for_write(Event))
+        self._store = EventStore(database())
         self._conflict: Conflict | None = None
 
     def respond(self) -> HttpResponse:
@@ -68,10 +68,10 @@ class AppendView:
             form = AppendForm(initial=self._initial())
         return self._page(form)
 
-    def _append(self, form: AppendForm) -> Dispatched | None:
+    def _append(self, form: AppendForm) -> DispatchResult | None:
         """Append the event of a valid form; None when that has to be asked again, with the reason in the form."""
         event, expected = form.new_event(), form.cleaned_data["expected_version"]
-        if not access.appendable(self._request.user).holds(event.aggregate_id):
+        if not authorization.appendable(self._request.user).holds(event.aggregate_id):
             form.add_error("aggregate_id", f"You may not append to the category {category_of(event.aggregate_id)!r}.")
             return None
         try:
@@ -89,7 +89,7 @@ class AppendView:
         return None
 
     def _what_came_between(self, conflict: VersionConflict, expected: int) -> Conflict:
-        readable = access.readable(self._request.user)
+        readable = authorization.readable(self._request.user)
         if not readable.holds(conflict.aggregate_id):
             return Conflict(conflict, [], 0)
         events = self._store.get_events_for_aggregate(
@@ -104,7 +104,7 @@ class AppendView:
         more = max(0, conflict.actual - expected - len(between))
         return Conflict(conflict, timeline.entries(between, before, readable.names), more)
 
-    def _appended(self, stored: Dispatched) -> HttpResponse:
+    def _appended(self, stored: DispatchResult) -> HttpResponse:
         (event,) = stored
         stands = f"{event.type} is version {event.version} of {event.aggregate_id}"
         if stored.is_retry:
@@ -151,9 +151,9 @@ def suggestions(model_admin: CategorizedAdmin, request: HttpRequest) -> JsonResp
     """
     if not model_admin.has_add_permission(request):
         raise PermissionDenied
-    typed, using = without_nul(request.GET.get("aggregate_id", "")), router.db_for_write(Event)
-    allowed = Aggregate.objects.using(using).within(access.appendable(request.user).names)
-    visible = allowed.within(access.readable(request.user).names)
+    typed, using = without_nul(request.GET.get("aggregate_id", "")), database()
+    allowed = Aggregate.objects.using(using).within(authorization.appendable(request.user).names)
+    visible = allowed.within(authorization.readable(request.user).names)
     beginning = visible.filter(aggregate_id__startswith=typed).order_by("aggregate_id") if typed else visible.none()
     return JsonResponse(
         {
@@ -166,7 +166,7 @@ def suggestions(model_admin: CategorizedAdmin, request: HttpRequest) -> JsonResp
 
 def _version(request: HttpRequest, aggregate_id: str, using: str) -> int:
     """Return the version of an aggregate, as far as the user may know it; 0: it does not exist."""
-    allowed = Aggregate.objects.using(using).within(access.appendable(request.user).names)
+    allowed = Aggregate.objects.using(using).within(authorization.appendable(request.user).names)
     return allowed.filter(pk=aggregate_id).values_list("version", flat=True).first() or 0
 
 

@@ -16,7 +16,7 @@ from django.utils.safestring import SafeString
 from django.utils.text import capfirst
 from django.utils.timezone import localtime
 
-from events import access
+from events import authorization
 from events.validation import MAX_NAME_CHARACTERS
 
 
@@ -110,9 +110,9 @@ class BrowsingAdmin(admin.ModelAdmin):
 class CategorizedAdmin(BrowsingAdmin):
     """Rows that belong to a category each: those that the user may read, by the model's permission or a category's."""
 
-    def readable(self, request: HttpRequest) -> access.Categories:
+    def readable(self, request: HttpRequest) -> authorization.Categories:
         """Return the categories whose rows the user may see here."""
-        return access.readable(request.user, f"{self.opts.app_label}.view_{self.opts.model_name}")
+        return authorization.readable(request.user, f"{self.opts.app_label}.view_{self.opts.model_name}")
 
     def get_queryset(self, request: HttpRequest) -> models.QuerySet:
         rows: Any = super().get_queryset(request)

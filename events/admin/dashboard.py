@@ -5,14 +5,17 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, time, timedelta
 from typing import Any
 
-from django.db import router, transaction
+from django.db import transaction
 from django.http import HttpRequest
 from django.template.defaultfilters import filesizeformat
 from django.utils import dateformat, timezone
 
-from events import access, reader, sealing, statistics
+from events import authorization
 from events.exceptions import UnsafeRead
-from events.models import Event
+from events.integrity import seals
+from events.monitoring import statistics
+from events.routing import database
+from events.storage import ordering
 
 from .charts import stacked_bars
 from .links import event_list_url, history_url
@@ -40,10 +43,10 @@ class Unit:
 
 def context(request: HttpRequest) -> dict[str, Any]:
     """Return what the dashboard shows to the user of a request: nothing but of the categories they may read."""
-    readable = access.readable(request.user)
+    readable = authorization.readable(request.user)
     if not readable:
         return {}
-    using, now = router.db_for_write(Event), timezone.localtime()
+    using, now = database(), timezone.localtime()
     unit = next((each for each in UNITS if each.name == request.GET.get("activity")), UNITS[1])
     starts = unit.starts(now)
     activity = statistics.activity(starts, readable.names, using)
@@ -81,10 +84,10 @@ def _size(using: str, now: datetime) -> dict[str, Any]:
 
 def _seals(using: str) -> dict[str, Any] | None:
     """How far the store is sealed; None where nobody does that."""
-    digest = sealing.newest_digest(using)
+    digest = seals.newest_digest(using)
     if not digest.position:
         return None
-    unsealed = sealing.unsealed(using)
+    unsealed = seals.unsealed(using)
     return {"position": digest.position, "unsealed": unsealed, "is_cut": unsealed.events == unsealed.MAX_COUNTED}
 
 
@@ -93,7 +96,7 @@ def _progress(using: str, sees_queries: bool) -> dict[str, Any]:
     appends = statistics.open_appends(using)
     try:
         with transaction.atomic(using):  # of its own: a refusal would end one that is open
-            settled = reader.settled_position(using)
+            settled = ordering.settled_position(using)
     except UnsafeRead as error:
         return {"refusal": str(error)}
     newest = statistics.newest_position(using)

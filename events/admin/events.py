@@ -14,7 +14,7 @@ from django.urls import URLPattern, path, reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
-from events import access
+from events import authorization
 from events.models import Event
 
 from . import jsontree, timeline
@@ -81,7 +81,7 @@ class EventAdmin(CategorizedAdmin):
         return [path("add/suggestions/", suggest, name="events_event_suggestions"), *super().get_urls()]
 
     def has_add_permission(self, request: HttpRequest) -> bool:
-        return bool(access.appendable(request.user))
+        return bool(authorization.appendable(request.user))
 
     def add_view(
         self, request: HttpRequest, form_url: str = "", extra_context: dict[str, Any] | None = None

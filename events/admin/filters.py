@@ -13,11 +13,13 @@ from django.utils import timezone
 from django.utils.dateparse import parse_datetime
 from django.utils.text import capfirst
 
-from events import access, statistics
+from events import authorization
 from events.models import Aggregate, AggregateQuerySet, EventQuerySet
-from events.reader import distinct_values, known_types
+from events.monitoring import statistics
 from events.types import EARLIEST, LATEST
 from events.validation import MAX_NAME_CHARACTERS
+
+from .suggestions import distinct_values, known_types
 
 # How far `recorded_at` may run against the positions, where the clock of the database server was set back.
 CLOCK_SLACK = timedelta(hours=1)
@@ -33,10 +35,12 @@ class DistinctValuesFilter(admin.SimpleListFilter):
 
     def lookups(self, request: HttpRequest, model_admin: admin.ModelAdmin) -> list[tuple[str, str]]:
         using = model_admin.get_queryset(request).db
-        readable = access.readable(request.user, f"{model_admin.opts.app_label}.view_{model_admin.opts.model_name}")
+        readable = authorization.readable(
+            request.user, f"{model_admin.opts.app_label}.view_{model_admin.opts.model_name}"
+        )
         return [(value, value) for value in self.values(readable, using)]
 
-    def values(self, readable: access.Categories, using: str) -> list[str]:
+    def values(self, readable: authorization.Categories, using: str) -> list[str]:
         """Return what to offer, of the categories that are `readable`."""
         raise NotImplementedError
 
@@ -46,7 +50,7 @@ class CategoryFilter(DistinctValuesFilter):
 
     parameter_name = "category"
 
-    def values(self, readable: access.Categories, using: str) -> list[str]:
+    def values(self, readable: authorization.Categories, using: str) -> list[str]:
         if readable.names is not None:
             return sorted(readable.names)
         return distinct_values(Aggregate, "category", using)
@@ -65,7 +69,7 @@ class TypeFilter(DistinctValuesFilter):
 
     parameter_name = "type"
 
-    def values(self, readable: access.Categories, using: str) -> list[str]:
+    def values(self, readable: authorization.Categories, using: str) -> list[str]:
         return known_types(readable.names, using)
 
     def queryset(self, request: HttpRequest, queryset: Any) -> EventQuerySet | None:

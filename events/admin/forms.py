@@ -8,7 +8,7 @@ from django import forms
 from django.contrib.admin.widgets import AdminSplitDateTime, AdminTextareaWidget, AdminTextInputWidget
 
 from events.exceptions import InvalidEvent
-from events.interchange import from_json
+from events.formats.serialization import from_json
 from events.types import NewEvent
 from events.validation import MAX_NAME_CHARACTERS, checked
 

@@ -6,7 +6,7 @@ from typing import Any, Final
 from django.utils.html import format_html
 from django.utils.safestring import SafeString, mark_safe
 
-from events.jsontext import pretty
+from events.jsonb import pretty
 
 # What a tree shows at most; beyond, it says how to see the rest.
 MAX_VALUES = 300

@@ -9,7 +9,7 @@ from django.utils.html import format_html
 from django.utils.http import urlencode
 from django.utils.safestring import SafeString
 
-from events import access
+from events import authorization
 
 
 def page_url(name: str, *keys: Any, **parameters: str) -> str:
@@ -33,7 +33,7 @@ def event_list_url(**parameters: str) -> str:
 
 def history_url(request: HttpRequest, aggregate_id: str) -> str:
     """Return the address of an aggregate's history; nothing when the user may not see it."""
-    visible = access.readable(request.user, "events.view_aggregate")
+    visible = authorization.readable(request.user, "events.view_aggregate")
     return page_url("events_aggregate_change", aggregate_id) if visible.holds(aggregate_id) else ""
 
 

@@ -6,11 +6,11 @@ from urllib.parse import parse_qsl
 from django.contrib.admin.views.main import SEARCH_VAR
 from django.http import HttpRequest
 
-from events import statistics
-from events.finding import find
 from events.models import Aggregate, AggregateQuerySet
+from events.monitoring import statistics
 
 from .browsing import BoundedChangeList, CategorizedAdmin
+from .search import find
 
 BEFORE, AFTER, SEARCH_IN = "before", "after", "in"
 IN_DATA = "data"

@@ -10,16 +10,16 @@ from uuid import UUID
 
 from rest_framework.request import Request
 
-from events import cloudevents
 from events.exceptions import DuplicateEvent, InvalidEvent, VersionConflict
-from events.interchange import new_event_from_dict, uuid8
+from events.formats import cloudevents
+from events.formats.serialization import new_event_from_dict, uuid8
 from events.models import Event
-from events.store import Dispatched
+from events.store import DispatchResult
 from events.types import ANY, EXISTS, Expectation, ExpectedVersion, NewEvent
 
 from . import preconditions
-from .base import StoreView
 from .problems import IdempotencyKeyReused, PreconditionFailed
+from .views.base import StoreView
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,7 @@ def read(request: Request, aggregate_id: str | None = None) -> Wanted:
     return Wanted(events, expected, in_header is not None, keyed)
 
 
-def append(view: StoreView, wanted: Wanted) -> Dispatched:
+def append(view: StoreView, wanted: Wanted) -> DispatchResult:
     """Append it, or find out that it was appended before.
 
     Raises:
@@ -173,7 +173,7 @@ def _ids(request: Request, count: int) -> list[UUID]:
     return [uuid8(hashlib.sha256(json.dumps([*scope, index]).encode()).digest()) for index in range(count + 1)]
 
 
-def _is_repetition(wanted: Wanted, stored: Dispatched, using: str) -> bool:
+def _is_repetition(wanted: Wanted, stored: DispatchResult, using: str) -> bool:
     """Return whether the events under the key are those of this request: the same number, with the same content."""
     if Event.objects.using(using).filter(event_id=wanted.keyed[len(wanted.events)]).exists():
         return False

@@ -4,11 +4,11 @@ from django_filters import rest_framework as filters
 from drf_spectacular.utils import OpenApiParameter
 from rest_framework.request import Request
 
-from events.access import Categories
+from events.authorization import Categories
 from events.exceptions import InvalidEvent
 from events.models import Event, EventQuerySet
 
-from . import parameters, schema, shapes
+from . import parameters, schema, serializers
 
 
 class EventFilter(filters.FilterSet):
@@ -30,7 +30,7 @@ class EventFilter(filters.FilterSet):
         return [
             schema.query(
                 name,
-                shapes.MOMENT if name in cls.moments else shapes.NAME,
+                serializers.MOMENT if name in cls.moments else serializers.NAME,
                 each.extra["help_text"],
                 may_repeat=name in cls.repeatable,
             )

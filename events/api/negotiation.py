@@ -10,8 +10,8 @@ from rest_framework.negotiation import DefaultContentNegotiation
 from rest_framework.parsers import BaseParser
 from rest_framework.renderers import BaseRenderer, JSONRenderer
 
-from events import cloudevents
-from events.interchange import from_json, to_json
+from events.formats import cloudevents
+from events.formats.serialization import from_json, to_json
 
 
 class Negotiation(DefaultContentNegotiation):

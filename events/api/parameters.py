@@ -10,7 +10,7 @@ from rest_framework.request import Request
 
 from events.conf import conf
 from events.exceptions import InvalidEvent
-from events.interchange import moment
+from events.formats.serialization import moment
 from events.validation import MAX_NAME_CHARACTERS, MAX_NAMES, check_name
 
 from . import schema

@@ -13,11 +13,11 @@ from drf_spectacular.utils import (
     extend_schema,
 )
 
-from events import cloudevents
 from events.conf import conf
+from events.formats import cloudevents
 from events.validation import MAX_NAMES
 
-from . import problems, shapes
+from . import problems, serializers
 
 PROBLEM = "application/problem+json"
 JSON = "application/json"
@@ -38,7 +38,7 @@ def may_repeat(parameter: OpenApiParameter) -> bool:
 
 def is_name(parameter: OpenApiParameter) -> bool:
     """Return whether the values of a parameter are aggregate ids, event types or categories."""
-    return isinstance(parameter.type, dict) and shapes.NAME in (parameter.type, parameter.type.get("items"))
+    return isinstance(parameter.type, dict) and serializers.NAME in (parameter.type, parameter.type.get("items"))
 
 
 def header(name: str, description: str, pattern: str | None = None, **options: Any) -> OpenApiParameter:
@@ -47,23 +47,23 @@ def header(name: str, description: str, pattern: str | None = None, **options: A
     return OpenApiParameter(name, shape, OpenApiParameter.HEADER, description=description, **options)
 
 
-AFTER_ID = query("after", shapes.NAME, "Those after this aggregate id.")
-AFTER_POSITION = query("after", shapes.POSITION, "Those after this position.")
+AFTER_ID = query("after", serializers.NAME, "Those after this aggregate id.")
+AFTER_POSITION = query("after", serializers.POSITION, "Those after this position.")
 AFTER_OR_NOW = query(
     "after", {"type": "string", "pattern": "^([0-9]{1,18}|now)$"}, "Begin after this position, or `now`."
 )
-AFTER_VERSION = query("after_version", shapes.POSITION, "Those after this version.")
-UP_TO_POSITION = query("up_to", shapes.POSITION, "Those up to this position.")
-UP_TO_VERSION = query("up_to_version", shapes.POSITION, "Those up to this version.")
-AS_OF = query("as_of", shapes.MOMENT, "Those that were stored by then.")
-REVERSE = query("reverse", shapes.FLAG, "The newest first.")
-STARTS_WITH = query("starts_with", shapes.NAME, "Those whose aggregate id begins so.")
-CATEGORY = query("category", shapes.NAME, "Those of this category.")
-TYPES = query("type", shapes.NAME, "Events of this type; may be repeated.", may_repeat=True)
+AFTER_VERSION = query("after_version", serializers.POSITION, "Those after this version.")
+UP_TO_POSITION = query("up_to", serializers.POSITION, "Those up to this position.")
+UP_TO_VERSION = query("up_to_version", serializers.POSITION, "Those up to this version.")
+AS_OF = query("as_of", serializers.MOMENT, "Those that were stored by then.")
+REVERSE = query("reverse", serializers.FLAG, "The newest first.")
+STARTS_WITH = query("starts_with", serializers.NAME, "Those whose aggregate id begins so.")
+CATEGORY = query("category", serializers.NAME, "Those of this category.")
+TYPES = query("type", serializers.NAME, "Events of this type; may be repeated.", may_repeat=True)
 LIMIT = query("limit", {"type": "integer", "minimum": 1}, "How many a page has at most.")
 AGGREGATE_ID = OpenApiParameter(
     "aggregate_id",
-    {**shapes.NAME, "pattern": r"^[^/\u0000-\u001f\u007f-\u009f\ufffd]+$"},
+    {**serializers.NAME, "pattern": r"^[^/\u0000-\u001f\u007f-\u009f\ufffd]+$"},
     OpenApiParameter.PATH,
     description="Percent-encoded, in UTF-8. Slashes are fine (`%2F`), but not before a last `events` or `stream`.",
 )
@@ -88,16 +88,16 @@ RETRY_AFTER = header("Retry-After", "In how many seconds to ask again.", respons
 # What a request may be answered besides success: the shape, what it means, and what an example of it adds.
 _ERRORS: Mapping[int, tuple[Any, str, dict[str, Any]]] = {
     400: (
-        shapes.Invalid,
+        serializers.Invalid,
         "The request cannot be taken as it is.",
         {"type": "/api/problems/invalid/", "field": "limit", "index": None},
     ),
-    401: (shapes.ProblemDetails, "Not authenticated.", {}),
-    403: (shapes.ProblemDetails, "Not permitted.", {}),
-    404: (shapes.ProblemDetails, "There is no such thing.", {}),
-    406: (shapes.ProblemDetails, "No such media type is served here.", {}),
+    401: (serializers.ProblemDetails, "Not authenticated.", {}),
+    403: (serializers.ProblemDetails, "Not permitted.", {}),
+    404: (serializers.ProblemDetails, "There is no such thing.", {}),
+    406: (serializers.ProblemDetails, "No such media type is served here.", {}),
     409: (
-        shapes.VersionConflict,
+        serializers.VersionConflict,
         "An aggregate is not at the version that the body expects, or an event id is in use.",
         {
             "type": "/api/problems/version-conflict/",
@@ -105,23 +105,23 @@ _ERRORS: Mapping[int, tuple[Any, str, dict[str, Any]]] = {
         },
     ),
     412: (
-        shapes.VersionConflict,
+        serializers.VersionConflict,
         "The aggregate is not at the version that a header expects.",
         {
             "type": "/api/problems/version-conflict/",
             "conflicts": [{"aggregate_id": "order-18", "expected": 3, "actual": 4}],
         },
     ),
-    413: (shapes.ProblemDetails, "The request is too large.", {"type": "/api/problems/too-large/"}),
-    415: (shapes.ProblemDetails, "The body is of another media type.", {}),
+    413: (serializers.ProblemDetails, "The request is too large.", {"type": "/api/problems/too-large/"}),
+    415: (serializers.ProblemDetails, "The body is of another media type.", {}),
     422: (
-        shapes.ProblemDetails,
+        serializers.ProblemDetails,
         "The idempotency key belongs to another request.",
         {"type": "/api/problems/idempotency-key-reused/"},
     ),
-    429: (shapes.ProblemDetails, "Too many requests.", {}),
-    501: (shapes.ProblemDetails, "This is served by ASGI only.", {"type": "/api/problems/no-streams/"}),
-    503: (shapes.ProblemDetails, "Not now; `Retry-After` says when to ask again.", {}),
+    429: (serializers.ProblemDetails, "Too many requests.", {}),
+    501: (serializers.ProblemDetails, "This is served by ASGI only.", {"type": "/api/problems/no-streams/"}),
+    503: (serializers.ProblemDetails, "Not now; `Retry-After` says when to ask again.", {}),
 }
 READ_ERRORS = (400, 401, 403, 406, 429)
 APPEND_ERRORS = (*READ_ERRORS, 409, 413, 415, 422)
@@ -176,7 +176,9 @@ def operation(
 def bodies(here: bool) -> dict[str, Any]:
     """Return the bodies of an append, by media type."""
     cloudevent = (
-        shapes.CLOUDEVENT if here else {**shapes.CLOUDEVENT, "required": [*shapes.CLOUDEVENT["required"], "subject"]}
+        serializers.CLOUDEVENT
+        if here
+        else {**serializers.CLOUDEVENT, "required": [*serializers.CLOUDEVENT["required"], "subject"]}
     )
     placed = {"type": "OrderPlaced", "data": {"total": 84.5}}
     if not here:
@@ -184,9 +186,13 @@ def bodies(here: bool) -> dict[str, Any]:
     return {
         kind: _body(shape, sample, kind)
         for kind, shape, sample in (
-            (JSON, shapes.Append if here else shapes.AppendToMany, {"events": [placed], "expected_version": 0}),
-            (cloudevents.MEDIA_TYPE, cloudevent, shapes.PLACED_AS_CLOUDEVENT),
-            (cloudevents.BATCH_MEDIA_TYPE, {"type": "array", "items": cloudevent}, [shapes.PLACED_AS_CLOUDEVENT]),
+            (
+                JSON,
+                serializers.Append if here else serializers.AppendToMany,
+                {"events": [placed], "expected_version": 0},
+            ),
+            (cloudevents.MEDIA_TYPE, cloudevent, serializers.PLACED_AS_CLOUDEVENT),
+            (cloudevents.BATCH_MEDIA_TYPE, {"type": "array", "items": cloudevent}, [serializers.PLACED_AS_CLOUDEVENT]),
         )
     }
 

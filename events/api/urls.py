@@ -8,9 +8,9 @@ find it in the list, with `starts_with`.
 from django.urls import path, re_path, register_converter
 from django.urls.converters import StringConverter
 
-from . import aggregates, events, streams
-from .problem_types import ProblemTypeDetail
 from .slashes import add_slash
+from .views import aggregates, events, streams
+from .views.problem_types import ProblemTypeDetail
 
 
 class AggregateIdConverter(StringConverter):

@@ -1,15 +1,18 @@
-"""Install the append functions, the settled position and the guards, each from its file under events/sql/."""
+"""Install the append functions, the settled position and the guards, each from its file under events/storage/sql/."""
 
 from pathlib import Path
 
 from django.db import migrations
 
-SQL = Path(__file__).resolve().parent.parent / "sql"
+SQL = Path(__file__).resolve().parent.parent / "storage" / "sql"
 
 
-def run(name):
-    forwards, backwards = SQL / f"{name}.sql", SQL / f"{name}_reverse.sql"
-    return migrations.RunSQL(forwards.read_text(), backwards.read_text())
+def install(name, reverse):
+    return migrations.RunSQL((SQL / f"{name}.sql").read_text(encoding="utf-8"), reverse)
+
+
+def function(name):
+    return install(name, f"DROP FUNCTION events_{name}")
 
 
 class Migration(migrations.Migration):
@@ -27,13 +30,15 @@ class Migration(migrations.Migration):
             'CREATE INDEX "events_event_recorded_at" ON "events_event" USING brin ("recorded_at")',
             'DROP INDEX "events_event_recorded_at"',
         ),
-        run("fault_1"),
-        run("hold_floor_1"),
-        run("lock_aggregates_1"),
-        run("refuse_1"),
-        run("append_1"),
-        run("append_one_1"),
-        run("settled_position_1"),
-        run("guards_1"),
-        run("privileges_1"),
+        function("validation_error"),
+        function("check_version"),
+        function("hold_floor"),
+        function("lock_aggregates"),
+        function("reject"),
+        function("append"),
+        function("append_one"),
+        function("settled_position"),
+        # The triggers go with their function.
+        install("guards", "DROP FUNCTION events_reject_change CASCADE"),
+        install("privileges", migrations.RunSQL.noop),
     ]

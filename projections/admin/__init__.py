@@ -13,10 +13,10 @@ from projections.models import (
     ProjectionState,
 )
 
+from .operation_log import OperationAdmin
 from .parked import ParkedEventAdmin
 from .projections import ProjectionAdmin
 from .read_models import AggregateActivityAdmin, DailyActivityAdmin, EventTypeActivityAdmin
-from .record import OperationAdmin
 from .workers import HeartbeatAdmin
 
 admin.site.register(ProjectionState, ProjectionAdmin)

@@ -5,12 +5,12 @@ from dataclasses import dataclass
 from django.utils import timezone
 
 from events.admin.links import page_url
-from projections import status
-from projections.checkpoints import rate_at
+from events.routing import database
+from projections.engine.checkpoints import rate_at
 from projections.models import Build, Checkpoint, ProjectionState
-from projections.registration import database
+from projections.operations import status
 
-from .operating import Act, acts_for
+from .actions import Act, acts_for
 
 MAX_SHARDS = 100
 

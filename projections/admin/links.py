@@ -3,7 +3,7 @@
 from django.http import HttpRequest
 from django.utils.safestring import SafeString
 
-from events import access
+from events import authorization
 from events.admin.links import event_url, history_url, link
 
 
@@ -12,7 +12,7 @@ class Links:
 
     def __init__(self, request: HttpRequest) -> None:
         self._request = request
-        self._readable = access.readable(request.user)
+        self._readable = authorization.readable(request.user)
 
     def event(self, position: int, aggregate_id: str) -> SafeString:
         return link(event_url(position) if self._readable.holds(aggregate_id) else "", position)

@@ -14,13 +14,13 @@ from django.utils.safestring import SafeString
 
 from events.admin.browsing import to_the_second
 from events.admin.links import link, page_url
-from projections import operations
 from projections.models import Build, Operation, ParkedEvent
+from projections.operations import actions
 
-from . import blocked
+from . import parked_aggregates
+from .actions import RETRY, SKIP, OperatingAdmin, Outcome, retried
 from .links import Links
-from .operating import RETRY, SKIP, OperatingAdmin, Outcome, retried
-from .refreshing import refreshing
+from .refresh import refreshing
 
 
 class ParkedEventAdmin(OperatingAdmin):
@@ -65,8 +65,8 @@ class ParkedEventAdmin(OperatingAdmin):
             "position": links.event(event.position, event.aggregate_id),
             "aggregate": links.aggregate(event.aggregate_id),
             "parked_at": to_the_second(event.parked_at),
-            "blocked": blocked.of_failed(event.projection_id, [event], links)[0] if event.error else None,
-            "in_front": None if event.error else blocked.in_front_of(event),
+            "blocked": parked_aggregates.of_failed(event.projection_id, [event], links)[0] if event.error else None,
+            "in_front": None if event.error else parked_aggregates.in_front_of(event),
             "may_view_projections": request.user.has_perm("projections.view_projectionstate"),
             "operate_label": "Retry or skip" if event.error else "Retry",
             "acts": ([RETRY, SKIP] if event.error else [RETRY]) if self.has_operate_permission(request) else [],
@@ -90,7 +90,7 @@ class ParkedEventAdmin(OperatingAdmin):
 
 
 def _skipped(name: str, position: int, by: str, reason: str) -> Outcome:
-    handled, left = operations.skip(name, position, by=by, reason=reason)
+    handled, left = actions.skip(name, position, by=by, reason=reason)
     return Outcome(
         f"Projection {name}: position {position} skipped; {handled} behind it handled, {left} still parked.", left == 0
     )

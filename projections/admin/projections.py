@@ -11,14 +11,14 @@ from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import reverse
 
-from projections import operations
 from projections.models import Operation, ProjectionState
+from projections.operations import actions
 
-from . import blocked, board
+from . import board, parked_aggregates
+from .actions import RETRY, SKIP, OperatingAdmin, Outcome, retried
 from .links import Links
-from .operating import RETRY, SKIP, OperatingAdmin, Outcome, retried
-from .record import may_view_operations, newest_operations
-from .refreshing import refreshing
+from .operation_log import may_view_operations, newest_operations
+from .refresh import refreshing
 from .workers import MAX_WORKERS, may_view_workers, workers
 
 Action = Operation.Action
@@ -61,21 +61,21 @@ class ProjectionAdmin(OperatingAdmin):
 
     @admin.action(description="Pause", permissions=["operate"])
     def pause(self, request: HttpRequest, queryset: QuerySet) -> None:
-        self._each(request, queryset, Action.PAUSE, operations.pause, "is paused")
+        self._each(request, queryset, Action.PAUSE, actions.pause, "is paused")
 
     @admin.action(description="Resume", permissions=["operate"])
     def resume(self, request: HttpRequest, queryset: QuerySet) -> None:
-        self._each(request, queryset, Action.RESUME, operations.resume, "runs again")
+        self._each(request, queryset, Action.RESUME, actions.resume, "runs again")
 
     @admin.action(description="Rebuild, while the old rows are served", permissions=["operate"])
     def rebuild(self, request: HttpRequest, queryset: QuerySet) -> None:
         done = "will be rebuilt by the next worker"
-        self._each(request, queryset, Action.REBUILD, operations.ask_for_rebuild, done)
+        self._each(request, queryset, Action.REBUILD, actions.ask_for_rebuild, done)
 
     @admin.action(description="Cancel the rebuild", permissions=["operate"])
     def cancel(self, request: HttpRequest, queryset: QuerySet) -> None:
         done = "is not rebuilt any more; its rows stay as they are"
-        self._each(request, queryset, Action.CANCEL, operations.cancel_rebuild, done)
+        self._each(request, queryset, Action.CANCEL, actions.cancel_rebuild, done)
 
     @admin.action(description="Retry parked events", permissions=["operate"])
     def retry(self, request: HttpRequest, queryset: QuerySet) -> None:
@@ -117,10 +117,10 @@ def _board(request: HttpRequest) -> dict[str, Any]:
 
 def _page(request: HttpRequest, projection: ProjectionState) -> dict[str, Any]:
     name = projection.name
-    groups: list[blocked.Blocked] = []
+    groups: list[parked_aggregates.Blocked] = []
     more = 0
     if request.user.has_perm("projections.view_parkedevent"):
-        groups, more = blocked.of_projection(name, Links(request))
+        groups, more = parked_aggregates.of_projection(name, Links(request))
     return {
         "row": board.row(projection),
         "shards": board.shards(projection),

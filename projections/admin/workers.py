@@ -8,9 +8,9 @@ from django.utils import timezone
 from django.utils.safestring import SafeString
 
 from events.admin.browsing import BrowsingAdmin, to_the_second
+from events.routing import database
 from projections.models import Heartbeat
-from projections.pulse import HEARTBEAT_SECONDS
-from projections.registration import database
+from projections.workers.heartbeat import HEARTBEAT_SECONDS
 
 from .board import duration
 

@@ -12,25 +12,20 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from events.api import parameters, schema
-from events.api import shapes as store_shapes
-from events.api.base import PageByAggregateId, StoreView
+from events.api import serializers as store_serializers
 from events.api.problems import Problem
+from events.api.views.base import PageByAggregateId, StoreView
 from events.exceptions import InvalidEvent
-from projections import registry, status, waiting
+from projections import registry, waiting
 from projections.conf import conf
 from projections.exceptions import NotCaughtUp, UnknownProjection
-from projections.models import (
-    AggregateActivity,
-    Build,
-    DailyActivity,
-    EventTypeActivity,
-    ParkedEvent,
-)
+from projections.models import AggregateActivity, Build, DailyActivity, EventTypeActivity, ParkedEvent
+from projections.operations import status
 
-from . import shapes
+from . import serializers
 
-AT_LEAST = schema.query("at_least", store_shapes.POSITION, "Wait until the projection has come to this position.")
-LAST_TYPE = schema.query("last_type", store_shapes.NAME, "Those whose last event is of this type.")
+AT_LEAST = schema.query("at_least", store_serializers.POSITION, "Wait until the projection has come to this position.")
+LAST_TYPE = schema.query("last_type", store_serializers.NAME, "Those whose last event is of this type.")
 BEFORE_DAY = schema.query("before", {"type": "string", "format": "date"}, "The days before this one.")
 DAYS = schema.query("days", {"type": "integer", "minimum": 1, "maximum": 366, "default": 30}, "How many days.")
 
@@ -44,7 +39,10 @@ class ProjectionList(StoreView):
     by_category = False
 
     @schema.operation(
-        "list_projections", "How every projection is", shapes.Projections, {"projections": [shapes.PROJECTION]}
+        "list_projections",
+        "How every projection is",
+        serializers.Projections,
+        {"projections": [serializers.PROJECTION]},
     )
     def get(self, request: Request) -> Response:
         return Response({"projections": [asdict(each) for each in status.reports()]})
@@ -59,8 +57,8 @@ class ProjectionDetail(StoreView):
     @schema.operation(
         "get_projection",
         "How one projection is",
-        shapes.Projection,
-        shapes.PROJECTION,
+        serializers.Projection,
+        serializers.PROJECTION,
         errors=(*schema.READ_ERRORS, 404),
     )
     def get(self, request: Request, name: str) -> Response:
@@ -80,8 +78,8 @@ class ParkedEventList(StoreView):
     @schema.operation(
         "list_parked_events",
         "The events that a projection could not handle",
-        shapes.ParkedPage,
-        shapes.PARKED,
+        serializers.ParkedPage,
+        serializers.PARKED,
         errors=(*schema.READ_ERRORS, 404),
     )
     def get(self, request: Request, name: str) -> Response:
@@ -115,7 +113,7 @@ class Health(StoreView):
     @schema.operation(
         "get_health",
         "Whether projections keep up",
-        shapes.Health,
+        serializers.Health,
         {"status": "ok", "failing": []},
         errors=(400, 401, 406, 429),
         status=[200, 503],
@@ -178,8 +176,8 @@ class AggregateActivityList(AtLeast, PageByAggregateId):
     @schema.operation(
         "list_aggregate_activity",
         "What happened to each aggregate",
-        shapes.AggregateActivityPage,
-        {"activity": [shapes.AGGREGATE], "next": None},
+        serializers.AggregateActivityPage,
+        {"activity": [serializers.AGGREGATE], "next": None},
         errors=READ_MODEL_ERRORS,
     )
     def get(self, request: Request) -> Response:
@@ -198,8 +196,8 @@ class AggregateActivityDetail(AtLeast):
     @schema.operation(
         "get_aggregate_activity",
         "What happened to one aggregate",
-        shapes.AggregateActivity,
-        shapes.AGGREGATE,
+        serializers.AggregateActivity,
+        serializers.AGGREGATE,
         errors=READ_MODEL_ERRORS,
     )
     def get(self, request: Request, aggregate_id: str) -> Response:
@@ -216,13 +214,13 @@ class EventTypeActivityList(AtLeast):
     projection = "event_type_activity"
     view_permission = "projections.view_eventtypeactivity"
     by_category = False
-    parameters = (schema.query("after", store_shapes.NAME, "Those after this type."), schema.LIMIT)
+    parameters = (schema.query("after", store_serializers.NAME, "Those after this type."), schema.LIMIT)
 
     @schema.operation(
         "list_event_type_activity",
         "How often events of each type were stored",
-        shapes.EventTypeActivityPage,
-        {"activity": [shapes.TYPE], "next": None},
+        serializers.EventTypeActivityPage,
+        {"activity": [serializers.TYPE], "next": None},
         errors=READ_MODEL_ERRORS,
     )
     def get(self, request: Request) -> Response:
@@ -245,8 +243,8 @@ class DailyActivityList(AtLeast):
     @schema.operation(
         "list_daily_activity",
         "How many events happened on each day",
-        shapes.DailyActivityPage,
-        {"activity": [shapes.DAY], "next": None},
+        serializers.DailyActivityPage,
+        {"activity": [serializers.DAY], "next": None},
         errors=READ_MODEL_ERRORS,
     )
     def get(self, request: Request) -> Response:

@@ -1,7 +1,7 @@
 """The tables of the machinery, and the read models that this app ships."""
 
-from .machinery import Build, Checkpoint, Heartbeat, Operation, ParkedEvent, ProjectionState, Rebuild, Status
 from .read_models import AggregateActivity, DailyActivity, EventTypeActivity
+from .state import Build, Checkpoint, Heartbeat, Operation, ParkedEvent, ProjectionState, Rebuild, Status
 
 __all__ = [
     "AggregateActivity",

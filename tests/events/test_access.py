@@ -10,7 +10,7 @@ from django.core.management import call_command
 from django.test import Client
 from rest_framework.test import APIClient
 
-from events import access
+from events import authorization
 from events.models import Event
 from events.store import EventStore
 from tests.support import new, stored
@@ -180,7 +180,7 @@ def test_groups_carry_the_permissions_and_migrate_makes_them(make_user: Callable
     group.permissions.set(Permission.objects.filter(codename__in=["view_event:invoice", "add_event:invoice"]))
     user = make_user()
     user.groups.add(group)
-    assert access.readable(user).names == access.appendable(user).names == {"invoice"}
+    assert authorization.readable(user).names == authorization.appendable(user).names == {"invoice"}
     assert Permission.objects.get(codename="view_event:invoice").name == "Can view events of invoice"
 
 

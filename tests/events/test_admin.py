@@ -16,9 +16,8 @@ from events.admin.browsing import BoundedPaginator
 from events.models import Event
 from events.store import EventStore
 from events.types import EARLIEST, LATEST
+from tests.events.support import ADD, EVENTS, PERMISSIONS, form_of, history_url, page, versions_on
 from tests.support import aggregates, new, some, stored
-
-from .support import ADD, EVENTS, PERMISSIONS, form_of, history_url, page, versions_on
 
 pytestmark = pytest.mark.django_db
 

@@ -10,13 +10,21 @@ from django.contrib.admin.models import LogEntry
 from django.contrib.auth.models import User
 from django.test import Client
 
-from events import finding
-from events.admin import timeline
+from events.admin import search, timeline
 from events.models import Event
 from events.store import EventStore
+from tests.events.support import (
+    ADD,
+    EVENTS,
+    PERMISSIONS,
+    form_of,
+    history_url,
+    link_on,
+    page,
+    positions_on,
+    versions_on,
+)
 from tests.support import last_position, new, some, store_in_the_past
-
-from .support import ADD, EVENTS, PERMISSIONS, form_of, history_url, link_on, page, positions_on, versions_on
 
 pytestmark = pytest.mark.django_db
 
@@ -122,9 +130,9 @@ def test_search_that_ran_out_of_time_says_how_far_it_came(
     user: Client, store: EventStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     store.dispatch(*some(80))
-    monkeypatch.setattr(finding, "SEARCH_SECONDS", 0)
+    monkeypatch.setattr(search, "SEARCH_SECONDS", 0)
     html = page(user, EVENTS, q="absent", **{"in": "data"})
-    reached = last_position() + 1 - finding.FIRST_STRETCH
+    reached = last_position() + 1 - search.FIRST_STRETCH
     assert f"Nothing found as far as position {reached}, which is not all." in html
     monkeypatch.undo()
     assert "No event matches" in page(user, EVENTS + link_on(html, "Search further"))

@@ -9,7 +9,7 @@ from django.db import connection, transaction
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
-from .support import EVENTS
+from tests.events.support import EVENTS
 
 pytestmark = pytest.mark.django_db
 

@@ -10,9 +10,9 @@ import pytest
 from rest_framework.authtoken.models import Token
 from rest_framework.test import APIClient
 
-from events import reader
-from events.interchange import event_as_dict
+from events.formats.serialization import event_as_dict
 from events.models import Event
+from events.storage import reader
 from events.store import EventStore
 from tests.support import AsgiServer, new, some, stored
 

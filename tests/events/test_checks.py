@@ -9,8 +9,6 @@ from django.core.checks import run_checks
 from django.db import connection
 
 from events.checks import (
-    DURATIONS,
-    LIMITS,
     check_category_permissions,
     check_cloudevents_source,
     check_database,
@@ -21,15 +19,15 @@ from events.checks import (
     check_throttled,
     check_time_zones,
 )
-from events.conf import EventsSettings
+from events.conf import EventsSettings, conf
 
 SETTINGS_PAGE = Path(__file__).parents[2] / "docs/settings.md"
 
 
 def test_every_documented_limit_is_checked() -> None:
     documented = re.findall(r"^\| `(EVENTS_\w+)`", SETTINGS_PAGE.read_text(encoding="utf-8"), flags=re.MULTILINE)
-    assert documented == [f"EVENTS_{name.upper()}" for name in vars(EventsSettings) if not name.startswith("_")]
-    assert {*LIMITS, *DURATIONS} < {*documented}
+    assert documented == [conf.setting(name) for name in EventsSettings.__annotations__]
+    assert {*conf.settings_of(int), *conf.settings_of(float)} < {*documented}
 
 
 def test_sound_settings_pass(settings: Any) -> None:

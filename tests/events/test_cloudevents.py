@@ -8,7 +8,7 @@ from cloudevents.core.formats.json import JSONFormat
 from cloudevents.core.v1.event import CloudEvent
 from rest_framework.test import APIClient
 
-from events.cloudevents import BATCH_MEDIA_TYPE, MEDIA_TYPE
+from events.formats.cloudevents import BATCH_MEDIA_TYPE, MEDIA_TYPE
 from events.models import Event
 from events.store import EventStore
 from tests.support import new, some, stored

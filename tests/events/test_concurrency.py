@@ -91,7 +91,7 @@ def test_expectations_hold_against_each_other_until_commit(store: EventStore) ->
             lambda a=a, b=b: store.dispatch(new(a), expected_version={b: 0}),
             lambda a=a, b=b: store.dispatch(new(b), expected_version={a: 0}),
         )
-        assert sorted(type(result).__name__ for result in results) == ["Dispatched", "VersionConflict"], results
+        assert sorted(type(result).__name__ for result in results) == ["DispatchResult", "VersionConflict"], results
     assert len(aggregates()) == 50
 
 
@@ -126,7 +126,7 @@ def test_one_id_under_two_aggregates_at_the_same_moment_is_stored_once(store: Ev
             lambda round_=round_, event_id=event_id: store.dispatch(new(f"b-{round_}", event_id=event_id)),
         )
         outcomes.update(type(result).__name__ for result in results)
-    assert outcomes == {"Dispatched": 30, "DuplicateEvent": 30}
+    assert outcomes == {"DispatchResult": 30, "DuplicateEvent": 30}
     assert len(aggregates()) == len(stored()) == 30
 
 

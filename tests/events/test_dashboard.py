@@ -14,13 +14,12 @@ from django.db import connection, transaction
 from django.test import Client
 from django.utils import timezone
 
-from events import sealing
 from events.admin import dashboard
 from events.admin.charts import COLOURS, HEIGHT, stacked_bars
+from events.integrity import seals
 from events.store import EventStore
+from tests.events.support import history_url, page
 from tests.support import MANAGE, new, open_append, some, store_in_the_past
-
-from .support import history_url, page
 
 pytestmark = pytest.mark.django_db
 
@@ -73,7 +72,7 @@ def test_seals_are_told_of_where_there_are_any(client_of: Callable[..., Client],
     store.dispatch(*some(3))
     client = client_of("events.view_event")
     assert "sealed" not in page(client, INDEX)
-    sealing.seal("default")
+    seals.seal("default")
     assert '<span class="quiet">(all)</span>' in page(client, INDEX)
     store.dispatch(*some(2))
     assert '<span class="quiet">(2 not yet)</span>' in page(client, INDEX)

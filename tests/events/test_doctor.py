@@ -8,13 +8,14 @@ from django.core.management import CommandError, call_command
 from django.db import connection, transaction
 from django.utils import timezone
 
-from events import doctor, sealing
-from events.examinations import Finding, Severity, examinations
+from events.integrity import seals
 from events.models import Event
+from events.monitoring import doctor
+from events.monitoring.diagnostics import Finding, Severity, diagnostics
 from events.store import EventStore
-from projections import operations
 from projections.models import Heartbeat
-from projections.worker import Until, Worker
+from projections.operations import actions
+from projections.workers.worker import Until, Worker
 from tests.support import new, open_append, some
 
 pytestmark = pytest.mark.django_db
@@ -23,7 +24,7 @@ MAINTAIN = "SET LOCAL events.maintenance = 'on'; "
 
 
 def findings() -> list[Finding]:
-    return [finding for each in examinations() for finding in each.examine("default")]
+    return [finding for each in diagnostics() for finding in each.diagnose("default")]
 
 
 @pytest.fixture
@@ -31,7 +32,7 @@ def healthy(store: EventStore, monkeypatch: pytest.MonkeyPatch) -> None:
     """A store with events, and a worker that was there a moment ago. Dead rows are there from other tests."""
     monkeypatch.setattr(doctor, "MIN_DEAD_ROWS", 10**9)
     store.dispatch(*some(3), new("b-1"))
-    while sealing.seal("default"):
+    while seals.seal("default"):
         pass
     beat()
 
@@ -45,7 +46,7 @@ def test_nothing_is_found_where_all_is_well(healthy: None, capsys: pytest.Captur
     assert findings() == []
     call_command("events_doctor")
     lines = capsys.readouterr().out.splitlines()
-    assert lines == [f"ok       {each.name}" for each in examinations()]
+    assert lines == [f"ok       {each.name}" for each in diagnostics()]
     call_command("events_doctor", json=True)
     assert json.loads(capsys.readouterr().out) == []
 
@@ -64,12 +65,12 @@ FAULTS = {
         "events.maintenance is set for ",
     ),
     "guard function replaced": (
-        "CREATE OR REPLACE FUNCTION events_refuse_change() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN OLD; END'",
-        "the function events_refuse_change is not what this version installs",
+        "CREATE OR REPLACE FUNCTION events_reject_change() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN OLD; END'",
+        "the function events_reject_change is not what this version installs",
     ),
     "function gone": (
-        "ALTER FUNCTION events_refuse RENAME TO elsewhere",
-        "the function events_refuse is not there",
+        "ALTER FUNCTION events_reject RENAME TO elsewhere",
+        "the function events_reject is not there",
     ),
     "search_path of the caller": (
         "ALTER FUNCTION events_settled_position() RESET search_path",
@@ -193,7 +194,7 @@ def test_clocks_that_do_not_agree_are_found(healthy: None, monkeypatch: pytest.M
 def test_projections_are_looked_at(store: EventStore) -> None:
     store.dispatch(new("a-1", "Fragile", data={"poison": 1}))
     Worker(until=Until.CAUGHT_UP).run()
-    operations.pause("tally", by="me", reason="a look")
+    actions.pause("tally", by="me", reason="a look")
     with transaction.atomic(), connection.cursor() as cursor:
         cursor.execute(f"{MAINTAIN} UPDATE events_event SET recorded_at = now() - interval '2 hours'")
     found = {finding.problem: finding.remedy for finding in findings()}

@@ -11,7 +11,7 @@ from uuid import UUID
 import pytest
 from django.core.management import CommandError, call_command
 
-from events import event_files
+from events.formats import files
 from events.models import Event
 from events.signals import event_dispatched
 from events.store import EventStore
@@ -90,7 +90,7 @@ def test_import_can_be_repeated_and_goes_on_where_it_ended(tmp_path: Path, batch
 
 
 def test_equal_lines_are_events_of_their_own_however_far_apart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(event_files, "_CHUNK_LINES", 2)
+    monkeypatch.setattr(files, "_CHUNK_LINES", 2)
     line = '{"aggregate_id": "a-1", "type": "A"}\n'
     path = write(tmp_path / "a.jsonl", line * 2 + line.replace("a-1", "b-1") * 3 + line)
     assert run(path)[0] == "6 events stored."

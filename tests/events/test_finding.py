@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from django.db import connection
 
-from events import finding
-from events.finding import Found, find
+from events.admin import search
+from events.admin.search import Found, find
 from events.models import Aggregate, AggregateQuerySet, Event, EventQuerySet
 from events.store import EventStore
 from tests.support import new, some
@@ -64,9 +64,9 @@ SEARCHES: dict[str, Any] = {
 def test_pages_are_what_one_query_finds(
     store: EventStore, monkeypatch: pytest.MonkeyPatch, name: str, text: str, newest_first: bool, few: int
 ) -> None:
-    monkeypatch.setattr(finding, "FEW_EVENTS", few)
-    monkeypatch.setattr(finding, "FIRST_STRETCH", 4)
-    monkeypatch.setattr(finding, "SEARCH_SECONDS", 60)
+    monkeypatch.setattr(search, "FEW_EVENTS", few)
+    monkeypatch.setattr(search, "FIRST_STRETCH", 4)
+    monkeypatch.setattr(search, "SEARCH_SECONDS", 60)
     fill(store)
     events, aggregates = SEARCHES[name]()
     wanted = [
@@ -99,14 +99,14 @@ def test_bounds_are_kept(store: EventStore) -> None:
 def test_search_that_runs_out_of_time_goes_on_where_it_stopped(
     store: EventStore, monkeypatch: pytest.MonkeyPatch, newest_first: bool, few: int
 ) -> None:
-    monkeypatch.setattr(finding, "FEW_EVENTS", few)
-    monkeypatch.setattr(finding, "FIRST_STRETCH", 3)
-    monkeypatch.setattr(finding, "GROWTH", 1)
+    monkeypatch.setattr(search, "FEW_EVENTS", few)
+    monkeypatch.setattr(search, "FIRST_STRETCH", 3)
+    monkeypatch.setattr(search, "GROWTH", 1)
     fill(store, 60)
     clock = count()
     # One look at the clock a stretch: each search has time for two of them.
-    monkeypatch.setattr(finding, "SEARCH_SECONDS", 5)
-    monkeypatch.setattr(finding, "time", SimpleNamespace(monotonic=lambda: next(clock)))
+    monkeypatch.setattr(search, "SEARCH_SECONDS", 5)
+    monkeypatch.setattr(search, "time", SimpleNamespace(monotonic=lambda: next(clock)))
     events, aggregates = SEARCHES["category"]()
     first = find(events, aggregates, text="absent", after=1, newest_first=newest_first, limit=5)
     assert first.is_cut
@@ -120,7 +120,7 @@ def test_search_that_runs_out_of_time_goes_on_where_it_stopped(
 
 
 def test_search_stops_in_time(store: EventStore, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(finding, "SEARCH_SECONDS", 0)
+    monkeypatch.setattr(search, "SEARCH_SECONDS", 0)
     store.dispatch(*some(500))
     found = find(Event.objects.all(), text="absent", limit=5)
     assert (found.is_cut, found.events) == (True, [])
@@ -137,8 +137,8 @@ def test_statement_that_takes_too_long_is_cancelled(
     store: EventStore, monkeypatch: pytest.MonkeyPatch, few: int
 ) -> None:
     """What is not in memory yet may take as long as the disk does, whatever the stretches before it took."""
-    monkeypatch.setattr(finding, "FEW_EVENTS", few)
-    monkeypatch.setattr(finding, "SEARCH_SECONDS", 0.4)
+    monkeypatch.setattr(search, "FEW_EVENTS", few)
+    monkeypatch.setattr(search, "SEARCH_SECONDS", 0.4)
     positions = [event.position for event in store.dispatch(*some(400))]
     slow = positions[250]
     naps = "(CASE WHEN events_event.position < %s THEN pg_sleep(0.1)::text ELSE '' END) = 'never'"
@@ -159,16 +159,16 @@ def test_statement_that_takes_too_long_is_cancelled(
 def test_slow_first_stretch_is_let_through_so_that_a_search_gets_on(
     store: EventStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(finding, "SEARCH_SECONDS", 0.01)
+    monkeypatch.setattr(search, "SEARCH_SECONDS", 0.01)
     store.dispatch(*some(200))
     naps = "(SELECT pg_sleep(0.002 + 0 * events_event.position)) IS NULL"
     found = find(Event.objects.extra(where=[naps]), limit=5)  # noqa: S610
     assert found.is_cut
-    assert found.next == Event.objects.latest("position").position + 1 - finding.FIRST_STRETCH
+    assert found.next == Event.objects.latest("position").position + 1 - search.FIRST_STRETCH
 
 
 def test_search_in_a_transaction_leaves_it_as_it_was(store: EventStore, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(finding, "SEARCH_SECONDS", 60)  # a busy machine is no matter here
+    monkeypatch.setattr(search, "SEARCH_SECONDS", 60)  # a busy machine is no matter here
     store.dispatch(*some(200))
     with connection.cursor() as cursor:
         cursor.execute("SET LOCAL statement_timeout = '77s'")

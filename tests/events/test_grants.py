@@ -10,18 +10,18 @@ from django.core.management import CommandError, call_command
 from django.db import ProgrammingError, connection, transaction
 from rest_framework.test import APIClient
 
-from events import sealing
-from events.examinations import examinations
 from events.exceptions import EventStoreError, VersionConflict
-from events.grants import Grants
+from events.integrity import seals
+from events.integrity.verification import Verification
 from events.management.commands.events_grants import WITH_READ_MODELS
 from events.models import Event, Seal
+from events.monitoring.diagnostics import diagnostics
+from events.monitoring.grants import Grants
 from events.store import EventStore
 from events.types import NewEvent
-from events.verifying import Verification
 from projections import registry
 from projections.models import AggregateActivity, EventTypeActivity
-from projections.worker import Until, Worker
+from projections.workers.worker import Until, Worker
 from tests.support import aggregates, new, open_append, some, stored
 
 pytestmark = pytest.mark.django_db
@@ -71,17 +71,17 @@ FORBIDDEN_TO_ALL = {
     "guards off": "ALTER TABLE events_event DISABLE TRIGGER ALL",
     "guards off for the session": "SET session_replication_role = 'replica'",
     "guard dropped": "DROP TRIGGER events_event_immutable ON events_event",
-    "guard replaced": "CREATE OR REPLACE FUNCTION events_refuse_change() RETURNS trigger LANGUAGE plpgsql AS"
+    "guard replaced": "CREATE OR REPLACE FUNCTION events_reject_change() RETURNS trigger LANGUAGE plpgsql AS"
     " 'BEGIN RETURN NULL; END'",
     "function altered": "ALTER FUNCTION events_settled_position() RESET search_path",
     "position taken": "SELECT nextval('events_event_position_seq')",
     "position set back": "SELECT setval('events_event_position_seq', 1)",
     "inner function: floor": "SELECT events_hold_floor()",
     "inner function: locks": "SELECT events_lock_aggregates('{x}', '{}', '{}')",
-    "inner function: refusal": "SELECT events_refuse('{a-1}', '{a-1}', '{}', '{}', '{}', false)",
+    "inner function: refusal": "SELECT events_reject('{a-1}', '{a-1}', '{}', '{}', '{}', false)",
     "table dropped": "DROP TABLE events_seal CASCADE",
     "column added": "ALTER TABLE events_event ADD COLUMN more text",
-    "trigger added": "CREATE TRIGGER mine BEFORE INSERT ON events_event EXECUTE FUNCTION events_refuse_change()",
+    "trigger added": "CREATE TRIGGER mine BEFORE INSERT ON events_event EXECUTE FUNCTION events_reject_change()",
     "rule added": "CREATE RULE mine AS ON INSERT TO events_event DO INSTEAD NOTHING",
     "right given on": "GRANT DELETE ON events_event TO PUBLIC; DELETE FROM events_event",
 }
@@ -118,7 +118,7 @@ FORBIDDEN = {
 )
 def test_role_may_not(store: EventStore, roles: dict[str, str], kind: str, statement: str) -> None:
     store.dispatch(*some(2))
-    sealing.seal("default")
+    seals.seal("default")
     before = (stored(), aggregates(), Seal.objects.count())
     with as_role(roles[kind]), pytest.raises(ProgrammingError) as refused, transaction.atomic():
         connection.cursor().execute(statement)
@@ -132,7 +132,7 @@ def test_reader_reads(store: EventStore, roles: dict[str, str]) -> None:
     with as_role(roles["reader"]):
         assert len(store.get_events_for_aggregate("a-1")) == len(list(store.read_all())) == 3
         assert store.settled_position() >= Event.objects.latest("position").position
-        assert sealing.unsealed("default").events == 3
+        assert seals.unsealed("default").events == 3
 
 
 def test_writer_appends(store: EventStore, roles: dict[str, str], no_subscriber: None) -> None:
@@ -160,7 +160,7 @@ def test_operator_runs_and_rebuilds_projections_and_seals(store: EventStore, rol
         for _ in Verification("default").run():
             pass
     assert EventTypeActivity.objects.get().event_count == 3
-    assert sealing.unsealed("default").events == 0
+    assert seals.unsealed("default").events == 0
 
 
 def test_inline_writer_appends_where_inline_projections_are_on(store: EventStore, roles: dict[str, str]) -> None:
@@ -174,7 +174,7 @@ def test_inline_writer_appends_where_inline_projections_are_on(store: EventStore
 def test_monitor_runs_the_doctor(store: EventStore, roles: dict[str, str]) -> None:
     store.dispatch(*some(2))
     with as_role(roles["monitor"]):
-        found = [finding.problem for each in examinations() for finding in each.examine("default")]
+        found = [finding.problem for each in diagnostics() for finding in each.diagnose("default")]
     assert [problem for problem in found if "dead rows" not in problem] == [
         "no worker has been seen lately: ASYNC projections stand still"
     ]

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from events.interchange import from_json
+from events.formats.serialization import from_json
 
 CAREFUL = json.JSONDecoder()
 TEXTS = st.text(st.sampled_from('ab "\\,:{}\u00e9'), max_size=4)

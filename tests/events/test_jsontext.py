@@ -8,7 +8,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from events import jsontext
+from events import jsonb
 from events.models import Event
 from events.store import EventStore
 from tests.support import new
@@ -95,7 +95,7 @@ def test_negative_zero_is_zero_from_the_start(store: EventStore, value: Any) -> 
 
 
 def test_text_is_plain_json() -> None:
-    written, _ = jsontext.dumps({"a": [1e23, 1e-7, "1e23", 2**70]}, "data")
+    written, _ = jsonb.dumps({"a": [1e23, 1e-7, "1e23", 2**70]}, "data")
     assert json.loads(written) == {"a": [1e23, 1e-7, "1e23", 2**70]}
 
 
@@ -109,5 +109,5 @@ def test_filtering_on_data_works(store: EventStore) -> None:
 @pytest.mark.parametrize("number", [-(2**63) - 1, 2**64, 10**40 + 1, 2**63 - 1])
 def test_integers_of_any_length_are_read_exactly_wherever_they_stand(number: int, offset: int) -> None:
     value = {"x" * offset: [number]}
-    text, copy = jsontext.dumps(value, "data")
-    assert jsontext.loads(text) == copy == value
+    text, copy = jsonb.dumps(value, "data")
+    assert jsonb.loads(text) == copy == value

@@ -19,8 +19,8 @@ from rest_framework.test import APIClient
 
 from events import checks
 from events.conf import conf
-from events.event_files import Columns, read_csv
 from events.exceptions import DispatchTooDeep, InvalidEvent
+from events.formats.files import Columns, read_csv
 from events.models import Event
 from events.store import EventStore
 from events.types import ANY, EARLIEST, LATEST

@@ -13,7 +13,7 @@ from rest_framework.test import APIClient
 from events.exceptions import DuplicateEvent, InvalidEvent, VersionConflict
 from events.store import EventStore
 from eventstore_project import postgres
-from projections.worker import Until, Worker
+from projections.workers.worker import Until, Worker
 from tests.support import new
 
 pytestmark = pytest.mark.django_db(transaction=True)

@@ -10,9 +10,9 @@ import pytest
 from django.db import OperationalError, connection, transaction
 from django.test.utils import CaptureQueriesContext
 
-from events import writer
 from events.exceptions import DuplicateEvent, VersionConflict
 from events.models import Event
+from events.storage import writer
 from events.store import EventStore
 from events.types import EXISTS
 from tests.support import in_threads, new, open_append, raise_first, some
@@ -113,7 +113,7 @@ def test_ids_stored_under_two_aggregates_at_once_are_duplicates(store: EventStor
         results = in_threads(
             *[lambda home=home, event_id=event_id: store.dispatch(new(home, event_id=event_id)) for home in ("a", "b")]
         )
-        assert sorted(type(each).__name__ for each in results) == ["Dispatched", "DuplicateEvent"]
+        assert sorted(type(each).__name__ for each in results) == ["DispatchResult", "DuplicateEvent"]
 
 
 def test_who_counts_or_wraps_statements_sees_the_append(store: EventStore) -> None:

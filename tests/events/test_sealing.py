@@ -10,16 +10,16 @@ import pytest
 from django.core.management import CommandError, call_command
 from django.db import DatabaseError, connection, transaction
 
-from events import sealing
 from events.exceptions import BrokenSeal, ImmutableEvent
+from events.integrity import seals
+from events.integrity.seals import StoreDigest
+from events.integrity.verification import Verification
 from events.models import Event, Seal
-from events.sealing import StoreDigest
 from events.store import EventStore
-from events.verifying import Verification
 from projections import registry
 from projections.models import Checkpoint
 from projections.projections import SealsProjection
-from projections.worker import Until, Worker
+from projections.workers.worker import Until, Worker
 from tests.support import in_threads, new, open_append, raise_first, some
 
 pytestmark = pytest.mark.django_db
@@ -28,9 +28,9 @@ SQL = "UPDATE events_event SET "
 
 
 def seal_all() -> StoreDigest:
-    while sealing.seal("default"):
+    while seals.seal("default"):
         pass
-    return sealing.newest_digest("default")
+    return seals.newest_digest("default")
 
 
 def verify(**options: Any) -> Verification:
@@ -43,7 +43,7 @@ def verify(**options: Any) -> Verification:
 @pytest.fixture
 def sealed(store: EventStore, monkeypatch: pytest.MonkeyPatch) -> list[Event]:
     """Twelve events of three aggregates, under seals of five."""
-    monkeypatch.setattr(sealing, "MAX_SEALED_EVENTS", 5)
+    monkeypatch.setattr(seals, "MAX_SEALED_EVENTS", 5)
     happened = datetime(2030, 1, 31, 12, 0, 0, 500, tzinfo=UTC)
     for n in range(4):
         for name in ("a-1", "b-1", "c-1"):
@@ -76,29 +76,29 @@ def test_digest_is_what_the_documentation_says(sealed: list[Event]) -> None:
         for text in (event.aggregate_id.encode(), event.type.encode(), metadata):
             content += struct.pack(">i", len(text)) + text
         digest = sha256(digest + sha256(content + data).digest()).digest()
-    assert sealing.newest_digest("default") == StoreDigest(sealed[-1].position, digest)
+    assert seals.newest_digest("default") == StoreDigest(sealed[-1].position, digest)
 
 
 def test_digest_does_not_depend_on_when_it_was_sealed(store: EventStore, sealed: list[Event]) -> None:
-    in_stretches = sealing.newest_digest("default")
+    in_stretches = seals.newest_digest("default")
     assert list(Seal.objects.order_by("position").values_list("events", flat=True)) == [5, 5, 2]
     tamper("DELETE FROM events_seal")
     for event in sealed:
-        assert sealing.seal("default", up_to=event.position) == 1
-    assert sealing.newest_digest("default") == in_stretches
+        assert seals.seal("default", up_to=event.position) == 1
+    assert seals.newest_digest("default") == in_stretches
     assert verify().seals == 12
 
 
 def test_what_is_sealed_fits(store: EventStore, sealed: list[Event]) -> None:
-    digest = sealing.newest_digest("default")
+    digest = seals.newest_digest("default")
     store.dispatch(*some(7, "d-1"))
     for options in ({}, {"against": digest}, {"against": StoreDigest.parse(f" {digest}\n")}):
         found = verify(**options)
         assert (found.seals, found.events, found.digest) == (3, 12, digest)
     assert (verify(begin=sealed[5].position).events, verify(begin=sealed[-1].position + 1).events) == (7, 0)
-    assert sealing.unsealed("default").events == 7
+    assert seals.unsealed("default").events == 7
     seal_all()
-    assert sealing.unsealed("default") == sealing.Unsealed(0, None)
+    assert seals.unsealed("default") == seals.Unsealed(0, None)
     assert verify(against=digest).events == 19
 
 
@@ -223,7 +223,7 @@ REWRITTEN: dict[str, str] = {
 def test_digest_kept_elsewhere_catches_seals_that_were_made_to_fit(
     sealed: list[Event], change: str, then: Callable[[], Any]
 ) -> None:
-    kept = sealing.newest_digest("default")
+    kept = seals.newest_digest("default")
     tamper(change, "DELETE FROM events_seal", sixth=sealed[5].position, last=sealed[-1].position)
     then()
     verify()  # by itself, all fits
@@ -234,7 +234,7 @@ def test_digest_kept_elsewhere_catches_seals_that_were_made_to_fit(
 
 
 def test_old_digest_is_compared_within_seals_of_other_bounds(store: EventStore, sealed: list[Event]) -> None:
-    kept = StoreDigest(0).followed_by(sealing.event_digests(0, sealed[6].position, 100, "default"))
+    kept = StoreDigest(0).followed_by(seals.event_digests(0, sealed[6].position, 100, "default"))
     assert verify(against=kept).events == 12
     wrong = StoreDigest(kept.position, bytes(32))
     with pytest.raises(BrokenSeal, match="kept elsewhere"):
@@ -253,14 +253,14 @@ def test_only_settled_events_are_sealed(store: EventStore) -> None:
     with open_append(store, new("b-1")):
         store.dispatch(*some(2, "c-1"))
         seal_all()
-        assert sealing.unsealed("default").events == 2
+        assert seals.unsealed("default").events == 2
     seal_all()
     assert verify().events == 6
 
 
 @pytest.mark.django_db(transaction=True)
 def test_several_sealers_make_one_chain(store: EventStore, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sealing, "MAX_SEALED_EVENTS", 3)
+    monkeypatch.setattr(seals, "MAX_SEALED_EVENTS", 3)
     store.dispatch(*some(60))
     raise_first(in_threads(*[seal_all] * 6))
     assert verify().events == 60
@@ -305,7 +305,7 @@ def test_commands(store: EventStore, sealed: list[Event], capsys: pytest.Capture
     store.dispatch(*some(3))
     call_command("events_digest")
     out, err = capsys.readouterr()
-    assert out == f"{sealing.newest_digest('default')}\n"
+    assert out == f"{seals.newest_digest('default')}\n"
     assert "Not sealed yet: 3 events, the first of them stored at 2" in err
     call_command("seal_events")
     last = Event.objects.latest("position").position

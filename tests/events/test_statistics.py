@@ -9,9 +9,9 @@ from django.db import connection, transaction
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from events import statistics
 from events.models import Event
-from events.statistics import activity, busiest_aggregates, newest_position, open_appends, position_at, size
+from events.monitoring import statistics
+from events.monitoring.statistics import activity, busiest_aggregates, newest_position, open_appends, position_at, size
 from events.store import EventStore
 from tests.support import Background, Wait, new, open_append, some, store_in_the_past
 

@@ -16,9 +16,9 @@ from django.db import connection
 from rest_framework.authtoken.models import Token
 from rest_framework.test import APIClient
 
-from events import feed
 from events.models import Event
 from events.store import EventStore
+from events.streaming import feed
 from tests.support import AsgiServer, Background, Wait, in_threads, new, open_append, raise_first, some
 
 pytestmark = pytest.mark.django_db(transaction=True)

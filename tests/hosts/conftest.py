@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from .support import PgBouncer, connected_by
+from tests.hosts.support import PgBouncer, connected_by
 
 
 @pytest.fixture

@@ -12,12 +12,11 @@ from django.db import connection
 from rest_framework.authtoken.models import Token
 from rest_framework.test import APIClient
 
-from events.importing import BATCH_EVENTS
+from events.formats.importing import BATCH_EVENTS
 from events.models import Event
 from events.store import EventStore
+from tests.hosts.support import connected_by
 from tests.support import AsgiServer, Wait, aggregates, in_threads, some, stored
-
-from .support import connected_by
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

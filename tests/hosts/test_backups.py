@@ -10,18 +10,18 @@ from typing import Any
 import pytest
 from django.db import connection, connections
 
-from events import doctor, sealing
+from events.integrity import seals
+from events.integrity.seals import StoreDigest
+from events.integrity.verification import Verification
 from events.models import Event
-from events.sealing import StoreDigest
+from events.monitoring import doctor
 from events.store import EventStore
-from events.verifying import Verification
 from eventstore_project.cluster import DATABASE, SUPERUSER, Cluster
 from eventstore_project.postgres import private_cluster
 from tests.clusters import restore_into
+from tests.hosts.support import connected_by
 from tests.ownproject import ROOT, snippets
 from tests.support import Background, new, some
-
-from .support import connected_by
 
 pytestmark = pytest.mark.django_db(transaction=True, databases=["default", "primary"])
 
@@ -54,9 +54,9 @@ def filled() -> StoreDigest:
     store = EventStore()
     for number in range(20):
         store.dispatch(*some(10, f"a-{number}"))
-    while sealing.seal("default"):
+    while seals.seal("default"):
         pass
-    return sealing.newest_digest("default")
+    return seals.newest_digest("default")
 
 
 @pytest.mark.usefixtures("no_subscriber")

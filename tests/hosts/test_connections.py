@@ -19,9 +19,8 @@ from events.exceptions import UnsafeRead, VersionConflict
 from events.store import EventStore
 from eventstore_project.models import Order
 from projections.exceptions import UnsafeTransaction
+from tests.hosts.support import connected_by
 from tests.support import aggregates, in_threads, new, open_append, raise_first, stored
-
-from .support import connected_by
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

@@ -11,14 +11,15 @@ from django.contrib.auth.models import User
 from django.db import connection, transaction
 from rest_framework.authtoken.models import Token
 
-from events import finding, reader
+from events.admin import search
 from events.exceptions import VersionConflict
 from events.models import Event
+from events.storage import ordering
 from events.store import EventStore
 from eventstore_project.models import Order
 from projections import registry
 from projections.waiting import wait_for
-from projections.worker import Worker
+from projections.workers.worker import Worker
 from tests.events.test_reader import follow, write_out_of_order
 from tests.projections.support import tally
 from tests.support import AsgiServer, Background, aggregates, in_threads, new, raise_first, some
@@ -95,7 +96,7 @@ def test_settings_of_the_store_end_with_their_transaction(store: EventStore) -> 
         store.dispatch(new(f"a-{number}"))
         with transaction.atomic():
             store.dispatch(*some(2, f"b-{number}"))
-        finding.find(Event.objects.all(), text="nothing", limit=1)
+        search.find(Event.objects.all(), text="nothing", limit=1)
     for _ in range(8):
         with connection.cursor() as cursor:
             names = ("events.appending", "events.floor_held", "events.maintenance", "statement_timeout")
@@ -113,7 +114,7 @@ def test_reader_misses_nothing_while_writers_commit_out_of_order() -> None:
         return [event.position for event in store.read_all(after=after)]
 
     def asking_again_and_again(after: int) -> list[int]:
-        up_to = reader.settled_position_after(after, "default")
+        up_to = ordering.settled_position_after(after, "default")
         events = Event.objects.after(after).up_to(up_to).order_by("position")
         return [event.position for event in events] if up_to > after else []
 
@@ -141,8 +142,8 @@ def test_asking_for_the_settled_position_meets_an_unknown_statement_once_at_most
     (event,) = store.dispatch(new())
     with errors_answered() as errors:
         for _ in range(20):
-            assert reader.settled_position_after(0, "default") == event.position
-            assert reader.settled_position_after(event.position, "default") == event.position
+            assert ordering.settled_position_after(0, "default") == event.position
+            assert ordering.settled_position_after(event.position, "default") == event.position
     assert len(errors) <= 1, errors[:3]
 
 

@@ -11,15 +11,14 @@ from typing import Any
 import pytest
 from django.db import connections, transaction
 
-from events.exceptions import ReplicaBehind, UnsafeRead
+from events.exceptions import StandbyBehind, UnsafeRead
 from events.models import Event
 from events.store import EventStore
 from eventstore_project.cluster import DATABASE, SUPERUSER
 from tests.clusters import cluster_in, open_folder, restore_into, standby_of
 from tests.events.test_reader import follow, write_out_of_order
+from tests.hosts.support import connected_by
 from tests.support import Background, in_threads, new, raise_first, some
-
-from .support import connected_by
 
 pytestmark = [
     pytest.mark.django_db(transaction=True, databases=["default", "primary", "replica"]),
@@ -101,13 +100,13 @@ def test_standby_reads_miss_nothing_while_writers_commit_out_of_order_and_naive_
 
 
 def test_standby_that_is_behind_is_waited_for_up_to_a_bound(store: EventStore, settings: Any) -> None:
-    settings.EVENTS_REPLICA_WAIT_SECONDS = 0.2
+    settings.EVENTS_STANDBY_WAIT_SECONDS = 0.2
     start = store.settled_position()
     before = store.dispatch(*some(2))
     assert list(store.read_all(after=start)) == before
     ask("replica", "SELECT pg_wal_replay_pause()::text")
     (event,) = store.dispatch(new("b-1"))
-    with pytest.raises(ReplicaBehind, match="'replica' has not come to where the primary was") as caught:
+    with pytest.raises(StandbyBehind, match="'replica' has not come to where the primary was") as caught:
         list(store.read_all(after=before[-1].position))
     assert caught.value.replica == "replica"
     assert list(store.read_all(after=event.position)) == [], "there is nothing to wait for"

@@ -17,14 +17,16 @@ from events.exceptions import DispatchTooDeep, DuplicateEvent, InvalidEvent, Ver
 from events.models import Aggregate, Event
 from events.store import EventStore
 from events.types import ALL, ANY, EXISTS, NewEvent, category_of
-from projections import inline, operations, registration, registry, shadow
-from projections.exceptions import OperationRefused
+from projections import registry
+from projections.engine import inline, registration
+from projections.exceptions import OperationRejected
 from projections.models import AggregateActivity, ProjectionState, Rebuild
-from projections.worker import Until, Worker
+from projections.operations import actions
+from projections.rebuild import shadow_tables
+from projections.workers.worker import Until, Worker
+from tests.model import read_models
+from tests.model.store_model import Broken, Fact, Handler, Refusal, StoreModel
 from tests.support import Background, last_position, newest_position
-
-from . import read_models
-from .store_model import Broken, Fact, Handler, Refusal, StoreModel
 
 ASYNC_NAMES = ("cases", "daily_activity", "event_type_activity", "fragile", "sharded_tally", "tally")
 INLINE_NAMES = ("aggregate_activity", "orders")
@@ -482,7 +484,7 @@ class StoreMachine(RuleBasedStateMachine):
         in_place = data.draw(st.booleans())
         name = data.draw(st.sampled_from([*ASYNC_NAMES, *INLINE_NAMES[: self.is_inline]]))
         under_way = Rebuild.objects.filter(pk=name).first()
-        operations.ask_for_rebuild(name, by="model", in_place=under_way.in_place if under_way else in_place)
+        actions.ask_for_rebuild(name, by="model", in_place=under_way.in_place if under_way else in_place)
         self.outcomes["rebuild in place" if in_place else "rebuild beside"] += 1
 
     def _cancel_rebuild(self, data: st.DataObject) -> None:
@@ -490,8 +492,8 @@ class StoreMachine(RuleBasedStateMachine):
         under_way = Rebuild.objects.filter(pk=name).first()
         is_begun = any(each[:2] == (name, "rebuild") for each in self._checkpoints())
         try:
-            operations.cancel_rebuild(name, by="model")
-        except OperationRefused:
+            actions.cancel_rebuild(name, by="model")
+        except OperationRejected:
             assert under_way is None or (under_way.in_place and is_begun)
         else:
             assert under_way
@@ -501,9 +503,9 @@ class StoreMachine(RuleBasedStateMachine):
     def _pause_or_resume(self, data: st.DataObject) -> None:
         name = data.draw(st.sampled_from(ASYNC_NAMES))
         if ProjectionState.objects.get(pk=name).status == "paused":
-            operations.resume(name, by="model")
+            actions.resume(name, by="model")
             return
-        operations.pause(name, by="model")
+        actions.pause(name, by="model")
         before = [each for each in self._checkpoints() if each[:2] == (name, "live")]
         if not Rebuild.objects.filter(pk=name).exists():
             self._work([name], Until.ONCE)
@@ -516,8 +518,8 @@ class StoreMachine(RuleBasedStateMachine):
         self.was_mended = True
 
     def _retry_parked(self, data: st.DataObject) -> None:
-        with suppress(OperationRefused):
-            handled, left = operations.retry("fragile", by="model")
+        with suppress(OperationRejected):
+            handled, left = actions.retry("fragile", by="model")
             assert handled + left
             assert not (self.is_mended and left)
             self.outcomes["parked retried"] += 1
@@ -525,7 +527,7 @@ class StoreMachine(RuleBasedStateMachine):
     def _skip_parked(self, data: st.DataObject) -> None:
         failed = [position for position, _, error in read_models.parked(self.outside, "live") if error]
         if failed:
-            operations.skip("fragile", data.draw(st.sampled_from(failed)), by="model", reason="of no account")
+            actions.skip("fragile", data.draw(st.sampled_from(failed)), by="model", reason="of no account")
             self.outcomes["parked skipped"] += 1
 
     def _reconnect(self, data: st.DataObject) -> None:
@@ -634,7 +636,7 @@ def empty_the_store() -> None:
     """Remove everything, past the guards; by DELETE, because TRUNCATE makes new files. Positions go on."""
     with transaction.atomic(), connection.cursor() as cursor:
         for name in Rebuild.objects.values_list("projection_id", flat=True):
-            shadow.drop(name)
+            shadow_tables.drop(name)
         cursor.execute("SET LOCAL events.maintenance = 'on'")
         for table in read_models.TABLES:
             cursor.execute(f"DELETE FROM {table}")

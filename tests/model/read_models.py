@@ -8,8 +8,7 @@ from typing import Any
 import psycopg
 
 from events.types import category_of
-
-from .store_model import Fact
+from tests.model.store_model import Fact
 
 Outside = psycopg.Connection[Any]
 Rows = Any

@@ -18,11 +18,11 @@ from hypothesis import HealthCheck, seed
 from hypothesis import settings as hypothesis_settings
 from hypothesis.stateful import run_state_machine_as_test
 
-from projections import registry, worker
+from projections import registry
+from projections.workers import worker
+from tests.model.machine import StoreMachine, empty_the_store
+from tests.model.store_model import MAX_DEPTH
 from tests.readmodels.projections import Broken, Cases, Fragile, ShardedTally, Tally
-
-from .machine import StoreMachine, empty_the_store
-from .store_model import MAX_DEPTH
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -42,7 +42,7 @@ def machine(monkeypatch: pytest.MonkeyPatch, settings: Any) -> Iterator[type[Sto
     for name in ("event_type_activity", "daily_activity"):
         monkeypatch.setattr(type(registry.get(name)), "batch_events", 4)
     monkeypatch.setattr(Fragile, "retry_delays_seconds", ())
-    monkeypatch.setattr(worker, "AGENDA_SECONDS", 0.0)  # a worker that waits for nobody need not wait
+    monkeypatch.setattr(worker, "SCHEDULE_SECONDS", 0.0)  # a worker that waits for nobody need not wait
 
     class Machine(StoreMachine):
         def __init__(self) -> None:

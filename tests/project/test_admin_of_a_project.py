@@ -41,7 +41,7 @@ def test_pages_do_without_one_that_was_taken_out(
 ) -> None:
     admin.site.unregister(model)
     site()
-    parked = ParkedEvent.objects.in_the_way().get()
+    parked = ParkedEvent.objects.failed().get()
     pages = {
         Event: ["event/", f"event/{stored.position}/change/", "event/add/"],
         Aggregate: ["aggregate/", "aggregate/order-1/change/"],

@@ -12,8 +12,8 @@ from playwright.sync_api import Locator, Page, expect
 
 from events.models import Event
 from events.store import EventStore
-from projections import operations
 from projections.models import Heartbeat, ParkedEvent
+from projections.operations import actions
 from tests.browser import Browser
 from tests.projections.support import catch_up
 from tests.support import AsgiServer, new, some, stored
@@ -281,11 +281,11 @@ def test_pages_are_accessible_and_fit_the_screen(
         *[new("a-1", "Fragile", data={"poison": 1}) for _ in range(3)],
     )
     catch_up("fragile")
-    operations.pause("tally", by="user0", reason="a reason of many words, so that it needs more than one line " * 3)
+    actions.pause("tally", by="user0", reason="a reason of many words, so that it needs more than one line " * 3)
     now = timezone.now()
     for host, projections in (("h" * 60, "tally"), ("worker-1", "daily_activity, event_type_activity, product_sales")):
         Heartbeat.objects.create(id=uuid4(), host=host, pid=41, started_at=now, seen_at=now, projections=projections)
-    parked = ParkedEvent.objects.in_the_way().get()
+    parked = ParkedEvent.objects.failed().get()
 
     def look(page: Page) -> list[str]:
         page.set_viewport_size({"width": width, "height": 900})

@@ -12,9 +12,9 @@ from django.contrib.auth.models import User
 from django.test import Client
 from playwright.sync_api import Page, expect
 
-from events.api import streaming
 from events.models import Event
 from events.store import EventStore
+from events.streaming import server_sent_events
 from tests.browser import Browser
 from tests.support import AsgiServer, Background, FragileProxy, in_threads, new, open_append, raise_first, some
 
@@ -51,7 +51,7 @@ def test_browser_s_own_reconnection_loses_and_repeats_nothing(
     query: str,
 ) -> None:
     settings.EVENTS_STREAM_CHECKPOINT_SECONDS = 0.01
-    monkeypatch.setattr(streaming, "RETRY_MILLISECONDS", 20)
+    monkeypatch.setattr(server_sent_events, "RETRY_MILLISECONDS", 20)
     chance = random.Random(1)
     store.dispatch(*some(30, "x-0"), *some(30, "y-0"))
     enough = threading.Event()

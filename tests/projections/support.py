@@ -6,7 +6,7 @@ from typing import Any
 from projections import registry
 from projections.base import Projection
 from projections.models import Checkpoint
-from projections.worker import Until, Worker
+from projections.workers.worker import Until, Worker
 from tests.readmodels.models import Case, FragileNote, ShardedTotal, Step, Total
 
 RECEIPTS = Path(__file__).parents[3] / "shared/data/receipt.csv.gz"

@@ -15,15 +15,14 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from events.store import EventStore
-from projections import operations
-from projections.admin import blocked, board, record
+from projections.admin import board, operation_log, parked_aggregates
+from projections.engine.registration import ensure_all
 from projections.models import Heartbeat, Operation, ParkedEvent, ProjectionState, Rebuild
-from projections.registration import ensure_all
+from projections.operations import actions
 from projections.testing import run_until_caught_up
+from tests.projections.support import catch_up, notes
 from tests.readmodels.projections import Fragile
 from tests.support import new
-
-from .support import catch_up, notes
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -135,7 +134,7 @@ def test_operations_are_done_and_recorded(operator: Client, store: EventStore) -
     assert "fragile runs again." in act(operator, LIST, "resume", "fragile")
     assert "nothing to resume" in act(operator, LIST, "resume", "fragile")
     assert "0 parked events handled, 2 still parked" in act(operator, LIST, "retry", "fragile")
-    parked = ParkedEvent.objects.in_the_way().get()
+    parked = ParkedEvent.objects.failed().get()
     assert "Give a reason" in act(operator, PARKED, "skip", parked.pk, reason=" ")
     assert ParkedEvent.objects.count() == 2
     assert "skipped; 1 behind it handled, 0 still parked" in act(operator, PARKED, "skip", parked.pk, reason="a test")
@@ -182,7 +181,7 @@ def test_form_that_is_sent_twice_does_no_harm(operator: Client, store: EventStor
     # The one behind it fails as well: a second skip must not be taken for one of that.
     store.dispatch(new("b-1", "Fragile", data={"poison": 2}), new("b-1", "Fragile", data={"poison": 3}))
     catch_up("fragile")
-    first = ParkedEvent.objects.in_the_way().get(aggregate_id="b-1")
+    first = ParkedEvent.objects.failed().get(aggregate_id="b-1")
     back = f"{PARKED}{first.pk}/change/"
     assert "1 still parked" in act(operator, PARKED, "skip", first.pk, reason="a test")
     page = act(operator, PARKED, "skip", first.pk, reason="a test", back=back)
@@ -215,7 +214,7 @@ def test_retry_from_the_list_of_parked_events(
 
 def test_who_may_only_look_cannot_operate(client_of: Callable[..., Client], store: EventStore) -> None:
     break_some(store)
-    parked = ParkedEvent.objects.in_the_way().get()
+    parked = ParkedEvent.objects.failed().get()
     viewer = client_of("projections.view_projectionstate", "projections.view_parkedevent")
     for path in (LIST, page_of("fragile"), PARKED, f"{PARKED}{parked.pk}/change/"):
         page = read(viewer, path)
@@ -233,7 +232,7 @@ def test_each_part_of_the_pages_is_for_those_who_may_view_it(
     client_of: Callable[..., Client], store: EventStore
 ) -> None:
     break_some(store)
-    operations.pause("fragile", by="ann", reason="lunch break")
+    actions.pause("fragile", by="ann", reason="lunch break")
     viewer = client_of("projections.view_projectionstate")
     assert viewer.get(PARKED).status_code == 403
     assert PARKED not in read(viewer, LIST)
@@ -251,7 +250,7 @@ def test_each_part_of_the_pages_is_for_those_who_may_view_it(
 
 
 def test_parked_events_are_shown_with_what_they_hold_up(client_of: Callable[..., Client], store: EventStore) -> None:
-    break_some(store, aggregates=2, waiting=blocked.MAX_WAITING + 3)
+    break_some(store, aggregates=2, waiting=parked_aggregates.MAX_WAITING + 3)
     failed, waiting = ParkedEvent.objects.filter(aggregate_id="a-0").order_by("position")[:2]
     reader = client_of(
         *("projections.view_projectionstate", "projections.view_parkedevent"),
@@ -286,8 +285,8 @@ def test_events_are_linked_for_those_who_may_read_them(
 
 
 def test_pages_are_bounded(operator: Client, store: EventStore, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(blocked, "MAX_AGGREGATES", 2)
-    monkeypatch.setattr(record, "NEWEST", 2)
+    monkeypatch.setattr(parked_aggregates, "MAX_AGGREGATES", 2)
+    monkeypatch.setattr(operation_log, "NEWEST", 2)
     break_some(store, aggregates=5)
     page = read(operator, page_of("fragile"))
     assert page.count("<article") == 2

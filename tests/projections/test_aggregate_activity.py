@@ -10,11 +10,12 @@ from django.utils import timezone
 
 from events.store import EventStore
 from events.types import ALL
-from projections import inline, registry, status
+from projections import registry
+from projections.engine import inline
 from projections.models import AggregateActivity, ProjectionState
+from projections.operations import status
+from tests.projections.support import catch_up
 from tests.support import Background, in_threads, new, raise_first, some
-
-from .support import catch_up
 
 pytestmark = pytest.mark.django_db
 

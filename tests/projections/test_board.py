@@ -9,18 +9,19 @@ from django.contrib.sessions.models import Session
 from django.db import connection
 from playwright.sync_api import Page, expect
 
-from events import reader
+from events.storage import ordering
 from events.store import EventStore
-from projections import operations, registry, runner
+from projections import registry
 from projections.admin.projections import ProjectionAdmin
-from projections.agenda import agenda
+from projections.engine import runner
+from projections.engine.registration import ensure_all
 from projections.models import Operation, ParkedEvent, ProjectionState
-from projections.registration import ensure_all
+from projections.operations import actions
+from projections.workers.scheduler import plan
 from tests.browser import Browser
+from tests.projections.support import catch_up, notes
 from tests.readmodels.projections import Fragile, Tally
 from tests.support import AsgiServer, Wait, new, some
-
-from .support import catch_up, notes
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -86,7 +87,7 @@ def test_board_shows_what_happens_without_a_reload(
     _row_has(browser, "tally", "3 events")
     catch_up("tally")
     _row_has(browser, "tally", "none", f"{events[-1].position:,}")
-    operations.pause("tally", by="ann", reason="lunch")
+    actions.pause("tally", by="ann", reason="lunch")
     _row_has(browser, "tally", "paused", "by ann: lunch")
     assert _is_untouched(browser)
     assert browser.errors == []
@@ -99,7 +100,7 @@ def test_refreshing_can_be_paused(open_page: Callable[..., None], browser: Brows
     _says(browser, "Refreshing is paused")
     asked: list[str] = []
     browser(lambda page: page.on("request", lambda request: asked.append(request.url)))
-    operations.pause("tally", by="ann")
+    actions.pause("tally", by="ann")
     browser(lambda page: page.wait_for_timeout(2500))
     assert asked == []
     _row_has(browser, "tally", "running")
@@ -114,7 +115,7 @@ def test_form_that_is_open_survives_refreshes(
     open_page()
     _click(browser, "Operate tally")
     browser(lambda page: page.keyboard.type("the disk is"))
-    operations.pause("sharded_tally", by="ann")
+    actions.pause("sharded_tally", by="ann")
     _says(browser, "Refreshing waits")
     browser(lambda page: page.keyboard.type(" full"))
     browser(lambda page: expect(page.locator("#reason-tally")).to_be_focused())
@@ -216,8 +217,8 @@ def test_rebuild_with_its_progress(
     _click(browser, "Operate tally")
     _click(browser, "Rebuild", inside="#row-tally")
     _row_has(browser, "tally", "rebuilding", "0 %")
-    (task,) = agenda(registry.named(["tally"]), rebuilds_only=True)
-    runner.run_pass(task.projection, task.checkpoint_id, reader.settled_position(connection.alias))
+    (task,) = plan(registry.named(["tally"]), rebuilds_only=True)
+    runner.run_pass(task.projection, task.checkpoint_id, ordering.settled_position(connection.alias))
     done = 100 * events[9].position // events[-1].position
     assert 0 < done < 100
     progress = "#row-tally progress"
@@ -233,7 +234,7 @@ def test_failing_refresh_is_told_and_recovers(open_page: Callable[..., None], br
     open_page()
     browser(lambda page: page.route("**/*", lambda route: route.abort()))
     _says(browser, "Not refreshed since ")
-    operations.pause("tally", by="ann")
+    actions.pause("tally", by="ann")
     browser(lambda page: page.unroute("**/*"))
     _says(browser, REFRESHED)
     _row_has(browser, "tally", "paused")
@@ -283,7 +284,7 @@ def test_pages_hold_on_a_narrow_screen(
     long = "a-" + "long" * 50
     store.dispatch(new(long, "Fragile", data={"poison": "x" * 500}), *some(3, long), new(long, "Fragile"))
     catch_up("fragile")
-    parked = ParkedEvent.objects.in_the_way().get()
+    parked = ParkedEvent.objects.failed().get()
     browser(lambda page: page.set_viewport_size({"width": 400, "height": 800}))
     browser(lambda page: page.emulate_media(color_scheme=scheme))
     for path in (BOARD, f"{BOARD}fragile/change/", f"/admin/projections/parkedevent/{parked.pk}/change/"):

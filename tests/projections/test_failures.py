@@ -10,15 +10,15 @@ from django.utils import timezone
 
 from events.models import Event
 from events.store import EventStore
-from projections import operations, registration, runner, status
 from projections.base import STOP
-from projections.exceptions import OperationRefused
+from projections.engine import registration, runner
+from projections.exceptions import OperationRejected
 from projections.models import Checkpoint, Operation, ParkedEvent
+from projections.operations import actions, status
+from tests.projections.support import catch_up, checkpoint, instance, notes
 from tests.readmodels.models import Step
 from tests.readmodels.projections import Fragile
 from tests.support import Background, Wait, in_threads, new, raise_first
-
-from .support import catch_up, checkpoint, instance, notes
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -73,11 +73,11 @@ def test_poison_event_is_parked_and_only_its_aggregate_waits(
     assert ParkedEvent.objects.count() == 6
 
     mended()
-    assert operations.retry("fragile", by="somebody", reason="mended") == (6, 0)
+    assert actions.retry("fragile", by="somebody", reason="mended") == (6, 0)
     assert [version for aggregate, version in notes() if aggregate == "b-1"] == list(range(1, 9))
     assert not ParkedEvent.objects.exists()
     incremental = sorted(notes())
-    operations.ask_for_rebuild("fragile", by="somebody")
+    actions.ask_for_rebuild("fragile", by="somebody")
     catch_up("fragile")
     assert sorted(notes()) == incremental
     record = Operation.objects.get(action="retry")
@@ -87,29 +87,29 @@ def test_poison_event_is_parked_and_only_its_aggregate_waits(
 def test_retry_stops_at_what_fails_again_and_keeps_what_went_well(store: EventStore, mended: Any) -> None:
     store.dispatch(fragile("a-1", 1), fragile("a-1"), fragile("b-1", 2), fragile("b-1"))
     catch_up("fragile")
-    assert operations.retry("fragile", by="x") == (0, 4)
+    assert actions.retry("fragile", by="x") == (0, 4)
     assert notes() == []
     assert ParkedEvent.objects.get(aggregate_id="a-1", error__gt="").attempts == 4
     mended()
-    assert operations.retry("fragile", by="x", aggregate_id="b-1") == (2, 0)
+    assert actions.retry("fragile", by="x", aggregate_id="b-1") == (2, 0)
     assert notes() == [("b-1", 1), ("b-1", 2)]
-    with pytest.raises(OperationRefused, match="Nothing of aggregate 'b-1' is parked"):
-        operations.retry("fragile", by="x", aggregate_id="b-1")
+    with pytest.raises(OperationRejected, match="Nothing of aggregate 'b-1' is parked"):
+        actions.retry("fragile", by="x", aggregate_id="b-1")
 
 
 def test_skip_gives_up_one_event_with_a_reason_and_replays_those_behind(store: EventStore) -> None:
     poison, behind = store.dispatch(fragile("a-1", 1), fragile("a-1"))
     catch_up("fragile")
-    with pytest.raises(OperationRefused, match="reason"):
-        operations.skip("fragile", poison.position, by="x", reason=" ")
-    with pytest.raises(OperationRefused, match=f"there are some at: {poison.position}"):
-        operations.skip("fragile", behind.position, by="x", reason="no")
-    assert operations.skip("fragile", poison.position, by="x", reason="a test order") == (1, 0)
+    with pytest.raises(OperationRejected, match="reason"):
+        actions.skip("fragile", poison.position, by="x", reason=" ")
+    with pytest.raises(OperationRejected, match=f"there are some at: {poison.position}"):
+        actions.skip("fragile", behind.position, by="x", reason="no")
+    assert actions.skip("fragile", poison.position, by="x", reason="a test order") == (1, 0)
     assert notes() == [("a-1", 2)]
     record = Operation.objects.get(action="skip")
     assert (record.aggregate_id, record.position, record.reason) == ("a-1", poison.position, "a test order")
     # It stays given up in a rebuild of this version.
-    operations.ask_for_rebuild("fragile", by="x")
+    actions.ask_for_rebuild("fragile", by="x")
     catch_up("fragile")
     assert notes() == [("a-1", 2)]
     assert not ParkedEvent.objects.exists()
@@ -120,10 +120,10 @@ def test_new_version_gets_to_see_skipped_events_again(
 ) -> None:
     (poison,) = store.dispatch(fragile("a-1", 1))
     catch_up("fragile")
-    operations.skip("fragile", poison.position, by="x", reason="for now")
+    actions.skip("fragile", poison.position, by="x", reason="for now")
     monkeypatch.setattr(Fragile, "version", 2)
     mended()
-    operations.ask_for_rebuild("fragile", by="x")
+    actions.ask_for_rebuild("fragile", by="x")
     catch_up("fragile")
     assert notes() == [("a-1", 1)]
 
@@ -179,11 +179,11 @@ def test_projection_that_shall_stop_stops_and_goes_on_when_it_is_resumed(
     mended()
     catch_up("fragile")
     assert notes() == [("a-1", 1)]
-    operations.resume("fragile", by="x")
+    actions.resume("fragile", by="x")
     catch_up("fragile")
     assert notes() == [("a-1", 1), ("b-1", 1), ("a-1", 2)]
-    with pytest.raises(OperationRefused, match="nothing to resume"):
-        operations.resume("fragile", by="x")
+    with pytest.raises(OperationRejected, match="nothing to resume"):
+        actions.resume("fragile", by="x")
 
 
 def test_error_at_commit_and_swallowed_database_error_are_pinned_down_too(
@@ -206,13 +206,13 @@ def test_error_at_commit_and_swallowed_database_error_are_pinned_down_too(
 def test_paused_projection_is_left_alone_and_loses_nothing(store: EventStore) -> None:
     store.dispatch(fragile("a-1"))
     catch_up("fragile")
-    operations.pause("fragile", by="x", reason="maintenance")
+    actions.pause("fragile", by="x", reason="maintenance")
     store.dispatch(fragile("a-1"))
     catch_up("fragile")
     assert notes() == [("a-1", 1)]
     found = status.report("fragile")
     assert (found.status, found.status_reason, found.lag_events) == ("paused", "by x: maintenance", 1)
-    operations.resume("fragile", by="x")
+    actions.resume("fragile", by="x")
     catch_up("fragile")
     assert notes() == [("a-1", 1), ("a-1", 2)]
     assert list(Operation.objects.order_by("at").values_list("action", flat=True)) == ["pause", "resume"]
@@ -231,7 +231,7 @@ def test_no_worker_parks_an_event_behind_those_that_are_being_replayed(
         may_end.wait(20)
 
     monkeypatch.setattr(Fragile, "check", slowly)
-    with Background(lambda: operations.retry("fragile", by="x")):
+    with Background(lambda: actions.retry("fragile", by="x")):
         assert inside.wait(20)
         store.dispatch(fragile("a-1"))
         settled = store.settled_position()
@@ -254,7 +254,7 @@ def test_error_that_shows_at_commit_is_found_by_a_retry_too(store: EventStore, m
     store.dispatch(fragile("a-1", 1), fragile("b-1"))
     catch_up("fragile")
     assert ParkedEvent.objects.get().error.startswith("IntegrityError")
-    assert operations.retry("fragile", by="x") == (0, 1)
+    assert actions.retry("fragile", by="x") == (0, 1)
     assert ParkedEvent.objects.get().attempts == 4
 
 
@@ -270,7 +270,7 @@ def test_pass_that_parks_events_and_an_operator_do_not_deadlock(
     settled = store.settled_position()
     with Background(lambda: runner.run_pass(instance(Fragile), checkpoint("fragile").pk, settled)) as at_work:
         assert inside.wait(20)
-        with Background(lambda: operations.pause("fragile", by="x")):
+        with Background(lambda: actions.pause("fragile", by="x")):
             Wait.until(_somebody_waits)
             may_end.set()
     assert at_work.result.outcome is runner.Outcome.DONE
@@ -297,10 +297,10 @@ def test_retry_and_workers_side_by_side_keep_the_order(store: EventStore, mended
 
     def retry() -> None:
         while ParkedEvent.objects.exists():
-            operations.retry("fragile", by="x")
+            actions.retry("fragile", by="x")
 
     raise_first(in_threads(append, append, retry))
     catch_up("fragile")
     if ParkedEvent.objects.exists():
-        operations.retry("fragile", by="x")
+        actions.retry("fragile", by="x")
     assert [version for _, version in notes()] == list(range(1, 401))

@@ -7,14 +7,14 @@ from django.db import connection, transaction
 
 from events.store import EventStore
 from eventstore_project.models import Order
-from projections import inline, registration, status
 from projections.base import INLINE, NOW
+from projections.engine import inline, registration
 from projections.models import ProjectionState, Rebuild
+from projections.operations import status
+from tests.projections.support import catch_up, instance, notes, tally
 from tests.readmodels.models import FragileNote, Total
 from tests.readmodels.projections import Broken, Fragile, Tally
 from tests.support import in_threads, new, raise_first
-
-from .support import catch_up, instance, notes, tally
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

@@ -13,16 +13,18 @@ from django.db import connection, transaction
 
 from events.models import Event
 from events.store import EventStore
-from projections import inline, operations, rebuild, registration, registry, runner, shadow, status
-from projections.agenda import agenda
+from projections import registry
 from projections.base import ASYNC, INLINE, Mode, handles
-from projections.exceptions import OperationRefused, OutdatedCode
+from projections.engine import inline, registration, runner
+from projections.exceptions import OperationRejected, OutdatedCode
 from projections.models import Checkpoint, ParkedEvent, ProjectionState, Rebuild
+from projections.operations import actions, status
+from projections.rebuild import preparation, shadow_tables, swap
+from projections.workers.scheduler import plan
+from tests.projections.support import RECEIPTS, cases, catch_up, instance, notes, tally
 from tests.readmodels.models import Case, FragileNote, Note, Pin, Step, Total
 from tests.readmodels.projections import Broken, Cases, Fragile, Tally
 from tests.support import Background, Wait, manage, manage_process, new, open_append
-
-from .support import RECEIPTS, cases, catch_up, instance, notes, tally
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -125,7 +127,7 @@ def test_readers_see_old_rows_or_new_ones_while_events_flow(store: EventStore, m
 
     with Background(read), Background(write), ending(ended):
         for _ in range(3):
-            operations.ask_for_rebuild("tally", by="x")
+            actions.ask_for_rebuild("tally", by="x")
             Wait.until(lambda: catch_up("tally") or not Rebuild.objects.exists())
     catch_up("tally")
     for rows in seen:
@@ -142,7 +144,7 @@ def test_rebuild_beside_and_in_place_come_to_the_same(store: EventStore) -> None
     before = tally()
     for in_place in (False, True):
         Total.objects.update(count=0)
-        operations.ask_for_rebuild("tally", by="x", in_place=in_place)
+        actions.ask_for_rebuild("tally", by="x", in_place=in_place)
         catch_up("tally")
         assert tally() == before
         assert not Rebuild.objects.exists()
@@ -171,7 +173,7 @@ def test_grants_foreign_keys_indexes_and_numbering_survive(store: EventStore) ->
         cursor.execute("CREATE VIEW readmodels_seen AS SELECT * FROM readmodels_step")
     try:
         before, content = described(), cases()
-        operations.ask_for_rebuild("cases", by="x")
+        actions.ask_for_rebuild("cases", by="x")
         catch_up("cases")
         assert described() == before
         assert cases() == content
@@ -196,7 +198,7 @@ def test_rows_that_others_refer_to_by_a_generated_key_stop_the_rebuild_with_a_re
     catch_up("cases")
     Pin.objects.create(case=Case.objects.get(case_id="a-2"))
     before = cases()
-    operations.ask_for_rebuild("cases", by="x")
+    actions.ask_for_rebuild("cases", by="x")
     catch_up("cases")
     found = status.report("cases")
     assert found.status == "stopped"
@@ -204,7 +206,7 @@ def test_rows_that_others_refer_to_by_a_generated_key_stop_the_rebuild_with_a_re
     assert "a key that follows from the events" in found.status_reason
     assert cases() == before
     Pin.objects.all().delete()
-    operations.resume("cases", by="x")
+    actions.resume("cases", by="x")
     catch_up("cases")
     assert status.report("cases").status == "running"
 
@@ -216,7 +218,7 @@ def test_rows_that_stay_the_same_are_not_touched(store: EventStore) -> None:
     with connection.cursor() as cursor:
         cursor.execute("SELECT xmin::text, key FROM readmodels_total ORDER BY key")
         before = {key: xmin for xmin, key in cursor.fetchall()}
-        operations.ask_for_rebuild("tally", by="x")
+        actions.ask_for_rebuild("tally", by="x")
         catch_up("tally")
         cursor.execute("SELECT xmin::text, key FROM readmodels_total ORDER BY key")
         after = {key: xmin for xmin, key in cursor.fetchall()}
@@ -234,7 +236,7 @@ def test_new_version_asks_for_a_rebuild_and_old_rows_are_served(
     assert tally() == {"all": 1, "a-1": 1}, "the new code leaves the old rows alone"
     found = status.report("tally")
     assert (found.status, found.version, found.rows_version, found.lag_events) == ("outdated", 2, 1, 1)
-    operations.ask_for_rebuild("tally", by="x")
+    actions.ask_for_rebuild("tally", by="x")
     assert status.report("tally").status == "rebuilding"
     catch_up("tally")
     assert tally() == {"all": 2, "a-1": 2}
@@ -249,17 +251,17 @@ def test_old_code_goes_on_with_the_old_rows_until_the_switch(
     store.dispatch(new("a-1", "Counted"))
     catch_up("tally")
     monkeypatch.setattr(Tally, "version", 2)
-    operations.ask_for_rebuild("tally", by="x")
-    rebuild.prepare(instance(Tally))
+    actions.ask_for_rebuild("tally", by="x")
+    preparation.prepare(instance(Tally))
     monkeypatch.setattr(Tally, "version", 1)
     store.dispatch(new("a-1", "Counted"))
-    (task,) = agenda([instance(Tally)])
+    (task,) = plan([instance(Tally)])
     assert task.build == "live"
     monkeypatch.setattr(Tally, "version", 2)
     catch_up("tally")
     assert tally()["all"] == 2
     monkeypatch.setattr(Tally, "version", 1)
-    assert agenda([instance(Tally)]) == []
+    assert plan([instance(Tally)]) == []
 
 
 def test_poison_in_a_rebuild_is_parked_with_the_new_rows(store: EventStore, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -268,7 +270,7 @@ def test_poison_in_a_rebuild_is_parked_with_the_new_rows(store: EventStore, monk
     catch_up("fragile")
     assert FragileNote.objects.count() == 3
     monkeypatch.undo()
-    operations.ask_for_rebuild("fragile", by="x")
+    actions.ask_for_rebuild("fragile", by="x")
     catch_up("fragile")
     assert FragileNote.objects.count() == 1
     assert [event.build for event in ParkedEvent.objects.all()] == ["live", "live"]
@@ -294,19 +296,19 @@ def test_number_of_shards_can_change_at_any_time(store: EventStore, monkeypatch:
 def test_shadow_tables_are_made_anew_when_the_tables_have_changed(store: EventStore) -> None:
     store.dispatch(new("a-1", "Counted"))
     catch_up("tally")
-    operations.ask_for_rebuild("tally", by="x")
-    (first,) = rebuild.prepare(instance(Tally))
-    assert rebuild.prepare(instance(Tally)) == [first]
+    actions.ask_for_rebuild("tally", by="x")
+    (first,) = preparation.prepare(instance(Tally))
+    assert preparation.prepare(instance(Tally)) == [first]
     with connection.cursor() as cursor:
         cursor.execute("ALTER TABLE readmodels_total ADD COLUMN extra integer")
         try:
-            (second,) = rebuild.prepare(instance(Tally))
+            (second,) = preparation.prepare(instance(Tally))
             assert second != first
             catch_up("tally")
         finally:
             cursor.execute("ALTER TABLE readmodels_total DROP COLUMN extra")
     assert tally() == {"all": 1, "a-1": 1}
-    operations.ask_for_rebuild("tally", by="x")  # with a dropped column in the table
+    actions.ask_for_rebuild("tally", by="x")  # with a dropped column in the table
     catch_up("tally")
     assert tally() == {"all": 1, "a-1": 1}
 
@@ -318,9 +320,9 @@ def test_role_that_may_not_create_a_schema_is_told_what_to_do(store: EventStore)
             cursor.execute('GRANT "rebuild_nobody" TO CURRENT_USER')
             with transaction.atomic():
                 cursor.execute('SET LOCAL ROLE "rebuild_nobody"')
-                with pytest.raises(OperationRefused, match="GRANT CREATE ON DATABASE"):
+                with pytest.raises(OperationRejected, match="GRANT CREATE ON DATABASE"):
                     with transaction.atomic():
-                        shadow.create(instance(Tally))
+                        shadow_tables.create(instance(Tally))
                 transaction.set_rollback(True)
         finally:
             cursor.execute('DROP ROLE "rebuild_nobody"')
@@ -330,9 +332,9 @@ def test_switch_comes_to_where_the_old_rows_are(store: EventStore) -> None:
     store.dispatch(*[new(f"a-{n % 5}", "Counted") for n in range(60)])
     catch_up("tally")
     before = tally()
-    operations.ask_for_rebuild("tally", by="x")
-    rebuild.prepare(instance(Tally))
-    assert rebuild.switch(instance(Tally))
+    actions.ask_for_rebuild("tally", by="x")
+    preparation.prepare(instance(Tally))
+    assert swap.swap(instance(Tally))
     assert tally() == before
     assert catch_up("tally") is None
     assert tally() == before
@@ -353,12 +355,12 @@ def test_switch_waits_for_a_pass_over_the_old_rows(store: EventStore, monkeypatc
 
     monkeypatch.setattr(Tally, "count", handles("Counted")(slowly))
     registry._instances.pop(Tally, None)
-    operations.ask_for_rebuild("tally", by="x")
-    rebuild.prepare(instance(Tally))
+    actions.ask_for_rebuild("tally", by="x")
+    preparation.prepare(instance(Tally))
     store.dispatch(new("z-1", "Counted"))
     with Background(lambda: runner.run_pass(instance(Tally), _live("tally"), store.settled_position())):
         assert inside.wait(20)
-        with Background(lambda: rebuild.switch(instance(Tally))) as switching:
+        with Background(lambda: swap.swap(instance(Tally))) as switching:
             Wait.until(lambda: _waits_for_a_lock() or switching.result is not None)
             may_end.set()
     assert switching.result is True
@@ -385,7 +387,7 @@ def test_numbers_go_on_behind_those_of_the_new_rows(store: EventStore) -> None:
     with connection.cursor() as cursor:
         for table in ("readmodels_case", "readmodels_step"):
             cursor.execute(f"ALTER TABLE {table} ALTER COLUMN id RESTART WITH 1")
-    operations.ask_for_rebuild("cases", by="x")
+    actions.ask_for_rebuild("cases", by="x")
     catch_up("cases")
     store.dispatch(new("b-1"))
     catch_up("cases")
@@ -397,17 +399,17 @@ def test_rebuild_can_be_given_up_and_leaves_nothing(store: EventStore) -> None:
     store.dispatch(*[new(f"a-{n % 5}", "Counted") for n in range(60)])
     catch_up("tally")
     before = tally()
-    operations.ask_for_rebuild("tally", by="x")
-    (checkpoint,) = rebuild.prepare(instance(Tally))
+    actions.ask_for_rebuild("tally", by="x")
+    (checkpoint,) = preparation.prepare(instance(Tally))
     runner.run_pass(instance(Tally), checkpoint.pk, store.settled_position())
-    with pytest.raises(OperationRefused, match="--cancel"):
-        operations.ask_for_rebuild("tally", by="x", in_place=True)
+    with pytest.raises(OperationRejected, match="--cancel"):
+        actions.ask_for_rebuild("tally", by="x", in_place=True)
     call_command("rebuild_projection", "tally", cancel=True, stdout=io.StringIO())
-    with pytest.raises(OperationRefused, match="No rebuild"):
-        operations.cancel_rebuild("tally", by="x")
+    with pytest.raises(OperationRejected, match="No rebuild"):
+        actions.cancel_rebuild("tally", by="x")
     assert not Checkpoint.objects.of_rebuild().exists()
-    assert not shadow.fits(instance(Tally))
-    operations.ask_for_rebuild("tally", by="x", in_place=True)
+    assert not shadow_tables.fits(instance(Tally))
+    actions.ask_for_rebuild("tally", by="x", in_place=True)
     catch_up("tally")
     assert tally() == before
 
@@ -416,25 +418,25 @@ def test_rebuild_can_be_given_up_and_leaves_nothing(store: EventStore) -> None:
 def test_rebuild_in_place_can_be_given_up_until_it_begins(store: EventStore, name: str) -> None:
     store.dispatch(new("a-1", "Counted"))
     catch_up(name)
-    operations.ask_for_rebuild(name, by="x", in_place=True)
-    operations.cancel_rebuild(name, by="x")
+    actions.ask_for_rebuild(name, by="x", in_place=True)
+    actions.cancel_rebuild(name, by="x")
     assert not Rebuild.objects.exists()
-    operations.ask_for_rebuild(name, by="x", in_place=True)
-    rebuild.prepare(registry.get(name))
-    with pytest.raises(OperationRefused, match="incomplete"):
-        operations.cancel_rebuild(name, by="x")
+    actions.ask_for_rebuild(name, by="x", in_place=True)
+    preparation.prepare(registry.get(name))
+    with pytest.raises(OperationRejected, match="incomplete"):
+        actions.cancel_rebuild(name, by="x")
     catch_up(name)
     assert not Rebuild.objects.exists()
 
 
 def test_rebuild_that_cannot_begin_stops_alone_and_says_why(store: EventStore, monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(projection: Any) -> None:
-        raise OperationRefused("no schema for you")
+        raise OperationRejected("no schema for you")
 
     store.dispatch(new("a-1", "Counted"))
-    operations.ask_for_rebuild("sharded_tally", by="x")
+    actions.ask_for_rebuild("sharded_tally", by="x")
     with monkeypatch.context() as refusing:
-        refusing.setattr(shadow, "create", refuse)
+        refusing.setattr(shadow_tables, "create", refuse)
         catch_up("sharded_tally", "tally")
         assert tally()["all"] == 1, "others go on"
         found = status.report("sharded_tally")
@@ -448,10 +450,10 @@ def test_rebuild_that_cannot_begin_stops_alone_and_says_why(store: EventStore, m
 def test_pause_outlives_the_switch(store: EventStore) -> None:
     store.dispatch(new("a-1", "Counted"))
     catch_up("tally")
-    operations.ask_for_rebuild("tally", by="x")
-    rebuild.prepare(instance(Tally))
-    operations.pause("tally", by="x")
-    assert rebuild.switch(instance(Tally))
+    actions.ask_for_rebuild("tally", by="x")
+    preparation.prepare(instance(Tally))
+    actions.pause("tally", by="x")
+    assert swap.swap(instance(Tally))
     assert status.report("tally").status == "paused"
 
 
@@ -459,10 +461,10 @@ def test_code_that_went_back_takes_the_rebuild_over(store: EventStore, monkeypat
     store.dispatch(new("a-1", "Counted"))
     catch_up("tally")
     monkeypatch.setattr(Tally, "version", 2)
-    operations.ask_for_rebuild("tally", by="x")
-    rebuild.prepare(instance(Tally))
+    actions.ask_for_rebuild("tally", by="x")
+    preparation.prepare(instance(Tally))
     monkeypatch.setattr(Tally, "version", 1)
-    operations.ask_for_rebuild("tally", by="x")
+    actions.ask_for_rebuild("tally", by="x")
     catch_up("tally")
     assert status.report("tally").status == "running"
     assert tally() == {"all": 1, "a-1": 1}
@@ -477,12 +479,12 @@ def test_skipped_event_behind_a_poison_one_stays_skipped(store: EventStore, monk
     store.dispatch(*[new("a-1", "Fragile", data={"poison": 1}) for _ in range(2)])
     catch_up("fragile")
     parked = ParkedEvent.objects.get()
-    operations.skip("fragile", parked.position, by="x", reason="a test")
+    actions.skip("fragile", parked.position, by="x", reason="a test")
     monkeypatch.setattr(Fragile, "check", lambda self, event: fail())
-    operations.ask_for_rebuild("fragile", by="x")
+    actions.ask_for_rebuild("fragile", by="x")
     catch_up("fragile")
     monkeypatch.setattr(Fragile, "check", lambda self, event: None)
-    operations.retry("fragile", by="x")
+    actions.retry("fragile", by="x")
     assert notes() == [("a-1", 1)]
 
 
@@ -507,7 +509,7 @@ def test_old_code_is_refused_once_rows_are_of_newer_code(
 ) -> None:
     store.dispatch(new("a-1"))
     monkeypatch.setattr(Cases, "version", 2)
-    operations.ask_for_rebuild("cases", by="x")
+    actions.ask_for_rebuild("cases", by="x")
     catch_up("cases")
     monkeypatch.setattr(Cases, "version", 1)
     with pytest.raises(OutdatedCode, match="restart it with the new code"):
@@ -521,9 +523,9 @@ def test_open_append_delays_the_building_of_an_inline_projection_and_nothing_els
     store: EventStore, inline_cases: None
 ) -> None:
     store.dispatch(new("a-1"))
-    operations.ask_for_rebuild("cases", by="x", in_place=True)
+    actions.ask_for_rebuild("cases", by="x", in_place=True)
     with open_append(store, new("a-2")):
-        assert agenda([instance(Cases), instance(Tally)])[0].projection is instance(Tally)
+        assert plan([instance(Cases), instance(Tally)])[0].projection is instance(Tally)
     catch_up("cases")
     assert cases() == expected_cases()
 
@@ -538,9 +540,9 @@ def test_inline_rebuild_takes_in_what_lies_behind_an_open_append(
     store.dispatch(new("a-1", "Fragile"))
     with open_append(store, new("b-1", "Other")):
         store.dispatch(new("a-1", "Fragile"))
-        operations.ask_for_rebuild("fragile", by="x")
-        rebuild.prepare(instance(Fragile))
-        assert rebuild.switch(instance(Fragile))
+        actions.ask_for_rebuild("fragile", by="x")
+        preparation.prepare(instance(Fragile))
+        assert swap.swap(instance(Fragile))
         assert notes() == [("a-1", 1), ("a-1", 2)]
 
 
@@ -561,7 +563,7 @@ def test_inline_rebuild_loses_nothing_while_appends_go_on(store: EventStore, inl
 
     with Background(lambda: write(1)), Background(lambda: write(2)), Background(lambda: write(3)), ending(ended):
         for _ in range(6):
-            operations.ask_for_rebuild("cases", by="x")
+            actions.ask_for_rebuild("cases", by="x")
             Wait.until(lambda: catch_up("cases") or not Rebuild.objects.exists(), timeout_seconds=60)
     assert cases() == expected_cases()
 
@@ -570,12 +572,12 @@ def test_switch_waits_for_a_writer_in_the_middle_and_shuts_nobody_out_for_long(
     store: EventStore, inline_cases: None
 ) -> None:
     store.dispatch(new("a-1"))
-    operations.ask_for_rebuild("cases", by="x")
-    rebuild.prepare(instance(Cases))
+    actions.ask_for_rebuild("cases", by="x")
+    preparation.prepare(instance(Cases))
     with open_append(store, new("a-2")):
-        assert rebuild.switch(instance(Cases)) is False
+        assert swap.swap(instance(Cases)) is False
         store.dispatch(new("a-3"))
-    assert rebuild.switch(instance(Cases)) is True
+    assert swap.swap(instance(Cases)) is True
     store.dispatch(new("a-1"))
     assert cases() == expected_cases()
 
@@ -591,13 +593,13 @@ def test_inline_projection_that_fails_in_a_rebuild_keeps_its_old_rows(
             raise Broken("no")
 
         broken.setattr(Step.objects, "create", fail)
-        operations.ask_for_rebuild("cases", by="x")
+        actions.ask_for_rebuild("cases", by="x")
         catch_up("cases")
     assert cases() == before
     found = status.report("cases")
     assert (found.status, "Broken: no" in found.status_reason) == ("stopped", True)
     store.dispatch(new("a-3"))
-    operations.resume("cases", by="x")
+    actions.resume("cases", by="x")
     catch_up("cases")
     assert cases() == expected_cases()
     assert status.report("cases").status == "running"
@@ -618,7 +620,7 @@ def test_mode_can_change_by_a_rebuild(
     assert len(cases()[1]) == 2
     monkeypatch.setattr(Cases, "mode", after)
     assert status.report("cases").status == "outdated"
-    operations.ask_for_rebuild("cases", by="x")
+    actions.ask_for_rebuild("cases", by="x")
     catch_up("cases")
     store.dispatch(new("a-1"))
     if after is ASYNC:

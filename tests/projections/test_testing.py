@@ -10,9 +10,8 @@ from projections.base import Projection, handles
 from projections.exceptions import UnknownProjection
 from projections.models import Checkpoint, ParkedEvent
 from projections.testing import project, run_until_caught_up
+from tests.projections.support import tally
 from tests.readmodels.projections import Broken
-
-from .support import tally
 
 
 class KitTest(TestCase):

@@ -12,14 +12,13 @@ from rest_framework.test import APIClient
 
 from events.models import Event
 from events.store import EventStore
-from projections import operations, status
 from projections.exceptions import NotCaughtUp, UnknownProjection
 from projections.models import EventTypeActivity
+from projections.operations import actions, status
 from projections.testing import run_until_caught_up
 from projections.waiting import await_for, wait_for
+from tests.projections.support import catch_up, tally
 from tests.support import Background, Wait, new, open_append
-
-from .support import catch_up, tally
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -37,7 +36,7 @@ def test_wait_returns_once_the_projection_is_there(store: EventStore) -> None:
 def test_wait_that_takes_too_long_says_how_far_it_is(store: EventStore) -> None:
     catch_up("tally")
     *_, last = store.dispatch(*[new("a-1", "Counted") for _ in range(3)])
-    operations.pause("tally", by="x")
+    actions.pause("tally", by="x")
     with pytest.raises(NotCaughtUp, match=r"3 events before \d+; it is paused") as caught:
         wait_for("tally", last.position, 0.05)
     assert caught.value.lag_events == 3

@@ -18,14 +18,14 @@ from django.db import OperationalError, connection
 from events.store import EventStore
 from eventstore_project.cluster import DATABASE, SUPERUSER, Cluster
 from eventstore_project.postgres import private_cluster, server_account
-from projections import operations, registry
+from projections import registry
 from projections.models import Checkpoint, Heartbeat, ParkedEvent, Rebuild
-from projections.worker import Until, Worker
+from projections.operations import actions
+from projections.workers.worker import Until, Worker
 from tests.hosts.support import connected_by
+from tests.projections.support import catch_up, sharded, tally
 from tests.readmodels.projections import Tally
 from tests.support import Background, Wait, in_threads, manage, manage_process, new, raise_first
-
-from .support import catch_up, sharded, tally
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -207,7 +207,7 @@ def test_outage_inside_a_pass_is_no_event_s_fault(store: EventStore, outage: Any
 def test_outage_inside_a_rebuild_does_not_stop_it(store: EventStore, at: str, outage: Any) -> None:
     store.dispatch(new("a-1", "Counted"))
     catch_up("tally")
-    operations.ask_for_rebuild("tally", by="test")
+    actions.ask_for_rebuild("tally", by="test")
     with outage(1, at):
         Worker(registry.named(["tally"]), on_round=lambda: Rebuild.objects.filter(error="").exists()).run()
     assert not Rebuild.objects.exists()
@@ -319,17 +319,17 @@ def test_commands_that_cannot_be_carried_out_say_why() -> None:
 
 def test_worker_goes_on_after_an_error_of_its_own(store: EventStore, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whatever is wrong around the passes, it is logged and tried again."""
-    from projections import worker as module
+    from projections.workers import scheduler
 
-    faults = iter([RuntimeError("no agenda today")])
-    agenda = module.agenda
+    faults = iter([RuntimeError("no plan today")])
+    plan = scheduler.plan
 
     def faulty(*args: Any, **kwargs: Any) -> Any:
         if (fault := next(faults, None)) is not None:
             raise fault
-        return agenda(*args, **kwargs)
+        return plan(*args, **kwargs)
 
-    monkeypatch.setattr(module, "agenda", faulty)
+    monkeypatch.setattr(scheduler, "plan", faulty)
     store.dispatch(new("a-1", "Counted"))
     Worker(registry.named(["tally"]), until=Until.STOPPED, on_round=lambda: not tally()).run()
     assert tally() == {"all": 1, "a-1": 1}
@@ -346,7 +346,7 @@ def test_workers_in_threads_never_work_on_one_shard_together(store: EventStore) 
 def test_who_waits_for_the_end_is_told_when_the_database_does_not_come_back(
     store: EventStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("projections.worker.GIVE_UP_SECONDS", 0.3)
+    monkeypatch.setattr("projections.workers.worker.GIVE_UP_SECONDS", 0.3)
     store.dispatch(new("a-1", "Counted"))
     with connected_by({"HOST": "/nowhere"}), pytest.raises(OperationalError):
         Worker(registry.named(["tally"]), until=Until.CAUGHT_UP).run()

@@ -8,8 +8,7 @@ from events.models import Event
 from events.types import ALL
 from projections.base import ASYNC, Mode, Projection, handles
 from projections.registry import register
-
-from .models import Case, FragileNote, ShardedTotal, Step, Total
+from tests.readmodels.models import Case, FragileNote, ShardedTotal, Step, Total
 
 
 @register

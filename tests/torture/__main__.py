@@ -20,15 +20,14 @@ from django.core.management import call_command
 
 from eventstore_project.cluster import DATABASE, SUPERUSER
 from eventstore_project.postgres import find_bindir, server_account
-
-from .crew import Crew
-from .faults import FAULTS, FULL_DISK
-from .reading import settings
-from .server import Server, small_disk
+from tests.torture.crew import Crew
+from tests.torture.faults import FAULTS, FULL_DISK
+from tests.torture.reading import settings
+from tests.torture.server import Server, small_disk
 
 if TYPE_CHECKING:
-    from .followers import Follower
-    from .run import Torture
+    from tests.torture.followers import Follower
+    from tests.torture.run import Torture
 
 SHOWN_FINDINGS = 20
 
@@ -52,7 +51,7 @@ def main() -> None:
         assert set(settings(server).values()) == {"on"}, settings(server)
         _set_up_django(server)
 
-        from .run import Torture
+        from tests.torture.run import Torture
 
         crew = Crew(folder, options.seed)
         followers = _followers(crew)
@@ -100,7 +99,7 @@ def _followers(crew: Crew) -> "list[Follower]":
     from django.contrib.auth.models import User
     from rest_framework.authtoken.models import Token
 
-    from .followers import PageFollower, PlainFollower, StreamFollower
+    from tests.torture.followers import PageFollower, PlainFollower, StreamFollower
 
     token = Token.objects.create(user=User.objects.create_superuser("follower")).key
     return [PlainFollower(), PageFollower(crew.web_socket, token), StreamFollower(crew.web_socket, token)]

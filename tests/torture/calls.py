@@ -4,8 +4,7 @@ import random
 from collections.abc import Sequence
 
 from events.types import NewEvent
-
-from .journal import Answer, Call, Sent
+from tests.torture.journal import Answer, Call, Sent
 
 ACCOUNTS = 24  # few, so that writers meet
 PRICES = {"MUG-1": 12.5, "PEN-2": 3.2, "BAG-3": 49.9, "CAP-4": 18.0}

@@ -7,7 +7,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from .journal import Call, End, Sent
+from tests.torture.journal import Call, End, Sent
 
 
 class Stored(NamedTuple):

@@ -4,8 +4,8 @@ import random
 import time
 from collections.abc import Callable
 
-from .crew import Crew
-from .server import Server
+from tests.torture.crew import Crew
+from tests.torture.server import Server
 
 Fault = Callable[[Server, Crew, random.Random], None]
 FULL_DISK = "disk filled"

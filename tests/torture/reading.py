@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from .checks import Stored
-from .readmodels import READ_MODELS
-from .server import Server
+from tests.torture.checks import Stored
+from tests.torture.readmodels import READ_MODELS
+from tests.torture.server import Server
 
 
 @dataclass(frozen=True)

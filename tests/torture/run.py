@@ -7,18 +7,17 @@ from collections.abc import Callable, Iterator, Sequence
 
 from django.db import Error, connection
 
-from projections import operations
+from projections.operations import actions
 from tests.support import Wait
-
-from . import checks, reading
-from .crew import Crew
-from .faults import FAULTS
-from .followers import Follower
-from .journal import Ledger
-from .pausing import paused
-from .reading import Reading
-from .readmodels import READ_MODELS
-from .server import Server
+from tests.torture import checks, reading
+from tests.torture.crew import Crew
+from tests.torture.faults import FAULTS
+from tests.torture.followers import Follower
+from tests.torture.journal import Ledger
+from tests.torture.pausing import paused
+from tests.torture.reading import Reading
+from tests.torture.readmodels import READ_MODELS
+from tests.torture.server import Server
 
 GOING_ON_CALLS = 15
 TIMEOUT_SECONDS = 90
@@ -120,7 +119,7 @@ class Torture:
         """Ask for it; the workers carry it out, whatever happens to them."""
         while True:
             try:
-                operations.ask_for_rebuild(name, by="torture")
+                actions.ask_for_rebuild(name, by="torture")
             except Error:
                 connection.close()
             else:

@@ -11,13 +11,12 @@ from django.db import connection
 
 from events.store import EventStore
 from projections import registry
-from projections.worker import Until, Worker
+from projections.workers.worker import Until, Worker
 from tests.support import new
-
-from . import checks
-from .checks import Stored
-from .journal import Answer, Call, End, Journal, Ledger, Sent, open_call
-from .readmodels import READ_MODELS
+from tests.torture import checks
+from tests.torture.checks import Stored
+from tests.torture.journal import Answer, Call, End, Journal, Ledger, Sent, open_call
+from tests.torture.readmodels import READ_MODELS
 
 
 def sent(number: int, aggregate_id: str = "a-1") -> Sent:

@@ -17,10 +17,9 @@ from django.db import Error, connection, transaction
 
 from events.exceptions import VersionConflict
 from events.types import ANY, ExpectedVersion, NewEvent
-
-from .calls import Calls
-from .journal import Answer, Call, End, Journal, open_call
-from .pausing import one_call
+from tests.torture.calls import Calls
+from tests.torture.journal import Answer, Call, End, Journal, open_call
+from tests.torture.pausing import one_call
 
 MEAN_PAUSE_SECONDS = 0.04
 MAX_RETRY_SECONDS = 0.2

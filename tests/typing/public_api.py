@@ -10,7 +10,7 @@ from uuid import UUID
 
 from events.exceptions import DuplicateEvent, VersionConflict
 from events.models import Aggregate, Event, EventQuerySet
-from events.store import Dispatched, EventStore
+from events.store import DispatchResult, EventStore
 from events.subscriptions import Subscription
 from events.types import ALL, ANY, EXISTS, NewEvent
 from projections.base import ASYNC, Projection, handles
@@ -25,7 +25,7 @@ EventStore("other", "replica")  # type: ignore[call-arg]
 
 def dispatching(new: NewEvent) -> None:
     stored = store.dispatch(new, new, expected_version={"order-1": 3, "order-2": EXISTS, "order-3": ANY})
-    assert_type(stored, Dispatched)
+    assert_type(stored, DispatchResult)
     as_list: list[Event] = stored
     assert_type(stored[0], Event)
     assert_type(stored.is_retry, bool)
@@ -59,7 +59,7 @@ def reading() -> None:
 
 
 async def from_coroutines(new: NewEvent) -> None:
-    assert_type(await store.adispatch(new, expected_version=EXISTS), Dispatched)
+    assert_type(await store.adispatch(new, expected_version=EXISTS), DispatchResult)
     assert_type(await store.aget_events_for_aggregate("order-1"), list[Event])
     assert_type(store.aread_all(after=7), AsyncIterator[Event])
     async for event in store.aread_all():

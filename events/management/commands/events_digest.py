@@ -4,8 +4,8 @@ from typing import Any
 
 from django.core.management import CommandError
 
-from events import sealing
-from events.management.commandbase import StoreCommand
+from events.integrity import seals
+from events.management.base import StoreCommand
 
 
 class Command(StoreCommand):
@@ -16,8 +16,8 @@ class Command(StoreCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         using = options["database"]
-        digest = sealing.newest_digest(using)
+        digest = seals.newest_digest(using)
         if not digest.position:
             raise CommandError("Nothing is sealed yet: run seal_events, or set PROJECTIONS_SEALS for the workers.")
         self.stdout.write(str(digest))
-        self.stderr.write(str(sealing.unsealed(using)))
+        self.stderr.write(str(seals.unsealed(using)))

@@ -7,8 +7,8 @@ from typing import Any
 from django.core.management import CommandError, CommandParser
 from django.db import DatabaseError
 
-from events.examinations import Examination, Finding, Severity, examinations
-from events.management.commandbase import StoreCommand
+from events.management.base import StoreCommand
+from events.monitoring.diagnostics import Diagnostic, Finding, Severity, diagnostics
 
 
 class Command(StoreCommand):
@@ -31,8 +31,8 @@ class Command(StoreCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         using = options["database"]
         found: list[Finding] = []
-        for each in examinations():
-            findings = _examine(each, using)
+        for each in diagnostics():
+            findings = _findings_of(each, using)
             found += findings
             if not options["json"]:
                 self._tell(each, findings)
@@ -43,19 +43,19 @@ class Command(StoreCommand):
         if counted:
             raise CommandError(f"{len(found)} finding{'s' * (len(found) != 1)}.", returncode=1)
 
-    def _tell(self, examination: Examination, findings: list[Finding]) -> None:
+    def _tell(self, diagnostic: Diagnostic, findings: list[Finding]) -> None:
         if not findings:
-            self.stdout.write(f"{self.style.SUCCESS('ok')}       {examination.name}")
+            self.stdout.write(f"{self.style.SUCCESS('ok')}       {diagnostic.name}")
         for finding in findings:
             style = self.style.ERROR if finding.severity is Severity.ERROR else self.style.WARNING
             self.stdout.write(f"{style(finding.severity.value.ljust(7))}  {finding.problem}")
             self.stdout.write(f"         {finding.remedy}")
 
 
-def _examine(examination: Examination, using: str) -> list[Finding]:
+def _findings_of(diagnostic: Diagnostic, using: str) -> list[Finding]:
     try:
-        return list(examination.examine(using))
+        return list(diagnostic.diagnose(using))
     except DatabaseError as error:
         line = str(error).strip().partition("\n")[0]
         remedy = "Mend what stands above first; or run it as a role that may look there."
-        return [Finding(f"could not be looked at: {examination.name} ({line})", remedy)]
+        return [Finding(f"could not be looked at: {diagnostic.name} ({line})", remedy)]

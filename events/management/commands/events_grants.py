@@ -5,8 +5,8 @@ from typing import Any
 
 from django.core.management import CommandError, CommandParser
 
-from events.grants import Grants
-from events.management.commandbase import StoreCommand
+from events.management.base import StoreCommand
+from events.monitoring.grants import Grants
 
 KINDS = {
     "reader": "reads; each of these may be repeated",

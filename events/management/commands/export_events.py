@@ -10,7 +10,7 @@ from typing import Any
 from django.core.management import CommandError, CommandParser
 
 from events.exceptions import EventStoreError
-from events.management.commandbase import StoreCommand
+from events.management.base import StoreCommand
 from events.store import EventStore
 
 

@@ -9,10 +9,10 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from django.core.management import CommandError, CommandParser
 
-from events.event_files import Columns, Line, as_text, read_csv, read_json_lines, unpacked
 from events.exceptions import DuplicateEvent, EventStoreError
-from events.importing import BATCH_EVENTS, BadLine, Importer
-from events.management.commandbase import StoreCommand
+from events.formats.files import Columns, Line, as_text, read_csv, read_json_lines, unpacked
+from events.formats.importing import BATCH_EVENTS, BadLine, Importer
+from events.management.base import StoreCommand
 from events.management.progress import progress
 from events.store import EventStore
 

@@ -4,10 +4,11 @@ from typing import Any
 
 from django.core.management import CommandError
 
-from events import reader, sealing
 from events.exceptions import EventStoreError
-from events.management.commandbase import StoreCommand
+from events.integrity import seals
+from events.management.base import StoreCommand
 from events.management.progress import progress
+from events.storage import ordering
 
 
 class Command(StoreCommand):
@@ -22,15 +23,15 @@ class Command(StoreCommand):
             count = self._seal(using)
         except EventStoreError as error:
             raise CommandError(str(error)) from error
-        digest = sealing.newest_digest(using)
+        digest = seals.newest_digest(using)
         self.stdout.write(f"{count:,} events sealed. Seals reach up to position {digest.position}.")
 
     def _seal(self, using: str) -> int:
         count = 0
-        begin, up_to = sealing.newest_digest(using).position, reader.settled_position(using)
+        begin, up_to = seals.newest_digest(using).position, ordering.settled_position(using)
         with progress() as bar:
             task = bar.add_task("Sealing", total=up_to - begin, events=0)
-            while events := sealing.seal(using, up_to=up_to):
+            while events := seals.seal(using, up_to=up_to):
                 count += events
-                bar.update(task, completed=sealing.newest_digest(using).position - begin, events=count)
+                bar.update(task, completed=seals.newest_digest(using).position - begin, events=count)
         return count

@@ -6,12 +6,12 @@ from typing import Any
 from django.core.management import CommandError, CommandParser
 from django.utils.text import capfirst
 
-from events import sealing
 from events.exceptions import BrokenSeal
-from events.management.commandbase import StoreCommand
+from events.integrity import seals
+from events.integrity.seals import StoreDigest
+from events.integrity.verification import Verification
+from events.management.base import StoreCommand
 from events.management.progress import progress
-from events.sealing import StoreDigest
-from events.verifying import Verification
 
 
 class Command(StoreCommand):
@@ -34,7 +34,7 @@ class Command(StoreCommand):
         using = options["database"]
         against = self._against(options)
         begin = options["begin"]
-        newest = sealing.newest_digest(using).position
+        newest = seals.newest_digest(using).position
         if begin is not None and not 0 < begin <= newest:
             raise CommandError(f"--from: give a position from 1 up to {newest}, which is how far seals reach")
         started = time.monotonic()
@@ -57,7 +57,7 @@ class Command(StoreCommand):
             self.stdout.write(f"What lies up to position {after} was not looked at.")
         if against:
             self.stdout.write(f"All up to position {against.position} is what it was when the digest was taken.")
-        self.stdout.write(str(sealing.unsealed(using)))
+        self.stdout.write(str(seals.unsealed(using)))
 
     def _against(self, options: dict[str, Any]) -> StoreDigest | None:
         if not options["against"]:
@@ -72,6 +72,6 @@ class Command(StoreCommand):
     def _run(self, verification: Verification, using: str) -> None:
         begin = verification.digest.position
         with progress() as bar:
-            task = bar.add_task("Verifying", total=sealing.newest_digest(using).position - begin, events=0)
+            task = bar.add_task("Verifying", total=seals.newest_digest(using).position - begin, events=0)
             for _ in verification.run():
                 bar.update(task, completed=verification.digest.position - begin, events=verification.events)

@@ -11,8 +11,8 @@ from rest_framework.authtoken.models import Token
 
 from eventstore_project import postgres, secrets
 from eventstore_project.server import StreamingServer
-from projections.processes import start_process
-from projections.worker import Until
+from projections.workers.supervisor import start_process
+from projections.workers.worker import Until
 
 from .setup_demo import make_admin
 
@@ -32,7 +32,7 @@ class Command(BaseCommand):
         config = uvicorn.Config(
             "eventstore_project.asgi:application", log_level="warning", lifespan="off", timeout_graceful_shutdown=2
         )
-        worker = start_process("projections.worker.work", ([], Until.STOPPED.name))
+        worker = start_process("projections.workers.worker.work", ([], Until.STOPPED.name))
         try:
             with suppress(KeyboardInterrupt):  # uvicorn has shut down by then, and passes the signal on
                 StreamingServer(config).run(sockets=[listener])

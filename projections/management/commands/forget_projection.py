@@ -4,8 +4,8 @@ from typing import Any
 
 from django.core.management import BaseCommand, CommandError, CommandParser
 
-from projections import operations
 from projections.exceptions import ProjectionError
+from projections.operations import actions
 
 
 class Command(BaseCommand):
@@ -16,7 +16,7 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         try:
-            operations.forget(options["name"])
+            actions.forget(options["name"])
         except ProjectionError as error:
             raise CommandError(str(error)) from error
         self.stdout.write(f"{options['name']} is forgotten. Drop its tables by a migration.")

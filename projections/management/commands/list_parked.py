@@ -4,10 +4,10 @@ from typing import Any
 
 from django.core.management import BaseCommand, CommandError, CommandParser
 
+from events.routing import database
 from projections import registry
 from projections.exceptions import UnknownProjection
 from projections.models import Build, ParkedEvent
-from projections.registration import database
 
 
 class Command(BaseCommand):
@@ -27,7 +27,7 @@ class Command(BaseCommand):
             parked = parked.filter(projection=options["name"])
         if not parked.exists():
             self.stdout.write("Nothing is parked.")
-        for event in parked.in_the_way():
+        for event in parked.failed():
             behind = parked.filter(projection=event.projection_id, aggregate_id=event.aggregate_id, error="").count()
             self.stdout.write(
                 f"{event.projection_id}: position {event.position}, {event.type} of {event.aggregate_id}:"

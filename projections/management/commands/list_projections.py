@@ -9,7 +9,7 @@ from django.core.serializers.json import DjangoJSONEncoder
 from rich.console import Console
 from rich.table import Table
 
-from projections import status
+from projections.operations import status
 
 
 class Command(BaseCommand):

@@ -2,13 +2,13 @@
 
 from typing import Any
 
-from projections import operations
-from projections.management.operator import OperationCommand
+from projections.management.base import OperationCommand
+from projections.operations import actions
 
 
 class Command(OperationCommand):
     help = "Let workers leave an ASYNC projection alone until it is resumed. Nothing is lost meanwhile."
 
     def operate(self, name: str, by: str, reason: str, options: dict[str, Any]) -> str:
-        operations.pause(name, by=by, reason=reason)
+        actions.pause(name, by=by, reason=reason)
         return f"{name} is paused."

@@ -7,14 +7,15 @@ from django.core.management import BaseCommand, CommandError, CommandParser
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
-from events import reader
-from projections import operations, registry, status
+from events.routing import database
+from events.storage import ordering
+from projections import registry
 from projections.exceptions import ProjectionError
-from projections.management.operator import operator
+from projections.management.base import operator
 from projections.models import Rebuild
-from projections.processes import ended_by_signals, log_to_stderr
-from projections.registration import database
-from projections.worker import Until, Worker
+from projections.operations import actions, status
+from projections.workers.supervisor import ended_by_signals, log_to_stderr
+from projections.workers.worker import Until, Worker
 
 
 class Command(BaseCommand):
@@ -35,12 +36,12 @@ class Command(BaseCommand):
         try:
             projection = registry.get(name)
             if options["cancel"]:
-                operations.cancel_rebuild(name, by=operator(), reason=options["reason"])
+                actions.cancel_rebuild(name, by=operator(), reason=options["reason"])
                 self.stdout.write(f"The rebuild of {name} is given up; its rows are as they were.")
                 return
             if not (options["yes"] or self._is_confirmed(name, options["in_place"])):
                 raise CommandError("Nothing was done.")
-            operations.ask_for_rebuild(name, by=operator(), reason=options["reason"], in_place=options["in_place"])
+            actions.ask_for_rebuild(name, by=operator(), reason=options["reason"], in_place=options["in_place"])
             log_to_stderr()
             self._follow(Worker([projection], until=Until.STOPPED, rebuilds_only=True, on_round=self._goes_on), name)
         except ProjectionError as error:
@@ -56,7 +57,7 @@ class Command(BaseCommand):
 
     def _follow(self, worker: Worker, name: str) -> None:
         self._name, self._error = name, ""
-        start = reader.settled_position(database())
+        start = ordering.settled_position(database())
         with self._progress() as self._bar, ended_by_signals(worker.stop):
             self._task = self._bar.add_task(name, total=start, completed=0)
             worker.run()

@@ -2,13 +2,13 @@
 
 from typing import Any
 
-from projections import operations
-from projections.management.operator import OperationCommand
+from projections.management.base import OperationCommand
+from projections.operations import actions
 
 
 class Command(OperationCommand):
     help = "Let workers go on with a projection that was paused, or has stopped at an event, or with its rebuild."
 
     def operate(self, name: str, by: str, reason: str, options: dict[str, Any]) -> str:
-        operations.resume(name, by=by, reason=reason)
+        actions.resume(name, by=by, reason=reason)
         return f"{name} runs again."

@@ -4,8 +4,8 @@ from typing import Any
 
 from django.core.management import CommandParser
 
-from projections import operations
-from projections.management.operator import OperationCommand
+from projections.management.base import OperationCommand
+from projections.operations import actions
 
 
 class Command(OperationCommand):
@@ -16,5 +16,5 @@ class Command(OperationCommand):
         parser.add_argument("--aggregate-id", metavar="ID", help="only those of this aggregate")
 
     def operate(self, name: str, by: str, reason: str, options: dict[str, Any]) -> str:
-        handled, left = operations.retry(name, by=by, reason=reason, aggregate_id=options["aggregate_id"])
+        handled, left = actions.retry(name, by=by, reason=reason, aggregate_id=options["aggregate_id"])
         return f"{handled:,} events handled, {left:,} still parked."

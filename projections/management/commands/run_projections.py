@@ -8,8 +8,8 @@ from django.db import OperationalError
 
 from projections import registry
 from projections.exceptions import UnknownProjection
-from projections.processes import log_to_stderr, run_in_processes
-from projections.worker import Until, work
+from projections.workers.supervisor import log_to_stderr, run_in_processes
+from projections.workers.worker import Until, work
 
 WORK = f"{work.__module__}.{work.__qualname__}"
 

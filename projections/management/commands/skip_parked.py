@@ -4,8 +4,8 @@ from typing import Any
 
 from django.core.management import CommandParser
 
-from projections import operations
-from projections.management.operator import OperationCommand
+from projections.management.base import OperationCommand
+from projections.operations import actions
 
 
 class Command(OperationCommand):
@@ -16,5 +16,5 @@ class Command(OperationCommand):
         parser.add_argument("position", type=int, metavar="POSITION", help="of the event, as list_parked shows it")
 
     def operate(self, name: str, by: str, reason: str, options: dict[str, Any]) -> str:
-        handled, left = operations.skip(name, options["position"], by=by, reason=reason)
+        handled, left = actions.skip(name, options["position"], by=by, reason=reason)
         return f"Position {options['position']} skipped; {handled:,} events behind it handled, {left:,} still parked."

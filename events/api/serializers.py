@@ -1,0 +1,220 @@
+"""What goes in and comes out over HTTP, described for the schema; nothing is written or read through this."""
+
+from typing import Any
+
+from drf_spectacular.utils import extend_schema_field
+from rest_framework import serializers
+
+from events.formats import cloudevents
+
+POSITION = {"type": "integer", "format": "int64", "minimum": 0, "maximum": 2**63 - 1}
+NAME = {"type": "string", "minLength": 1, "maxLength": 255, "pattern": r"^[^\u0000-\u001f\u007f-\u009f]+$"}
+MOMENT = {"type": "string", "format": "date-time"}
+FLAG = {"type": "boolean", "default": False}
+CLOUDEVENT: dict[str, Any] = {
+    "type": "object",
+    "description": "A CloudEvent 1.0. Further attributes are extensions.",
+    "required": ["specversion", "id", "source", "type"],
+    "properties": {
+        "specversion": {"type": "string", "enum": ["1.0"]},
+        "id": {"type": "string", "minLength": 1},
+        "source": {"type": "string", "minLength": 1, "format": "uri-reference"},
+        "type": NAME,
+        "subject": {**NAME, "description": "The aggregate id."},
+        "time": {"type": "string", "format": "date-time"},
+        "datacontenttype": {"type": "string", "enum": ["application/json"]},
+        "dataschema": {"type": "string", "format": "uri"},
+        "correlationid": NAME,
+        "causationid": NAME,
+        "eventmetadata": {"type": "string", "description": "The metadata, as the text of a JSON object."},
+        "data": {"type": "object", "additionalProperties": {}},
+    },
+    "propertyNames": {"pattern": "^[a-z0-9]{1,50}$"},
+    "additionalProperties": {"type": ["string", "boolean", "integer"]},
+}
+CLOUDEVENTS = {"type": "array", "items": CLOUDEVENT}
+JSON_OBJECT = {"type": "object", "additionalProperties": {}}
+EXPECTATION = {"oneOf": [{**POSITION}, {"type": "string", "enum": ["exists", "any"]}]}
+
+
+@extend_schema_field(EXPECTATION)
+class ExpectationField(serializers.Field):
+    """A version, or `exists`, or `any`."""
+
+
+@extend_schema_field({"oneOf": [*EXPECTATION["oneOf"], {"type": "object", "additionalProperties": EXPECTATION}]})
+class ExpectationsField(serializers.Field):
+    """One expectation for every aggregate, or one for each."""
+
+
+@extend_schema_field(NAME)
+class NameField(serializers.Field):
+    """An aggregate id or an event type."""
+
+
+@extend_schema_field(JSON_OBJECT)
+class ObjectField(serializers.Field):
+    """A JSON object."""
+
+
+@extend_schema_field(POSITION)
+class NumberField(serializers.Field):
+    """A position or a version."""
+
+
+class StoredEvent(serializers.Serializer):
+    position = NumberField(help_text="Its number in the whole store: rising, with gaps.")
+    aggregate_id = NameField()
+    version = NumberField(help_text="Its number in its aggregate: 1, 2, 3 …")
+    event_id = serializers.UUIDField()
+    type = NameField()
+    data = ObjectField(  # type: ignore[assignment]  # REST framework keeps the names of fields apart
+        required=False, help_text="Left out for those who may append but not read."
+    )
+    metadata = ObjectField(required=False)
+    timestamp = serializers.DateTimeField(help_text="When it happened.")
+    recorded_at = serializers.DateTimeField(help_text="When it was stored.")
+
+
+class NewEventHere(serializers.Serializer):
+    """An event for the aggregate in the address."""
+
+    type = NameField(help_text="What happened, such as `OrderPlaced`.")
+    data = ObjectField(required=False)  # type: ignore[assignment]
+    metadata = ObjectField(required=False, help_text="Such as `correlation_id`.")
+    timestamp = serializers.DateTimeField(required=False, help_text="When it happened; now, when left out.")
+    event_id = serializers.UUIDField(required=False, help_text="Name it yourself, and a retry is safe.")
+
+
+class NewEvent(NewEventHere):
+    """An event for any aggregate."""
+
+    aggregate_id = NameField()
+
+
+class Append(serializers.Serializer):
+    """Events for the aggregate in the address."""
+
+    events = NewEventHere(many=True)
+    expected_version = ExpectationField(required=False)
+
+
+class AppendToMany(serializers.Serializer):
+    """Events for any aggregates: all are stored, or none. Aggregates that are only checked may be named as well."""
+
+    events = NewEvent(many=True)
+    expected_version = ExpectationsField(required=False)
+
+
+class Appended(serializers.Serializer):
+    aggregate_id = NameField()
+    version = NumberField(help_text="The version that the aggregate has come to.")
+    position = NumberField(allow_null=True, help_text="Of the last event: what to wait for (`at_least`).")
+    events = StoredEvent(many=True)
+
+
+class AppendedToMany(serializers.Serializer):
+    versions = serializers.DictField(child=serializers.IntegerField(), help_text="By aggregate id.")
+    position = NumberField(allow_null=True)
+    events = StoredEvent(many=True)
+
+
+class Page(serializers.Serializer):
+    next = serializers.URLField(allow_null=True, help_text="The address of the next page.")
+
+
+class History(Page):
+    aggregate_id = NameField()
+    version = NumberField(help_text="What the history has come to with this page: the next expectation.")
+    events = StoredEvent(many=True)
+
+
+class EventPage(Page):
+    events = StoredEvent(many=True)
+    checkpoint = NumberField(allow_null=True, help_text="Pass it as `after`, later on, for what came since.")
+
+
+class Aggregate(serializers.Serializer):
+    aggregate_id = NameField()
+    category = serializers.CharField()
+    version = NumberField()
+    created_at = serializers.DateTimeField()
+    updated_at = serializers.DateTimeField()
+
+
+class AggregatePage(Page):
+    aggregates = Aggregate(many=True)
+
+
+class Imported(serializers.Serializer):
+    stored = serializers.IntegerField(help_text="Events that this request stored.")
+    known = serializers.IntegerField(help_text="Events that were stored before.")
+
+
+class ProblemDetails(serializers.Serializer):
+    """RFC 9457. Further fields tell the data of the error."""
+
+    type = serializers.CharField(help_text="An address that says what to do about it, or `about:blank`.")
+    title = serializers.CharField()
+    status = serializers.IntegerField()
+    detail = serializers.CharField()
+
+
+class ProblemTypeExplained(serializers.Serializer):
+    title = serializers.CharField()
+    remedy = serializers.CharField()
+
+
+class Conflicting(serializers.Serializer):
+    aggregate_id = NameField()
+    expected = ExpectationField()
+    actual = NumberField()
+
+
+class Invalid(ProblemDetails):
+    field = serializers.CharField()
+    index = serializers.IntegerField(required=False, allow_null=True)
+    line = serializers.IntegerField(required=False, help_text="Of an import, from 1.")
+    stored = serializers.IntegerField(required=False, help_text="Events of an import before the bad line.")
+    known = serializers.IntegerField(required=False)
+
+
+class VersionConflict(ProblemDetails):
+    conflicts = Conflicting(many=True, required=False)
+
+
+PLACED = {
+    "position": 7,
+    "aggregate_id": "order-18",
+    "version": 1,
+    "event_id": "0198b1a0-7c1d-7a63-8d35-1f3c2f0e9a11",
+    "type": "OrderPlaced",
+    "data": {"total": 84.5},
+    "metadata": {},
+    "timestamp": "2030-01-31T12:00:00+00:00",
+    "recorded_at": "2030-01-31T12:00:00.113000+00:00",
+}
+PLACED_AS_CLOUDEVENT: dict[str, Any] = {
+    "specversion": "1.0",
+    "id": PLACED["event_id"],
+    "source": "/events",
+    "type": "OrderPlaced",
+    "subject": "order-18",
+    "time": PLACED["timestamp"],
+    "datacontenttype": "application/json",
+    "data": {"total": 84.5},
+}
+
+AS_CLOUDEVENTS = {cloudevents.BATCH_MEDIA_TYPE: (CLOUDEVENTS, [PLACED_AS_CLOUDEVENT])}
+ORDER_18 = {
+    "aggregate_id": "order-18",
+    "category": "order",
+    "version": 1,
+    "created_at": PLACED["recorded_at"],
+    "updated_at": PLACED["recorded_at"],
+}
+
+STREAMED = (
+    'id: 7\ndata: {"position": 7, "aggregate_id": "order-18", "version": 1, …}\n\n'
+    'id: 7\nevent: caught-up\ndata: {"position":7}\n\n'
+)

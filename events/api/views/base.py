@@ -1,0 +1,209 @@
+"""What all views share: permissions, strict parameters, media types, and errors as problem details."""
+
+from collections.abc import Callable, Sequence
+from io import SEEK_END
+from typing import Any
+
+from django.core.handlers.asgi import ASGIRequest
+from django.utils.cache import patch_vary_headers
+from django.utils.functional import cached_property
+from drf_spectacular.utils import OpenApiParameter
+from rest_framework.exceptions import PermissionDenied
+from rest_framework.renderers import BaseRenderer, BrowsableAPIRenderer
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.settings import api_settings
+from rest_framework.throttling import BaseThrottle
+from rest_framework.utils.urls import replace_query_param
+from rest_framework.views import APIView
+
+from events import authorization
+from events.api import parameters, problems, schema
+from events.api.negotiation import (
+    CloudEventBatchParser,
+    CloudEventBatchRenderer,
+    CloudEventParser,
+    FastJSONRenderer,
+    Negotiation,
+    StrictJSONParser,
+)
+from events.api.permissions import StorePermissions, StoreThrottle
+from events.exceptions import InvalidEvent
+from events.formats import cloudevents
+from events.formats.serialization import event_as_dict, event_row_as_dict
+from events.models import Event, EventQuerySet
+from events.routing import database
+from events.storage.rows import EventRow, Query, fetch_events, fetch_rows
+from events.store import DispatchResult, EventStore
+from events.types import category_of
+from events.validation import check_name
+
+# The pages of REST framework for people, where the project has them.
+_RENDERERS: Any = api_settings.DEFAULT_RENDERER_CLASSES
+_PAGES = [each for each in _RENDERERS if issubclass(each, BrowsableAPIRenderer)]
+
+# What was stored never changes; but whoever asks must have been allowed to, so no shared cache may answer.
+UNCHANGING = "private, max-age=31536000, immutable"
+ASK_AGAIN = "private, no-cache"
+
+
+class StoreView(APIView):
+    """A view of the store.
+
+    Attributes:
+        view_permission: the model permission that it takes to read all there is here.
+        by_category: whether the permissions for single categories count too: then those are shown.
+        parameters: the query parameters of GET.
+        throttle_scope: the kind of request that GET is, in `EVENTS_API_THROTTLE_RATES`.
+    """
+
+    permission_classes = [StorePermissions]
+    parser_classes = [StrictJSONParser]
+    renderer_classes: Sequence[type[BaseRenderer]] = [FastJSONRenderer, *_PAGES]
+    content_negotiation_class = Negotiation
+    schema = schema.OperationSchema()
+    view_permission = authorization.READ
+    by_category = True
+    parameters: Sequence[OpenApiParameter] = ()
+    throttle_scope = "read"
+
+    @cached_property
+    def store(self) -> EventStore:
+        return EventStore(database())
+
+    @cached_property
+    def readable(self) -> authorization.Categories:
+        """The categories that the user may read here."""
+        found = authorization.readable(self.request.user, self.view_permission)
+        return found if self.by_category or found.names is None else authorization.Categories(frozenset())
+
+    @cached_property
+    def appendable(self) -> authorization.Categories:
+        """The categories that the user may append to."""
+        return authorization.appendable(self.request.user)
+
+    def initialize_request(self, request: Any, *args: Any, **kwargs: Any) -> Request:
+        # Under ASGI a request may come without telling its length, and REST framework would take it for empty.
+        if isinstance(request, ASGIRequest) and "CONTENT_LENGTH" not in request.META and request.method == "POST":
+            body: Any = request._stream  # a file; Django has received all of it
+            request.META["CONTENT_LENGTH"] = str(body.seek(0, SEEK_END))
+            body.seek(0)
+        return super().initialize_request(request, *args, **kwargs)
+
+    def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
+        super().initial(request, *args, **kwargs)
+        parameters.check(request, self.parameters if request.method != "POST" else ())
+        parameters.check_headers(request)
+        if request.headers.get("Content-Encoding", "identity") != "identity":
+            raise InvalidEvent("Content-Encoding", "is not taken; send the body as it is")
+        if "aggregate_id" in kwargs:
+            self._check_aggregate_id(kwargs["aggregate_id"])
+
+    def check_readable(self, aggregate_id: str) -> None:
+        """Refuse an aggregate of a category that the user may not read."""
+        self._check(self.readable, aggregate_id, "read", self.view_permission)
+
+    def check_appendable(self, aggregate_id: str) -> None:
+        """Refuse an aggregate of a category that the user may not append to."""
+        self._check(self.appendable, aggregate_id, "append to", authorization.APPEND)
+
+    def get_throttles(self) -> list[BaseThrottle]:
+        if self.request.method == "POST" and self.throttle_scope == "read":
+            self.throttle_scope = "append"
+        return [*super().get_throttles(), StoreThrottle()]  # the project's own, and that of the settings
+
+    def get_exception_handler(self) -> Callable[..., Response | None]:
+        return problems.answer
+
+    def finalize_response(self, request: Request, response: Any, *args: Any, **kwargs: Any) -> Any:
+        response = super().finalize_response(request, response, *args, **kwargs)
+        patch_vary_headers(response, ("Authorization", "Cookie"))  # a browser's cache outlives who is logged in
+        if isinstance(response, problems.Problem) and response.accepted_renderer.format != "api":
+            response.as_json()
+        return response
+
+    def link(self, **changes: Any) -> str:
+        """Return the address of this request with some parameters changed."""
+        url = self.request.build_absolute_uri()
+        for name, value in changes.items():
+            url = replace_query_param(url, name, value)
+        return url
+
+    def _check(self, allowed: authorization.Categories, aggregate_id: str, verb: str, permission: str) -> None:
+        if not allowed.holds(aggregate_id):
+            category = category_of(aggregate_id)
+            own = authorization.for_category(
+                authorization.APPEND if permission == authorization.APPEND else authorization.READ, category
+            )
+            raise PermissionDenied(f"You may not {verb} the category {category!r}; it takes {permission} or {own}")
+
+    def _check_aggregate_id(self, aggregate_id: str) -> None:
+        check_name("aggregate_id", aggregate_id)
+        if "\ufffd" in aggregate_id:  # what Django makes of bytes that it cannot decode
+            raise InvalidEvent("aggregate_id", "is not UTF-8 in the address; percent-encode it in UTF-8")
+
+
+class EventsView(StoreView):
+    """A view that gives out a list of events, and perhaps takes some."""
+
+    parser_classes = [StrictJSONParser, CloudEventParser, CloudEventBatchParser]
+    renderer_classes = [*StoreView.renderer_classes, CloudEventBatchRenderer]
+
+    def fetch(self, events: EventQuerySet | Query) -> list[Any]:
+        """Return events for `page`: as the database wrote them, where that is how they go out."""
+        renderer = self.request.accepted_renderer
+        is_as_written = type(renderer) is FastJSONRenderer and not renderer.get_indent(
+            self.request.accepted_media_type or "", {}
+        )
+        return fetch_rows(events) if is_as_written else fetch_events(events)
+
+    def page(self, events: Sequence[Any], following: str | None, headers: dict[str, str], **envelope: Any) -> Response:
+        """Answer with a page of events. CloudEvents come as a bare list, so the next page is in `Link` besides."""
+        if following:
+            headers = {**headers, "Link": f'<{following}>; rel="next"'}
+        if self._wants_cloudevents():
+            return Response([cloudevents.from_event(event) for event in events], headers=headers)
+        found = [event_row_as_dict(each) if isinstance(each, EventRow) else event_as_dict(each) for each in events]
+        return Response({**envelope, "events": found, "next": following}, headers=headers)
+
+    def appended(self, stored: DispatchResult, headers: dict[str, str], **envelope: Any) -> Response:
+        """Answer an append: with the events, whose content only readers get to see."""
+        events = [self._as_dict(event) for event in stored]
+        status = 201 if stored and not stored.is_retry else 200
+        if self._wants_cloudevents():
+            return Response(events, status=status, headers=headers)
+        position = stored[-1].position if stored else None
+        return Response({**envelope, "position": position, "events": events}, status=status, headers=headers)
+
+    def _as_dict(self, event: Event) -> dict[str, Any]:
+        is_readable = self.readable.holds(event.aggregate_id)
+        if not is_readable:
+            event.metadata = {}
+        content = cloudevents.from_event(event) if self._wants_cloudevents() else event_as_dict(event)
+        hidden = () if is_readable else ("data", "metadata")
+        return {name: value for name, value in content.items() if name not in hidden}
+
+    def _wants_cloudevents(self) -> bool:
+        return isinstance(self.request.accepted_renderer, CloudEventBatchRenderer)
+
+
+class PageByAggregateId(StoreView):
+    """Rows that are keyed by aggregate id, in its order, a page at a time."""
+
+    parameters: Sequence[OpenApiParameter] = (schema.AFTER_ID, schema.STARTS_WITH, schema.LIMIT)
+    entries = ""
+
+    def page(self, rows: Any, as_dict: Callable[[Any], dict[str, Any]]) -> Response:
+        limit = parameters.limit(self.request)
+        rows = rows.using(self.store.using).within(self.readable.names).order_by("aggregate_id")
+        if after := self.request.query_params.get("after"):
+            rows = rows.filter(aggregate_id__gt=after)
+        if prefix := self.request.query_params.get("starts_with"):
+            rows = rows.filter(aggregate_id__startswith=prefix)
+        found = list(rows[: limit + 1])
+        return Response(
+            {
+                self.entries: [as_dict(row) for row in found[:limit]],
+                "next": self.link(after=found[limit - 1].aggregate_id) if len(found) > limit else None,
+            }
+        )

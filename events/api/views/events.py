@@ -1,0 +1,109 @@
+"""Events over HTTP: those of the whole store, one, and appending to several aggregates at once."""
+
+from typing import Any
+from uuid import UUID
+
+from django.http import Http404
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from events.api import appending, parameters, schema, serializers
+from events.api.filters import EventFilter
+from events.api.negotiation import CloudEventRenderer
+from events.formats import cloudevents
+from events.formats.serialization import event_as_dict
+from events.models import Event
+from events.storage import reader
+
+from .base import UNCHANGING, EventsView, StoreView
+
+
+class EventList(EventsView):
+    """The events of the whole store by position, up to the settled position: whoever follows it misses none."""
+
+    parameters = (
+        schema.AFTER_POSITION,
+        schema.UP_TO_POSITION,
+        schema.REVERSE,
+        schema.LIMIT,
+        *EventFilter.parameters(),
+    )
+
+    @schema.operation(
+        "list_events",
+        "The events of the whole store",
+        serializers.EventPage,
+        {"events": [serializers.PLACED], "checkpoint": 7, "next": None},
+        also=serializers.AS_CLOUDEVENTS,
+        parameters=[schema.LINK],
+    )
+    def get(self, request: Request) -> Response:
+        limit, reverse = parameters.limit(request), parameters.flag(request, "reverse")
+        after = parameters.integer(request, "after", 0)
+        up_to = min(parameters.integer(request, "up_to", parameters.MAX_BIGINT), self.store.settled_position())
+        chosen = EventFilter.of(request, self.store.using, self.readable)
+        events = [
+            event
+            for page in reader.pages(
+                chosen, after=after, up_to=up_to, reverse=reverse, limit=limit + 1, fetch=self.fetch
+            )
+            for event in page
+        ]
+        page, more = events[:limit], len(events) > limit
+        following = None
+        if more:
+            last = page[-1].position
+            following = self.link(up_to=last - 1) if reverse else self.link(after=last)
+        # Where to go on (`after`) once the last page is read, though the filter may have matched nothing.
+        checkpoint = None if reverse else page[-1].position if more else max(after, up_to)
+        return self.page(page, following, {}, checkpoint=checkpoint)
+
+    @schema.operation(
+        "append_to_many",
+        "Append events to several aggregates, all or nothing",
+        serializers.AppendedToMany,
+        {"versions": {"order-18": 1}, "position": 7, "events": [serializers.PLACED]},
+        status=[201, 200],
+        also=serializers.AS_CLOUDEVENTS,
+        errors=schema.APPEND_ERRORS,
+        parameters=[schema.IDEMPOTENCY_KEY],
+        request=schema.bodies(here=False),
+    )
+    def post(self, request: Request) -> Response:
+        wanted = appending.read(request)
+        self._check_aggregates(wanted)
+        stored = appending.append(self, wanted)
+        return self.appended(stored, {}, versions={event.aggregate_id: event.version for event in stored})
+
+    def _check_aggregates(self, wanted: appending.Wanted) -> None:
+        """Refuse an aggregate that the user may not append to; for one that is only checked, reading is enough."""
+        written = {event.aggregate_id for event in wanted.events if isinstance(event.aggregate_id, str)}
+        for aggregate_id in sorted(written):
+            self.check_appendable(aggregate_id)
+        if isinstance(wanted.expected_version, dict):
+            for aggregate_id in sorted(wanted.expected_version.keys() - written):
+                if not self.appendable.holds(aggregate_id):
+                    self.check_readable(aggregate_id)
+
+
+class EventDetail(StoreView):
+    """One event by its id."""
+
+    renderer_classes = [*StoreView.renderer_classes, CloudEventRenderer]
+
+    @schema.operation(
+        "get_event",
+        "One event",
+        serializers.StoredEvent,
+        serializers.PLACED,
+        also={cloudevents.MEDIA_TYPE: (serializers.CLOUDEVENT, serializers.PLACED_AS_CLOUDEVENT)},
+        errors=(*schema.READ_ERRORS, 404),
+    )
+    def get(self, request: Request, event_id: UUID) -> Response:
+        event = Event.objects.using(self.store.using).filter(event_id=event_id).first()
+        if event is None or not self.readable.holds(event.aggregate_id):
+            raise Http404(f"There is no event {event_id}")
+        as_dict: Any = event_as_dict
+        if isinstance(request.accepted_renderer, CloudEventRenderer):
+            as_dict = cloudevents.from_event
+        return Response(as_dict(event), headers={"Cache-Control": UNCHANGING})

@@ -1,0 +1,29 @@
+"""What the `type` of a problem leads to: its explanation."""
+
+from django.http import Http404
+from rest_framework.permissions import AllowAny
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from events.api import schema, serializers
+from events.api.problems import TYPES
+
+from .base import StoreView
+
+
+class ProblemTypeDetail(StoreView):
+    """What a problem of this type means, and what to do about it. Anybody may ask."""
+
+    permission_classes = [AllowAny]
+
+    @schema.operation(
+        "get_problem_type",
+        "A type of problem explained",
+        serializers.ProblemTypeExplained,
+        {"title": TYPES["invalid"].title, "remedy": TYPES["invalid"].remedy},
+        errors=(400, 401, 404, 406, 429),
+    )
+    def get(self, request: Request, slug: str) -> Response:
+        if slug not in TYPES:
+            raise Http404(f"There is no problem {slug!r}")
+        return Response(TYPES[slug]._asdict())

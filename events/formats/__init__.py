@@ -1,0 +1,1 @@
+"""Events outside the database: JSON, CloudEvents, files and imports."""

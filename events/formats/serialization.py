@@ -1,0 +1,170 @@
+"""Events outside Python: the one JSON shape that HTTP, import and export share."""
+
+import json
+import sys
+from collections.abc import Collection, Mapping
+from contextlib import suppress
+from datetime import UTC, datetime, tzinfo
+from typing import Any, NoReturn
+from uuid import UUID
+
+import orjson
+from django.utils import timezone
+from django.utils.dateparse import parse_datetime
+
+from events.exceptions import InvalidEvent
+from events.models import Event
+from events.storage.rows import EventRow
+from events.types import NewEvent
+
+GIVEN = ("aggregate_id", "type", "data", "metadata", "timestamp", "event_id")
+# What the store adds to an event.
+ADDED = ("position", "version", "recorded_at")
+
+
+def event_as_dict(event: Event) -> dict[str, Any]:
+    """Return a stored event in the shared shape."""
+    return {
+        "position": event.position,
+        "aggregate_id": event.aggregate_id,
+        "version": event.version,
+        "event_id": str(event.event_id),
+        "type": event.type,
+        "data": event.data,
+        "metadata": event.metadata,
+        "timestamp": event.timestamp.isoformat(),
+        "recorded_at": event.recorded_at.isoformat(),
+    }
+
+
+def event_row_as_dict(event: EventRow) -> dict[str, Any]:
+    """Return a stored row in the shared shape, for `to_json` alone: `data` and `metadata` stay JSON text."""
+    return {
+        "position": event.position,
+        "aggregate_id": event.aggregate_id,
+        "version": event.version,
+        "event_id": event.event_id,
+        "type": event.type,
+        "data": orjson.Fragment(event.data),
+        "metadata": orjson.Fragment(event.metadata),
+        "timestamp": event.timestamp,
+        "recorded_at": event.recorded_at,
+    }
+
+
+def from_json(text: str) -> Any:
+    """Return the value of JSON text from outside.
+
+    What orjson reads and writes again as it was, but for spaces, has lost nothing: not an integer's last digits, nor a
+    name that stands twice. For nearly all else it is the slow way that tells what is wrong.
+
+    Raises:
+        ValueError: it is no JSON, or JSON of which readers make different things: NaN, a name twice in one object.
+    """
+    with suppress(ValueError, TypeError):
+        value = orjson.loads(text)
+        if _without_spaces(orjson.dumps(value)) == _without_spaces(text.encode()):
+            return value
+    try:
+        return _DECODER.decode(text)
+    except RecursionError:
+        raise ValueError("nested too deep") from None
+    except ValueError as error:
+        if "integer string conversion" not in str(error):
+            raise
+        digits = sys.get_int_max_str_digits()
+        raise ValueError(f"an integer has more than {digits:,} digits; send it as a string") from None
+
+
+def to_json(value: Any) -> bytes:
+    """Return `value`, of which all can be JSON, as such."""
+    try:
+        return orjson.dumps(value)
+    except TypeError:  # an integer of more than 64 bits
+        return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()
+
+
+def new_event_from_dict(content: Any, **known: Any) -> NewEvent:
+    """Return the new event that a JSON object in the shared shape describes; `known` fields come from elsewhere.
+
+    Raises:
+        InvalidEvent: it is no object, lacks a field, has an unknown one, or one that cannot be read.
+    """
+    return NewEvent(**new_event_fields(content, **known))
+
+
+def new_event_fields(content: Any, *, ignored: Collection[str] = (), **known: Any) -> dict[str, Any]:
+    """Return what `new_event_from_dict` makes an event of, by the names of `NewEvent`; it raises the same."""
+    if not isinstance(content, Mapping):
+        raise InvalidEvent("event", f"must be a JSON object with the fields {', '.join(GIVEN)}")
+    fields = {name: content[name] for name in GIVEN if name in content}
+    for name, value in known.items():
+        if fields.setdefault(name, value) != value:
+            raise InvalidEvent(name, f"is {fields[name]!r} here but {value!r} in the address; leave it out")
+    for name in content:
+        if name not in GIVEN and name not in ignored:
+            raise InvalidEvent(str(name), f"is not a field of a new event; these are: {', '.join(GIVEN)}")
+    for name in ("aggregate_id", "type"):
+        if name not in fields:
+            raise InvalidEvent(name, "is missing")
+    if fields.get("timestamp") is not None:
+        fields["timestamp"] = moment("timestamp", fields["timestamp"])
+    if fields.get("event_id") is not None:
+        fields["event_id"] = _uuid(fields["event_id"])
+    return fields
+
+
+def moment(field: str, text: Any, default_zone: tzinfo | None = None) -> datetime:
+    """Return the datetime that ISO 8601 `text` names; `default_zone` is for text that names no time zone.
+
+    Raises:
+        InvalidEvent: it is no moment in time, or has no time zone and there is no default.
+    """
+    try:
+        value = parse_datetime(text)
+    except (TypeError, ValueError):
+        value = None
+    if value is None:
+        raise InvalidEvent(field, f"{text!r} is not an ISO 8601 date and time such as 2030-01-31T12:00:00+01:00")
+    if timezone.is_naive(value):
+        if default_zone is None:
+            raise InvalidEvent(field, f"{text!r} has no time zone; add one, such as +01:00 or Z")
+        value = value.replace(tzinfo=default_zone)
+    try:
+        return value.astimezone(UTC)  # PostgreSQL does not take every offset that Python does
+    except OverflowError:
+        raise InvalidEvent(field, f"{text!r} lies outside the years 1 to 9999") from None
+
+
+def uuid8(digest: bytes) -> UUID:
+    """Return a UUID of version 8, whose bits are the application's own (RFC 9562, section 5.8), made of a digest."""
+    bits = int.from_bytes(digest[:16], "big")
+    bits = bits & ~(0xF << 76) | (8 << 76)
+    return UUID(int=bits & ~(0b11 << 62) | (0b10 << 62))
+
+
+def _without_spaces(text: bytes) -> bytes:
+    # In strings too, which does no harm: quotes, names and digits are still those of the text.
+    return text.strip().replace(b" ", b"")
+
+
+def _no_constant(name: str) -> NoReturn:
+    raise ValueError(f"{name} is no JSON number; use null or a string")
+
+
+def _unambiguous(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        names = [name for name, _ in pairs]
+        raise ValueError(f"{next(name for name in names if names.count(name) > 1)!r} stands twice in one object")
+    return found
+
+
+_DECODER = json.JSONDecoder(parse_constant=_no_constant, object_pairs_hook=_unambiguous)
+
+
+def _uuid(text: Any) -> UUID:
+    try:
+        return UUID(text)
+    except (AttributeError, TypeError, ValueError):
+        raise InvalidEvent("event_id", f"{text!r} is not a UUID; leave it out to get one") from None

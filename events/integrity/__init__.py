@@ -1,0 +1,1 @@
+"""Proof that stored events have not changed: seals, and their verification."""

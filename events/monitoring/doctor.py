@@ -1,0 +1,227 @@
+"""The examinations of the store: is everything in place that its guarantees rest on, and does nothing grow or stall?"""
+
+import re
+from collections.abc import Iterator, Sequence
+from datetime import timedelta
+from pathlib import Path
+from typing import Any, Final
+
+from django.db import connections
+from django.db.migrations.executor import MigrationExecutor
+from django.utils import timezone
+
+from events import storage
+from events.integrity.seals import unsealed
+from events.models import Seal
+from events.storage.ordering import settled_position
+from events.storage.query_files import fetch_dicts, read_query
+
+from . import statistics
+from .diagnostics import Finding, Severity, diagnostic
+
+MAX_OPEN_APPEND: Final = timedelta(minutes=5)
+MAX_UNSEALED: Final = timedelta(days=1)
+MAX_CLOCK_SKEW: Final = timedelta(seconds=2)
+MAX_DEAD_PART: Final = 0.25
+MIN_DEAD_ROWS: Final = 50_000
+CHECKED_AGGREGATES: Final = 1000
+
+_TABLES: Final = ("events_event", "events_aggregate", "events_seal")
+_THEN_VERIFY: Final = "Then verify_events: something may have been changed meanwhile."
+_FOR_OTHERS: Final = {"events_append", "events_append_one", "events_settled_position"}
+_SQL: Final = Path(storage.__file__).parent / "sql"
+
+
+def unapplied(using: str, app: str) -> Iterator[Finding]:
+    """Yield a finding when migrations of an app are not applied."""
+    executor = MigrationExecutor(connections[using])
+    leaves = [key for key in executor.loader.graph.leaf_nodes() if key[0] == app]
+    if names := [migration.name for migration, _ in executor.migration_plan(leaves)]:
+        yield Finding(f"migrations of {app} are not applied: {', '.join(names)}", "python manage.py migrate")
+
+
+@diagnostic("The migrations of the store are applied")
+def migrations(using: str) -> Iterator[Finding]:
+    return unapplied(using, "events")
+
+
+@diagnostic("The server keeps what it has acknowledged")
+def server(using: str) -> Iterator[Finding]:
+    (found,) = _rows(using, "server")
+    if found["version"] < 150_000:
+        yield Finding("the server is older than PostgreSQL 15", "Upgrade it.")
+    if found["encoding"] != "UTF8":
+        yield Finding(f"the database's encoding is {found['encoding']}", "Dump it, and restore it into one of UTF8.")
+    for row in _rows(using, "settings_off", [list(_DURABILITY)]):
+        yield Finding(
+            f"{row['name']} is off: {_DURABILITY[row['name']]}",
+            f"Set {row['name']} = on. It is off by: {row['source']}{row['file']}.",
+        )
+    if found["isolation"] not in ("read committed", "read uncommitted"):
+        yield Finding(
+            f"transactions are {found['isolation']} by default: the whole store cannot be read in them",
+            "Set default_transaction_isolation = 'read committed', and no other isolation_level in DATABASES.",
+            Severity.WARNING,
+        )
+
+
+@diagnostic("The guards are in place, and nobody passes them by default")
+def guards(using: str) -> Iterator[Finding]:
+    found = {row["name"]: row for row in _rows(using, "installed_triggers", [list(_TABLES)])}
+    for name, statement in _guards().items():
+        if name not in found:
+            yield Finding(f"the trigger {name} is not there: events could be changed", f"{statement} {_THEN_VERIFY}")
+        elif not found[name]["enabled"]:
+            remedy = f"ALTER TABLE {found[name]['table']} ENABLE TRIGGER {name}; {_THEN_VERIFY}"
+            yield Finding(f"the trigger {name} is disabled: events could be changed", remedy)
+    for row in _rows(using, "maintenance_settings"):
+        yield Finding(
+            f"events.maintenance is set for {row['whom']}: it passes the guards",
+            f"{row['remedy']} RESET events.maintenance; {_THEN_VERIFY}",
+        )
+
+
+@diagnostic("The functions are those of this version, and keep their own search_path")
+def functions(using: str) -> Iterator[Finding]:
+    found = {row["name"]: row for row in _rows(using, "installed_functions")}
+    for name, body in _bodies().items():
+        function = found.get(name)
+        if function is None or function["body"].strip() != body.strip():
+            state = "is not there" if function is None else "is not what this version installs"
+            remedy = (
+                f"As the tables' owner: DROP FUNCTION IF EXISTS, then run the statement of {name} in {_SQL}, then"
+                " privileges.sql there; a function made anew has lost its grants: then what events_grants prints."
+            )
+            yield Finding(f"the function {name} {state}", remedy)
+        elif name in _FOR_OTHERS and not (function["definer"] and function["path"]):
+            yield Finding(
+                f"the function {name} runs with its caller's rights, or search_path",
+                f"As the tables' owner, run {_SQL / 'privileges.sql'} again.",
+            )
+
+
+@diagnostic("Positions rise, one by one, and there are plenty left")
+def positions(using: str) -> Iterator[Finding]:
+    (found,) = _rows(using, "position_sequence")
+    if (found["step"], found["cache"], found["cycles"]) != (1, 1, False):
+        yield Finding(
+            f"the sequence of positions has INCREMENT {found['step']}, CACHE {found['cache']}"
+            f"{', CYCLE' if found['cycles'] else ''}: readers would miss events",
+            "ALTER SEQUENCE events_event_position_seq INCREMENT 1 CACHE 1 NO CYCLE",
+        )
+    if found["last"] < found["newest"]:
+        yield Finding(
+            f"the sequence of positions is at {found['last']}, but there is an event at {found['newest']}: appends"
+            " fail, and readers stop before it",
+            f"SELECT setval('events_event_position_seq', {found['newest']})",
+        )
+    if found["last"] > 2**62:
+        yield Finding(
+            "half of all positions are used", "Nothing you will live to see; ask how it came.", Severity.WARNING
+        )
+
+
+@diagnostic("No open transaction holds the settled position back")
+def open_appends(using: str) -> Iterator[Finding]:
+    for each in statistics.open_appends(using):
+        age = timezone.now() - each.since if each.since else timedelta.max
+        if age > MAX_OPEN_APPEND:
+            who = f"session {each.pid}" if each.pid else f"the prepared transaction {each.prepared!r}"
+            whose = ", ".join(filter(None, (each.user, each.application, each.client, each.state)))
+            yield Finding(
+                f"{who} ({whose}) has appended and is open for {_rounded(age)}: readers wait at position"
+                f" {settled_position(using)}",
+                f"Find out what it is. SELECT pg_terminate_backend({each.pid}) ends it."
+                if each.pid
+                else f"COMMIT PREPARED '{each.prepared}' or ROLLBACK PREPARED '{each.prepared}'",
+                Severity.WARNING,
+            )
+
+
+@diagnostic("The newest events and their aggregates agree")
+def aggregates(using: str) -> Iterator[Finding]:
+    for row in _rows(using, "disagreeing_aggregates", [CHECKED_AGGREGATES]):
+        yield Finding(
+            f"aggregate {row['aggregate_id']} is at version {row['version']}, its last event is {row['last']}",
+            "Something wrote past the append function, or a restore is not complete. Run verify_events; restore.",
+        )
+
+
+@diagnostic("Dead rows are cleaned up, and indexes are whole")
+def tables(using: str) -> Iterator[Finding]:
+    for row in _rows(using, "table_health", [list(_TABLES)]):
+        if row["dead"] > MIN_DEAD_ROWS and row["dead"] > MAX_DEAD_PART * row["live"]:
+            yield Finding(
+                f"{row['name']} has {row['dead']:,} dead rows beside {row['live']:,} live ones",
+                f"VACUUM {row['name']}; look for transactions that stay open, and let autovacuum work harder.",
+                Severity.WARNING,
+            )
+        if row["age"] > 1.5 * row["freeze"]:
+            yield Finding(
+                f"{row['name']} was last frozen {row['age']:,} transactions ago: autovacuum does not keep up",
+                f"VACUUM (FREEZE) {row['name']}",
+                Severity.WARNING,
+            )
+    for row in _rows(using, "broken_indexes", [list(_TABLES)]):
+        yield Finding(f"the index {row['name']} is not valid", f"REINDEX INDEX CONCURRENTLY {row['name']}")
+
+
+@diagnostic("The clocks agree")
+def clocks(using: str) -> Iterator[Finding]:
+    (found,) = _rows(using, "clocks")
+    skew = abs(timezone.now() - found["now"])
+    if skew > MAX_CLOCK_SKEW:
+        yield Finding(
+            f"this machine's clock and the database server's are {_rounded(skew)} apart",
+            "Have both set by NTP. Order never comes from clocks; times of events do.",
+            Severity.WARNING,
+        )
+    if found["newest"] and found["newest"] - found["now"] > MAX_CLOCK_SKEW:
+        yield Finding(
+            f"the newest event was recorded {_rounded(found['newest'] - found['now'])} in the future: the server's"
+            " clock was set back",
+            "Have it set by NTP. Searches by time are off until then.",
+            Severity.WARNING,
+        )
+
+
+@diagnostic("Seals are kept up, where events are sealed")
+def seals(using: str) -> Iterator[Finding]:
+    if not Seal.objects.using(using).exists():
+        return
+    since = unsealed(using).since
+    if since and timezone.now() - since > MAX_UNSEALED:
+        yield Finding(
+            f"events are not sealed since {since:%Y-%m-%d %H:%M %Z}",
+            "python manage.py seal_events; have it run regularly, or set PROJECTIONS_SEALS for the workers.",
+            Severity.WARNING,
+        )
+
+
+def _rows(using: str, query: str, arguments: Sequence[Any] = ()) -> list[dict[str, Any]]:
+    """Return the rows that a query of this package finds, by column."""
+    return fetch_dicts(using, read_query(__package__, query), arguments)
+
+
+def _bodies() -> dict[str, str]:
+    """Return the body of each function, by its name, as this version installs it."""
+    text = "\n".join(file.read_text(encoding="utf-8") for file in sorted(_SQL.glob("*.sql")))
+    return dict(re.findall(r"CREATE FUNCTION (\w+)\(.*?AS \$\$(.*?)\$\$;", text, re.DOTALL))
+
+
+def _guards() -> dict[str, str]:
+    """Return the statement that makes each trigger, by its name."""
+    text = (_SQL / "guards.sql").read_text(encoding="utf-8")
+    statements = re.findall(r"^(CREATE TRIGGER (\w+) .*?;)$", text, re.DOTALL | re.MULTILINE)
+    return {name: " ".join(statement.split()) for statement, name in statements}
+
+
+def _rounded(duration: timedelta) -> str:
+    return str(timedelta(seconds=round(duration.total_seconds()))) if duration < timedelta.max else "unknown time"
+
+
+_DURABILITY: Final = {
+    "fsync": "a crash of the machine can destroy the database",
+    "full_page_writes": "a crash of the machine can destroy the database",
+    "synchronous_commit": "a crash of the server can lose events that were acknowledged",
+}

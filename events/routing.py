@@ -1,0 +1,10 @@
+"""Which database holds the store, as the project's database routers say."""
+
+from django.db import router
+
+from .models import Event
+
+
+def database() -> str:
+    """Return the alias of the database that holds the events, the checkpoints and the read models."""
+    return router.db_for_write(Event)

@@ -1,1 +1,0 @@
-DROP FUNCTION events_append(text[], text[], jsonb[], jsonb[], timestamptz[], uuid[], text[], bigint[], boolean);

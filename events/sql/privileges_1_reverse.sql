@@ -1,1 +1,0 @@
--- Nothing to undo: the functions themselves go.

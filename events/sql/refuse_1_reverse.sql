@@ -1,1 +1,0 @@
-DROP FUNCTION events_refuse(text[], text[], uuid[], text[], bigint[], boolean);

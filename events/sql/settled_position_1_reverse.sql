@@ -1,1 +1,0 @@
-DROP FUNCTION events_settled_position();

@@ -1,0 +1,53 @@
+"""The order of the log: the settled position, up to which the order of all events is final."""
+
+import psycopg
+from django.db import DatabaseError, connections
+
+from events.exceptions import UnsafeRead
+
+from .prepared import PreparedStatement
+
+_SETTLED_AFTER = PreparedStatement(
+    "events_settled_after",
+    """
+    SELECT CASE WHEN is_called AND last_value > $1 THEN events_settled_position() ELSE $1 END
+    FROM events_event_position_seq
+    """,
+)
+
+
+def settled_position(using: str) -> int:
+    """Return the position of the highest event below which no other can appear; read events in a later statement.
+
+    `sql/settled_position.sql` and `sql/hold_floor.sql` explain why this holds.
+
+    Raises:
+        UnsafeRead: the transaction is not READ COMMITTED, or the server is a standby.
+    """
+    try:
+        with connections[using].cursor() as cursor:
+            cursor.execute("SELECT events_settled_position()")
+            return int(cursor.fetchone()[0])
+    except DatabaseError as error:
+        cause = error.__cause__
+        if isinstance(cause, psycopg.Error) and cause.sqlstate == "EV003":
+            raise UnsafeRead(f"{cause.diag.message_primary}. {cause.diag.message_hint}") from error
+        raise
+
+
+def settled_position_after(position: int, using: str) -> int:
+    """Return the settled position. Cheaper than `settled_position()` for callers that poll while nothing is stored.
+
+    Args:
+        position: a settled position that was read before. It is the answer until a further position is taken.
+    """
+    connection = connections[using]
+    connection.ensure_connection()
+    session, arguments = connection.connection, [b"%d" % position]
+    try:
+        rows = _SETTLED_AFTER.rows(session, arguments)
+    except psycopg.Error:
+        rows = None  # the same query without a prepared statement raises the right error
+    if rows is None:
+        rows = _SETTLED_AFTER.rows_unprepared(session, arguments)
+    return rows[0][0] if rows else settled_position(using)

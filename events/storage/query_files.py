@@ -1,0 +1,22 @@
+"""The queries that Python sends, each in a file `queries/NAME.sql` of the package that sends it."""
+
+from collections.abc import Sequence
+from functools import cache
+from importlib.resources import files
+from typing import Any
+
+from django.db import connections
+
+
+@cache
+def read_query(package: str | None, name: str) -> str:
+    """Return the text of the query `name` of a package; pass `__package__`."""
+    return files(package or "").joinpath("queries", f"{name}.sql").read_text(encoding="utf-8")
+
+
+def fetch_dicts(using: str, query: str, arguments: Sequence[Any] = ()) -> list[dict[str, Any]]:
+    """Return the rows of a query, each by the names of its columns."""
+    with connections[using].cursor() as cursor:
+        cursor.execute(query, arguments)
+        names = [column.name for column in cursor.description]
+        return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]

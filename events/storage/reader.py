@@ -1,0 +1,112 @@
+"""Reading: the history of one aggregate, and the whole store page by page up to the settled position."""
+
+from collections.abc import Callable, Iterable, Iterator
+from datetime import UTC, datetime
+from typing import Any
+from uuid import UUID
+
+from django.core.exceptions import EmptyResultSet
+from django.db import connections
+
+from events.conf import conf
+from events.jsonb import in_one_line
+from events.models import Event, EventQuerySet
+
+from .query_files import read_query
+from .rows import Query, as_query, fetch_events
+
+_COLUMNS = 'position, aggregate_id, version, event_id, type, data, metadata, "timestamp", recorded_at'
+_JSON_FIRST_PAGE_EVENTS, _JSON_PAGE_EVENTS = 100, 4000
+_JSON_PAGE_BYTES = 2 * 1024 * 1024
+
+
+def history(
+    aggregate_id: str,
+    *,
+    after_version: int = 0,
+    up_to_version: int | None = None,
+    as_of: datetime | None = None,
+    reverse: bool = False,
+    limit: int | None = None,
+    using: str,
+) -> Query:
+    """Return the query for events `after_version` < version <= `up_to_version` of one aggregate, by version."""
+    conditions: dict[str, Any] = {"aggregate_id = %s": aggregate_id, "version > %s": after_version}
+    if up_to_version is not None:
+        conditions["version <= %s"] = up_to_version
+    if as_of is not None:
+        conditions["recorded_at <= %s"] = as_of.astimezone(UTC)
+    order = "version DESC" if reverse else "version"
+    text = f"SELECT {_COLUMNS} FROM events_event WHERE {' AND '.join(conditions)} ORDER BY {order} LIMIT %s"  # noqa: S608
+    return Query(text, [*conditions.values(), limit], using)
+
+
+def selection(types: Iterable[str] | None, categories: Iterable[str] | None, using: str) -> EventQuerySet:
+    """Return the query for the events of any of `types` and any of `categories`; None is no restriction."""
+    events = Event.objects.using(using)
+    if types is not None:
+        events = events.of_types(*types)
+    if categories is not None:
+        events = events.in_category(*categories)
+    return events
+
+
+def aggregate_ids_of(event_ids: Iterable[UUID], using: str) -> dict[UUID, str]:
+    """Return the aggregate ids of those events that are stored, by event id."""
+    with connections[using].cursor() as cursor:
+        # One argument: Django's cursor would write each of a thousand ids into the statement by itself.
+        ids = "{" + ",".join(map(str, event_ids)) + "}"
+        cursor.execute("SELECT event_id, aggregate_id FROM events_event WHERE event_id = ANY (%s::uuid[])", [ids])
+        return dict(cursor.fetchall())
+
+
+def pages(
+    events: EventQuerySet,
+    *,
+    after: int,
+    up_to: int,
+    reverse: bool = False,
+    limit: int | None = None,
+    fetch: Callable[[EventQuerySet], list[Any]] = fetch_events,
+) -> Iterator[list[Any]]:
+    """Yield the events `after` < position <= `up_to` in lists, each by a statement of its own.
+
+    `up_to` must not lie above a settled position that was read before. Then every page is complete, however long the
+    iteration takes.
+    """
+    while limit is None or limit > 0:
+        size = conf.read_page_events if limit is None else min(limit, conf.read_page_events)
+        page = fetch(events.after(after).up_to(up_to).order_by("-position" if reverse else "position")[:size])
+        if page:
+            yield page
+        if len(page) < size:
+            return
+        if limit is not None:
+            limit -= size
+        if reverse:
+            up_to = page[-1].position - 1
+        else:
+            after = page[-1].position
+
+
+def json_pages(events: EventQuerySet, *, after: int, up_to: int) -> Iterator[bytes]:
+    """Yield the events `after` < position <= `up_to` as JSON Lines, in the shape of `serialization.event_as_dict`.
+
+    The database writes the JSON, which costs a fraction of building `Event` objects. A page takes a few megabytes at
+    most, so memory stays flat. `up_to` must not lie above a settled position that was read before.
+    """
+    size = _JSON_FIRST_PAGE_EVENTS
+    while True:
+        try:
+            page = as_query(events.after(after).up_to(up_to).order_by("position")[:size])
+        except EmptyResultSet:
+            return
+        query = read_query(__package__, "json_lines").format(page=page.text)
+        with connections[page.using].cursor() as cursor:
+            cursor.execute(query, [*page.arguments, _JSON_PAGE_BYTES])
+            lines, after, count = cursor.fetchone()
+        if lines is None:
+            return
+        yield in_one_line(lines.encode()) + b"\n"
+        # The database writes lines in vain that do not fit on the page: ask for as many as fitted on the last one.
+        size = min(2 * size, _JSON_PAGE_EVENTS) if count == size else count + 1

@@ -1,0 +1,76 @@
+-- Append one event: what events_append does for a call that holds one, in as few statements and expressions as it takes,
+-- because most calls are of this kind. Its answer is one row, and means what a row of events_append means.
+CREATE FUNCTION events_append_one(
+    p_aggregate_id text,
+    p_type text,
+    p_data jsonb,
+    p_metadata jsonb DEFAULT '{}',
+    p_timestamp timestamptz DEFAULT NULL,      -- when it happened; NULL: the moment of storing
+    p_event_id uuid DEFAULT gen_random_uuid(),
+    p_expected bigint DEFAULT NULL,            -- the version it must follow; 0: must not exist; -1: must; NULL: any
+    p_raise boolean DEFAULT true,
+    OUT outcome text, OUT aggregate_id text, OUT version bigint, OUT "position" bigint,
+    OUT "timestamp" timestamptz, OUT recorded_at timestamptz
+) LANGUAGE plpgsql
+-- As in events_append.
+SET enable_seqscan = off
+SET plan_cache_mode = force_generic_plan
+AS $$
+#variable_conflict use_column
+DECLARE
+    v_error CONSTANT text := events_validation_error(p_aggregate_id, p_type, p_data, p_metadata, p_timestamp);
+    v_version bigint;
+    v_now timestamptz;
+    v_ignored text;
+BEGIN
+    IF v_error IS NOT NULL THEN
+        RAISE EXCEPTION '%', v_error USING ERRCODE = '23514';
+    END IF;
+    -- What lets the statements of this function, and no others, past the guards.
+    v_ignored := set_config('events.appending', 'on', true);
+
+    -- Taking the aggregate's row lock and moving its version on is one statement; whoever comes second waits here, and
+    -- then sees what the first has committed. A failed expectation locks but writes nothing. The moment is taken under
+    -- the lock and never runs backwards inside an aggregate, whatever the clock does.
+    IF p_expected IS DISTINCT FROM 0 THEN
+        UPDATE events_aggregate AS a
+        SET version = a.version + 1, updated_at = greatest(a.updated_at, clock_timestamp())
+        WHERE aggregate_id = p_aggregate_id AND events_check_version(p_expected, a.version)
+        RETURNING a.version, a.updated_at INTO v_version, v_now;
+    END IF;
+    -- It is new, or has become so since, or is not where it was expected. The first statement is for its speed alone.
+    IF v_version IS NULL THEN
+        INSERT INTO events_aggregate AS a (aggregate_id, category, version, created_at, updated_at)
+        SELECT p_aggregate_id, split_part(p_aggregate_id, '-', 1), 1, now, now FROM clock_timestamp() AS now
+        ON CONFLICT (aggregate_id) DO UPDATE
+        SET version = a.version + 1, updated_at = greatest(a.updated_at, clock_timestamp())
+        WHERE events_check_version(p_expected, a.version)
+        RETURNING a.version, a.updated_at INTO v_version, v_now;
+    END IF;
+
+    -- The aggregate was at the version before. Of a new one, no statement above has checked that yet.
+    IF events_check_version(p_expected, v_version - 1) THEN
+        -- Before nextval, or a reader could pass over this transaction's positions.
+        v_ignored := events_hold_floor();
+        -- After the lock, as a statement of its own: it sees the event of a retry that ran side by side with this call.
+        -- Where the id is in use, no position is taken.
+        INSERT INTO events_event AS e
+            (position, aggregate_id, version, event_id, type, data, metadata, timestamp, recorded_at)
+        SELECT nextval('events_event_position_seq'), p_aggregate_id, v_version, p_event_id, p_type, p_data, p_metadata,
+               coalesce(p_timestamp, v_now), v_now
+        WHERE NOT EXISTS (SELECT FROM events_event WHERE event_id = p_event_id)
+        RETURNING 'appended', e.aggregate_id, e.version, e.position, e.timestamp, e.recorded_at
+        INTO outcome, aggregate_id, version, position, timestamp, recorded_at;
+    END IF;
+
+    IF outcome IS NULL THEN
+        SELECT r.outcome, r.aggregate_id, r.version, r.position, r.timestamp, r.recorded_at
+        INTO outcome, aggregate_id, version, position, timestamp, recorded_at
+        FROM events_reject(
+            array_remove(ARRAY[CASE WHEN v_version IS NOT NULL THEN p_aggregate_id END], NULL), ARRAY[p_aggregate_id],
+            ARRAY[p_event_id], array_remove(ARRAY[CASE WHEN p_expected IS NOT NULL THEN p_aggregate_id END], NULL),
+            array_remove(ARRAY[p_expected], NULL), p_raise) AS r;
+    END IF;
+    v_ignored := set_config('events.appending', '', true);
+END
+$$;

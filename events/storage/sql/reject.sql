@@ -1,0 +1,73 @@
+-- Undo what a refused call has done to its aggregates, and say why it is refused, or that it is a retry.
+CREATE FUNCTION events_reject(
+    p_targets text[],            -- the aggregates that the call has moved on; NULL: none
+    p_aggregate_ids text[],
+    p_event_ids uuid[],
+    p_expected_ids text[],
+    p_expected_versions bigint[],
+    p_raise boolean
+) RETURNS TABLE (
+    outcome text, aggregate_id text, event_id uuid, expected bigint, version bigint, "position" bigint,
+    "timestamp" timestamptz, recorded_at timestamptz
+) LANGUAGE plpgsql AS $$
+#variable_conflict use_column
+DECLARE
+    v_stored bigint;
+    v_retry boolean;
+    v_rejection record;
+BEGIN
+    -- Back to what the events say.
+    UPDATE events_aggregate AS a
+    SET version = a.version - t.events,
+        updated_at = coalesce((SELECT e.recorded_at FROM events_event AS e
+                               WHERE e.aggregate_id = a.aggregate_id AND e.version = a.version - t.events), a.updated_at)
+    FROM (SELECT id, count(*) AS events FROM unnest(p_aggregate_ids) AS id GROUP BY id) AS t
+    WHERE a.aggregate_id = t.id AND t.id = ANY (p_targets);
+    DELETE FROM events_aggregate WHERE aggregate_id = ANY (p_targets) AND version = 0;
+
+    -- A retry: every id is stored, in this order, each in its aggregate. Its expectation is of no account any more.
+    SELECT count(x.position), bool_and(x.same AND (x.previous IS NULL OR x.previous < x.position))
+    INTO v_stored, v_retry
+    FROM (
+        SELECT e.position, e.aggregate_id = n.id AS same, lag(e.position) OVER (ORDER BY n.ordinal) AS previous
+        FROM unnest(p_aggregate_ids, p_event_ids) WITH ORDINALITY AS n(id, event_id, ordinal)
+        JOIN events_event AS e ON e.event_id = n.event_id
+    ) AS x;
+    IF v_stored > 0 AND v_stored = cardinality(p_event_ids) AND v_retry THEN
+        RETURN QUERY
+        SELECT 'stored', e.aggregate_id, e.event_id, NULL::bigint, e.version, e.position, e.timestamp, e.recorded_at
+        FROM events_event AS e WHERE e.event_id = ANY (p_event_ids) ORDER BY e.position;
+        RETURN;
+    END IF;
+
+    FOR v_rejection IN
+        SELECT 'duplicate' AS outcome, e.aggregate_id, e.event_id, NULL::bigint AS expected, e.version, e.position,
+               e.timestamp, e.recorded_at
+        FROM events_event AS e WHERE e.event_id = ANY (p_event_ids)
+        UNION ALL
+        SELECT 'conflict', x.id, NULL, x.version, coalesce(a.version, 0), NULL, NULL, NULL
+        FROM unnest(p_expected_ids, p_expected_versions) AS x(id, version)
+        LEFT JOIN events_aggregate AS a ON a.aggregate_id = x.id
+        WHERE v_stored = 0 AND NOT events_check_version(x.version, coalesce(a.version, 0))
+        ORDER BY 2, 6
+    LOOP
+        IF p_raise AND v_rejection.outcome = 'duplicate' THEN
+            RAISE EXCEPTION 'the event id % is in use already, in aggregate %', v_rejection.event_id, v_rejection.aggregate_id
+                USING ERRCODE = 'EV002', HINT = 'A retry repeats a call as it was; a new event takes a new id.';
+        ELSIF p_raise THEN
+            RAISE EXCEPTION 'aggregate % was expected at version % but is at %',
+                v_rejection.aggregate_id, v_rejection.expected, v_rejection.version
+                USING ERRCODE = 'EV001', HINT = 'Versions: 0 is an aggregate that does not exist, -1 expects any that does.';
+        END IF;
+        outcome := v_rejection.outcome;
+        aggregate_id := v_rejection.aggregate_id;
+        event_id := v_rejection.event_id;
+        expected := v_rejection.expected;
+        version := v_rejection.version;
+        position := v_rejection.position;
+        timestamp := v_rejection.timestamp;
+        recorded_at := v_rejection.recorded_at;
+        RETURN NEXT;
+    END LOOP;
+END
+$$;

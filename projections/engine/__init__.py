@@ -1,0 +1,1 @@
+"""Handling events: one pass in one transaction, checkpoints, failures and parked events."""

@@ -1,0 +1,91 @@
+"""What happens after a failed pass: find the event, retry it with growing delays, and at last park it or stop."""
+
+import logging
+import traceback
+from collections.abc import Sequence
+from datetime import timedelta
+
+from django.db import transaction
+from django.utils import timezone
+
+from events.models import Event
+from events.routing import database
+from projections.base import Mode, OnError, Projection
+from projections.conf import conf
+from projections.exceptions import HandlerFailed
+from projections.models import Build, Checkpoint, ProjectionState, Rebuild, Status
+
+from . import checkpoints, parking
+
+logger = logging.getLogger(__name__)
+
+MAX_TRACEBACK_CHARACTERS = 20_000
+
+
+def record(projection: Projection, seen: Checkpoint, events: Sequence[Event], error: Exception) -> None:
+    """Write down that the batch `events` failed with `error`, so that whoever comes next goes on from there.
+
+    Nothing of the batch was kept. If the failing event is not known, or is not the first, the next passes take fewer
+    events, until it comes first; then it is an attempt at that event that has failed.
+
+    Args:
+        seen: the checkpoint as the pass had taken it. If it has changed since, somebody else is further on.
+    """
+    with transaction.atomic(database(), durable=True):
+        checkpoint = checkpoints.take(seen.pk, projection)
+        if checkpoint is None or (checkpoint.position, checkpoint.attempts) != (seen.position, seen.attempts):
+            return
+        if isinstance(error, HandlerFailed) and error.event in events:
+            before = list(events).index(error.event)
+        else:
+            before = len(events) // 2
+        cause = error.__cause__ if isinstance(error, HandlerFailed) and error.__cause__ else error
+        if before > 0:
+            checkpoint.batch_limit = before
+            checkpoint.save(update_fields=["batch_limit"], using=database())
+        else:
+            _count_attempt(projection, checkpoint, events[0], cause)
+
+
+def summary(error: BaseException) -> str:
+    """Return an exception in a line."""
+    return " ".join(f"{type(error).__name__}: {error}".rstrip(": ").replace("\0", "\\0").split())
+
+
+def full(error: BaseException) -> str:
+    """Return an exception's traceback, of a very long one its end."""
+    return "".join(traceback.format_exception(error)).replace("\0", "\\0")[-MAX_TRACEBACK_CHARACTERS:]
+
+
+def _count_attempt(projection: Projection, checkpoint: Checkpoint, event: Event, error: BaseException) -> None:
+    delays = projection.retry_delays_seconds
+    delays = conf.retry_delays_seconds if delays is None else delays
+    checkpoint.attempts += 1
+    checkpoint.failing_position, checkpoint.error, checkpoint.batch_limit = event.position, summary(error), 1
+    facts = (projection, checkpoint.shard, event.position, event.aggregate_id, checkpoint.attempts, summary(error))
+    line = "projection=%s shard=%s position=%s aggregate=%s attempts=%s error=%r "
+    if checkpoint.attempts <= len(delays):
+        delay = delays[checkpoint.attempts - 1]
+        checkpoint.next_attempt_at = timezone.now() + timedelta(seconds=delay)
+        logger.warning(line + "retry_in_seconds=%s", *facts, delay)
+    elif projection.mode is Mode.INLINE or projection.on_error is OnError.STOP:
+        checkpoint.next_attempt_at = None
+        _stop(checkpoint, f"position {event.position} ({event}): {summary(error)}")
+        logger.error(line + "stopped=true", *facts, exc_info=error)
+    else:
+        attempts = checkpoint.attempts
+        checkpoints.move(checkpoint, event.position, 0)
+        parking.park(checkpoint, event, attempts, summary(error), full(error))
+        logger.error(line + "parked=true", *facts, exc_info=error)
+        return
+    checkpoint.save(update_fields=[*checkpoints.FAILURE_FIELDS, "batch_limit"], using=database())
+
+
+def _stop(checkpoint: Checkpoint, reason: str) -> None:
+    """Let nobody go on until an operator resumes it. What fails in a rebuild leaves the rows that are served alone."""
+    if checkpoint.build == Build.REBUILD:
+        Rebuild.objects.using(database()).filter(pk=checkpoint.projection_id).update(error=reason)
+        return
+    ProjectionState.objects.using(database()).filter(pk=checkpoint.projection_id).update(
+        status=Status.STOPPED, status_reason=reason, status_since=timezone.now()
+    )

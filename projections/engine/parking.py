@@ -1,0 +1,57 @@
+"""Parked events: those that could not be handled, and, so that order holds, those of the same aggregate behind them."""
+
+from collections.abc import Sequence
+
+from events.models import Event
+from events.routing import database
+from projections.models import Build, Checkpoint, Operation, ParkedEvent
+
+
+def park(checkpoint: Checkpoint, event: Event, attempts: int, error: str, traceback: str) -> None:
+    """Put `event` aside with its error."""
+    parked = _parked(checkpoint, event)
+    parked.attempts, parked.error, parked.traceback = attempts, error, traceback
+    parked.save(force_insert=True, using=database())
+
+
+def hold_back(checkpoint: Checkpoint, events: Sequence[Event]) -> Sequence[Event]:
+    """Park those of `events` whose aggregate has parked ones, and return the others.
+
+    To be asked after the checkpoint's lock was taken, in a statement of its own: else the events that the lock's last
+    holder has parked might not be seen.
+    """
+    if checkpoint.build == Build.REBUILD:
+        events = _without_skipped(checkpoint, events)
+    parked = ParkedEvent.objects.using(database()).of(checkpoint)
+    if parked.exists():
+        ids = {event.aggregate_id for event in events}
+        blocked = set(parked.filter(aggregate_id__in=ids).values_list("aggregate_id", flat=True).distinct())
+        waiting = [_parked(checkpoint, event) for event in events if event.aggregate_id in blocked]
+        ParkedEvent.objects.using(database()).bulk_create(waiting)
+        events = [event for event in events if event.aggregate_id not in blocked]
+    return events
+
+
+def _without_skipped(checkpoint: Checkpoint, events: Sequence[Event]) -> Sequence[Event]:
+    """Leave out what an operator has skipped in this version; a new version gets to see it again."""
+    skipped = set(
+        Operation.objects.using(database())
+        .filter(
+            projection=checkpoint.projection_id,
+            version=checkpoint.version,
+            action=Operation.Action.SKIP,
+            position__in=[event.position for event in events],
+        )
+        .values_list("position", flat=True)
+    )
+    return [event for event in events if event.position not in skipped] if skipped else events
+
+
+def _parked(checkpoint: Checkpoint, event: Event) -> ParkedEvent:
+    return ParkedEvent(
+        projection_id=checkpoint.projection_id,
+        build=checkpoint.build,
+        position=event.position,
+        aggregate_id=event.aggregate_id,
+        type=event.type,
+    )

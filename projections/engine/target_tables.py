@@ -1,0 +1,42 @@
+"""Which tables the handlers of a pass write to: those that are served, or the shadow tables of a rebuild."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from django.db import connections
+
+from events.routing import database
+from projections.models import Build, Checkpoint, Rebuild
+
+
+def shadow_schema(name: str) -> str:
+    """Return the database schema that holds the shadow tables of a projection."""
+    return f"projections_rebuild_{name}"
+
+
+@contextmanager
+def tables_of(checkpoint: Checkpoint) -> Iterator[None]:
+    """Make unqualified table names mean the tables of a checkpoint, until the end of the block."""
+    if checkpoint.build == Build.LIVE:
+        yield
+        return
+    rebuild = Rebuild.objects.using(database()).get(pk=checkpoint.projection_id)
+    if rebuild.in_place:
+        yield
+        return
+    with first_in_search_path(shadow_schema(rebuild.projection_id)):
+        yield
+
+
+@contextmanager
+def first_in_search_path(schema: str) -> Iterator[None]:
+    """Put a schema first in the transaction's search_path, until the end of the block."""
+    connection = connections[database()]
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT current_setting('search_path')")
+        (before,) = cursor.fetchone()
+        set_path = "SELECT set_config('search_path', %s, true)"
+        cursor.execute(set_path, [f"{connection.ops.quote_name(schema)}, {before}"])
+        yield
+        # Not after an error: the transaction, or its savepoint, is then rolled back, and the setting with it.
+        cursor.execute(set_path, [before])

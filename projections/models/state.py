@@ -1,0 +1,184 @@
+"""What the projections must not forget: where each stands, what it could not handle, and what was done to it."""
+
+from typing import Self
+
+from django.db import models
+
+NAME_CHARACTERS = 40
+
+
+class Status(models.TextChoices):
+    """What a projection is allowed to do, as it is stored; `status.describe` tells the whole of it."""
+
+    RUNNING = "running"
+    PAUSED = "paused"  # by an operator
+    STOPPED = "stopped"  # by an event that it could not handle
+    BUILDING = "building"  # INLINE, and not live yet: it has history to catch up with
+
+
+class Build(models.TextChoices):
+    """Which tables a checkpoint speaks of: those that are served, or those that a rebuild fills."""
+
+    LIVE = "live"
+    REBUILD = "rebuild"
+
+
+class ProjectionState(models.Model):
+    """A projection as the database knows it; code may be ahead of it, or behind."""
+
+    name = models.CharField(primary_key=True, max_length=NAME_CHARACTERS)
+    mode = models.CharField(max_length=10, help_text="Of the rows that are served.")
+    version = models.PositiveIntegerField(help_text="Of the rows that are served.")
+    status = models.CharField(max_length=10, choices=Status, default=Status.RUNNING)
+    status_reason = models.TextField(blank=True)
+    status_since = models.DateTimeField(auto_now_add=True)
+    start_position = models.BigIntegerField(default=0, help_text="It handles the events after this position.")
+
+    class Meta:
+        verbose_name = "projection"
+        permissions = [("operate_projections", "Can pause, resume, rebuild projections, retry and skip parked events")]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class CheckpointQuerySet(models.QuerySet["Checkpoint"]):
+    def live(self) -> Self:
+        return self.filter(build=Build.LIVE)
+
+    def of_rebuild(self) -> Self:
+        return self.filter(build=Build.REBUILD)
+
+    def lock(self) -> list["Checkpoint"]:
+        """Lock the rows until the transaction ends, once no worker is at work on them; return them as they then are."""
+        return list(self.select_for_update().order_by("build", "shard"))
+
+
+class Checkpoint(models.Model):
+    """How far one shard of a projection has worked. Its row lock is the right to work on."""
+
+    projection = models.ForeignKey(ProjectionState, models.CASCADE, related_name="checkpoints")
+    build = models.CharField(max_length=10, choices=Build, default=Build.LIVE)
+    version = models.PositiveIntegerField(help_text="Of the code that may work on it.")
+    shard = models.PositiveSmallIntegerField(default=0)
+    shards = models.PositiveSmallIntegerField(default=1, help_text="How many there are.")
+    position = models.BigIntegerField(help_text="All up to here is done.")
+    moved_at = models.DateTimeField(auto_now_add=True)
+    rate = models.FloatField(default=0, help_text="Events per second lately, as of moved_at.")
+
+    # A failure that is being narrowed down, or waits for its next attempt.
+    batch_limit = models.PositiveIntegerField(null=True, help_text="The most events to take at once, while narrowing.")
+    attempts = models.PositiveSmallIntegerField(default=0, help_text="Failed ones at the event in the way.")
+    next_attempt_at = models.DateTimeField(null=True)
+    failing_position = models.BigIntegerField(null=True)
+    error = models.TextField(blank=True)
+
+    objects = CheckpointQuerySet.as_manager()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["projection", "build", "shard"], name="projections_checkpoint_shard")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.projection_id} {self.build} {self.shard + 1}/{self.shards} at {self.position}"
+
+
+class ParkedEventQuerySet(models.QuerySet["ParkedEvent"]):
+    def of(self, checkpoint: Checkpoint) -> Self:
+        return self.filter(projection=checkpoint.projection_id, build=checkpoint.build)
+
+    def failed(self) -> Self:
+        """The events that failed, without those that wait behind them."""
+        return self.exclude(error="")
+
+
+class ParkedEvent(models.Model):
+    """An event that a projection could not handle, or one that waits behind such an event of the same aggregate."""
+
+    projection = models.ForeignKey(ProjectionState, models.CASCADE, related_name="parked_events")
+    build = models.CharField(max_length=10, choices=Build, default=Build.LIVE)
+    position = models.BigIntegerField()
+    aggregate_id = models.TextField(db_collation="C")
+    type = models.TextField()
+    parked_at = models.DateTimeField(auto_now_add=True)
+    attempts = models.PositiveIntegerField(default=0)
+    error = models.TextField(blank=True, help_text="Empty: it only waits behind another one of its aggregate.")
+    traceback = models.TextField(blank=True)
+
+    objects = ParkedEventQuerySet.as_manager()
+
+    class Meta:
+        ordering = ["position"]
+        constraints = [
+            models.UniqueConstraint(fields=["projection", "build", "position"], name="projections_parked_position")
+        ]
+        indexes = [
+            models.Index(fields=["projection", "build", "aggregate_id", "position"], name="projections_parked_behind")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.type} of {self.aggregate_id} at {self.position}"
+
+
+class Rebuild(models.Model):
+    """A rebuild that is asked for or under way. Whoever runs its shards next goes on where the last one ended."""
+
+    projection = models.OneToOneField(ProjectionState, models.CASCADE, primary_key=True)
+    version = models.PositiveIntegerField(help_text="Of the code that may work on it.")
+    in_place = models.BooleanField(default=False, help_text="It fills the tables that are served.")
+    started_at = models.DateTimeField(auto_now_add=True)
+    by = models.CharField(max_length=150)
+    error = models.TextField(blank=True, help_text="Why it does not go on.")
+
+    def __str__(self) -> str:
+        return f"{self.projection_id}, version {self.version}"
+
+
+class Heartbeat(models.Model):
+    """A worker process, by what it said last."""
+
+    id = models.UUIDField(primary_key=True)
+    host = models.CharField(max_length=255)
+    pid = models.PositiveIntegerField()
+    started_at = models.DateTimeField()
+    seen_at = models.DateTimeField()
+    projections = models.TextField(help_text="Those it works for.")
+    doing = models.TextField(blank=True)
+    events = models.BigIntegerField(default=0, help_text="Handled since it started.")
+
+    class Meta:
+        verbose_name = "worker"
+        ordering = ["started_at"]
+
+    def __str__(self) -> str:
+        return f"{self.host}:{self.pid}"
+
+
+class Operation(models.Model):
+    """What was done to a projection: by whom, when and why. Rows are only ever added."""
+
+    class Action(models.TextChoices):
+        PAUSE = "pause"
+        RESUME = "resume"
+        RETRY = "retry"
+        SKIP = "skip"
+        REBUILD = "rebuild"
+        CANCEL = "cancel"
+
+    projection = models.CharField(max_length=NAME_CHARACTERS)
+    version = models.PositiveIntegerField()
+    action = models.CharField(max_length=10, choices=Action)
+    at = models.DateTimeField(auto_now_add=True)
+    by = models.CharField(max_length=150)
+    reason = models.TextField(blank=True)
+    aggregate_id = models.TextField(blank=True, db_collation="C")
+    position = models.BigIntegerField(null=True, help_text="Of the event that was skipped.")
+    outcome = models.TextField(blank=True)
+
+    class Meta:
+        ordering = ["-at"]
+        indexes = [models.Index(fields=["projection", "action", "position"], name="projections_operation_skips")]
+
+    def __str__(self) -> str:
+        return f"{self.action} {self.projection}"

@@ -1,0 +1,1 @@
+"""What operators see of projections, and what they can do to them."""

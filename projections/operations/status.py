@@ -1,0 +1,195 @@
+"""How the projections are: what they do, how far behind they are, and what is in their way."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from django.db.models import Count
+from django.utils import timezone
+
+from events.models import Event
+from events.routing import database
+from events.storage import ordering
+from projections import registry
+from projections.base import Mode, Projection
+from projections.conf import conf
+from projections.engine.checkpoints import rate_at
+from projections.models import Build, Checkpoint, ParkedEvent, ProjectionState, Rebuild, Status
+
+# Events behind are counted up to here; beyond, it is "that many or more".
+MAX_COUNTED_LAG = 10_000
+
+
+@dataclass(frozen=True, kw_only=True)
+class Report:
+    """How one projection is.
+
+    Attributes:
+        name, mode, version: as in the code; of one that has no code any more, as its rows are.
+        rows_version: the version of the rows that are served; 0: none yet.
+        status: new, running, paused, stopped, building, rebuilding, outdated (the code is of another version than the
+            rows, which stay as they are until it has been rebuilt) or orphaned (there is no code for it).
+        status_reason: why it is not running.
+        position: all events up to here are in its rows.
+        lag_events: how many events are not, of any type, counted up to 10,000.
+        lag_seconds: for how long the oldest of them has been stored.
+        rate: events it has handled per second, lately.
+        parked: how many events it could not handle, or wait behind such.
+        last_error: of an event that is retried, that stopped it, or that was parked last.
+        attempts: how often the event in the way has failed.
+        next_attempt_at: when it is tried again.
+        rebuild: how much of a rebuild is done, from 0 to 1; None: there is none.
+    """
+
+    name: str
+    mode: str
+    version: int
+    rows_version: int
+    status: str
+    status_reason: str
+    position: int
+    lag_events: int
+    lag_seconds: float
+    rate: float
+    parked: int
+    last_error: str
+    attempts: int
+    next_attempt_at: datetime | None
+    rebuild: float | None
+
+    def problem(self) -> str:
+        """Return what is wrong with it by the measure of the health endpoint; nothing: it is well."""
+        if self.status == "orphaned":
+            return ""
+        if self.status == Status.STOPPED:
+            return "it has stopped"
+        if self.status == "outdated" and self.mode == Mode.INLINE:
+            return "its rows are of another version than the code, and events pass it by until it is rebuilt"
+        if self.lag_seconds > conf.max_lag_seconds:
+            return f"it lags {self.lag_seconds:.0f} s behind; at most {conf.max_lag_seconds:g} are allowed"
+        return ""
+
+
+def reports(names: Sequence[str] = ()) -> list[Report]:
+    """Return how the projections are; all of them when no names are given.
+
+    Raises:
+        UnknownProjection: there is none of such a name.
+    """
+    using = database()
+    by_name = {each.name: each for each in registry.all_projections()}
+    states = ProjectionState.objects.using(using).select_related("rebuild").prefetch_related("checkpoints")
+    known = {state.name: state for state in states}
+    wanted = names or sorted({*by_name, *known})
+    for name in wanted:
+        if name not in known:
+            registry.get(name)
+    settled = ordering.settled_position(using)
+    parked = dict(
+        ParkedEvent.objects.using(using)
+        .filter(build=Build.LIVE)
+        .order_by()
+        .values_list("projection")
+        .annotate(Count("pk"))
+    )
+    return [_report(name, by_name.get(name), known.get(name), settled, parked.get(name, 0)) for name in wanted]
+
+
+def report(name: str) -> Report:
+    """Return how the projection `name` is.
+
+    Raises:
+        UnknownProjection: there is none.
+    """
+    return reports([name])[0]
+
+
+def reached(name: str) -> int:
+    """Return the position up to which all events are in the rows of a projection; 0: it has no rows yet."""
+    state = ProjectionState.objects.using(database()).filter(pk=name).prefetch_related("checkpoints").first()
+    return _position(registry.get(name), state) if state else 0
+
+
+def lag_events(position: int, up_to: int) -> int:
+    """Return how many events lie between two positions, counted up to `MAX_COUNTED_LAG`."""
+    return Event.objects.using(database()).after(position).up_to(up_to)[:MAX_COUNTED_LAG].count()
+
+
+def describe(projection: Projection | None, state: ProjectionState | None, rebuild: Rebuild | None) -> tuple[str, str]:
+    """Return what a projection is doing, in one word, and why, if it is not running."""
+    if state is None:
+        return "new", "no worker has run yet"
+    if projection is None:
+        return "orphaned", "there is no code for it"
+    if rebuild and rebuild.error:
+        return "stopped", f"its rebuild failed at {rebuild.error}"
+    if rebuild and state.status != Status.BUILDING:
+        return "rebuilding", f"asked for by {rebuild.by}"
+    if state.status == Status.BUILDING:
+        return "building", "it catches up with what was stored before it"
+    if (state.version, state.mode) != (projection.version, projection.mode):
+        return "outdated", f"rebuild it: the rows are of version {state.version} ({state.mode})"
+    return state.status, state.status_reason
+
+
+def _report(
+    name: str, projection: Projection | None, state: ProjectionState | None, settled: int, parked: int
+) -> Report:
+    rebuild: Rebuild | None = getattr(state, "rebuild", None)
+    checkpoints: list[Checkpoint] = list(state.checkpoints.all()) if state else []
+    status, reason = describe(projection, state, rebuild)
+    position = _position(projection, state) if state else 0
+    now = timezone.now()
+    failing = next((each for each in checkpoints if each.error), None)
+    return Report(
+        name=name,
+        mode=str(projection.mode if projection else state.mode if state else ""),
+        version=projection.version if projection else state.version if state else 0,
+        rows_version=state.version if state else 0,
+        status=status,
+        status_reason=reason,
+        position=position,
+        lag_events=lag_events(position, settled),
+        lag_seconds=_lag_seconds(position, now),
+        rate=sum(rate_at(now, each) for each in checkpoints),
+        parked=parked,
+        last_error=failing.error if failing else _last_parked_error(name) if parked else "",
+        attempts=failing.attempts if failing else 0,
+        next_attempt_at=failing.next_attempt_at if failing else None,
+        rebuild=progress(rebuild) if rebuild else None,
+    )
+
+
+def _position(projection: Projection | None, state: ProjectionState) -> int:
+    """Where its rows are: where its slowest shard is. Live INLINE ones are at the last event that anybody can see."""
+    live = [each.position for each in state.checkpoints.all() if each.build == Build.LIVE]
+    if live:
+        return min(live)
+    if state.mode == Mode.INLINE and state.status == Status.RUNNING:
+        if projection and (state.version, state.mode) == (projection.version, projection.mode):
+            newest = Event.objects.using(database()).order_by("-position").values_list("position", flat=True)
+            return newest.first() or 0
+        return state.start_position
+    building = [each.position for each in state.checkpoints.all()]
+    return min(building, default=state.start_position)
+
+
+def _lag_seconds(position: int, now: datetime) -> float:
+    """For how long the first event not in the rows has been stored, settled or not: a stuck writer shows too."""
+    waiting = Event.objects.using(database()).after(position).order_by("position")
+    recorded_at = waiting.values_list("recorded_at", flat=True).first()
+    return max(0.0, (now - recorded_at).total_seconds()) if recorded_at else 0.0
+
+
+def _last_parked_error(name: str) -> str:
+    parked = ParkedEvent.objects.using(database()).filter(projection=name, build=Build.LIVE).failed()
+    return parked.order_by("-parked_at").values_list("error", flat=True).first() or ""
+
+
+def progress(rebuild: Rebuild) -> float:
+    """Return how much of a rebuild is done, from 0 to 1."""
+    start, settled = rebuild.projection.start_position, ordering.settled_position(database())
+    rebuilt = [each.position for each in rebuild.projection.checkpoints.all() if each.build == Build.REBUILD]
+    if not rebuilt or settled <= start:
+        return 0.0
+    return min(1.0, max(0.0, (sum(rebuilt) / len(rebuilt) - start) / (settled - start)))

@@ -1,0 +1,1 @@
+"""Rebuilding a projection in shadow tables, and swapping the rows in."""

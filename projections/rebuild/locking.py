@@ -1,0 +1,37 @@
+"""The lock between a rebuild and the writers that run a projection INLINE."""
+
+import logging
+from typing import Final
+
+from django.db import connections
+
+from projections.base import Projection
+
+logger = logging.getLogger(__name__)
+
+# How long the swap of an INLINE projection lets appends wait behind it for transactions that still use the old rows.
+SWAP_LOCK_TIMEOUT_MS: Final = 500
+_TRANSIENT_SQLSTATES: Final = ("55P03", "40P01")  # lock_not_available, deadlock_detected
+
+
+def lock_out_writers(projection: Projection, using: str) -> None:
+    """Lock a projection against writers that run it INLINE, until the transaction ends.
+
+    It waits for transactions that already run it. Further writers wait behind this lock, so it gives up soon when such
+    a transaction stays open.
+    """
+    with connections[using].cursor() as cursor:
+        cursor.execute(f"SET LOCAL lock_timeout = {SWAP_LOCK_TIMEOUT_MS}")
+        cursor.execute(
+            "SELECT pg_advisory_xact_lock('projections_projectionstate'::regclass::oid::int, hashtext(%s))",
+            [projection.name],
+        )
+        cursor.execute("SET LOCAL lock_timeout = 0")
+
+
+def is_transient(error: Exception) -> bool:
+    """Return whether `error` is a lock that could not be had in time, or a deadlock; then trying again later helps."""
+    transient = getattr(error.__cause__, "sqlstate", None) in _TRANSIENT_SQLSTATES
+    if transient:
+        logger.info("rebuild=waiting for a transaction that uses the old rows")
+    return transient

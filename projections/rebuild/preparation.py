@@ -1,0 +1,64 @@
+"""Beginning a rebuild: its checkpoints, and empty tables to fill. Any process can continue it."""
+
+import logging
+
+from django.db import transaction
+
+from events.routing import database
+from projections.base import Mode, Projection
+from projections.engine.registration import create_checkpoints, lock
+from projections.models import Build, Checkpoint, ParkedEvent, ProjectionState, Rebuild, Status
+
+from . import shadow_tables
+from .locking import lock_out_writers
+
+logger = logging.getLogger(__name__)
+
+
+def prepare(projection: Projection) -> list[Checkpoint]:
+    """Make everything ready for a rebuild that is asked for; return its checkpoints.
+
+    What an earlier process has begun is gone on with. It is begun anew if it was for other code, or if the tables have
+    been changed since.
+    """
+    using = database()
+    with transaction.atomic(using):
+        asked = Rebuild.objects.using(using).filter(pk=projection.name, version__lte=projection.version, error="")
+        if (rebuild := asked.first()) is None:
+            return []
+        if rebuild.in_place:
+            lock_out_writers(projection, using)
+        state = lock(projection.name)
+        if (rebuild := asked.first()) is None:  # others have done it, while we waited
+            return []
+        checkpoints = state.checkpoints.using(using).of_rebuild()
+        ready = list(checkpoints)
+        fits = rebuild.in_place or shadow_tables.fits(projection)
+        if ready and fits and {each.version for each in ready} == {projection.version}:
+            return ready
+        checkpoints.delete()
+        ParkedEvent.objects.using(using).filter(projection=state, build=Build.REBUILD).delete()
+        if rebuild.in_place:
+            _clear_the_place(projection, state, using)
+        else:
+            shadow_tables.create(projection)
+        rebuild.version, rebuild.error = projection.version, ""
+        rebuild.save(using=using)
+        logger.info("projection=%s rebuild=begun version=%s", projection, projection.version)
+        return create_checkpoints(projection, state, state.start_position, build=Build.REBUILD)
+
+
+def _clear_the_place(projection: Projection, state: ProjectionState, using: str) -> None:
+    """Remove the rows that are served. Nobody works on them now, nor until the rebuild is done."""
+    if Mode.INLINE in (projection.mode, state.mode):
+        state.status = Status.BUILDING
+        state.save(update_fields=["status"], using=using)
+    state.checkpoints.using(using).live().delete()
+    ParkedEvent.objects.using(using).filter(projection=state).delete()
+    shadow_tables.empty(projection)
+
+
+def stop(projection: Projection, reason: str) -> None:
+    """Let a rebuild rest, until an operator asks for it again or cancels it."""
+    Rebuild.objects.using(database()).filter(pk=projection.name).update(error=reason)
+    logger.error("projection=%s rebuild=stopped error=%r", projection, reason)

@@ -1,1 +1,0 @@
-DROP FUNCTION projections_enter_inline(text[], integer[]);

@@ -1,0 +1,1 @@
+"""The processes that run the engine: schedule, loop, heartbeat and supervisor."""

@@ -1,0 +1,183 @@
+"""The schedule of a worker: the shards of its projections that there is something to do for, rebuilds included."""
+
+import logging
+import os
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+
+from django.db import connections, transaction
+
+from events.routing import database
+from projections.base import Mode, Projection
+from projections.engine import failures
+from projections.engine.outages import is_outage
+from projections.engine.registration import create_checkpoints, ensure
+from projections.models import Build, Checkpoint, ProjectionState, Rebuild, Status
+from projections.rebuild import preparation
+from projections.rebuild.locking import is_transient
+
+logger = logging.getLogger(__name__)
+
+# How often a worker plans again. Then it sees resumed projections, rebuilds, and shards that another worker has left.
+PLAN_SECONDS: Final = 1.0
+IDLE_PLAN_SECONDS: Final = 3.0  # when there has been nothing to do for IDLE_AFTER_SECONDS
+IDLE_AFTER_SECONDS: Final = 10.0
+
+
+@dataclass
+class Task:
+    """A shard to be worked on.
+
+    Attributes:
+        position: where it stood when it was last looked at; passes move it on.
+        up_to: work no further than this; None for no bound.
+        not_before: the next attempt at a failed event; None for now.
+    """
+
+    projection: Projection
+    checkpoint_id: int
+    build: str
+    shard: int
+    position: int
+    up_to: int | None = None
+    not_before: datetime | None = None
+
+    def __str__(self) -> str:
+        shard = f"[{self.shard}]" if self.projection.shards > 1 else ""
+        return f"{self.projection}{shard}" + (" (rebuild)" if self.build == Build.REBUILD else "")
+
+
+class Schedule:
+    """The tasks of one worker, planned again every now and then.
+
+    Attributes:
+        tasks: in the order to work on them.
+        settled: the settled position that every task has reached.
+    """
+
+    def __init__(self, projections: Sequence[Projection], *, rebuilds_only: bool) -> None:
+        self.tasks: list[Task] = []
+        self.settled = 0
+        self._projections = projections
+        self._rebuilds_only = rebuilds_only
+        self._planned_at: float | None = None  # by the monotonic clock; None: plan at the next occasion
+
+    def refresh_if_due(self, quiet_seconds: float) -> bool:
+        """Plan again if it is time; return whether it was.
+
+        Args:
+            quiet_seconds: how long there has been nothing to do.
+        """
+        interval = IDLE_PLAN_SECONDS if quiet_seconds > IDLE_AFTER_SECONDS else PLAN_SECONDS
+        if self._planned_at is not None and time.monotonic() - self._planned_at < interval:
+            return False
+        tasks = self._plan()
+        # Workers begin at different shards, so that they meet less.
+        start = os.getpid() % len(tasks) if tasks else 0
+        self.tasks = tasks[start:] + tasks[:start]
+        self.settled = min((task.position for task in tasks), default=self.settled)
+        self._planned_at = time.monotonic()
+        return True
+
+    def expire(self) -> None:
+        """Plan again at the next occasion."""
+        self._planned_at = None
+
+    def reset(self) -> None:
+        """Forget what is known of the database, after an error."""
+        self._planned_at, self.settled = None, 0
+
+    def drop(self, task: Task) -> None:
+        """Leave a task alone until the next plan."""
+        self.tasks.remove(task)
+
+    def note_settled(self, settled: int) -> None:
+        """Take note of the settled position that a round has worked up to."""
+        all_done = all(task.position >= settled for task in self.tasks)
+        self.settled = settled if all_done else min(self.settled, settled)
+
+    def has_reached(self, position: int) -> bool:
+        """Return whether the database says that every task has reached `position`, and no rebuild is left."""
+        return all(task.position >= position and task.build == Build.LIVE for task in self._plan())
+
+    def _plan(self) -> list[Task]:
+        return plan(self._projections, rebuilds_only=self._rebuilds_only)
+
+
+def plan(projections: Iterable[Projection], *, rebuilds_only: bool = False) -> list[Task]:
+    """Return the tasks of `projections` that this process has the right code for, and may work on as things are."""
+    by_name = {each.name: each for each in projections}
+    states = ProjectionState.objects.using(database()).filter(name__in=by_name).prefetch_related("checkpoints")
+    known = {state.name: state for state in states.select_related("rebuild")}
+    for name in by_name.keys() - known.keys():
+        known[name] = ensure(by_name[name])
+    tasks: list[Task] = []
+    for name, state in sorted(known.items()):
+        checkpoints = list(state.checkpoints.all())
+        asked: Rebuild | None = getattr(state, "rebuild", None)
+        if asked:
+            tasks += _rebuild_tasks(by_name[name], asked, checkpoints)
+        if not rebuilds_only and state.status == Status.RUNNING:
+            tasks += _live_tasks(by_name[name], checkpoints, may_reshard=asked is None)
+    return tasks
+
+
+def _rebuild_tasks(projection: Projection, asked: Rebuild, checkpoints: Sequence[Checkpoint]) -> list[Task]:
+    if asked.error or asked.version > projection.version:
+        return []
+    mine = [each for each in checkpoints if each.build == Build.REBUILD and each.version == projection.version]
+    return [_task(projection, each) for each in mine or _prepared(projection)]
+
+
+def _prepared(projection: Projection) -> list[Checkpoint]:
+    """Return the checkpoints of a rebuild that nobody has begun yet; none, if it cannot be begun now, or at all."""
+    session = connections[database()].connection
+    try:
+        return preparation.prepare(projection)
+    except Exception as error:
+        if is_outage(error, database(), session):
+            raise
+        if not is_transient(error):
+            preparation.stop(projection, f"its beginning: {failures.summary(error)}")
+        return []
+
+
+def _live_tasks(projection: Projection, checkpoints: Sequence[Checkpoint], *, may_reshard: bool) -> list[Task]:
+    if projection.mode is not Mode.ASYNC:
+        return []
+    live = [each for each in checkpoints if each.build == Build.LIVE and each.version == projection.version]
+    if not live or live[0].shards == projection.shards or not may_reshard:
+        return [_task(projection, each) for each in live]
+    # Another number of shards than the code wants: bring them level, then deal out anew.
+    level = max(each.position for each in live)
+    if all(each.position == level for each in live):
+        return _resharded(projection)
+    return [_task(projection, each, level) for each in live if each.position < level]
+
+
+def _resharded(projection: Projection) -> list[Task]:
+    using = database()
+    with transaction.atomic(using):
+        state = ProjectionState.objects.using(using).get(pk=projection.name)
+        live = state.checkpoints.using(using).live()
+        locked = live.lock()
+        if len({each.position for each in locked}) == 1 and locked[0].shards != projection.shards:
+            live.delete()
+            create_checkpoints(projection, state, locked[0].position)
+            logger.info("projection=%s shards=%s before=%s", projection, projection.shards, locked[0].shards)
+        return [_task(projection, each) for each in state.checkpoints.using(using).live()]
+
+
+def _task(projection: Projection, checkpoint: Checkpoint, up_to: int | None = None) -> Task:
+    return Task(
+        projection,
+        checkpoint.pk,
+        checkpoint.build,
+        checkpoint.shard,
+        checkpoint.position,
+        up_to,
+        checkpoint.next_attempt_at,
+    )
