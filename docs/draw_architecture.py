@@ -28,7 +28,11 @@ PLACES = [
     ("is an event rejected before it reaches the database?", "events", "checked"),
     ("is an append rejected in the database?", "events/storage/sql", "events_reject"),
     ("is the order of the log guaranteed, on the side of the writers?", "events/storage/sql", "events_hold_floor"),
-    ("is the order of the log guaranteed, on the side of the readers?", "events/storage/sql", "events_settled_position"),
+    (
+        "is the order of the log guaranteed, on the side of the readers?",
+        "events/storage/sql",
+        "events_settled_position",
+    ),
     ("is a stored row turned into an `Event`?", "events", "hydrate"),
     ("is a handler subscribed by type?", "events", "subscribe"),
     ("is a seal checked?", "events/integrity", "Verification"),
@@ -71,7 +75,11 @@ APPEND = Call(
                                 Call(
                                     "events.storage.writer",
                                     "append",
-                                    [Call("events.models", "Event.many_from_db", [Call("events.hydration", "hydrate")])],
+                                    [
+                                        Call(
+                                            "events.models", "Event.many_from_db", [Call("events.hydration", "hydrate")]
+                                        )
+                                    ],
                                 ),
                                 Call("events.subscriptions", "send_on_commit"),
                                 Call("events.subscriptions", "send_in_transaction"),
@@ -127,7 +135,9 @@ def _graph() -> grimp.ImportGraph:
 
 def _layers(app: str) -> list[list[str]]:
     """Return the layers of an app, top first, as its contract lists them."""
-    contracts = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["importlinter"]["contracts"]
+    contracts = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["importlinter"][
+        "contracts"
+    ]
     (layers,) = [contract["layers"] for contract in contracts if contract.get("id") == app]
     return [layer.split(" | ") for layer in layers]
 
@@ -264,13 +274,19 @@ def _places() -> str:
     for question, folder, name in PLACES:
         found = [path for path in _files_in(folder) if name in _defined_in(path)]
         if len(found) != 1:
-            raise LookupError(f"{name} is defined in {found or 'no file'} of {folder}; correct docs/draw_architecture.py")
+            raise LookupError(
+                f"{name} is defined in {found or 'no file'} of {folder}; correct docs/draw_architecture.py"
+            )
         lines.append(f"| {question} | [{found[0]}](../{found[0]}) | `{name}` |")
     return "\n".join(lines)
 
 
 def _files_in(folder: str) -> list[str]:
-    return [path.relative_to(ROOT).as_posix() for path in sorted((ROOT / folder).iterdir()) if path.suffix in (".py", ".sql")]
+    return [
+        path.relative_to(ROOT).as_posix()
+        for path in sorted((ROOT / folder).iterdir())
+        if path.suffix in (".py", ".sql")
+    ]
 
 
 def _defined_in(path: str) -> set[str]:
@@ -317,7 +333,7 @@ def _cell(text: str) -> str:
 
 # Drawing
 
-BOX_HEIGHT, ROW, MARGIN, WIDTH = 40, 74, 24, 1000
+BOX_WIDTH, BOX_HEIGHT, ROW, MARGIN, WIDTH = 126, 40, 80, 24, 1000
 STYLE = """
   <style>
     text { font: 13px -apple-system, "Segoe UI", "DejaVu Sans", sans-serif; fill: #1f2933 }
@@ -351,16 +367,16 @@ def _packages_picture() -> str:
     parts += [
         _box("panel", MARGIN, top, WIDTH - 2 * MARGIN, 52),
         _text("title", MARGIN + 16, top + 32, "eventstore_project"),
-        _text("small", MARGIN + 200, top + 31, "the demo: a shop that uses both apps"),
-        _arrow(WIDTH // 2, top + 52, WIDTH // 2, top + 78),
+        _text("small", MARGIN + 210, top + 31, "the demo: a shop that uses both apps"),
+        _arrow(WIDTH // 2, top + 52, WIDTH // 2, top + 80),
     ]
     top += 80
     for app in APPS:
-        height = 56 + ROW * len(_layers(app))
+        height = ROW * len(_layers(app)) + 24
         parts += _app_panel(app, top, height)
         top += height
         if app != APPS[-1]:
-            parts.append(_arrow(WIDTH // 2, top, WIDTH // 2, top + 26))
+            parts.append(_arrow(WIDTH // 2, top, WIDTH // 2, top + 28))
             top += 28
     return _svg("The packages of the project, in layers", top + MARGIN, parts)
 
@@ -368,31 +384,80 @@ def _packages_picture() -> str:
 def _app_panel(app: str, top: int, height: int) -> Iterator[str]:
     yield _box("panel", MARGIN, top, WIDTH - 2 * MARGIN, height)
     yield _text("title", MARGIN + 16, top + 30, app)
-    imports = _imports(app)
-    boxes = {name: box for row, layer in enumerate(_layers(app)) for name, box in _row(layer, top + 40 + row * ROW)}
-    for name, imported in _without_detours(imports).items():
-        x, y, width = boxes[name]
+    rows, links = _rows(app)
+    places = _placed(rows, links)
+    for (row, name), followers in links.items():
+        y = top + 40 + row * ROW
+        for each in followers:
+            x, to_x = places[row, name], places[row + 1, each]
+            passes_by = each not in _layers(app)[row + 1]
+            yield _arrow(x, y + BOX_HEIGHT, to_x, y + ROW, has_tip=not passes_by)
+            if passes_by:
+                yield f'<path class="line" d="M{to_x} {y + ROW} V{y + ROW + BOX_HEIGHT}"/>'
+    for row, layer in enumerate(_layers(app)):
+        for name in layer:
+            module, x, y = f"{app}.{name}", places[row, name], top + 40 + row * ROW
+            modules = [each for each in _graph().find_descendants(module) if not _path(each).endswith("__init__.py")]
+            kind = "package" if modules else "module"
+            yield _box(kind, x - BOX_WIDTH // 2, y, BOX_WIDTH, BOX_HEIGHT, _summary(_path(module)) or name)
+            yield _text("name", x, y + (17 if modules else 25), name, centred=True)
+            if modules:
+                yield _text("small", x, y + 32, f"{len(modules)} module{'s' * (len(modules) > 1)}", centred=True)
+
+
+def _rows(app: str) -> tuple[list[list[str]], dict[tuple[int, str], list[str]]]:
+    """Return the rows of the picture, and what each place in them leads to in the next row.
+
+    A line that passes a row has a place of its own in it, `to NAME`, so that it does not run behind a box. Lines that
+    lead to the same box share it.
+    """
+    rows = [list(layer) for layer in _layers(app)]
+    row_of = {name: row for row, layer in enumerate(rows) for name in layer}
+    links: dict[tuple[int, str], list[str]] = {}
+    for name, imported in sorted(_without_detours(_imports(app)).items()):
         for each in sorted(imported):
-            to_x, to_y, to_width = boxes[each]
-            if to_y <= y:
-                raise LookupError(f"{app}.{name} imports {app}.{each}, which lies above it; see `make lint`")
-            yield _arrow(x + width // 2, y + BOX_HEIGHT, to_x + to_width // 2, to_y - 1)
-    for name, (x, y, width) in boxes.items():
-        modules = [each for each in _graph().find_descendants(f"{app}.{name}") if _path(each).endswith(f"{each.split('.')[-1]}.py")]
-        path = _path(f"{app}.{name}")
-        yield _box("package" if modules else "module", x, y, width, BOX_HEIGHT, _summary(path) or name)
-        yield _text("name", x + width // 2, y + (17 if modules else 25), name, centred=True)
-        if modules:
-            yield _text("small", x + width // 2, y + 32, f"{len(modules)} modules", centred=True)
+            if row_of[each] <= row_of[name]:
+                raise LookupError(f"{app}.{name} imports {app}.{each}, which does not lie below it; see `make lint`")
+            place = name
+            for row in range(row_of[name], row_of[each]):
+                following = each if row + 1 == row_of[each] else f"to {each}"
+                if following not in rows[row + 1]:
+                    rows[row + 1].append(following)
+                if following not in links.setdefault((row, place), []):
+                    links[row, place].append(following)
+                place = following
+    return rows, links
 
 
-def _row(layer: Sequence[str], y: int) -> Iterator[tuple[str, tuple[int, int, int]]]:
-    """Yield the place of each box of a layer: left, top, width."""
-    width, gap = 132, 36
-    x = (WIDTH - len(layer) * width - (len(layer) - 1) * gap) // 2
-    for name in layer:
-        yield name, (x, y, width)
-        x += width + gap
+def _placed(rows: list[list[str]], links: Mapping[tuple[int, str], list[str]]) -> dict[tuple[int, str], int]:
+    """Return the middle of each place. Rows are sorted by what they are linked to, again and again, to cross few lines."""
+    neighbours: dict[tuple[int, str], list[tuple[int, str]]] = {}
+    for (row, name), followers in links.items():
+        for each in followers:
+            neighbours.setdefault((row, name), []).append((row + 1, each))
+            neighbours.setdefault((row + 1, each), []).append((row, name))
+    places: dict[tuple[int, str], int] = {}
+
+    def place(row: int) -> None:
+        widths = [34 if name.startswith("to ") else BOX_WIDTH + 26 for name in rows[row]]
+        x = (WIDTH - sum(widths)) // 2
+        for name, width in zip(rows[row], widths, strict=True):
+            places[row, name] = x + width // 2
+            x += width
+
+    for row in range(len(rows)):
+        place(row)
+    for sweep in range(12):
+        for row in range(len(rows)) if sweep % 2 else reversed(range(len(rows))):
+            toward = -1 if sweep % 2 else 1
+
+            def middle(name: str, row: int = row, toward: int = toward) -> float:
+                near = [places[each] for each in neighbours.get((row, name), ()) if each[0] == row + toward]
+                return sum(near) / len(near) if near else places[row, name]
+
+            rows[row].sort(key=middle)
+            place(row)
+    return places
 
 
 def _append_picture(steps: Sequence[Step]) -> str:
@@ -403,9 +468,7 @@ def _append_picture(steps: Sequence[Step]) -> str:
         if step.depth:
             caller = max(index for index in range(number) if steps[index].depth == step.depth - 1)
             line_x, from_y = x - indent + 14, MARGIN + caller * height + BOX_HEIGHT + 4
-            parts.append(
-                f'<path class="line" d="M{line_x} {from_y} V{y + 22} H{x - 2}" marker-end="url(#tip)"/>'
-            )
+            parts.append(f'<path class="line" d="M{line_x} {from_y} V{y + 22} H{x - 2}" marker-end="url(#tip)"/>')
         kind = "sql" if step.path.endswith(".sql") else "module"
         parts += [
             _box(kind, x, y, WIDTH - MARGIN - x, BOX_HEIGHT + 4),
@@ -429,9 +492,10 @@ def _shortened(text: str, most: int) -> str:
     return text if len(text) <= most else text[:most].rpartition(" ")[0] + " …"
 
 
-def _arrow(x: int, y: int, to_x: int, to_y: int) -> str:
+def _arrow(x: int, y: int, to_x: int, to_y: int, *, has_tip: bool = True) -> str:
     middle = (y + to_y) // 2
-    return f'<path class="line" d="M{x} {y} C{x} {middle} {to_x} {middle} {to_x} {to_y}" marker-end="url(#tip)"/>'
+    tip = ' marker-end="url(#tip)"' if has_tip else ""
+    return f'<path class="line" d="M{x} {y} C{x} {middle} {to_x} {middle} {to_x} {to_y}"{tip}/>'
 
 
 if __name__ == "__main__":
