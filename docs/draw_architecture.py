@@ -314,15 +314,15 @@ def _tables_of(app: str) -> Iterator[str]:
         if path.name != "__init__.py" and "migrations" not in folder:
             name = path.relative_to(ROOT).as_posix()
             folders.setdefault(folder, []).append((path.stem, name, _summary(name)))
-    for name, path in _sql_functions().items():
-        if path.startswith(f"{app}/"):
-            folders.setdefault(Path(path).parent.as_posix(), []).append((name, path, _sql_summary(path)))
+    for name, file in _sql_functions().items():
+        if file.startswith(f"{app}/"):
+            folders.setdefault(Path(file).parent.as_posix(), []).append((name, file, _sql_summary(file)))
     for folder in sorted(folders):
         if folder != app:
             yield f"#### {folder}/"
         if (ROOT / folder / "__init__.py").exists() and (summary := _summary(f"{folder}/__init__.py")):
             yield summary
-        rows = [f"| [{_cell(name)}](../{path}) | {_cell(summary)} |" for name, path, summary in sorted(folders[folder])]
+        rows = [f"| [{_cell(name)}](../{file}) | {_cell(summary)} |" for name, file, summary in sorted(folders[folder])]
         kind = "SQL function" if folder.endswith("/sql") else "Module"
         yield "\n".join([f"| {kind} | What it is |", "|---|---|", *rows])
 
@@ -356,7 +356,8 @@ STYLE = """
 
 
 def _svg(title: str, height: int, parts: Sequence[str]) -> str:
-    head = f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height}" width="{WIDTH}" height="{height}" role="img">'
+    size = f'viewBox="0 0 {WIDTH} {height}" width="{WIDTH}" height="{height}"'
+    head = f'<svg xmlns="http://www.w3.org/2000/svg" {size} role="img">'
     back = f'<rect width="{WIDTH}" height="{height}" fill="#ffffff"/>'
     return "\n  ".join([head, f"<title>{escape(title)}</title>" + STYLE, back, *parts]) + "\n</svg>\n"
 
@@ -430,7 +431,10 @@ def _rows(app: str) -> tuple[list[list[str]], dict[tuple[int, str], list[str]]]:
 
 
 def _placed(rows: list[list[str]], links: Mapping[tuple[int, str], list[str]]) -> dict[tuple[int, str], int]:
-    """Return the middle of each place. Rows are sorted by what they are linked to, again and again, to cross few lines."""
+    """Return the middle of each place.
+
+    Each row is sorted by the places that it is linked to, several times, so that few lines cross.
+    """
     neighbours: dict[tuple[int, str], list[tuple[int, str]]] = {}
     for (row, name), followers in links.items():
         for each in followers:
