@@ -17,7 +17,7 @@ Result = TypeVar("Result")
 class Browser:
     """A Chromium with one page. Call it with a function to have that run with the page.
 
-    It runs in a thread of its own: beside the event loop that playwright needs, Django refuses to use the database.
+    It runs in a thread of its own: beside the event loop that playwright needs, Django rejects to use the database.
 
     Attributes:
         errors: what the page's console had to complain about.

@@ -1,4 +1,4 @@
-"""The HTTP interface: append, read, page, filter, refuse."""
+"""The HTTP interface: append, read, page, filter, reject."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -90,15 +90,15 @@ def test_expectation_comes_in_the_body_or_as_if_match(api: APIClient, in_header:
     assert attempt(1).status_code == 201
     assert attempt("exists").status_code == 201
     response = attempt(1)
-    refused = 412 if in_header else 409
-    assert response.status_code == refused
+    rejected = 412 if in_header else 409
+    assert response.status_code == rejected
     conflict = {"aggregate_id": "a-1", "expected": 1, "actual": 3}
     fault = response.json()
     assert fault["conflicts"] == [conflict]
     assert fault["type"] == "/api/problems/version-conflict/"
     assert {name: fault[name] for name in conflict} == conflict
     response = attempt("exists", "b-1")
-    assert (response.status_code, response.json()["expected"], response.json()["actual"]) == (refused, "exists", 0)
+    assert (response.status_code, response.json()["expected"], response.json()["actual"]) == (rejected, "exists", 0)
     assert aggregates() == {"a-1": 3}
 
 
@@ -186,7 +186,7 @@ def test_bad_request_is_named_and_nothing_is_stored(
     assert stored() == []
 
 
-def test_what_is_not_json_is_refused(api: APIClient) -> None:
+def test_what_is_not_json_is_rejected(api: APIClient) -> None:
     for body in ('{"type": ', '{"type": "A", "data": {"n": NaN}}', '{"type": "A", "data": ' + "[" * 50_000):
         response = api.post(history_url("a-1"), body, content_type="application/json")
         assert (response.status_code, response.json()["field"]) == (400, "body")

@@ -242,7 +242,7 @@ def test_old_digest_is_compared_within_seals_of_other_bounds(store: EventStore, 
 
 
 @pytest.mark.parametrize("text", ["", "12", "12:abc", "x:" + "0" * 64, "-1:" + "0" * 64, "1:" + "G" * 64])
-def test_what_is_no_digest_is_refused(text: str) -> None:
+def test_what_is_no_digest_is_rejected(text: str) -> None:
     with pytest.raises(ValueError, match="is no digest"):
         StoreDigest.parse(text)
 

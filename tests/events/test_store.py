@@ -128,7 +128,7 @@ def test_invalid_event_names_limit_and_remedy(store: EventStore, settings: Any) 
     store.dispatch(new(data={"text": "1234567"}))
 
 
-def test_data_nested_too_deep_is_refused(store: EventStore) -> None:
+def test_data_nested_too_deep_is_rejected(store: EventStore) -> None:
     data: dict[str, Any] = {}
     for _ in range(300):
         data = {"a": data}
@@ -136,13 +136,13 @@ def test_data_nested_too_deep_is_refused(store: EventStore) -> None:
         store.dispatch(new(data=data))
 
 
-def test_what_is_no_new_event_is_refused(store: EventStore) -> None:
+def test_what_is_no_new_event_is_rejected(store: EventStore) -> None:
     with pytest.raises(InvalidEvent, match=r"is a list; dispatch NewEvent objects"):
         store.dispatch([new()])  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("expected", [-1, True, "3", 1.0, 2**63, None, {"a-1": -2}, {"a-1": "any"}, {"": 1}])
-def test_what_is_no_expectation_is_refused(store: EventStore, expected: Any) -> None:
+def test_what_is_no_expectation_is_rejected(store: EventStore, expected: Any) -> None:
     with pytest.raises(InvalidEvent, match="expected_version"):
         store.dispatch(new(), expected_version=expected)
     assert stored() == []
@@ -206,7 +206,7 @@ def test_aggregate_that_is_only_checked_stays_untouched(store: EventStore) -> No
     assert [event.version for event in Event.objects.filter(aggregate_id="a-1")] == [1, 2]
 
 
-def test_refused_call_leaves_times_of_its_aggregates_as_they_were(store: EventStore) -> None:
+def test_rejected_call_leaves_times_of_its_aggregates_as_they_were(store: EventStore) -> None:
     first = new("a-1")
     store.dispatch(first, new("b-1"))
     before = list(Aggregate.objects.order_by("pk").values())
@@ -290,7 +290,7 @@ def test_history_can_be_narrowed(store: EventStore, options: dict[str, Any], ver
         {"as_of": "2020-01-01"},
     ],
 )
-def test_history_refuses_what_makes_no_sense(store: EventStore, options: dict[str, Any]) -> None:
+def test_history_rejects_what_makes_no_sense(store: EventStore, options: dict[str, Any]) -> None:
     with pytest.raises(InvalidEvent, match=next(iter(options))):
         store.get_events_for_aggregate("a-1", **options)
 
@@ -373,7 +373,7 @@ def test_read_all_filters_by_type_and_category(store: EventStore) -> None:
         {"up_to": 2**63},
     ],
 )
-def test_read_all_refuses_what_makes_no_sense_at_once(store: EventStore, options: dict[str, Any]) -> None:
+def test_read_all_rejects_what_makes_no_sense_at_once(store: EventStore, options: dict[str, Any]) -> None:
     with pytest.raises(InvalidEvent, match=next(iter(options))):
         store.read_all(**options)
 
@@ -394,7 +394,7 @@ def test_categories_with_wildcards_mean_themselves(store: EventStore, aggregate_
 
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize("level", ["REPEATABLE READ", "SERIALIZABLE"])
-def test_reading_the_store_in_an_older_snapshot_is_refused(store: EventStore, level: str) -> None:
+def test_reading_the_store_in_an_older_snapshot_is_rejected(store: EventStore, level: str) -> None:
     store.dispatch(new())
     with transaction.atomic():
         with connection.cursor() as cursor:

@@ -281,11 +281,11 @@ def test_no_more_streams_than_the_process_takes(connect: Any, settings: Any) -> 
     settings.EVENTS_STREAM_MAX_STREAMS = 1
     with connect() as stream:
         stream.up_to("caught-up")
-        with connect() as refused:
-            refused.response.read()
-            assert refused.response.status_code == 503
-            assert refused.response.headers["Retry-After"] == "5"
-            assert refused.response.json()["type"] == "/api/problems/too-many-streams/"
+        with connect() as rejected:
+            rejected.response.read()
+            assert rejected.response.status_code == 503
+            assert rejected.response.headers["Retry-After"] == "5"
+            assert rejected.response.json()["type"] == "/api/problems/too-many-streams/"
 
 
 def _revoke_permission(user: User) -> None:

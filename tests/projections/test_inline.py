@@ -36,7 +36,7 @@ def test_rows_are_right_inside_the_transaction_and_go_with_it(store: EventStore,
     assert notes() == [("a-1", 1)]
 
 
-def test_error_refuses_the_append_and_reaches_the_caller_as_it_is(store: EventStore, inline_fragile: None) -> None:
+def test_error_rejects_the_append_and_reaches_the_caller_as_it_is(store: EventStore, inline_fragile: None) -> None:
     with pytest.raises(Broken, match="cannot handle 1"):
         store.dispatch(new("b-1", "Fragile"), new("a-1", "Fragile", data={"poison": 1}))
     assert notes() == []
