@@ -25,7 +25,7 @@ APPS = ("projections", "events")
 # What newcomers look for: the question, the folder, and the name that is defined in one file of that folder.
 PLACES = [
     ("is an expected version checked?", "events/storage/sql", "events_check_version"),
-    ("is an event rejected before it reaches the database?", "events", "checked"),
+    ("is an event rejected before it reaches the database?", "events", "validate_events"),
     ("is an append rejected in the database?", "events/storage/sql", "events_reject"),
     ("is the order of the log guaranteed, on the side of the writers?", "events/storage/sql", "events_hold_floor"),
     (
@@ -66,7 +66,7 @@ APPEND = Call(
                     "events.store",
                     "EventStore.dispatch",
                     [
-                        Call("events.validation", "checked"),
+                        Call("events.validation", "validate_events"),
                         Call(
                             "events.store",
                             "append_and_send",
