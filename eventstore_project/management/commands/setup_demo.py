@@ -1,5 +1,6 @@
 """`manage.py setup_demo`: bring the demo's database up to date, with an admin user and something to look at."""
 
+from collections.abc import Iterator
 from typing import Any
 
 from django.apps import apps
@@ -42,7 +43,7 @@ def migrate() -> None:
     """
     try:
         call_command("migrate", verbosity=0)
-        fits = not any(doctor.functions(DEFAULT_DB_ALIAS)) and all(map(_has_its_columns, apps.get_models()))
+        fits = not any(doctor.functions(DEFAULT_DB_ALIAS)) and all(map(_has_its_columns, _own_models()))
     except (ProgrammingError, InconsistentMigrationHistory):
         fits = False
     if not fits:
@@ -50,6 +51,11 @@ def migrate() -> None:
             f"The database ({postgres.described()}) was set up by another version of this project, and its tables do"
             f" not fit this one. {postgres.how_to_start_afresh()}"
         )
+
+
+def _own_models() -> Iterator[type[Model]]:
+    for label in ("events", "projections", "eventstore_project"):
+        yield from apps.get_app_config(label).get_models()
 
 
 def _has_its_columns(model: type[Model]) -> bool:
