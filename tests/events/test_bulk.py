@@ -126,7 +126,7 @@ def test_pages_of_large_events_end_at_some_megabytes(store: EventStore) -> None:
 
 @pytest.mark.django_db(transaction=True)
 def test_a_hundred_thousand_events_in_one_request_and_out_again(
-    asgi_server: AsgiServer, admin_user: Any, no_subscriber: None
+    asgi_server: AsgiServer, admin_user: Any, no_subscribers: None
 ) -> None:
     """The memory that Python holds does not grow with the request, nor with the answer."""
     headers = {"Authorization": f"Token {Token.objects.create(user=admin_user).key}", "Content-Type": NDJSON}

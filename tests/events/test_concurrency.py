@@ -131,7 +131,7 @@ def test_one_id_under_two_aggregates_at_the_same_moment_is_stored_once(store: Ev
 
 
 @pytest.mark.parametrize("subscribed", [False, True])
-@pytest.mark.usefixtures("no_subscriber")
+@pytest.mark.usefixtures("no_subscribers")
 def test_race_for_one_id_inside_a_transaction_leaves_no_half_of_it(store: EventStore, subscribed: bool) -> None:
     """PostgreSQL ends the transaction, unless a subscriber had the dispatch wrapped in a savepoint."""
     if subscribed:
@@ -152,7 +152,7 @@ def test_race_for_one_id_inside_a_transaction_leaves_no_half_of_it(store: EventS
     assert aggregates() == ({"a-1": 1, "b-2": 1} if subscribed else {"a-1": 1})
 
 
-@pytest.mark.usefixtures("no_subscriber")
+@pytest.mark.usefixtures("no_subscribers")
 def test_a_long_transaction_of_many_dispatches_takes_one_lock(store: EventStore) -> None:
     with transaction.atomic():
         for number in range(20_000):

@@ -135,7 +135,7 @@ def test_reader_reads(store: EventStore, roles: dict[str, str]) -> None:
         assert seals.unsealed("default").events == 3
 
 
-def test_writer_appends(store: EventStore, roles: dict[str, str], no_subscriber: None) -> None:
+def test_writer_appends(store: EventStore, roles: dict[str, str], no_subscribers: None) -> None:
     with as_role(roles["writer"]):
         first = new("a-1")
         store.dispatch(first, expected_version=0)
@@ -207,7 +207,7 @@ def test_tables_and_operators_of_ones_own_do_not_come_between(store: EventStore,
 @pytest.mark.parametrize(
     "forged", ["{sequence}:{beyond}", "{sequence}:-5", "{sequence}:{far_below}", "{sequence}:0", "1:2"]
 )
-def test_forged_floor_hides_no_event(store: EventStore, no_subscriber: None, forged: str) -> None:
+def test_forged_floor_hides_no_event(store: EventStore, no_subscribers: None, forged: str) -> None:
     """A writer that says it holds a floor, and does not, would have readers pass over what it has not committed."""
     store.dispatch(*some(3))
     last = Event.objects.latest("position").position

@@ -28,7 +28,7 @@ from events.validation import checked
 from tests.events.support import EVENTS
 from tests.support import new, some
 
-pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("no_subscriber")]
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("no_subscribers")]
 
 TABLE = Path(__file__).parents[2] / "docs/limits.md"
 

@@ -14,7 +14,7 @@ from events.models import Event
 from events.store import EventStore
 from tests.support import Background, Wait, in_threads, last_position, new, newest_position, raise_first, some
 
-pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("no_subscriber")]
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("no_subscribers")]
 
 WRITERS = 16
 SECONDS = 10

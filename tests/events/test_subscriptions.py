@@ -228,7 +228,7 @@ def test_endless_recursion_ends_in_a_clear_error(
     assert len(store.dispatch(new(type="Other"))) == 1
 
 
-@pytest.mark.usefixtures("no_subscriber")
+@pytest.mark.usefixtures("no_subscribers")
 def test_dispatch_without_a_subscriber_is_one_statement(store: EventStore, django_assert_num_queries: Any) -> None:
     store.subscribe("Other", lambda **kwargs: None)
     with django_assert_num_queries(1):

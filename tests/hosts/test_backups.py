@@ -59,7 +59,7 @@ def filled() -> StoreDigest:
     return seals.newest_digest("default")
 
 
-@pytest.mark.usefixtures("no_subscriber")
+@pytest.mark.usefixtures("no_subscribers")
 def test_dump_is_restored_as_described(tmp_path: Path) -> None:
     kept = filled()
     settings = connection.settings_dict
@@ -78,7 +78,7 @@ def test_dump_is_restored_as_described(tmp_path: Path) -> None:
             cursor.execute(f'DROP DATABASE IF EXISTS "{restored}" WITH (FORCE)')
 
 
-@pytest.mark.usefixtures("no_subscriber")
+@pytest.mark.usefixtures("no_subscribers")
 def test_base_backup_of_a_store_at_work_is_restored_as_described(new_cluster: Cluster) -> None:
     kept = filled()
     restore_into(new_cluster)

@@ -22,7 +22,7 @@ from tests.support import Background, in_threads, new, raise_first, some
 
 pytestmark = [
     pytest.mark.django_db(transaction=True, databases=["default", "primary", "replica"]),
-    pytest.mark.usefixtures("no_subscriber"),
+    pytest.mark.usefixtures("no_subscribers"),
 ]
 
 SETTINGS_PAGE = Path(__file__).parents[2] / "docs/settings.md"

@@ -70,7 +70,7 @@ def test_batch_enters_once(store: EventStore, inline_fragile: None, django_asser
         store.dispatch(*[new("a-1", "Fragile") for _ in range(10)])
 
 
-def test_other_types_cost_nothing(store: EventStore, no_subscriber: None, django_assert_num_queries: Any) -> None:
+def test_other_types_cost_nothing(store: EventStore, no_subscribers: None, django_assert_num_queries: Any) -> None:
     inline.subscribe(instance(Fragile))
     with django_assert_num_queries(1):
         store.dispatch(new("a-1", "Other"))

@@ -531,7 +531,7 @@ def test_open_append_delays_the_building_of_an_inline_projection_and_nothing_els
 
 
 def test_inline_rebuild_takes_in_what_lies_behind_an_open_append(
-    store: EventStore, monkeypatch: pytest.MonkeyPatch, no_subscriber: None
+    store: EventStore, monkeypatch: pytest.MonkeyPatch, no_subscribers: None
 ) -> None:
     """An append of another type holds the settled position back; the old rows have seen what came after it."""
     monkeypatch.setattr(Fragile, "mode", INLINE)
