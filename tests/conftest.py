@@ -92,9 +92,10 @@ def new_cluster(cluster_folder: Path) -> Iterator[Cluster]:
 def make_user(db: None) -> Callable[..., User]:
     def make(*permissions: str, **options: Any) -> User:
         user = User.objects.create_user(username=f"user{User.objects.count()}", password="secret", **options)
-        for permission in permissions:
-            app, codename = permission.split(".")
-            user.user_permissions.add(Permission.objects.get(content_type__app_label=app, codename=codename))
+        codenames = [permission.partition(".")[2] for permission in permissions]
+        found = Permission.objects.select_related("content_type").filter(codename__in=codenames)
+        by_name = {f"{each.content_type.app_label}.{each.codename}": each for each in found}
+        user.user_permissions.add(*[by_name[permission] for permission in permissions])
         return user
 
     return make

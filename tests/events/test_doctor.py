@@ -31,6 +31,7 @@ def findings() -> list[Finding]:
 def healthy(store: EventStore, monkeypatch: pytest.MonkeyPatch) -> None:
     """A store with events, and a worker that was there a moment ago. Dead rows are there from other tests."""
     monkeypatch.setattr(doctor, "MIN_DEAD_ROWS", 10**9)
+    connection.cursor().execute("SET LOCAL synchronous_commit = on")  # the tests' database has it off
     store.dispatch(*some(3), new("b-1"))
     while seals.seal("default"):
         pass
