@@ -11,6 +11,7 @@ import pytest
 from django.contrib import admin
 from django.contrib.auth.models import Permission, User
 from django.db import connection
+from django.test import Client
 from django.urls import clear_url_caches
 from hypothesis import settings as hypothesis_settings
 from rest_framework.test import APIClient
@@ -97,6 +98,18 @@ def make_user(db: None) -> Callable[..., User]:
         by_name = {f"{each.content_type.app_label}.{each.codename}": each for each in found}
         user.user_permissions.add(*[by_name[permission] for permission in permissions])
         return user
+
+    return make
+
+
+@pytest.fixture
+def client_of(make_user: Callable[..., User]) -> Callable[..., Client]:
+    """Make a client of the admin whose user has some permissions."""
+
+    def make(*permissions: str) -> Client:
+        client = Client()
+        client.force_login(make_user(*permissions, is_staff=True))
+        return client
 
     return make
 

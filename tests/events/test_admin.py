@@ -23,25 +23,24 @@ pytestmark = pytest.mark.django_db
 
 
 @pytest.fixture
-def browser(make_user: Callable[..., User]) -> Client:
-    client = Client()
-    client.force_login(make_user(*PERMISSIONS, is_staff=True))
-    return client
+def staff(client_of: Callable[..., Client]) -> Client:
+    """A client of the admin whose user may read and append."""
+    return client_of(*PERMISSIONS)
 
 
-def test_lists_show_events_and_aggregates(browser: Client, store: EventStore) -> None:
+def test_lists_show_events_and_aggregates(staff: Client, store: EventStore) -> None:
     store.dispatch(new("order-1", "Placed", data={"total": 5}), new("user-1", "Born", data={"text": "<b>" * 50}))
-    html = page(browser, EVENTS)
+    html = page(staff, EVENTS)
     assert all(text in html for text in ("order-1", "Placed", "&quot;total&quot;: 5", "user-1", "&lt;b&gt;"))
     assert "<b><b>" not in html
-    assert "order-1" in page(browser, "/admin/events/aggregate/")
+    assert "order-1" in page(staff, "/admin/events/aggregate/")
 
 
-def test_lists_filter_and_search(browser: Client, store: EventStore) -> None:
+def test_lists_filter_and_search(staff: Client, store: EventStore) -> None:
     first, *_ = store.dispatch(new("order-1", "Placed"), new("order-2", "Paid"), new("user-1", "Born"), new("orderly"))
 
     def found(url: str, **parameters: str) -> set[str]:
-        rows = page(browser, url, **parameters).partition('id="result_list"')[2].partition("</table>")[0]
+        rows = page(staff, url, **parameters).partition('id="result_list"')[2].partition("</table>")[0]
         return set(re.findall(r">([a-z]+(?:-\d)?)</a>", rows))
 
     events, aggregate_list = EVENTS, "/admin/events/aggregate/"
@@ -51,68 +50,68 @@ def test_lists_filter_and_search(browser: Client, store: EventStore) -> None:
     assert found(events, q=str(first.event_id)) == {"order-1"}
     assert found(events, q="rder") == set()
     for offered in ("type=Born", "category=orderly", "category=user"):
-        assert f"?{offered}" in page(browser, events)
+        assert f"?{offered}" in page(staff, events)
 
 
-def test_event_page_shows_readable_json(browser: Client, store: EventStore) -> None:
+def test_event_page_shows_readable_json(staff: Client, store: EventStore) -> None:
     (event,) = store.dispatch(new(data={"lines": [{"sku": "é-7"}]}, metadata={"by": "me"}))
-    html = page(browser, f"/admin/events/event/{event.position}/change/")
+    html = page(staff, f"/admin/events/event/{event.position}/change/")
     assert "  &quot;lines&quot;: [\n    {\n      &quot;sku&quot;: &quot;é-7&quot;" in html
     assert '<span class="json-string">é-7</span>' in html
     assert str(event.event_id) in html
 
 
 @pytest.mark.parametrize("aggregate_id", ["order-1", "a/b?c=d&e#f", "100% _2F é 😀", '"><script>'])
-def test_history_is_a_timeline_newest_first(browser: Client, store: EventStore, aggregate_id: str) -> None:
+def test_history_is_a_timeline_newest_first(staff: Client, store: EventStore, aggregate_id: str) -> None:
     store.dispatch(*some(3, aggregate_id))
-    html = page(browser, history_url(aggregate_id))
+    html = page(staff, history_url(aggregate_id))
     assert versions_on(html) == [3, 2, 1]
     assert "<script>&" not in html
-    assert history_url(aggregate_id) in page(browser, EVENTS).replace("&amp;", "&")
-    assert form_of(browser, aggregate_id)["expected_version"] == "3"
+    assert history_url(aggregate_id) in page(staff, EVENTS).replace("&amp;", "&")
+    assert form_of(staff, aggregate_id)["expected_version"] == "3"
 
 
-def test_event_without_data_has_a_page(browser: Client, store: EventStore) -> None:
+def test_event_without_data_has_a_page(staff: Client, store: EventStore) -> None:
     (event,) = store.dispatch(new())
-    assert '<pre class="event-json">{}</pre>' in page(browser, f"/admin/events/event/{event.position}/change/")
+    assert '<pre class="event-json">{}</pre>' in page(staff, f"/admin/events/event/{event.position}/change/")
 
 
 @pytest.mark.parametrize("zone", ["America/New_York", "Asia/Tokyo"])
-def test_moments_at_the_ends_of_time_are_shown(browser: Client, store: EventStore, settings: Any, zone: str) -> None:
+def test_moments_at_the_ends_of_time_are_shown(staff: Client, store: EventStore, settings: Any, zone: str) -> None:
     settings.TIME_ZONE = zone
     events = store.dispatch(new(timestamp=EARLIEST), new(timestamp=LATEST))
     for url in (EVENTS, history_url("a-1"), f"/admin/events/event/{events[0].position}/change/"):
-        page(browser, url)
+        page(staff, url)
 
 
-def test_long_history_comes_in_pages(browser: Client, store: EventStore) -> None:
+def test_long_history_comes_in_pages(staff: Client, store: EventStore) -> None:
     store.dispatch(*some(120))
     url = history_url("a-1")
     seen: list[int] = []
     older: str | None = ""
     while older is not None:
-        html = page(browser, url + older)
+        html = page(staff, url + older)
         seen += versions_on(html)
         match = re.search(r'href="(\?up_to_version=\d+)">&darr;', html)
         older = match[1] if match else None
     assert seen == list(range(120, 0, -1))
-    assert versions_on(page(browser, url, up_to_version="70"))[0] == 70
+    assert versions_on(page(staff, url, up_to_version="70"))[0] == 70
     for nonsense in ("nonsense", "9" * 30):
-        assert versions_on(page(browser, url, up_to_version=nonsense))[0] == 120
+        assert versions_on(page(staff, url, up_to_version=nonsense))[0] == 120
     for nonsense in ("-5", "0"):
-        assert versions_on(page(browser, url, up_to_version=nonsense)) == [1]
+        assert versions_on(page(staff, url, up_to_version=nonsense)) == [1]
 
 
-def test_form_appends_an_event_and_logs_it(browser: Client, store: EventStore) -> None:
-    form = form_of(browser, "order-1") | {
+def test_form_appends_an_event_and_logs_it(staff: Client, store: EventStore) -> None:
+    form = form_of(staff, "order-1") | {
         "data": '{"total": 12345678901234567890}',
         "metadata": '{"correlation_id": "x"}',
         "timestamp_0": "2020-01-31",
         "timestamp_1": "12:30:00",
     }
-    html = page(browser, ADD, aggregate_id="order-1")
+    html = page(staff, ADD, aggregate_id="order-1")
     assert "first event of a new aggregate" in html
-    response = browser.post(ADD, form)
+    response = staff.post(ADD, form)
     assert (response.status_code, response["Location"]) == (302, history_url("order-1"))
     (event,) = store.get_events_for_aggregate("order-1")
     assert (event.type, event.data) == ("Happened", {"total": 12345678901234567890})
@@ -121,17 +120,17 @@ def test_form_appends_an_event_and_logs_it(browser: Client, store: EventStore) -
     assert LogEntry.objects.get().object_id == str(event.position)
 
 
-def test_form_sent_twice_stores_once(browser: Client) -> None:
-    form = form_of(browser, "order-1")
-    assert browser.post(ADD, form).status_code == browser.post(ADD, form).status_code == 302
+def test_form_sent_twice_stores_once(staff: Client) -> None:
+    form = form_of(staff, "order-1")
+    assert staff.post(ADD, form).status_code == staff.post(ADD, form).status_code == 302
     assert stored() == [("order-1", 1)]
 
 
-def test_concurrent_change_is_reported_and_then_decided_by_the_user(browser: Client, store: EventStore) -> None:
+def test_concurrent_change_is_reported_and_then_decided_by_the_user(staff: Client, store: EventStore) -> None:
     store.dispatch(new("order-1", "Placed"))
-    form = form_of(browser, "order-1")
+    form = form_of(staff, "order-1")
     store.dispatch(new("order-1", "Cancelled"), new("order-1", "Refunded"))
-    response = browser.post(ADD, form)
+    response = staff.post(ADD, form)
     html = response.content.decode()
     assert "was at version 1 when you opened this form, and is at 3 now" in html
     assert versions_on(html) == [3, 2]
@@ -140,7 +139,7 @@ def test_concurrent_change_is_reported_and_then_decided_by_the_user(browser: Cli
     assert "Placed</a>" not in html
     assert aggregates() == {"order-1": 3}
     again = form | {"expected_version": response.context["form"]["expected_version"].value()}
-    assert browser.post(ADD, again).status_code == 302
+    assert staff.post(ADD, again).status_code == 302
     assert [event.type for event in store.get_events_for_aggregate("order-1", after_version=3)] == ["Happened"]
 
 
@@ -173,20 +172,20 @@ def test_who_may_only_append_is_told_of_the_conflict_but_not_of_the_events(
         "/admin/events/event/add/?aggregate_id=a%00b",
     ],
 )
-def test_nul_characters_do_no_harm(browser: Client, url: str) -> None:
-    assert browser.get(url, follow=True).status_code in (200, 400)
+def test_nul_characters_do_no_harm(staff: Client, url: str) -> None:
+    assert staff.get(url, follow=True).status_code in (200, 400)
 
 
-def test_expectation_beyond_the_aggregate_is_explained(browser: Client, store: EventStore) -> None:
+def test_expectation_beyond_the_aggregate_is_explained(staff: Client, store: EventStore) -> None:
     store.dispatch(new("order-1"))
-    html = browser.post(ADD, form_of(browser, "order-1") | {"expected_version": "9"}).content.decode()
+    html = staff.post(ADD, form_of(staff, "order-1") | {"expected_version": "9"}).content.decode()
     assert "was expected at version 9 but is at version 1. Press Append again" in html
 
 
-def test_new_aggregate_that_exists_is_reported(browser: Client, store: EventStore) -> None:
-    form = form_of(browser) | {"aggregate_id": "order-1"}
+def test_new_aggregate_that_exists_is_reported(staff: Client, store: EventStore) -> None:
+    form = form_of(staff) | {"aggregate_id": "order-1"}
     store.dispatch(new("order-1", "Placed"))
-    html = browser.post(ADD, form).content.decode()
+    html = staff.post(ADD, form).content.decode()
     assert "order-1 exists already, at version 1." in html
     assert versions_on(html) == [1]
     assert aggregates() == {"order-1": 1}
@@ -210,8 +209,8 @@ def test_new_aggregate_that_exists_is_reported(browser: Client, store: EventStor
         ({"timestamp_0": "x", "timestamp_1": "y"}, "Enter a valid date"),
     ],
 )
-def test_bad_input_is_explained_and_kept(browser: Client, fault: dict[str, str], message: str) -> None:
-    response = browser.post(ADD, form_of(browser, "order-1") | fault)
+def test_bad_input_is_explained_and_kept(staff: Client, fault: dict[str, str], message: str) -> None:
+    response = staff.post(ADD, form_of(staff, "order-1") | fault)
     html = response.content.decode()
     assert response.status_code == 200
     assert message in html
@@ -219,14 +218,14 @@ def test_bad_input_is_explained_and_kept(browser: Client, fault: dict[str, str],
     assert stored() == []
 
 
-def test_nothing_can_be_changed_or_deleted(browser: Client, store: EventStore, make_user: Callable[..., User]) -> None:
+def test_nothing_can_be_changed_or_deleted(staff: Client, store: EventStore, make_user: Callable[..., User]) -> None:
     (event,) = store.dispatch(new())
-    browser.force_login(make_user(is_staff=True, is_superuser=True))
+    staff.force_login(make_user(is_staff=True, is_superuser=True))
     before = Event.objects.values().get()
     for url in (f"/admin/events/event/{event.position}", f"/admin/events/aggregate/{admin_quote('a-1')}"):
-        assert browser.post(f"{url}/delete/", {"post": "yes"}).status_code == 403
-        browser.post(f"{url}/change/", {"type": "x", "version": 7})
-    browser.post(EVENTS, {"action": "delete_selected", "_selected_action": event.position})
+        assert staff.post(f"{url}/delete/", {"post": "yes"}).status_code == 403
+        staff.post(f"{url}/change/", {"type": "x", "version": 7})
+    staff.post(EVENTS, {"action": "delete_selected", "_selected_action": event.position})
     assert Event.objects.values().get() == before
 
 
@@ -257,10 +256,10 @@ def test_history_takes_the_permission_to_view_events_too(store: EventStore, make
     assert client.get(history_url("a-1")).status_code == 403
 
 
-def test_conflict_of_a_handler_is_not_taken_for_the_forms_own(browser: Client, store: EventStore) -> None:
+def test_conflict_of_a_handler_is_not_taken_for_the_forms_own(staff: Client, store: EventStore) -> None:
     store.dispatch(new("order-1"), new("stock-1"), new("stock-1"))
     store.subscribe("Happened", lambda event, **kwargs: store.dispatch(new("stock-1"), expected_version=0))
-    response = browser.post(ADD, form_of(browser, "order-1"))
+    response = staff.post(ADD, form_of(staff, "order-1"))
     assert "&#x27;stock-1&#x27; was expected at version 0" in response.content.decode()
     assert response.context["form"]["expected_version"].value() == "1"
 
@@ -273,15 +272,15 @@ def test_append_button_shows_to_those_who_may(store: EventStore, make_user: Call
         assert (">Append an event<" in page(client, history_url("a-1"))) is shown
 
 
-def test_unknown_aggregate_goes_back_with_a_message(browser: Client) -> None:
-    assert "There is no aggregate &#x27;nobody&#x27;" in page(browser, history_url("nobody"))
+def test_unknown_aggregate_goes_back_with_a_message(staff: Client) -> None:
+    assert "There is no aggregate &#x27;nobody&#x27;" in page(staff, history_url("nobody"))
 
 
-def test_lists_never_count_to_the_end(browser: Client, store: EventStore, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_lists_never_count_to_the_end(staff: Client, store: EventStore, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(BoundedPaginator, "max_rows", 100)
     store.dispatch(*[new(f"a-{n}") for n in range(150)])
     with CaptureQueriesContext(connection) as queries:
-        html = page(browser, "/admin/events/aggregate/")
+        html = page(staff, "/admin/events/aggregate/")
     counts = [query["sql"] for query in queries if "COUNT(" in query["sql"] and "events_" in query["sql"]]
     assert counts
     assert all("LIMIT 101" in count for count in counts)
@@ -289,8 +288,8 @@ def test_lists_never_count_to_the_end(browser: Client, store: EventStore, monkey
     assert "2</a>" in html
 
 
-def test_read_model_is_listed(browser: Client, store: EventStore, make_user: Callable[..., User]) -> None:
+def test_read_model_is_listed(staff: Client, store: EventStore, make_user: Callable[..., User]) -> None:
     store.dispatch(*some(3))
-    browser.force_login(make_user("projections.view_aggregateactivity", is_staff=True))
-    html = page(browser, "/admin/projections/aggregateactivity/")
+    staff.force_login(make_user("projections.view_aggregateactivity", is_staff=True))
+    html = page(staff, "/admin/projections/aggregateactivity/")
     assert 'field-event_count">3<' in html

@@ -26,16 +26,6 @@ pytestmark = pytest.mark.django_db
 INDEX = "/admin/"
 
 
-@pytest.fixture
-def client_of(make_user: Callable[..., User]) -> Callable[..., Client]:
-    def make(*permissions: str) -> Client:
-        client = Client()
-        client.force_login(make_user(*permissions, is_staff=True))
-        return client
-
-    return make
-
-
 def test_index_shows_what_comes_in(client_of: Callable[..., Client], store: EventStore) -> None:
     store.dispatch(*some(3, "order-1"), new("cart-1", "ItemAdded"))
     html = page(client_of("events.view_event", "events.view_aggregate"), INDEX)

@@ -14,19 +14,19 @@ pytestmark = pytest.mark.django_db
 HISTORY = "/api/aggregates/a-1/events/"
 
 
-def append(api: APIClient, body: Any = None, path: str = HISTORY, **headers: str) -> Any:
+def send(api: APIClient, body: Any = None, path: str = HISTORY, **headers: str) -> Any:
     return api.post(
         path, body or {"type": "A"}, format="json", headers={k.replace("_", "-"): v for k, v in headers.items()}
     )
 
 
 def test_version_is_the_entity_tag(api: APIClient, store: EventStore) -> None:
-    assert append(api).headers["ETag"] == '"1"'
+    assert send(api).headers["ETag"] == '"1"'
     store.dispatch(*some(4))
     for path in (HISTORY, "/api/aggregates/a-1/", HISTORY + "?limit=2"):
         response = api.get(path)
         assert response.headers["ETag"] == '"5"'
-        assert append(api, if_match='"4"').status_code == 412
+        assert send(api, if_match='"4"').status_code == 412
         for header in ('"5"', 'W/"5"', '"1", "5"', "*"):
             known = api.get(path, headers={"If-None-Match": header})
             assert (known.status_code, known.content, known.headers["ETag"]) == (304, b"", '"5"')
@@ -37,29 +37,29 @@ def test_version_is_the_entity_tag(api: APIClient, store: EventStore) -> None:
 @pytest.mark.parametrize("tag", ['"5"', "5", ' "5" ', 'W/"5"'])
 def test_expectation_by_if_match(api: APIClient, store: EventStore, tag: str) -> None:
     store.dispatch(*some(5))
-    response = append(api, if_match=tag)
+    response = send(api, if_match=tag)
     assert (response.status_code, response.headers["ETag"]) == (201, '"6"')
-    response = append(api, if_match=tag)
+    response = send(api, if_match=tag)
     assert response.status_code == 412
     assert response.json()["conflicts"] == [{"aggregate_id": "a-1", "expected": 5, "actual": 6}]
     assert aggregates() == {"a-1": 6}
 
 
 def test_expectation_that_there_is_none_yet(api: APIClient) -> None:
-    assert append(api, if_none_match="*").status_code == 201
-    response = append(api, if_none_match="*")
+    assert send(api, if_none_match="*").status_code == 201
+    response = send(api, if_none_match="*")
     assert (response.status_code, response.json()["expected"], response.json()["actual"]) == (412, 0, 1)
 
 
 def test_any_version_by_if_match(api: APIClient) -> None:
-    assert append(api, if_match="*").status_code == 412
-    append(api)
-    assert append(api, if_match="*").status_code == 201
+    assert send(api, if_match="*").status_code == 412
+    send(api)
+    assert send(api, if_match="*").status_code == 201
 
 
 def test_conflict_of_a_subscriber_is_no_failed_precondition(api: APIClient, store: EventStore) -> None:
     store.subscribe("A", lambda event, **kwargs: store.dispatch(new("other-1", "B"), expected_version=7))
-    response = append(api, if_match='"0"')
+    response = send(api, if_match='"0"')
     assert (response.status_code, response.json()["aggregate_id"]) == (409, "other-1")
 
 
@@ -79,7 +79,7 @@ def test_conflict_of_a_subscriber_is_no_failed_precondition(api: APIClient, stor
     ],
 )
 def test_headers_are_read_strictly(api: APIClient, headers: dict[str, str], field: str) -> None:
-    response = append(api, **headers)
+    response = send(api, **headers)
     assert (response.status_code, response.json()["field"]) == (400, field)
     assert stored() == []
 
@@ -132,20 +132,20 @@ def test_version_of_a_page_is_what_its_reader_has_seen(api: APIClient, store: Ev
 @pytest.mark.parametrize("key", ["4f0c", '"4f0c"'])
 def test_repeated_key_gives_the_first_answer(api: APIClient, store: EventStore, key: str) -> None:
     body = {"events": [{"type": "A", "data": {"n": 1e23}}, {"type": "B", "timestamp": "2020-01-01T00:00:00Z"}]}
-    first = append(api, body, idempotency_key="4f0c")
+    first = send(api, body, idempotency_key="4f0c")
     store.dispatch(new())
-    again = append(api, body, idempotency_key=key)
+    again = send(api, body, idempotency_key=key)
     assert (first.status_code, again.status_code) == (201, 200)
     assert first.json() == again.json()
     assert first.headers["ETag"] == again.headers["ETag"] == '"2"'
-    assert append(api, body, idempotency_key="another").status_code == 201
-    assert append(api, body, idempotency_key="4f0c", path="/api/aggregates/b-1/events/").status_code == 201
+    assert send(api, body, idempotency_key="another").status_code == 201
+    assert send(api, body, idempotency_key="4f0c", path="/api/aggregates/b-1/events/").status_code == 201
 
 
 def test_key_stays_good_though_the_expectation_is_overtaken(api: APIClient, store: EventStore) -> None:
-    assert append(api, idempotency_key="k", if_none_match="*").status_code == 201
+    assert send(api, idempotency_key="k", if_none_match="*").status_code == 201
     store.dispatch(new())
-    assert append(api, idempotency_key="k", if_none_match="*").status_code == 200
+    assert send(api, idempotency_key="k", if_none_match="*").status_code == 200
     assert aggregates() == {"a-1": 2}
 
 
@@ -161,24 +161,24 @@ def test_key_stays_good_though_the_expectation_is_overtaken(api: APIClient, stor
     ],
 )
 def test_key_with_other_events_is_refused(api: APIClient, events: Any) -> None:
-    append(api, [{"type": "A", "data": {"n": 1}}, {"type": "B"}], idempotency_key="k")
-    response = append(api, events, idempotency_key="k")
+    send(api, [{"type": "A", "data": {"n": 1}}, {"type": "B"}], idempotency_key="k")
+    response = send(api, events, idempotency_key="k")
     assert (response.status_code, response.json()["type"]) == (422, "/api/problems/idempotency-key-reused/")
     assert aggregates() == {"a-1": 2}
 
 
 def test_key_is_its_user_s_own(api: APIClient, make_user: Any) -> None:
-    append(api, idempotency_key="k")
+    send(api, idempotency_key="k")
     other = APIClient()
     other.force_authenticate(make_user("events.add_event", "events.view_event"))
-    assert append(other, idempotency_key="k").status_code == 201
+    assert send(other, idempotency_key="k").status_code == 201
     assert aggregates() == {"a-1": 2}
 
 
 def test_event_ids_of_the_client_win_over_the_key(api: APIClient) -> None:
     own = str(new().event_id)
     body = [{"type": "A", "event_id": own}, {"type": "B"}]
-    first, again = append(api, body, idempotency_key="k"), append(api, body, idempotency_key="k")
+    first, again = send(api, body, idempotency_key="k"), send(api, body, idempotency_key="k")
     assert (first.status_code, again.status_code) == (201, 200)
     assert first.json()["events"][0]["event_id"] == own
 
@@ -186,7 +186,7 @@ def test_event_ids_of_the_client_win_over_the_key(api: APIClient) -> None:
 @pytest.mark.django_db(transaction=True)
 def test_same_key_at_the_same_moment_stores_once(api: APIClient) -> None:
     for round_ in range(10):
-        answers = in_threads(*[lambda round_=round_: append(api, idempotency_key=f"k-{round_}").status_code] * 4)
+        answers = in_threads(*[lambda round_=round_: send(api, idempotency_key=f"k-{round_}").status_code] * 4)
         assert sorted(answers) == [200, 200, 200, 201]
     assert Event.objects.count() == 10
 
@@ -195,19 +195,19 @@ def test_several_aggregates_are_appended_to_all_or_nothing(api: APIClient, store
     store.dispatch(*some(2, "cart-7"))
     events = [{"aggregate_id": "order-1", "type": "A"}, {"aggregate_id": "cart-7", "type": "B"}]
     body = {"events": events, "expected_version": {"order-1": 0, "cart-7": 2, "user-9": 0}}
-    response = append(api, body, "/api/events/")
+    response = send(api, body, "/api/events/")
     assert response.status_code == 201
     assert response.json()["versions"] == {"order-1": 1, "cart-7": 3}
     assert response.json()["position"] == response.json()["events"][-1]["position"]
-    response = append(api, body, "/api/events/")
+    response = send(api, body, "/api/events/")
     assert response.status_code == 409
     assert response.json()["conflicts"] == [
         {"aggregate_id": "cart-7", "expected": 2, "actual": 3},
         {"aggregate_id": "order-1", "expected": 0, "actual": 1},
     ]
     checked = {"events": [], "expected_version": {"order-1": 1, "cart-7": "exists"}}
-    assert append(api, checked, "/api/events/").status_code == 200
-    assert append(api, {**checked, "expected_version": {"user-9": "exists"}}, "/api/events/").status_code == 409
+    assert send(api, checked, "/api/events/").status_code == 200
+    assert send(api, {**checked, "expected_version": {"user-9": "exists"}}, "/api/events/").status_code == 409
     assert aggregates() == {"order-1": 1, "cart-7": 3}
 
 
@@ -226,6 +226,6 @@ def test_several_aggregates_are_appended_to_all_or_nothing(api: APIClient, store
     ],
 )
 def test_bad_append_to_several_is_named(api: APIClient, body: Any, headers: dict[str, str], field: str) -> None:
-    response = append(api, body, "/api/events/", **headers)
+    response = send(api, body, "/api/events/", **headers)
     assert (response.status_code, response.json()["field"]) == (400, field)
     assert stored() == []

@@ -31,16 +31,6 @@ PARKED = "/admin/projections/parkedevent/"
 
 
 @pytest.fixture
-def client_of(make_user: Callable[..., User]) -> Callable[..., Client]:
-    def make(*permissions: str) -> Client:
-        client = Client()
-        client.force_login(make_user(*permissions, is_staff=True))
-        return client
-
-    return make
-
-
-@pytest.fixture
 def operator(client_of: Callable[..., Client]) -> Client:
     return client_of(
         "projections.view_projectionstate", "projections.view_parkedevent", "projections.operate_projections"
