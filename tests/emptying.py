@@ -26,16 +26,16 @@ EMPTY = """
 DO $$
 DECLARE
     candidate text;
-    number_of_rows bigint;
+    found bigint;
     full_tables text[] := '{{}}';
 BEGIN
     SET LOCAL events.maintenance = 'on';
     FOREACH candidate IN ARRAY '{{{tables}}}'::text[] LOOP
         CONTINUE WHEN to_regclass(quote_ident(candidate)) IS NULL;
-        EXECUTE format('SELECT count(*) FROM (SELECT FROM %I LIMIT {few} + 1) AS first_rows', candidate) INTO number_of_rows;
-        IF number_of_rows > {few} THEN
+        EXECUTE format('SELECT count(*) FROM (SELECT FROM %I LIMIT {few} + 1) AS first_rows', candidate) INTO found;
+        IF found > {few} THEN
             full_tables := full_tables || quote_ident(candidate);
-        ELSIF number_of_rows > 0 THEN
+        ELSIF found > 0 THEN
             EXECUTE format('DELETE FROM %I', candidate);
         END IF;
     END LOOP;

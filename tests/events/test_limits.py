@@ -25,12 +25,13 @@ from events.models import Event
 from events.store import EventStore
 from events.types import ANY, EARLIEST, LATEST
 from events.validation import checked
+from tests import ROOT
 from tests.events.support import EVENTS
 from tests.support import new, some
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("no_subscribers")]
 
-TABLE = Path(__file__).parents[2] / "docs/limits.md"
+TABLE = ROOT / "docs/limits.md"
 
 
 class System:
@@ -230,7 +231,9 @@ def header(system: System, size: int) -> str:
     known = '"7", ' * (size // 5 - 1)
     found = [
         answer(system.api.get("/api/aggregates/a-1/events/", headers={"If-None-Match": known.ljust(size, ",")})),
-        answer(system.api.post("/api/aggregates/a-1/events/", [], format="json", headers={"If-Match": "*".ljust(size)})),
+        answer(
+            system.api.post("/api/aggregates/a-1/events/", [], format="json", headers={"If-Match": "*".ljust(size)})
+        ),
     ]
     # An asterisk and blanks are not what is refused at the limit, but that there is no aggregate to match.
     found[1] = "" if found[1].startswith("412") else found[1]

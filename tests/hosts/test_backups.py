@@ -18,9 +18,10 @@ from events.monitoring import doctor
 from events.store import EventStore
 from eventstore_project.cluster import DATABASE, SUPERUSER, Cluster
 from eventstore_project.postgres import private_cluster
+from tests import ROOT
 from tests.clusters import restore_into
 from tests.hosts.support import connected_by
-from tests.ownproject import ROOT, snippets
+from tests.ownproject import snippets
 from tests.support import Background, new, some
 
 pytestmark = pytest.mark.django_db(transaction=True, databases=["default", "primary"])

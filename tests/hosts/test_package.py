@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from tests.ownproject import ROOT, USE_IT, OwnProject, copy_checkout, run
+from tests import ROOT
+from tests.ownproject import USE_IT, OwnProject, copy_checkout, run
 
 ELSEWHERE = Path(__file__).parent / "project"
 
