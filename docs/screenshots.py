@@ -199,12 +199,12 @@ def _order_with_a_story() -> str:
 def cameras() -> Iterator[Camera]:
     """Serve the site, and open a browser that is logged in there."""
     from eventstore_project.management.commands.setup_demo import make_admin
-    from tests.browser import Browser
+    from tests.browser import Browser, Chromium
 
     chromium = shutil.which("chromium")
     if chromium is None:
         sys.exit("There is no Chromium here: apt-get install chromium")
-    with server() as (port, _), Browser(chromium) as browser:
+    with server() as (port, _), Chromium(chromium) as started, Browser(started) as browser:
         site = f"http://127.0.0.1:{port}"
         browser.log_in(make_admin(), site)
         yield Camera(browser, site)

@@ -14,14 +14,10 @@ from playwright.sync_api import Page, Request, expect, sync_playwright
 Result = TypeVar("Result")
 
 
-class Browser:
-    """A Chromium with one page. Call it with a function to have that run with the page.
+class Chromium:
+    """A Chromium that all tests of a process share. It runs in a thread of its own.
 
-    It runs in a thread of its own: beside the event loop that playwright needs, Django rejects to use the database.
-
-    Attributes:
-        errors: what the page's console had to complain about.
-        hosts: whom the page asked for anything; what its own policy kept it from asking does not count.
+    Beside the event loop that playwright needs, Django does not let a thread use the database.
     """
 
     ARGUMENTS = ("--no-sandbox", "--disable-gpu", "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1")
@@ -31,37 +27,28 @@ class Browser:
     def __init__(self, executable: str) -> None:
         self._executable = executable
         self._steps: SimpleQueue[tuple[Callable[[], Any], Future[Any]] | None] = SimpleQueue()
-        self.errors: list[str] = []
-        self._requests: list[Request] = []
 
     def __enter__(self) -> Self:
         # A daemon, so that a browser that is stuck for good does not keep the tests from ending.
         threading.Thread(target=self._work, daemon=True).start()
-        self._do(self._open)
+        self.do(self._start)
         return self
 
     def __exit__(self, *exc_info: object) -> None:
-        self._do(self._close)
+        self.do(self._stop)
         self._steps.put(None)
 
-    @property
-    def hosts(self) -> set[str | None]:
-        return {urlsplit(request.url).hostname for request in self._requests}
-
-    def __call__(self, function: Callable[[Page], Result]) -> Result:
-        return self._do(lambda: function(self._page))
-
-    def log_in(self, user: User, url: str) -> None:
-        """Give the browser a session of `user` at the site `url`."""
-        client = Client()
-        client.force_login(user)
-        cookie: Any = {"name": "sessionid", "value": client.cookies["sessionid"].value, "url": url}
-        self(lambda page: page.context.add_cookies([cookie]))
-
-    def _do(self, step: Callable[[], Result]) -> Result:
+    def do(self, step: Callable[[], Result]) -> Result:
+        """Run `step` in the browser's thread."""
         done: Future[Result] = Future()
         self._steps.put((step, done))
         return done.result(self.GIVE_UP_SECONDS)
+
+    def new_page(self) -> Page:
+        """Open a page in a context of its own."""
+        page = self._chromium.new_page()
+        page.set_default_timeout(self.WAIT_SECONDS * 1000)
+        return page
 
     def _work(self) -> None:
         while todo := self._steps.get():
@@ -71,19 +58,55 @@ class Browser:
             except Exception as error:
                 done.set_exception(error)
 
-    def _open(self) -> None:
+    def _start(self) -> None:
         self._playwright = sync_playwright().start()
         self._chromium = self._playwright.chromium.launch(executable_path=self._executable, args=self.ARGUMENTS)
-        self._page = self._chromium.new_page()
-        self._page.set_default_timeout(self.WAIT_SECONDS * 1000)
         expect.set_options(timeout=self.WAIT_SECONDS * 1000)
-        self._page.on("console", lambda said: self.errors.append(said.text) if said.type == "error" else None)
-        self._page.on("pageerror", lambda error: self.errors.append(str(error)))
-        self._page.on("request", lambda request: self._requests.append(request))
-        self._page.on("requestfailed", lambda each: self._requests.remove(each) if each.failure == "csp" else None)
 
-    def _close(self) -> None:
+    def _stop(self) -> None:
         try:
             self._chromium.close()
         finally:
             self._playwright.stop()
+
+
+class Browser:
+    """One page. Call it with a function to run that function with the page.
+
+    Attributes:
+        errors: the errors in the page's console.
+        hosts: the hosts that the page sent requests to; requests that its own policy prevented do not count.
+    """
+
+    def __init__(self, chromium: Chromium) -> None:
+        self._chromium = chromium
+        self.errors: list[str] = []
+        self._requests: list[Request] = []
+
+    def __enter__(self) -> Self:
+        self._chromium.do(self._open)
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self._chromium.do(self._page.context.close)
+
+    @property
+    def hosts(self) -> set[str | None]:
+        return {urlsplit(request.url).hostname for request in self._requests}
+
+    def __call__(self, function: Callable[[Page], Result]) -> Result:
+        return self._chromium.do(lambda: function(self._page))
+
+    def log_in(self, user: User, url: str) -> None:
+        """Give the browser a session of `user` at the site `url`."""
+        client = Client()
+        client.force_login(user)
+        cookie: Any = {"name": "sessionid", "value": client.cookies["sessionid"].value, "url": url}
+        self(lambda page: page.context.add_cookies([cookie]))
+
+    def _open(self) -> None:
+        self._page = self._chromium.new_page()
+        self._page.on("console", lambda said: self.errors.append(said.text) if said.type == "error" else None)
+        self._page.on("pageerror", lambda error: self.errors.append(str(error)))
+        self._page.on("request", lambda request: self._requests.append(request))
+        self._page.on("requestfailed", lambda each: self._requests.remove(each) if each.failure == "csp" else None)

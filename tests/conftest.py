@@ -11,7 +11,7 @@ import pytest
 from django.contrib import admin
 from django.contrib.auth.models import Permission, User
 from django.db import connection
-from django.dispatch import Signal
+from django.test import Client
 from django.urls import clear_url_caches
 from hypothesis import settings as hypothesis_settings
 from rest_framework.test import APIClient
@@ -20,7 +20,8 @@ from events import authorization, subscriptions
 from events.store import EventStore
 from eventstore_project import postgres
 from eventstore_project.cluster import Cluster
-from tests.browser import Browser
+from tests import emptying
+from tests.browser import Browser, Chromium
 from tests.clusters import cluster_in, open_folder
 from tests.ownproject import OwnProject
 from tests.support import AsgiServer
@@ -33,10 +34,15 @@ if not {"FUZZ_EXAMPLES", "MODEL_STEPS"} & os.environ.keys():
     hypothesis_settings.load_profile("steady")
 
 
-@pytest.fixture
-def no_subscribers(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A process without INLINE projections and other subscribers, so that an append needs no transaction around it."""
-    monkeypatch.setattr(subscriptions, "IN_TRANSACTION", subscriptions.Subscriptions(Signal()))
+@pytest.fixture(scope="session")
+def django_db_setup(django_db_setup: None, django_db_blocker: Any) -> None:
+    """The migrated database; after tests that commit, it is emptied faster than Django does it."""
+    with django_db_blocker.unblock():
+        # Nothing here survives a crash of the server: the tests of that have clusters of their own.
+        with connection.cursor() as cursor:
+            cursor.execute(f'ALTER DATABASE "{connection.settings_dict["NAME"]}" SET synchronous_commit = off')
+        connection.close()
+        emptying.replace_flush()
 
 
 @pytest.fixture
@@ -61,8 +67,8 @@ def no_subscription_outlives_its_test() -> Iterator[None]:
 
 
 @pytest.fixture
-def no_subscriber(no_subscription_outlives_its_test: None) -> None:
-    """Without any subscriber, the demo's inline projection among them, a dispatch is a statement of its own."""
+def no_subscribers(no_subscription_outlives_its_test: None) -> None:
+    """A process without subscribers and INLINE projections: an append needs no transaction around its statement."""
     for moment in (subscriptions.IN_TRANSACTION, subscriptions.ON_COMMIT):
         moment._to_all.receivers = []
         moment._to_all.sender_receivers_cache.clear()
@@ -87,10 +93,23 @@ def new_cluster(cluster_folder: Path) -> Iterator[Cluster]:
 def make_user(db: None) -> Callable[..., User]:
     def make(*permissions: str, **options: Any) -> User:
         user = User.objects.create_user(username=f"user{User.objects.count()}", password="secret", **options)
-        for permission in permissions:
-            app, codename = permission.split(".")
-            user.user_permissions.add(Permission.objects.get(content_type__app_label=app, codename=codename))
+        codenames = [permission.partition(".")[2] for permission in permissions]
+        found = Permission.objects.select_related("content_type").filter(codename__in=codenames)
+        by_name = {f"{each.content_type.app_label}.{each.codename}": each for each in found}
+        user.user_permissions.add(*[by_name[permission] for permission in permissions])
         return user
+
+    return make
+
+
+@pytest.fixture
+def client_of(make_user: Callable[..., User]) -> Callable[..., Client]:
+    """Make a client of the admin whose user has some permissions."""
+
+    def make(*permissions: str) -> Client:
+        client = Client()
+        client.force_login(make_user(*permissions, is_staff=True))
+        return client
 
     return make
 
@@ -120,12 +139,19 @@ def asgi_server(transactional_db: None) -> Iterator[AsgiServer]:
         yield server
 
 
-@pytest.fixture
-def browser() -> Iterator[Browser]:
+@pytest.fixture(scope="session")
+def chromium() -> Iterator[Chromium]:
     executable = shutil.which("chromium") or shutil.which("/usr/bin/chromium")
     if executable is None:
         pytest.skip("there is no Chromium here: apt-get install chromium")
-    with Browser(executable) as opened:
+    with Chromium(executable) as started:
+        yield started
+
+
+@pytest.fixture
+def browser(chromium: Chromium) -> Iterator[Browser]:
+    """A page without cookies, cache and history."""
+    with Browser(chromium) as opened:
         yield opened
 
 

@@ -11,7 +11,6 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
-from pathlib import Path
 from typing import Any, Self
 from urllib.parse import quote, urlsplit
 from uuid import uuid4
@@ -25,8 +24,7 @@ from events.models import Aggregate, Event
 from events.store import EventStore
 from events.types import NewEvent
 from eventstore_project.server import StreamingServer
-
-MANAGE = Path(__file__).resolve().parent.parent / "manage.py"
+from tests import MANAGE
 
 
 def new(aggregate_id: str = "a-1", type: str = "Happened", **fields: Any) -> NewEvent:  # noqa: A002

@@ -1,7 +1,6 @@
 """System checks speak up before anything goes wrong."""
 
 import re
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -20,8 +19,9 @@ from events.checks import (
     check_time_zones,
 )
 from events.conf import EventsSettings, conf
+from tests import ROOT
 
-SETTINGS_PAGE = Path(__file__).parents[2] / "docs/settings.md"
+SETTINGS_PAGE = ROOT / "docs/settings.md"
 
 
 def test_every_documented_limit_is_checked() -> None:

@@ -25,15 +25,16 @@ from events.models import Event
 from events.store import EventStore
 from events.types import ANY, EARLIEST, LATEST
 from events.validation import validate_events
+from tests import ROOT
 from tests.events.support import EVENTS
 from tests.support import new, some
 
-pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("no_subscriber")]
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("no_subscribers")]
 
-TABLE = Path(__file__).parents[2] / "docs/limits.md"
+TABLE = ROOT / "docs/limits.md"
 
 
-class Site:
+class System:
     """What can be asked. Clients are made when they are: a password takes a while."""
 
     def __init__(self, request: pytest.FixtureRequest) -> None:
@@ -68,7 +69,7 @@ class Limit:
 
     what: str
     most: int
-    ask: Callable[[Site, int], str]
+    ask: Callable[[System, int], str]
     says: str
     setting: str = ""
     tried: int = 0
@@ -89,148 +90,150 @@ def answer(response: Any) -> str:
     return f"{response.status_code} {problem.get('field')} {problem['detail']}"
 
 
-def reading(site: Site, **arguments: Any) -> str:
+def reading(system: System, **arguments: Any) -> str:
     try:
-        list(site.store.read_all(**arguments))
+        list(system.store.read_all(**arguments))
     except InvalidEvent as error:
         return str(error)
     return ""
 
 
-def event_bytes(site: Site, size: int) -> str:
-    return dispatching(new(data={"x": "y" * (size - len('{"x":""}') - len("{}"))}), store=site.store)
+def event_bytes(system: System, size: int) -> str:
+    return dispatching(new(data={"x": "y" * (size - len('{"x":""}') - len("{}"))}), store=system.store)
 
 
-def events(site: Site, size: int) -> str:
-    here = dispatching(*some(size), store=site.store)
-    by_request = answer(site.api.post("/api/aggregates/a-2/events/", [{"type": "A"}] * size, format="json"))
+def events(system: System, size: int) -> str:
+    here = dispatching(*some(size), store=system.store)
+    by_request = answer(system.api.post("/api/aggregates/a-2/events/", [{"type": "A"}] * size, format="json"))
     assert bool(here) == bool(by_request)
     return here
 
 
-def expectations(site: Site, size: int) -> str:
+def expectations(system: System, size: int) -> str:
     expected = {f"a-{number}": ANY for number in range(size)}
     body = {"events": [], "expected_version": dict.fromkeys(expected, "any")}
-    by_request = answer(site.api.post("/api/events/", body, format="json"))
-    here = dispatching(expected_version=expected, store=site.store)
+    by_request = answer(system.api.post("/api/events/", body, format="json"))
+    here = dispatching(expected_version=expected, store=system.store)
     assert bool(here) == bool(by_request)
     return here
 
 
-def dispatched_bytes(site: Site, size: int) -> str:
-    site.settings.EVENTS_MAX_EVENT_BYTES = 1000
+def dispatched_bytes(system: System, size: int) -> str:
+    system.settings.EVENTS_MAX_EVENT_BYTES = 1000
     each = [new(data={"x": "y" * 90}) for _ in range(9)]  # 100 bytes, with the empty metadata
-    return dispatching(*each, new(data={"x": "y" * (size - 9 * 100 - 10)}), store=site.store)
+    return dispatching(*each, new(data={"x": "y" * (size - 9 * 100 - 10)}), store=system.store)
 
 
-def nesting(site: Site, size: int) -> str:
+def nesting(system: System, size: int) -> str:
     data: Any = {}
     for _ in range(size - 1):
         data = {"a": data}
-    return dispatching(new(data=data), store=site.store)
+    return dispatching(new(data=data), store=system.store)
 
 
-def digits(site: Site, size: int) -> str:
-    return dispatching(new(data={"n": 10 ** (size - 1)}), store=site.store)
+def digits(system: System, size: int) -> str:
+    return dispatching(new(data={"n": 10 ** (size - 1)}), store=system.store)
 
 
-def name(site: Site, size: int) -> str:
+def name(system: System, size: int) -> str:
     found = [
-        dispatching(new("x" * size), store=site.store),
-        dispatching(new(type="x" * size), store=site.store),
-        reading(site, types=["x" * size]),
-        reading(site, categories=["x" * size]),
-        answer(site.api.get("/api/events/", {"category": "x" * size})),
+        dispatching(new("x" * size), store=system.store),
+        dispatching(new(type="x" * size), store=system.store),
+        reading(system, types=["x" * size]),
+        reading(system, categories=["x" * size]),
+        answer(system.api.get("/api/events/", {"category": "x" * size})),
     ]
     assert len({bool(each) for each in found}) == 1, found
     return found[0]
 
 
-def correlation_id(site: Site, size: int) -> str:
-    return dispatching(new(metadata={"correlation_id": "x" * size}), store=site.store)
+def correlation_id(system: System, size: int) -> str:
+    return dispatching(new(metadata={"correlation_id": "x" * size}), store=system.store)
 
 
-def days_beyond(site: Site, days: int) -> str:
+def days_beyond(system: System, days: int) -> str:
     """Moments have no size: those at both ends, and so far beyond."""
     found = [
-        dispatching(new(timestamp=moment), store=site.store)
+        dispatching(new(timestamp=moment), store=system.store)
         for moment in (EARLIEST - timedelta(days=days), LATEST + timedelta(days=days))
     ]
     assert bool(found[0]) == bool(found[1])
     return found[0]
 
 
-def number(site: Site, size: int) -> str:
-    found = [reading(site, after=size), reading(site, up_to=size), reading(site, limit=size)]
-    found.append(answer(site.api.get("/api/events/", {"after": size})))
+def number(system: System, size: int) -> str:
+    found = [reading(system, after=size), reading(system, up_to=size), reading(system, limit=size)]
+    found.append(answer(system.api.get("/api/events/", {"after": size})))
     assert len({bool(each) for each in found}) == 1, found
     return found[0]
 
 
-def selection(site: Site, size: int) -> str:
+def selection(system: System, size: int) -> str:
     names = [f"n{number}" for number in range(size)]
     found = [
-        reading(site, types=names),
-        reading(site, categories=names),
-        answer(site.api.get("/api/events/", {"type": names})),
-        answer(site.api.get("/api/events/", {"category": names})),
+        reading(system, types=names),
+        reading(system, categories=names),
+        answer(system.api.get("/api/events/", {"type": names})),
+        answer(system.api.get("/api/events/", {"category": names})),
     ]
     assert len({bool(each) for each in found}) == 1, found
     return found[0]
 
 
-def depth(site: Site, size: int) -> str:
+def depth(system: System, size: int) -> str:
     def deeper(event: Event, **kwargs: Any) -> None:
         if event.data["n"] < size:
-            site.store.dispatch(new(data={"n": event.data["n"] + 1}))
+            system.store.dispatch(new(data={"n": event.data["n"] + 1}))
 
-    with site.store.subscribe("Happened", deeper):
-        return dispatching(new(data={"n": 1}), store=site.store)
+    with system.store.subscribe("Happened", deeper):
+        return dispatching(new(data={"n": 1}), store=system.store)
 
 
-def permitted_category(site: Site, size: int) -> str:
-    site.settings.EVENTS_CATEGORY_PERMISSIONS = ["x" * size]
+def permitted_category(system: System, size: int) -> str:
+    system.settings.EVENTS_CATEGORY_PERMISSIONS = ["x" * size]
     return " ".join(f"{each.id} {each.hint}" for each in checks.check_category_permissions())
 
 
-def body(site: Site, size: int) -> str:
+def body(system: System, size: int) -> str:
     text = b'{"type": "A"}'.ljust(size)
-    return answer(site.api.post("/api/aggregates/a-1/events/", text, content_type="application/json"))
+    return answer(system.api.post("/api/aggregates/a-1/events/", text, content_type="application/json"))
 
 
-def query(site: Site, size: int) -> str:
+def query(system: System, size: int) -> str:
     # Of other parameters than these there cannot be so many: the count is what is rejected, before their names are.
-    response = site.api.get("/api/events/", {"x": ["1"] * size})
+    response = system.api.get("/api/events/", {"x": ["1"] * size})
     assert response.status_code == 400
     problem = response.json()
     return "" if problem.get("field") == "x" else f"{problem.get('field')} {problem['detail']}"
 
 
-def parameter(site: Site, size: int) -> str:
+def parameter(system: System, size: int) -> str:
     found = [
-        answer(site.api.get("/api/events/", {name: "x" * size}))
+        answer(system.api.get("/api/events/", {name: "x" * size}))
         for name in ("type", "category", "aggregate_id", "correlation_id")
     ]
-    found += [answer(site.api.get("/api/aggregates/", {name: "x" * size})) for name in ("starts_with", "after")]
+    found += [answer(system.api.get("/api/aggregates/", {name: "x" * size})) for name in ("starts_with", "after")]
     assert len({bool(each) for each in found}) == 1, found
     # Whatever is no number or moment is rejected in any case, but not said again at any length.
-    assert len(answer(site.api.get("/api/events/", {"timestamp_after": "1" * size}))) < 500
+    assert len(answer(system.api.get("/api/events/", {"timestamp_after": "1" * size}))) < 500
     return found[0]
 
 
-def page(site: Site, size: int) -> str:
-    return answer(site.api.get("/api/events/", {"limit": size}))
+def page(system: System, size: int) -> str:
+    return answer(system.api.get("/api/events/", {"limit": size}))
 
 
-def days(site: Site, size: int) -> str:
-    return answer(site.api.get("/api/read-models/daily-activity/", {"days": size}))
+def days(system: System, size: int) -> str:
+    return answer(system.api.get("/api/read-models/daily-activity/", {"days": size}))
 
 
-def header(site: Site, size: int) -> str:
+def header(system: System, size: int) -> str:
     known = '"7", ' * (size // 5 - 1)
     found = [
-        answer(site.api.get("/api/aggregates/a-1/events/", headers={"If-None-Match": known.ljust(size, ",")})),
-        answer(site.api.post("/api/aggregates/a-1/events/", [], format="json", headers={"If-Match": "*".ljust(size)})),
+        answer(system.api.get("/api/aggregates/a-1/events/", headers={"If-None-Match": known.ljust(size, ",")})),
+        answer(
+            system.api.post("/api/aggregates/a-1/events/", [], format="json", headers={"If-Match": "*".ljust(size)})
+        ),
     ]
     # An asterisk and blanks are not what is rejected at the limit, but that there is no aggregate to match.
     found[1] = "" if found[1].startswith("412") else found[1]
@@ -238,48 +241,48 @@ def header(site: Site, size: int) -> str:
     return found[0]
 
 
-def idempotency_key(site: Site, size: int) -> str:
+def idempotency_key(system: System, size: int) -> str:
     headers = {"Idempotency-Key": "k" * size}
-    return answer(site.api.post("/api/aggregates/a-1/events/", {"type": "A"}, format="json", headers=headers))
+    return answer(system.api.post("/api/aggregates/a-1/events/", {"type": "A"}, format="json", headers=headers))
 
 
-def attribute(site: Site, size: int) -> str:
+def attribute(system: System, size: int) -> str:
     event = {"specversion": "1.0", "id": "1", "source": "/x", "type": "A", "subject": "a-1", "x" * size: "y"}
-    return answer(site.api.post("/api/events/", json.dumps(event), content_type="application/cloudevents+json"))
+    return answer(system.api.post("/api/events/", json.dumps(event), content_type="application/cloudevents+json"))
 
 
-def line(site: Site, size: int) -> str:
+def line(system: System, size: int) -> str:
     text = b'{"aggregate_id": "a-1", "type": "A"}'.ljust(size - 1) + b"\n"
-    return answer(site.api.post("/api/events/import/", text, content_type="application/x-ndjson"))
+    return answer(system.api.post("/api/events/import/", text, content_type="application/x-ndjson"))
 
 
-def csv_field(site: Site, size: int) -> str:
+def csv_field(system: System, size: int) -> str:
     text = io.StringIO("id,type,text\na-1,A," + "x" * size + "\n")
     (found,) = read_csv(text, Columns("id", "type", None))
     return str(found.error) if found.error else ""
 
 
-def on_the_list(site: Site, **parameters: str) -> str:
-    response = site.admin.get(EVENTS, parameters)
+def on_the_list(system: System, **parameters: str) -> str:
+    response = system.admin.get(EVENTS, parameters)
     assert response.status_code == 200
     return " ".join(each.message for each in get_messages(response.wsgi_request))
 
 
-def search(site: Site, size: int) -> str:
+def search(system: System, size: int) -> str:
     found = [
-        on_the_list(site, q="x" * size),
-        on_the_list(site, q="x" * size, **{"in": "data"}),
+        on_the_list(system, q="x" * size),
+        on_the_list(system, q="x" * size, **{"in": "data"}),
         " ".join(
             each.message
-            for each in get_messages(site.admin.get("/admin/events/aggregate/", {"q": "x" * size}).wsgi_request)
+            for each in get_messages(system.admin.get("/admin/events/aggregate/", {"q": "x" * size}).wsgi_request)
         ),
     ]
     assert len({bool(each) for each in found}) == 1, found
     return found[0]
 
 
-def typed(site: Site, size: int) -> str:
-    found = [on_the_list(site, correlation_id="x" * size), on_the_list(site, aggregate_id="x" * size)]
+def typed(system: System, size: int) -> str:
+    found = [on_the_list(system, correlation_id="x" * size), on_the_list(system, aggregate_id="x" * size)]
     assert bool(found[0]) == bool(found[1])
     return found[0]
 
@@ -330,8 +333,8 @@ LIMITS = [
 
 
 @pytest.fixture
-def site(request: pytest.FixtureRequest) -> Site:
-    return Site(request)
+def system(request: pytest.FixtureRequest) -> System:
+    return System(request)
 
 
 def rows() -> dict[str, list[str]]:
@@ -358,13 +361,13 @@ def test_table_names_the_limits_that_are_tested() -> None:
 
 
 @pytest.mark.parametrize("limit", LIMITS, ids=lambda limit: limit.what)
-def test_limit_is_where_the_table_says(site: Site, limit: Limit) -> None:
+def test_limit_is_where_the_table_says(system: System, limit: Limit) -> None:
     most = limit.tried or limit.most
     if limit.tried:
-        setattr(site.settings, limit.setting, most)
-    assert limit.ask(site, most) == ""
+        setattr(system.settings, limit.setting, most)
+    assert limit.ask(system, most) == ""
     before = Event.objects.count()
-    error = limit.ask(site, most + 1)
+    error = limit.ask(system, most + 1)
     assert limit.says in error
     assert error, "what is beyond the limit was taken"
     assert "moments" in limit.what or "digits" in limit.what or f"{most:,}" in error or str(most) in error, error

@@ -8,7 +8,6 @@ from django.db import transaction
 
 from events.exceptions import DispatchTooDeep, InvalidEvent
 from events.models import Event
-from events.signals import event_committed, event_dispatched
 from events.store import EventStore
 from events.types import ALL
 from tests.support import aggregates, new, some, stored
@@ -58,19 +57,6 @@ def test_handler_inside_the_transaction_runs_before_commit_and_the_other_after(s
         ("after", False, {"n": 1}),
         ("after", False, {"n": 2}),
     ]
-
-
-def test_plain_signals_carry_the_event(store: EventStore) -> None:
-    seen = []
-
-    def receiver(sender: Any, signal: Any, **kwargs: Any) -> None:
-        seen.append((sender, signal, kwargs))
-
-    event_dispatched.connect(receiver)
-    event_committed.connect(receiver, sender=Event)
-    (event,) = store.dispatch(new())
-    kwargs = {"event": event, "using": "default"}
-    assert seen == [(Event, event_dispatched, kwargs), (Event, event_committed, kwargs)]
 
 
 @pytest.mark.parametrize("inside_atomic", [False, True])
@@ -228,7 +214,7 @@ def test_endless_recursion_ends_in_a_clear_error(
     assert len(store.dispatch(new(type="Other"))) == 1
 
 
-@pytest.mark.usefixtures("no_subscriber")
+@pytest.mark.usefixtures("no_subscribers")
 def test_dispatch_without_a_subscriber_is_one_statement(store: EventStore, django_assert_num_queries: Any) -> None:
     store.subscribe("Other", lambda **kwargs: None)
     with django_assert_num_queries(1):

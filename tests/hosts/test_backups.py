@@ -18,9 +18,10 @@ from events.monitoring import doctor
 from events.store import EventStore
 from eventstore_project.cluster import DATABASE, SUPERUSER, Cluster
 from eventstore_project.postgres import private_cluster
+from tests import ROOT
 from tests.clusters import restore_into
 from tests.hosts.support import connected_by
-from tests.ownproject import ROOT, snippets
+from tests.ownproject import snippets
 from tests.support import Background, new, some
 
 pytestmark = pytest.mark.django_db(transaction=True, databases=["default", "primary"])
@@ -59,7 +60,7 @@ def filled() -> StoreDigest:
     return seals.newest_digest("default")
 
 
-@pytest.mark.usefixtures("no_subscriber")
+@pytest.mark.usefixtures("no_subscribers")
 def test_dump_is_restored_as_described(tmp_path: Path) -> None:
     kept = filled()
     settings = connection.settings_dict
@@ -78,7 +79,7 @@ def test_dump_is_restored_as_described(tmp_path: Path) -> None:
             cursor.execute(f'DROP DATABASE IF EXISTS "{restored}" WITH (FORCE)')
 
 
-@pytest.mark.usefixtures("no_subscriber")
+@pytest.mark.usefixtures("no_subscribers")
 def test_base_backup_of_a_store_at_work_is_restored_as_described(new_cluster: Cluster) -> None:
     kept = filled()
     restore_into(new_cluster)

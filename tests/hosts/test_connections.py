@@ -113,7 +113,7 @@ def stricter(request: pytest.FixtureRequest) -> Iterator[None]:
         yield
 
 
-@pytest.mark.usefixtures("stricter", "no_subscriber")
+@pytest.mark.usefixtures("stricter", "no_subscribers")
 def test_stricter_transactions_append_and_do_not_read_the_whole_store(store: EventStore) -> None:
     (first,) = store.dispatch(new("a-1"), expected_version=0)
     with transaction.atomic():
@@ -126,7 +126,7 @@ def test_stricter_transactions_append_and_do_not_read_the_whole_store(store: Eve
     assert [event.aggregate_id for event in store.read_all(after=first.position)] == ["a-1", "b-1", "a-1"]
 
 
-@pytest.mark.usefixtures("stricter", "no_subscriber")
+@pytest.mark.usefixtures("stricter", "no_subscribers")
 def test_append_that_came_in_between_ends_a_stricter_transaction_and_nothing_is_half_stored(store: EventStore) -> None:
     with pytest.raises(OperationalError, match="could not serialize access"), transaction.atomic():
         assert store.get_events_for_aggregate("a-1") == []
@@ -136,7 +136,7 @@ def test_append_that_came_in_between_ends_a_stricter_transaction_and_nothing_is_
     assert [event.aggregate_id for event in store.read_all()] == ["a-1"]
 
 
-@pytest.mark.usefixtures("stricter", "no_subscriber")
+@pytest.mark.usefixtures("stricter", "no_subscribers")
 def test_reader_waits_for_appends_of_stricter_transactions_too(store: EventStore) -> None:
     with open_append(store, new("held")):
         store.dispatch(new("after"))

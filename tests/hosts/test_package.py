@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from tests.ownproject import ROOT, USE_IT, OwnProject, copy_checkout, run
+from tests import ROOT
+from tests.ownproject import USE_IT, OwnProject, copy_checkout, run
 
 ELSEWHERE = Path(__file__).parent / "project"
 
@@ -67,7 +68,9 @@ def test_wheel_holds_the_apps_and_nothing_else(installation: Installation) -> No
         pytest.skip("this is no checkout")
     own = {name for name in names if not name.parts[0].endswith(".dist-info")}
     assert own == {Path(name) for name in listed.stdout.splitlines() if (ROOT / name).exists()}
-    assert {"py.typed", "storage", "templates", "static"} <= {name.parts[1] for name in own if name.parts[0] == "events"}
+    assert {"py.typed", "storage", "templates", "static"} <= {
+        name.parts[1] for name in own if name.parts[0] == "events"
+    }
     assert Path("projections/py.typed") in own
     assert any(name.name == "LICENSE" for name in names - own)
     assert "License-Expression: MIT" in metadata

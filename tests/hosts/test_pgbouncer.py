@@ -20,7 +20,7 @@ from eventstore_project.models import Order
 from projections import registry
 from projections.waiting import wait_for
 from projections.workers.worker import Worker
-from tests.events.test_reader import follow, write_out_of_order
+from tests.events.following import follow, write_out_of_order
 from tests.projections.support import tally
 from tests.support import AsgiServer, Background, aggregates, in_threads, new, raise_first, some
 

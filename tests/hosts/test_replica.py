@@ -5,7 +5,6 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,17 +14,18 @@ from events.exceptions import StandbyBehind, UnsafeRead
 from events.models import Event
 from events.store import EventStore
 from eventstore_project.cluster import DATABASE, SUPERUSER
+from tests import ROOT
 from tests.clusters import cluster_in, open_folder, restore_into, standby_of
-from tests.events.test_reader import follow, write_out_of_order
+from tests.events.following import follow, write_out_of_order
 from tests.hosts.support import connected_by
 from tests.support import Background, in_threads, new, raise_first, some
 
 pytestmark = [
     pytest.mark.django_db(transaction=True, databases=["default", "primary", "replica"]),
-    pytest.mark.usefixtures("no_subscriber"),
+    pytest.mark.usefixtures("no_subscribers"),
 ]
 
-SETTINGS_PAGE = Path(__file__).parents[2] / "docs/settings.md"
+SETTINGS_PAGE = ROOT / "docs/settings.md"
 SECONDS = 4
 WRITERS = 8
 

@@ -23,10 +23,11 @@ from schemathesis.checks import not_a_server_error
 from schemathesis.specs.openapi.checks import positive_data_acceptance
 
 from events.store import EventStore
+from tests import ROOT
 from tests.browser import Browser
 from tests.support import AsgiServer, new, some
 
-COMMITTED = Path(__file__).resolve().parents[2] / "docs/openapi.yaml"
+COMMITTED = ROOT / "docs/openapi.yaml"
 # 501 and 503 are answers, and described as such.
 FAULTS = {500, 502, 504}
 EXAMPLES = int(os.environ.get("FUZZ_EXAMPLES", "5"))

@@ -1,6 +1,5 @@
 """Helpers for tests of projections: the rows they made, and workers in this process."""
 
-from pathlib import Path
 from typing import Any
 
 from projections import registry
@@ -8,8 +7,6 @@ from projections.base import Projection
 from projections.models import Checkpoint
 from projections.workers.worker import Until, Worker
 from tests.readmodels.models import Case, FragileNote, ShardedTotal, Step, Total
-
-RECEIPTS = Path(__file__).parents[3] / "shared/data/receipt.csv.gz"
 
 
 def catch_up(*names: str) -> None:

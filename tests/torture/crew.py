@@ -9,7 +9,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-MANAGE = Path(__file__).resolve().parents[2] / "manage.py"
+from tests import MANAGE
+
 # What the demo's programs say when they start and cannot reach the database; then they end, for a supervisor to see.
 NO_DATABASE = "DATABASE_URL is set, but its database cannot be reached"
 

@@ -1,5 +1,6 @@
 from projections.base import ASYNC, Projection, handles
 from projections.registry import register
+
 from .models import Sale
 
 

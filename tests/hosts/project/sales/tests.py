@@ -9,6 +9,7 @@ from events.store import EventStore
 from events.types import NewEvent
 from projections.models import AggregateActivity
 from projections.testing import project, run_until_caught_up
+
 from .models import Sale
 from .projections import Sales
 

@@ -1,0 +1,63 @@
+"""The admin as its users see it: lists, an aggregate's timeline, the form that appends."""
+
+import re
+
+import pytest
+from django.test import Client
+
+from events.admin import timeline
+from events.store import EventStore
+from tests.events.support import (
+    EVENTS,
+    history_url,
+    page,
+)
+from tests.support import new
+
+pytestmark = pytest.mark.django_db
+
+
+def test_event_page_shows_readable_json(staff: Client, store: EventStore) -> None:
+    (event,) = store.dispatch(new(data={"lines": [{"sku": "é-7"}]}, metadata={"by": "me"}))
+    html = page(staff, f"/admin/events/event/{event.position}/change/")
+    assert "  &quot;lines&quot;: [\n    {\n      &quot;sku&quot;: &quot;é-7&quot;" in html
+    assert '<span class="json-string">é-7</span>' in html
+    assert str(event.event_id) in html
+
+
+def test_event_without_data_has_a_page(staff: Client, store: EventStore) -> None:
+    (event,) = store.dispatch(new())
+    assert '<pre class="event-json">{}</pre>' in page(staff, f"/admin/events/event/{event.position}/change/")
+
+
+def test_event_page_shows_what_it_follows_and_what_belongs_to_it(staff: Client, store: EventStore) -> None:
+    _, second, _, other = store.dispatch(
+        new("order-1", "Placed", data={"n": 1}, metadata={"correlation_id": "c"}),
+        new("order-1", "Paid", data={"n": 2}, metadata={"correlation_id": "c"}),
+        new("order-1", "Shipped", metadata={"correlation_id": "c"}),
+        new("cart-1", "Closed"),
+    )
+    html = page(staff, f"{EVENTS}{second.position}/change/")
+    assert "&larr; 1 Placed" in html
+    assert "3 Shipped &rarr;" in html
+    assert "<del>" in html
+    assert re.findall(r'data-depth="(\d)"', html) == ["0", "0", "0"]
+    assert history_url("order-1") in html
+    assert "What belongs together" not in page(staff, f"{EVENTS}{other.position}/change/")
+
+
+def test_trail_shows_what_led_to_what(store: EventStore) -> None:
+    flow = {"correlation_id": "c"}
+    (first,) = store.dispatch(new("a-1", metadata=flow))
+    (second,) = store.dispatch(new("b-1", metadata=flow | {"causation_id": str(first.event_id)}))
+    store.dispatch(
+        new("c-1", metadata=flow | {"causation_id": str(second.event_id)}),
+        new("d-1", metadata=flow | {"causation_id": str(first.event_id)}),
+        new("e-1", metadata=flow | {"causation_id": "unknown"}),
+        new("f-1", metadata={"correlation_id": "other"}),
+    )
+    steps = timeline.trail(first, None, 10)
+    assert [step.event.aggregate_id for step in steps] == ["a-1", "b-1", "c-1", "d-1", "e-1"]
+    assert [step.depth for step in steps] == [0, 1, 2, 1, 0]
+    assert len(timeline.trail(first, None, 3)) == 3
+    assert [step.event.aggregate_id for step in timeline.trail(first, {"b"}, 3)] == ["b-1"]

@@ -1,0 +1,42 @@
+"""Suggestions of ids, and of the version that an event will get."""
+
+from collections.abc import Callable
+
+import pytest
+from django.contrib.auth.models import User
+from django.test import Client
+
+from events.store import EventStore
+from tests.events.support import (
+    ADD,
+)
+from tests.support import new, some
+
+pytestmark = pytest.mark.django_db
+
+
+def test_suggestions_tell_ids_and_the_version(
+    staff: Client, store: EventStore, make_user: Callable[..., User], category_permissions: None
+) -> None:
+    url = f"{ADD}suggestions/"
+    store.dispatch(*some(3, "order-1"), *[new(f"order-1{n:02}") for n in range(15)], new("cart-1"))
+    assert staff.get(url, {"aggregate_id": "order-1"}).json() == {
+        "aggregate_id": "order-1",
+        "version": 3,
+        "aggregates": ["order-1", *[f"order-1{n:02}" for n in range(9)]],
+    }
+    assert staff.get(url).json() == {"aggregate_id": "", "version": 0, "aggregates": []}
+    assert staff.get(url, {"aggregate_id": "a\0"}).status_code == 200
+    client = Client()
+    client.force_login(make_user("events.add_event:order", is_staff=True))
+    assert client.get(url, {"aggregate_id": "order-1"}).json() == {
+        "aggregate_id": "order-1",
+        "version": 3,
+        "aggregates": [],  # who may not read is told of no id
+    }
+    client.force_login(make_user("events.add_event:order", "events.view_event", is_staff=True))
+    assert len(client.get(url, {"aggregate_id": "order-1"}).json()["aggregates"]) == 10
+    assert client.get(url, {"aggregate_id": "cart-1"}).json()["version"] == 0
+    assert client.get(url, {"aggregate_id": "cart"}).json()["aggregates"] == []
+    client.force_login(make_user("events.view_event", is_staff=True))
+    assert client.get(url, {"aggregate_id": "cart"}).status_code == 403

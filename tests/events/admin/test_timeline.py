@@ -1,0 +1,127 @@
+"""The admin's list of events, the page of one, and what a history tells of each."""
+
+import re
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import User
+from django.test import Client
+
+from events.store import EventStore
+from events.types import EARLIEST, LATEST
+from tests.events.support import (
+    EVENTS,
+    form_of,
+    history_url,
+    page,
+    versions_on,
+)
+from tests.support import new, some
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.mark.parametrize("aggregate_id", ["order-1", "a/b?c=d&e#f", "100% _2F é 😀", '"><script>'])
+def test_history_is_a_timeline_newest_first(staff: Client, store: EventStore, aggregate_id: str) -> None:
+    store.dispatch(*some(3, aggregate_id))
+    html = page(staff, history_url(aggregate_id))
+    assert versions_on(html) == [3, 2, 1]
+    assert "<script>&" not in html
+    assert history_url(aggregate_id) in page(staff, EVENTS).replace("&amp;", "&")
+    assert form_of(staff, aggregate_id)["expected_version"] == "3"
+
+
+@pytest.mark.parametrize("zone", ["America/New_York", "Asia/Tokyo"])
+def test_moments_at_the_ends_of_time_are_shown(staff: Client, store: EventStore, settings: Any, zone: str) -> None:
+    settings.TIME_ZONE = zone
+    events = store.dispatch(new(timestamp=EARLIEST), new(timestamp=LATEST))
+    for url in (EVENTS, history_url("a-1"), f"/admin/events/event/{events[0].position}/change/"):
+        page(staff, url)
+
+
+def test_long_history_comes_in_pages(staff: Client, store: EventStore) -> None:
+    store.dispatch(*some(120))
+    url = history_url("a-1")
+    seen: list[int] = []
+    older: str | None = ""
+    while older is not None:
+        html = page(staff, url + older)
+        seen += versions_on(html)
+        match = re.search(r'href="(\?up_to_version=\d+)">&darr;', html)
+        older = match[1] if match else None
+    assert seen == list(range(120, 0, -1))
+    assert versions_on(page(staff, url, up_to_version="70"))[0] == 70
+    for nonsense in ("nonsense", "9" * 30):
+        assert versions_on(page(staff, url, up_to_version=nonsense))[0] == 120
+    for nonsense in ("-5", "0"):
+        assert versions_on(page(staff, url, up_to_version=nonsense)) == [1]
+
+
+def test_history_takes_the_permission_to_view_events_too(store: EventStore, make_user: Callable[..., User]) -> None:
+    store.dispatch(new())
+    client = Client()
+    client.force_login(make_user("events.view_aggregate", is_staff=True))
+    assert client.get(history_url("a-1")).status_code == 403
+
+
+def test_history_shows_who_what_changed_and_what_belongs_to_it(staff: Client, store: EventStore) -> None:
+    (cause,) = store.dispatch(new("cart-1", "CheckedOut"))
+    metadata = {"causation_id": str(cause.event_id), "correlation_id": "flow <1>", "actor": "customer-7"}
+    store.dispatch(
+        new("order-1", "Placed", data={"status": "new", "lines": [{"sku": "A", "n": 1}], "note": "<b>"}),
+        new(
+            "order-1",
+            "Changed",
+            data={"status": "paid", "lines": [{"sku": "A", "n": True}, {"sku": "B"}], "total": 5},
+            metadata=metadata,
+        ),
+    )
+    html = page(staff, history_url("order-1"))
+    assert "customer-7" in html
+    assert "CheckedOut of cart-1</a>" in html
+    assert "?correlation_id=flow+%3C1%3E" in html
+    for part in (
+        '<del><span class="json-string">new</span></del> <ins><span class="json-string">paid</span></ins>',
+        '<del><span class="json-other">1</span></del> <ins><span class="json-other">true</span></ins>',
+        '<span class="json-key">total</span>: <ins><span class="json-other">5</span></ins>',
+        '<del><span class="json-key">note</span>: <span class="json-string">&lt;b&gt;</span></del>',
+        '<span class="json-key">sku</span>: <span class="json-string">A</span>',
+    ):
+        assert part in html
+    past = page(staff, history_url("order-1"), up_to_version=1)
+    assert "You see order-1 as of version 1; it is at 2 now." in past
+    assert versions_on(past) == [1]
+    assert "<ins>" not in past
+
+
+def test_change_is_told_across_the_pages_of_a_history(staff: Client, store: EventStore) -> None:
+    store.dispatch(*some(51))
+    html = page(staff, history_url("a-1"))
+    assert versions_on(html)[-1] == 2
+    assert html.count("<del>") == 50
+
+
+def test_cause_that_may_not_be_read_is_not_told(
+    store: EventStore, make_user: Callable[..., User], category_permissions: None
+) -> None:
+    (cause,) = store.dispatch(new("cart-1", "Secret", metadata={"correlation_id": "c"}))
+    metadata = {"causation_id": str(cause.event_id), "correlation_id": "c"}
+    (event, _) = store.dispatch(new("order-1", metadata=metadata), new("order-1", metadata=metadata))
+    client = Client()
+    client.force_login(make_user("events.view_event:order", is_staff=True))
+    for url in (history_url("order-1"), f"{EVENTS}{event.position}/change/", f"{EVENTS}?correlation_id=c"):
+        html = page(client, url)
+        assert "Happened" in html
+        assert "Secret" not in html
+    assert client.get(f"{EVENTS}{cause.position}/change/").status_code == 302
+
+
+@pytest.mark.parametrize(
+    "metadata", [{"correlation_id": {"a": 1}, "causation_id": [1]}, {"actor": {"id": 5}, "user": 7}, {"actor": None}]
+)
+def test_metadata_of_any_shape_is_shown(staff: Client, store: EventStore, metadata: dict[str, Any]) -> None:
+    (event,) = store.dispatch(new(metadata=metadata))
+    for url in (history_url("a-1"), f"{EVENTS}{event.position}/change/"):
+        html = page(staff, url)
+        assert ("event-who" in html or "by <strong>7" in html) is ("user" in metadata)

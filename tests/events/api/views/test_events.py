@@ -1,0 +1,80 @@
+"""Events over HTTP: the pages of the store, one event, and appends to several aggregates."""
+
+from typing import Any
+
+import pytest
+from rest_framework.test import APIClient
+
+from events.store import EventStore
+from tests.events.api.support import pages, send
+from tests.support import aggregates, new, some, stored
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.mark.parametrize("reverse", ["false", "true"])
+def test_pages_of_the_store_follow_each_other(api: APIClient, store: EventStore, reverse: str) -> None:
+    events = store.dispatch(*[new(f"a-{n}", type="AB"[n % 2]) for n in range(14)])
+    wanted = [event.position for event in events if event.type == "A"]
+    found = pages(api, f"/api/events/?type=A&limit=3&reverse={reverse}", "events")
+    assert [len(page) for page in found] == [3, 3, 1]
+    positions = [event["position"] for page in found for event in page]
+    assert positions == (wanted[::-1] if reverse == "true" else wanted)
+
+
+def test_checkpoint_says_where_to_go_on_even_when_nothing_matched(api: APIClient, store: EventStore) -> None:
+    last = store.dispatch(*some(5))[-1].position
+    body = api.get("/api/events/", {"type": "Unheard"}).json()
+    assert (body["events"], body["next"], body["checkpoint"]) == ([], None, last)
+    body = api.get("/api/events/", {"limit": 2}).json()
+    assert body["checkpoint"] == body["events"][-1]["position"]
+    (later,) = store.dispatch(new())
+    body = api.get("/api/events/", {"after": last}).json()
+    assert [event["position"] for event in body["events"]] == [later.position] == [body["checkpoint"]]
+
+
+def test_event_never_changes_and_says_so(api: APIClient, store: EventStore) -> None:
+    (event,) = store.dispatch(new())
+    response = api.get(f"/api/events/{event.event_id}/")
+    assert "immutable" in response.headers["Cache-Control"]
+    assert {"Accept", "Authorization", "Cookie"} <= set(response.headers["Vary"].split(", "))
+
+
+def test_several_aggregates_are_appended_to_all_or_nothing(api: APIClient, store: EventStore) -> None:
+    store.dispatch(*some(2, "cart-7"))
+    events = [{"aggregate_id": "order-1", "type": "A"}, {"aggregate_id": "cart-7", "type": "B"}]
+    body = {"events": events, "expected_version": {"order-1": 0, "cart-7": 2, "user-9": 0}}
+    response = send(api, body, "/api/events/")
+    assert response.status_code == 201
+    assert response.json()["versions"] == {"order-1": 1, "cart-7": 3}
+    assert response.json()["position"] == response.json()["events"][-1]["position"]
+    response = send(api, body, "/api/events/")
+    assert response.status_code == 409
+    assert response.json()["conflicts"] == [
+        {"aggregate_id": "cart-7", "expected": 2, "actual": 3},
+        {"aggregate_id": "order-1", "expected": 0, "actual": 1},
+    ]
+    checked = {"events": [], "expected_version": {"order-1": 1, "cart-7": "exists"}}
+    assert send(api, checked, "/api/events/").status_code == 200
+    assert send(api, {**checked, "expected_version": {"user-9": "exists"}}, "/api/events/").status_code == 409
+    assert aggregates() == {"order-1": 1, "cart-7": 3}
+
+
+@pytest.mark.parametrize(
+    ("body", "headers", "field"),
+    [
+        ({"events": [{"type": "A"}]}, {}, "aggregate_id"),
+        (
+            {"events": [{"aggregate_id": "a-1", "type": "A"}], "expected_version": {"a-1": "soon"}},
+            {},
+            "expected_version",
+        ),
+        ({"events": [{"aggregate_id": "a-1", "type": "A"}], "expected_version": {"": 0}}, {}, "expected_version"),
+        ({"aggregate_id": "a-1", "type": "A"}, {"if_match": '"0"'}, "If-Match"),
+        ([{"aggregate_id": 5, "type": "A"}], {}, "aggregate_id"),
+    ],
+)
+def test_bad_append_to_several_is_named(api: APIClient, body: Any, headers: dict[str, str], field: str) -> None:
+    response = send(api, body, "/api/events/", **headers)
+    assert (response.status_code, response.json()["field"]) == (400, field)
+    assert stored() == []

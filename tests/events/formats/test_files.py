@@ -1,0 +1,196 @@
+"""Import and export: what goes in comes out, twice is once, and a bad line is named."""
+
+import gzip
+import io
+import json
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.core.management import CommandError, call_command
+
+from events.models import Event
+from events.store import EventStore
+from projections.models import AggregateActivity
+from tests import RECEIPTS
+from tests.events.formats.support import COLUMNS, CSV, LINES, run, write
+from tests.support import aggregates, new, some, stored
+
+pytestmark = pytest.mark.django_db
+
+
+def contents() -> list[tuple[Any, ...]]:
+    """All there is to an event but what each store gives it anew."""
+    fields = ("aggregate_id", "version", "event_id", "type", "data", "metadata", "timestamp")
+    return list(Event.objects.order_by("position").values_list(*fields))
+
+
+@pytest.mark.parametrize("name", ["events.csv", "events.csv.gz"])
+@pytest.mark.parametrize("mark", ["", "\ufeff"])
+def test_csv_becomes_events(tmp_path: Path, store: EventStore, name: str, mark: str) -> None:
+    path = write(tmp_path / name, mark + CSV)
+    assert run(path, **COLUMNS) == ("4 events stored.", "")
+    first, second, third = store.get_events_for_aggregate("c-1")
+    assert (first.type, first.data) == ("Opened", {"amount": "5", "note": "two\nlines"})
+    assert first.timestamp.isoformat() == "2020-01-01T00:00:00+00:00"
+    assert second.data == third.data
+    assert second.event_id != third.event_id
+
+
+@pytest.mark.parametrize("name", ["events.jsonl", "events.ndjson.gz"])
+def test_json_lines_become_events(tmp_path: Path, name: str) -> None:
+    assert run(write(tmp_path / name, LINES)) == ("3 events stored.", "")
+    assert stored() == [("a-1", 1), ("a-1", 2), ("b-1", 1)]
+
+
+BAD = [
+    ("{", "line: cannot be read as JSON"),
+    ("[]", "event: must be a JSON object"),
+    ('{"aggregate_id": "x"}', "type: is missing"),
+    ('{"aggregate_id": "x", "type": "A", "data": {"n": NaN}}', "line: cannot be read as JSON: NaN"),
+    ('{"aggregate_id": "x", "type": "A", "data": {"a":' + "[" * 980 + "]" * 980 + "}}", "(line|data)"),
+    ('{"aggregate_id": "", "type": "A"}', "aggregate_id: is empty"),
+    ('{"aggregate_id": "x", "type": "A", "timestamp": "2020-01-01T00:00:00"}', "timestamp: .* has no time zone"),
+    ('{"aggregate_id": "x", "type": "A", "data": {"a": "\\u0000"}}', "data.a: holds a NUL"),
+    ('{"aggregate_id": "x", "type": "A", "colour": 1}', "colour: is not a field of a new event"),
+    ('{"aggregate_id": "\udcff", "type": "A"}', "aggregate_id: holds the control character"),
+]
+
+
+@pytest.mark.parametrize(("bad", "message"), BAD)
+def test_bad_line_is_named_and_what_came_before_it_is_kept(tmp_path: Path, bad: str, message: str) -> None:
+    good = LINES.splitlines(keepends=True)
+    path = tmp_path / "events.jsonl"
+    path.write_text("".join([*good[:3], bad + "\n", *good[3:]]), encoding="utf-8", errors="surrogateescape")
+    with pytest.raises(CommandError, match=rf"^line 4: {message}[\s\S]*2 events stored\. Mend the line"):
+        run(path)
+    assert aggregates() == {"a-1": 2}
+    out, err = run(path, skip_bad=True)
+    assert out == "1 events stored, 2 were stored already, 1 bad lines skipped."
+    assert err.startswith("line 4: ")
+    assert aggregates() == {"a-1": 2, "b-1": 1}
+
+
+@pytest.mark.parametrize(
+    ("row", "message"),
+    [
+        ("c-9,Opened,,1,", "line 7: when: '' is not an ISO 8601 date"),
+        ("c-9,Opened,2020-01-01,1,", "line 7: when: '2020-01-01' has no time zone"),
+        ("c-9,Opened,2020-01-01T00:00:00,1,", "line 7: when: .* has no time zone"),
+        (",Opened,2020-01-01T00:00:00Z,1,", "line 7: aggregate_id: is empty"),
+        ("c-9,Opened,2020-01-01T00:00:00Z,1", "line 7: line: has more or fewer fields"),
+        ("c-9,Opened,2020-01-01T00:00:00Z,1,2,3", "line 7: line: has more or fewer fields"),
+        ('c-9,Opened,2020-01-01T00:00:00Z,1,"a"b', "line 7: line: is not CSV"),
+    ],
+)
+def test_bad_row_is_named(tmp_path: Path, row: str, message: str) -> None:
+    path = write(tmp_path / "events.csv", CSV + row + "\nc-3,Opened,2020-01-01T00:00:00Z,1,\n")
+    with pytest.raises(CommandError, match=message):
+        run(path, **COLUMNS)
+    assert run(path, **COLUMNS, skip_bad=True)[0] == "1 events stored, 4 were stored already, 1 bad lines skipped."
+
+
+def test_naive_timestamps_can_be_given_a_zone(tmp_path: Path) -> None:
+    path = write(tmp_path / "events.csv", "case,what,when\nc-1,A,2020-07-01T12:00:00\n")
+    call_command("import_events", path, "--timezone", "Europe/Berlin", stdout=io.StringIO(), **COLUMNS)
+    assert Event.objects.get().timestamp.isoformat() == "2020-07-01T10:00:00+00:00"
+    with pytest.raises(CommandError, match="no time zone"):
+        call_command("import_events", str(path), "--timezone", "Atlantis", **COLUMNS)
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "message"),
+    [
+        ("none.csv", {}, "There is no file"),
+        ("events.csv", {}, "--aggregate-id and --type"),
+        ("events.csv", {"aggregate_id": "case", "type": "x"}, "there is no 'x'; the file has: case, what, when"),
+        ("events.csv", {**COLUMNS, "batch_size": 0}, "--batch-size: give 1 or more"),
+        ("broken.csv", {"aggregate_id": "case", "type": "what"}, "line 1: is not CSV"),
+        ("twice.csv", {"aggregate_id": "case", "type": "what"}, "column: 'note' stands in the header twice"),
+    ],
+)
+def test_wrong_call_is_explained(tmp_path: Path, name: str, options: dict[str, Any], message: str) -> None:
+    write(tmp_path / "events.csv", CSV)
+    write(tmp_path / "broken.csv", '"a"b,c\n')
+    write(tmp_path / "twice.csv", "case,what,note,note\na,b,c,d\n")
+    with pytest.raises(CommandError, match=message):
+        run(tmp_path / name, **options)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [(gzip.compress(b"x" * 5000)[:-20], "events.jsonl.gz: "), (b"plain", "events.jsonl.gz: Not a")],
+    ids=["truncated", "not packed"],
+)
+def test_damaged_file_is_reported(tmp_path: Path, content: bytes, message: str) -> None:
+    path = tmp_path / "events.jsonl.gz"
+    path.write_bytes(content)
+    with pytest.raises(CommandError, match=message):
+        run(path, skip_bad=True)
+
+
+def test_export_that_cannot_be_written_is_reported(tmp_path: Path) -> None:
+    with pytest.raises(CommandError, match="cannot be written: No such file"):
+        call_command("export_events", tmp_path / "none" / "events.jsonl")
+    with pytest.raises(CommandError, match="after: is -1"):
+        call_command("export_events", after=-1)
+    for command in ("import_events", "export_events"):
+        with pytest.raises(CommandError, match="there is no 'nope' in DATABASES"):
+            call_command(command, write(tmp_path / "a.jsonl", LINES), database="nope")
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("name", ["out.jsonl", "out.jsonl.gz"])
+def test_export_and_import_into_an_empty_store_give_the_same_events(
+    tmp_path: Path, store: EventStore, name: str
+) -> None:
+    run(write(tmp_path / "events.csv", CSV), **COLUMNS)
+    store.dispatch(
+        new("x/é-1", data={"big": 2**70, "float": 1e23, "text": "😀\u2028\n"}, metadata={"correlation_id": "x"}),
+        *some(5, "c-1"),
+    )
+    before = contents()
+    call_command("export_events", tmp_path / name)
+    call_command("flush", interactive=False, verbosity=0)
+    assert contents() == []
+    assert run(tmp_path / name)[0] == "10 events stored."
+    assert contents() == before
+    assert run(tmp_path / name)[0] == "0 events stored, 10 were stored already."
+
+
+def test_export_can_be_narrowed_and_goes_to_standard_output(store: EventStore) -> None:
+    events = store.dispatch(new("a-1", "A"), new("b-1", "B"), new("a-2", "B"))
+
+    def exported(**options: Any) -> list[int]:
+        out = io.StringIO()
+        call_command("export_events", stdout=out, **options)
+        return [json.loads(line)["position"] - events[0].position for line in out.getvalue().splitlines()]
+
+    assert exported() == [0, 1, 2]
+    assert exported(types=["B"], categories=["a"]) == [2]
+    assert exported(after=events[0].position) == [1, 2]
+
+
+@pytest.mark.skipif(not RECEIPTS.exists(), reason=f"the real event log is not here: {RECEIPTS.name}")
+def test_real_event_log_reads_the_same_everywhere(api: Any, client: Any, admin_user: Any, store: EventStore) -> None:
+    options = {"aggregate_id": "case:concept:name", "type": "concept:name", "timestamp": "time:timestamp"}
+    assert run(RECEIPTS, **options)[0] == "8,577 events stored."
+    assert run(RECEIPTS, **options)[0] == "0 events stored, 8,577 were stored already."
+
+    with gzip.open(RECEIPTS, "rt", encoding="utf-8") as file:
+        header, *rows = (line.rstrip("\n").split(",") for line in file)
+    case, activity = header.index("case:concept:name"), header.index("concept:name")
+    counts = Counter(row[case] for row in rows)
+    assert len(counts) == 1434
+    assert aggregates() == counts
+    assert dict(AggregateActivity.objects.values_list("aggregate_id", "event_count")) == counts
+
+    wanted = [row[activity] for row in rows if row[case] == "case-10011"]
+    over_http = api.get("/api/aggregates/case-10011/events/").json()["events"]
+    client.force_login(admin_user)
+    html = client.get("/admin/events/aggregate/case-10011/change/", follow=True).content.decode()
+    in_admin = [part.partition("</a>")[0].rpartition(">")[2] for part in html.split("<h3 ")[1:]]
+    assert [event.type for event in store.get_events_for_aggregate("case-10011")] == wanted
+    assert [event["type"] for event in over_http] == wanted
+    assert in_admin == wanted[::-1]

@@ -1,0 +1,192 @@
+"""The doctor finds what is wrong, and says what to do about it; where nothing is, it finds nothing."""
+
+import json
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from django.core.management import CommandError, call_command
+from django.db import connection, transaction
+
+from events.models import Event
+from events.monitoring import doctor
+from events.monitoring.diagnostics import Finding, Severity, diagnostics
+from events.store import EventStore
+from projections.operations import actions
+from projections.workers.worker import Until, Worker
+from tests.support import new, open_append, some
+
+pytestmark = pytest.mark.django_db
+
+MAINTAIN = "SET LOCAL events.maintenance = 'on'; "
+
+
+def findings() -> list[Finding]:
+    return [finding for each in diagnostics() for finding in each.diagnose("default")]
+
+
+def test_nothing_is_found_where_all_is_well(healthy: None, capsys: pytest.CaptureFixture[str]) -> None:
+    assert findings() == []
+    call_command("events_doctor")
+    lines = capsys.readouterr().out.splitlines()
+    assert lines == [f"ok       {each.name}" for each in diagnostics()]
+    call_command("events_doctor", json=True)
+    assert json.loads(capsys.readouterr().out) == []
+
+
+FAULTS = {
+    "trigger gone": (
+        "DROP TRIGGER events_event_immutable ON events_event",
+        "trigger events_event_immutable is not there",
+    ),
+    "trigger disabled": (
+        "ALTER TABLE events_aggregate DISABLE TRIGGER events_aggregate_appended",
+        "trigger events_aggregate_appended is disabled",
+    ),
+    "guard passed by default": (
+        "ALTER ROLE CURRENT_USER SET events.maintenance = 'on'",
+        "events.maintenance is set for ",
+    ),
+    "guard function replaced": (
+        "CREATE OR REPLACE FUNCTION events_reject_change() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN OLD; END'",
+        "the function events_reject_change is not what this version installs",
+    ),
+    "function gone": (
+        "ALTER FUNCTION events_reject RENAME TO elsewhere",
+        "the function events_reject is not there",
+    ),
+    "search_path of the caller": (
+        "ALTER FUNCTION events_settled_position() RESET search_path",
+        "events_settled_position runs with its caller's rights, or search_path",
+    ),
+    "rights of the caller": (
+        "ALTER FUNCTION events_settled_position() SECURITY INVOKER",
+        "events_settled_position runs with its caller's rights, or search_path",
+    ),
+    "positions cached": ("ALTER SEQUENCE events_event_position_seq CACHE 20", "INCREMENT 1, CACHE 20: readers"),
+    "positions by twos": ("ALTER SEQUENCE events_event_position_seq INCREMENT 2", "INCREMENT 2, CACHE 1: readers"),
+    "positions in a circle": ("ALTER SEQUENCE events_event_position_seq CYCLE", "CACHE 1, CYCLE: readers"),
+    "positions all used": (
+        f"SELECT setval('events_event_position_seq', {2**62 + 1})",
+        "half of all positions are used",
+    ),
+    "sequence restored wrong": ("SELECT setval('events_event_position_seq', 1)", "the sequence of positions is at 1"),
+    "aggregate behind": (
+        f"{MAINTAIN} UPDATE events_aggregate SET version = 2 WHERE aggregate_id = 'a-1'",
+        "aggregate a-1 is at version 2, its last event is 3",
+    ),
+    "event gone": (
+        f"{MAINTAIN} DELETE FROM events_event WHERE aggregate_id = 'a-1' AND version = 3",
+        "aggregate a-1 is at version 3, its last event is 2",
+    ),
+    "commits not waited for": ("SET LOCAL synchronous_commit = off", "synchronous_commit is off"),
+    "old snapshots": (
+        "SET LOCAL default_transaction_isolation = 'serializable'",
+        "transactions are serializable by default",
+    ),
+    "index not valid": (
+        "UPDATE pg_index SET indisvalid = false WHERE indexrelid = 'events_event_type'::regclass",
+        "the index events_event_type is not valid",
+    ),
+    "never frozen": (
+        "UPDATE pg_class SET relfrozenxid = '2' WHERE oid = 'events_event'::regclass",
+        "events_event was last frozen 2,147,483,647 transactions ago",
+    ),
+    "clock set back": (
+        f"{MAINTAIN} UPDATE events_event SET recorded_at = now() + interval '1 hour'",
+        "in the future: the server's clock was set back",
+    ),
+    "migration undone": (
+        "DELETE FROM django_migrations WHERE app = 'events' AND name = '0002_sql'",
+        "migrations of events are not applied: 0002_sql",
+    ),
+    "worker gone": ("DELETE FROM projections_heartbeat", "no worker has been seen lately"),
+    "worker silent": (
+        "UPDATE projections_heartbeat SET seen_at = now() - interval '1 minute'",
+        "no worker has been seen lately",
+    ),
+    "projection without code": (
+        "UPDATE projections_projectionstate SET name = 'left_over' WHERE name = 'orders'",
+        "projection left_over has rows, but no code any more",
+    ),
+}
+
+
+@pytest.mark.parametrize(("statement", "problem"), FAULTS.values(), ids=FAULTS)
+def test_fault_is_found(healthy: None, statement: str, problem: str) -> None:
+    connection.cursor().execute(statement)
+    found = findings()
+    assert any(problem in finding.problem for finding in found), found
+    assert all(finding.remedy for finding in found)
+    with pytest.raises(CommandError, match=r"\d findings?\."):
+        call_command("events_doctor", json=True)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_open_append_is_named(store: EventStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(doctor, "MAX_OPEN_APPEND", timedelta(0))
+    store.dispatch(*some(2))
+    last = Event.objects.latest("position").position
+    with open_append(store, new("b-1")):
+        (finding,) = doctor.open_appends("default")
+        assert "has appended and is open for 0:00:0" in finding.problem
+        assert f"readers wait at position {last}" in finding.problem
+        assert "pg_terminate_backend(" in finding.remedy
+    with transaction.atomic():
+        store.dispatch(new("c-1"))
+        connection.cursor().execute("PREPARE TRANSACTION 'left behind'")
+    try:
+        (finding,) = doctor.open_appends("default")
+        assert "the prepared transaction 'left behind'" in finding.problem
+        assert "ROLLBACK PREPARED 'left behind'" in finding.remedy
+    finally:
+        connection.cursor().execute("ROLLBACK PREPARED 'left behind'")
+    assert list(doctor.open_appends("default")) == []
+
+
+@pytest.mark.django_db(transaction=True)
+def test_dead_rows_are_found(store: EventStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(doctor, "MIN_DEAD_ROWS", 10)
+    store.dispatch(*[new(f"a-{n}") for n in range(60)])
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute(f"{MAINTAIN} DELETE FROM events_aggregate")
+    connection.cursor().execute("SELECT pg_stat_force_next_flush()")
+    connection.cursor().execute("SELECT 1")
+    found = [finding.problem for finding in doctor.tables("default")]
+    assert any("events_aggregate has " in problem and "dead rows" in problem for problem in found), found
+
+
+def test_seals_that_are_not_kept_up_are_found(healthy: None, store: EventStore) -> None:
+    store.dispatch(new("c-1"))
+    assert list(doctor.seals("default")) == []
+    with connection.cursor() as cursor:
+        cursor.execute(f"{MAINTAIN} UPDATE events_event SET recorded_at = now() - interval '25 hours'")
+    (finding,) = doctor.seals("default")
+    assert "events are not sealed since" in finding.problem
+    assert finding.severity is Severity.WARNING
+
+
+def test_clocks_that_do_not_agree_are_found(healthy: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    there = datetime.now(UTC) + timedelta(seconds=90)
+    monkeypatch.setattr(doctor.timezone, "now", lambda: there)
+    (finding,) = doctor.clocks("default")
+    assert "clock and the database server's are 0:01:30 apart" in finding.problem
+
+
+@pytest.mark.django_db(transaction=True)
+def test_projections_are_looked_at(store: EventStore) -> None:
+    store.dispatch(new("a-1", "Fragile", data={"poison": 1}))
+    Worker(until=Until.CAUGHT_UP).run()
+    actions.pause("tally", by="me", reason="a look")
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute(f"{MAINTAIN} UPDATE events_event SET recorded_at = now() - interval '2 hours'")
+    found = {finding.problem: finding.remedy for finding in findings()}
+    (parked,) = [problem for problem in found if "has parked 1 events" in problem]
+    assert "projection fragile" in parked
+    assert "retry_parked fragile" in found[parked]
+    store.dispatch(new("a-2"))
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute(f"{MAINTAIN} UPDATE events_event SET recorded_at = now() - interval '2 hours'")
+    found = {finding.problem: finding.remedy for finding in findings()}
+    (paused,) = [problem for problem in found if "projection tally: it lags 7" in problem]
+    assert "(by me: a look)" in paused
+    assert "resume_projection tally" in found[paused]

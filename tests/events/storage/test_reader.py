@@ -1,0 +1,131 @@
+"""Reading the whole store: complete beside concurrent writers, in pages, filtered, and only in a safe transaction."""
+
+import threading
+from contextlib import ExitStack
+from typing import Any
+
+import pytest
+from django.db import connection, transaction
+
+from events.exceptions import InvalidEvent, UnsafeRead
+from events.models import Aggregate, Event
+from events.store import EventStore
+from tests.events.following import follow, write_out_of_order
+from tests.support import Background, in_threads, new, raise_first, some
+
+pytestmark = pytest.mark.django_db
+
+WRITERS = 16
+SECONDS = 10
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.usefixtures("no_subscribers")
+def test_reader_misses_nothing_while_writers_commit_out_of_order_and_a_naive_one_does() -> None:
+    stop_writing, stop_reading = threading.Event(), threading.Event()
+    store = EventStore()
+
+    def settled(after: int) -> list[int]:
+        return [event.position for event in store.read_all(after=after)]
+
+    def naive(after: int) -> list[int]:
+        return list(Event.objects.filter(position__gt=after).order_by("position").values_list("position", flat=True))
+
+    with ExitStack() as stack:
+        stack.callback(stop_writing.set)
+        stack.callback(stop_reading.set)
+        readers = [
+            stack.enter_context(Background(lambda read=read: follow(read, stop_reading))) for read in (settled, naive)
+        ]
+        writers = [lambda seed=seed: write_out_of_order(stop_writing, seed) for seed in range(WRITERS)]
+        timer = threading.Timer(SECONDS, stop_writing.set)
+        timer.start()
+        raise_first(in_threads(*writers))
+        stop_reading.set()
+
+    by_settled, by_naive = (reader.result for reader in readers)
+    stored = list(Event.objects.order_by("position").values_list("position", flat=True))
+    missed = len(set(stored) - set(by_naive))
+    print(f"{len(stored):,} events by {WRITERS} writers; the naive reader missed {missed:,}")
+    assert by_settled == stored
+    assert missed > 0, "the writers did not overlap: this test proves nothing"
+
+
+def test_read_all_goes_on_after_a_position(store: EventStore) -> None:
+    events = store.dispatch(*some(5))
+    assert list(store.read_all(after=events[2].position)) == events[3:]
+    assert list(store.read_all(after=events[4].position)) == []
+    assert list(store.read_all(up_to=events[2].position)) == events[:3]
+    assert list(store.read_all(reverse=True, limit=2)) == [events[4], events[3]]
+    assert list(store.read_all(after=events[2].position, reverse=True)) == [events[4], events[3]]
+
+
+@pytest.mark.parametrize("reverse", [False, True])
+@pytest.mark.parametrize("limit", [None, 0, 1, 3, 4, 6, 7, 100])
+def test_read_all_does_not_depend_on_its_page_size(
+    store: EventStore, settings: Any, limit: int | None, reverse: bool
+) -> None:
+    settings.EVENTS_READ_PAGE_EVENTS = 3
+    events = store.dispatch(*some(7))
+    assert list(store.read_all(limit=limit, reverse=reverse)) == (events[::-1] if reverse else events)[:limit]
+
+
+def test_read_all_filters_by_type_and_category(store: EventStore) -> None:
+    events = store.dispatch(
+        new("user-1", "Born"),
+        new("username-1", "Born"),
+        new("user", "Died"),
+        new("user-2-x", "Moved"),
+        new("u", "Born"),
+    )
+    one, two, three, four, five = events
+    assert list(store.read_all(categories=["user"])) == [one, three, four]
+    assert list(store.read_all(categories=["user", "u"])) == [one, three, four, five]
+    assert list(store.read_all(types=["Born", "Moved"])) == [one, two, four, five]
+    assert list(store.read_all(types=["Born"], categories=["user"])) == [one]
+    assert list(store.read_all(categories=["user-1"])) == []
+    assert list(store.read_all(types=[])) == list(store.read_all(categories=[])) == []
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"types": "Born"},
+        {"types": [7]},
+        {"types": ["a\0b"]},
+        {"categories": "user"},
+        {"after": "x"},
+        {"after": -1},
+        {"limit": -1},
+        {"up_to": 2**63},
+    ],
+)
+def test_read_all_rejects_what_makes_no_sense_at_once(store: EventStore, options: dict[str, Any]) -> None:
+    with pytest.raises(InvalidEvent, match=next(iter(options))):
+        store.read_all(**options)
+
+
+def test_read_all_reads_up_to_the_moment_it_was_called(store: EventStore) -> None:
+    events = store.dispatch(*some(2))
+    reading = store.read_all()
+    store.dispatch(new())
+    assert list(reading) == events
+
+
+@pytest.mark.parametrize("aggregate_id", ["100%", "a_b-1", "a\\b-1", "x%y-1"])
+def test_categories_with_wildcards_mean_themselves(store: EventStore, aggregate_id: str) -> None:
+    events = store.dispatch(new(aggregate_id), new("axb-1"), new("xzzy-1"), new("100"))
+    assert Aggregate.objects.get(pk=aggregate_id).category == aggregate_id.partition("-")[0]
+    assert list(store.read_all(categories=[aggregate_id.partition("-")[0]])) == events[:1]
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("level", ["REPEATABLE READ", "SERIALIZABLE"])
+def test_reading_the_store_in_an_older_snapshot_is_rejected(store: EventStore, level: str) -> None:
+    store.dispatch(new())
+    with transaction.atomic():
+        with connection.cursor() as cursor:
+            cursor.execute(f"SET TRANSACTION ISOLATION LEVEL {level}")
+        assert len(store.get_events_for_aggregate("a-1")) == 1
+        with pytest.raises(UnsafeRead, match="READ COMMITTED"):
+            list(store.read_all())

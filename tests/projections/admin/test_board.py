@@ -1,0 +1,73 @@
+"""The board of projections in the admin."""
+
+from collections.abc import Callable
+from uuid import uuid4
+
+import pytest
+from django.db import connection
+from django.test import Client
+from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
+
+from events.store import EventStore
+from projections.admin import board
+from projections.engine.registration import ensure_all
+from projections.models import Heartbeat, ProjectionState
+from tests.projections.admin.support import LIST, PARKED, acts_offered, break_some, page_of, read
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+def test_board_shows_how_they_are(operator: Client, store: EventStore) -> None:
+    break_some(store)
+    page = read(operator, LIST)
+    assert "Broken: cannot handle 1" in page
+    assert f"{PARKED}?projection__name__exact=fragile" in page
+    assert page_of("fragile") in page
+    assert "waits behind an earlier one" in read(operator, f"{PARKED}?projection__name__exact=fragile")
+    ProjectionState.objects.create(name="gone", mode="async", version=1)
+    page = read(operator, LIST)
+    assert "orphaned" in page
+    assert "orphaned" in read(operator, page_of("gone"))
+    assert acts_offered(read(operator, page_of("gone"))) == []
+
+
+def test_projection_that_the_database_does_not_know_yet_is_on_the_board(operator: Client) -> None:
+    ProjectionState.objects.all().delete()
+    page = read(operator, LIST)
+    assert "no worker has run yet" in page
+    assert page_of("fragile") not in page
+    assert (
+        "There is no projection &#x27;fragile&#x27;" in operator.get(page_of("fragile"), follow=True).content.decode()
+    )
+
+
+def test_queries_of_the_board_do_not_grow(client_of: Callable[..., Client], store: EventStore) -> None:
+    viewer = client_of(
+        *[f"projections.view_{model}" for model in ("projectionstate", "parkedevent", "heartbeat", "operation")]
+    )
+    break_some(store)
+    ensure_all()
+
+    def queries(path: str) -> int:
+        with CaptureQueriesContext(connection) as seen:
+            read(viewer, path)
+        return len(seen)
+
+    paths = (LIST, page_of("fragile"))
+    before = [queries(path) for path in paths]
+    break_some(store, aggregates=5, waiting=5)
+    now = timezone.now()
+    Heartbeat.objects.bulk_create(
+        Heartbeat(id=uuid4(), host="host", pid=pid, started_at=now, seen_at=now, projections="all") for pid in range(9)
+    )
+    assert [queries(path) for path in paths] == before
+    ProjectionState.objects.bulk_create(ProjectionState(name=f"gone_{n}", mode="async", version=1) for n in range(10))
+    assert queries(LIST) <= before[0] + 10 * 3
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"), [(0, "0 s"), (119, "119 s"), (120, "2 min"), (7200, "2 h"), (900_000, "10 d")]
+)
+def test_durations_are_said_in_their_unit(seconds: float, text: str) -> None:
+    assert board.format_duration(seconds) == text

@@ -1,0 +1,55 @@
+"""The admin's pages of projections: each part takes its permission, and every list opens."""
+
+from collections.abc import Callable
+
+import pytest
+from django.test import Client
+
+from events.store import EventStore
+from projections.operations import actions
+from projections.testing import run_until_caught_up
+from tests.projections.admin.support import LIST, PARKED, act, break_some, page_of, read
+from tests.projections.support import catch_up
+from tests.support import new
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+def test_each_part_of_the_pages_is_for_those_who_may_view_it(
+    client_of: Callable[..., Client], store: EventStore
+) -> None:
+    break_some(store)
+    actions.pause("fragile", by="ann", reason="lunch break")
+    viewer = client_of("projections.view_projectionstate")
+    assert viewer.get(PARKED).status_code == 403
+    assert PARKED not in read(viewer, LIST)
+    assert "run_projections" not in read(viewer, LIST)
+    page = read(viewer, page_of("fragile"))
+    assert "Traceback" not in page
+    assert page.count("lunch break") == 1  # the status says it; the record would again
+    everything = client_of(
+        *[f"projections.view_{model}" for model in ("projectionstate", "parkedevent", "heartbeat", "operation")]
+    )
+    assert "run_projections" in read(everything, LIST)
+    page = read(everything, page_of("fragile"))
+    assert "Traceback" in page
+    assert page.count("lunch break") == 2
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        *("projections/heartbeat", "projections/operation", "projections/aggregateactivity"),
+        *("projections/eventtypeactivity", "projections/dailyactivity"),
+        *("eventstore_project/order", "eventstore_project/productsales"),
+    ],
+)
+def test_every_list_opens(path: str, admin_client: Client, store: EventStore) -> None:
+    lines = [{"sku": "MUG-1", "quantity": 1, "price": 2}]
+    store.dispatch(new("order-1", "OrderPlaced", data={"lines": lines}))
+    run_until_caught_up()
+    act(admin_client, LIST, "pause", "tally")
+    catch_up("fragile")
+    page = admin_client.get(f"/admin/{path}/", {"q": ""})
+    assert page.status_code == 200
+    assert "\0" not in page.content.decode()

@@ -1,0 +1,121 @@
+"""Rebuilds are asked for, begun, cancelled and taken over."""
+
+import io
+from typing import Any
+
+import pytest
+from django.core.management import CommandError, call_command
+
+from events.store import EventStore
+from projections import registry
+from projections.engine import runner
+from projections.exceptions import OperationRejected
+from projections.models import Checkpoint, Rebuild
+from projections.operations import actions, status
+from projections.rebuild import preparation, shadow_tables
+from tests.projections.support import catch_up, instance, tally
+from tests.readmodels.projections import Tally
+from tests.support import new
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+def test_new_version_asks_for_a_rebuild_and_old_rows_are_served(
+    store: EventStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store.dispatch(new("a-1", "Counted"))
+    catch_up("tally")
+    monkeypatch.setattr(Tally, "version", 2)
+    store.dispatch(new("a-1", "Counted"))
+    catch_up("tally")
+    assert tally() == {"all": 1, "a-1": 1}, "the new code leaves the old rows alone"
+    found = status.report("tally")
+    assert (found.status, found.version, found.rows_version, found.lag_events) == ("outdated", 2, 1, 1)
+    actions.ask_for_rebuild("tally", by="x")
+    assert status.report("tally").status == "rebuilding"
+    catch_up("tally")
+    assert tally() == {"all": 2, "a-1": 2}
+    found = status.report("tally")
+    assert (found.status, found.rows_version) == ("running", 2)
+
+
+def test_number_of_shards_can_change_at_any_time(store: EventStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    for shards in (3, 1, 5, 4):
+        store.dispatch(*[new(f"a-{n % 9}", "Counted") for n in range(90)])
+        monkeypatch.setattr(Tally, "shards", shards)
+        catch_up("tally")
+        assert Checkpoint.objects.filter(projection="tally").count() == shards
+    store.dispatch(*[new(f"a-{n % 9}", "Counted") for n in range(90)])
+    for checkpoint in Checkpoint.objects.filter(projection="tally", shard__lt=2):
+        # As if some shards had been left behind when the number changed.
+        runner.run_pass(instance(Tally), checkpoint.pk, store.settled_position())
+    monkeypatch.setattr(Tally, "shards", 2)
+    catch_up("tally")
+    assert Checkpoint.objects.filter(projection="tally").count() == 2
+    assert tally()["all"] == 450
+    assert all(count == 50 for key, count in tally().items() if key != "all")
+
+
+def test_rebuild_can_be_given_up_and_leaves_nothing(store: EventStore) -> None:
+    store.dispatch(*[new(f"a-{n % 5}", "Counted") for n in range(60)])
+    catch_up("tally")
+    before = tally()
+    actions.ask_for_rebuild("tally", by="x")
+    (checkpoint,) = preparation.prepare(instance(Tally))
+    runner.run_pass(instance(Tally), checkpoint.pk, store.settled_position())
+    with pytest.raises(OperationRejected, match="--cancel"):
+        actions.ask_for_rebuild("tally", by="x", in_place=True)
+    call_command("rebuild_projection", "tally", cancel=True, stdout=io.StringIO())
+    with pytest.raises(OperationRejected, match="No rebuild"):
+        actions.cancel_rebuild("tally", by="x")
+    assert not Checkpoint.objects.of_rebuild().exists()
+    assert not shadow_tables.fits(instance(Tally))
+    actions.ask_for_rebuild("tally", by="x", in_place=True)
+    catch_up("tally")
+    assert tally() == before
+
+
+@pytest.mark.parametrize("name", ["aggregate_activity", "tally"])
+def test_rebuild_in_place_can_be_given_up_until_it_begins(store: EventStore, name: str) -> None:
+    store.dispatch(new("a-1", "Counted"))
+    catch_up(name)
+    actions.ask_for_rebuild(name, by="x", in_place=True)
+    actions.cancel_rebuild(name, by="x")
+    assert not Rebuild.objects.exists()
+    actions.ask_for_rebuild(name, by="x", in_place=True)
+    preparation.prepare(registry.get(name))
+    with pytest.raises(OperationRejected, match="incomplete"):
+        actions.cancel_rebuild(name, by="x")
+    catch_up(name)
+    assert not Rebuild.objects.exists()
+
+
+def test_rebuild_that_cannot_begin_stops_alone_and_says_why(store: EventStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    def reject(projection: Any) -> None:
+        raise OperationRejected("no schema for you")
+
+    store.dispatch(new("a-1", "Counted"))
+    actions.ask_for_rebuild("sharded_tally", by="x")
+    with monkeypatch.context() as rejecting:
+        rejecting.setattr(shadow_tables, "create", reject)
+        catch_up("sharded_tally", "tally")
+        assert tally()["all"] == 1, "others go on"
+        found = status.report("sharded_tally")
+        assert (found.status, "no schema for you" in found.status_reason) == ("stopped", True)
+        with pytest.raises(CommandError, match="no schema for you"):
+            call_command("rebuild_projection", "sharded_tally", yes=True)
+    call_command("rebuild_projection", "sharded_tally", yes=True, stdout=io.StringIO())
+    assert status.report("sharded_tally").status == "running"
+
+
+def test_code_that_went_back_takes_the_rebuild_over(store: EventStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    store.dispatch(new("a-1", "Counted"))
+    catch_up("tally")
+    monkeypatch.setattr(Tally, "version", 2)
+    actions.ask_for_rebuild("tally", by="x")
+    preparation.prepare(instance(Tally))
+    monkeypatch.setattr(Tally, "version", 1)
+    actions.ask_for_rebuild("tally", by="x")
+    catch_up("tally")
+    assert status.report("tally").status == "running"
+    assert tally() == {"all": 1, "a-1": 1}

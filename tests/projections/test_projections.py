@@ -1,0 +1,37 @@
+"""The shipped projection that seals."""
+
+import pytest
+from django.core.management import call_command
+
+from events.models import Seal
+from events.store import EventStore
+from projections import registry
+from projections.models import Checkpoint
+from projections.projections import SealsProjection
+from projections.workers.worker import Until, Worker
+from tests.events.integrity.support import verify
+from tests.support import some
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.mark.django_db(transaction=True)
+def test_workers_seal(store: EventStore) -> None:
+    store.dispatch(*some(3))
+    Worker([registry.get("seals")], until=Until.CAUGHT_UP).run()
+    store.dispatch(*some(4))
+    Worker([registry.get("seals")], until=Until.CAUGHT_UP).run()
+    assert [seal.events for seal in Seal.objects.order_by("position")] == [3, 4]
+    assert verify().events == 7
+
+
+@pytest.mark.django_db(transaction=True)
+def test_rebuild_makes_no_other_seals(store: EventStore) -> None:
+    """Or whoever may rebuild could have seals made that fit what was tampered with."""
+    store.dispatch(*some(3))
+    Worker([registry.get("seals")], until=Until.CAUGHT_UP).run()
+    before = list(Seal.objects.values())
+    call_command("rebuild_projection", "seals", yes=True, verbosity=0)
+    assert list(Seal.objects.values()) == before
+    assert Checkpoint.objects.get(projection="seals").position > 0
+    assert SealsProjection.models == ()
