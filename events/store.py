@@ -16,6 +16,8 @@ from .subscriptions import Handler, Subscription
 from .types import ANY, ExpectedVersion, NewEvent, Subscribed, expectations
 from .validation import Row, check_count, check_moment, check_name, check_names, check_number, checked
 
+__all__ = ["DispatchResult", "EventStore"]
+
 AnyHandler = TypeVar("AnyHandler", bound=Handler)
 
 
