@@ -82,3 +82,9 @@ def test_links_and_headings_in_code_do_not_count() -> None:
     assert links("`[a](b)` [c](d.md)\n```\n[e](f)\n```\n![g](h.png)\n") == ["d.md", "h.png"]
     page = "# One `two`, [three](x.md)!\n```sh\n# no heading\n```\n## Same\n## Same\n"
     assert list(anchors(page)) == ["one-two-three", "same", "same-1"]
+
+
+def test_index_of_the_documentation_lists_every_page() -> None:
+    index = ROOT / "docs/README.md"
+    listed = {link for link in links(index.read_text(encoding="utf-8")) if "/" not in link}
+    assert listed >= {page.name for page in index.parent.glob("*.md") if page != index}
