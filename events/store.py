@@ -24,6 +24,8 @@ from .validation import (
     validate_events,
 )
 
+__all__ = ["DispatchResult", "EventStore"]
+
 AnyHandler = TypeVar("AnyHandler", bound=Handler)
 
 

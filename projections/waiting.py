@@ -8,6 +8,8 @@ from . import registry
 from .exceptions import NotCaughtUp
 from .operations import lag, status
 
+__all__ = ["await_for", "wait_for"]
+
 FIRST_PAUSE_SECONDS = 0.001
 LONGEST_PAUSE_SECONDS = 0.02
 
