@@ -14,12 +14,7 @@ from events.admin import search
 from events.admin.search import Found, find
 from events.models import Aggregate, AggregateQuerySet, Event, EventQuerySet
 from events.store import EventStore
-from tests.events.support import (
-    EVENTS,
-    link_on,
-    page,
-    positions_on,
-)
+from tests.events.support import EVENTS, link_on, page, positions_on
 from tests.support import last_position, new, some
 
 pytestmark = pytest.mark.django_db

@@ -25,8 +25,13 @@ pytestmark = [
     pytest.mark.usefixtures("no_subscribers"),
 ]
 
+
 SETTINGS_PAGE = ROOT / "docs/settings.md"
+
+
 SECONDS = 4
+
+
 WRITERS = 8
 
 
