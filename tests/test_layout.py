@@ -8,10 +8,10 @@ from tests import ROOT
 
 # Modules that hold no behaviour of their own, each with the reason why no test file has its name.
 EXCEPTIONS = {
-    "events/api/serializers.py": "describes bodies for the schema: tests/events/api/test_schema.py, tests/project/test_schema.py",
+    "events/api/serializers.py": "describes bodies for the schema: tests/events/api/test_schema.py",
     "projections/api/serializers.py": "describes bodies for the schema, as that of events",
     "events/apps.py": "connects receivers and registers checks: tests/events/test_authorization.py and test_checks.py",
-    "projections/apps.py": "connects receivers and registers projections: tests/projections/engine/test_registration.py",
+    "projections/apps.py": "registers projections: tests/projections/engine/test_registration.py",
 }
 FOLDERS = {"migrations", "commands"}  # migrations are run by every test; commands have their tests in `management`
 NAMES = {"__init__", "urls"}  # every request goes through the addresses

@@ -20,8 +20,6 @@ def test_setting_is_read_when_it_is_used(settings: Any) -> None:
     with override_settings(EVENTS_MAX_DISPATCH_EVENTS=8):
         assert conf.max_dispatch_events == 8
     assert conf.max_dispatch_events == 7
-    del settings.EVENTS_MAX_DISPATCH_EVENTS
-    assert conf.max_dispatch_events == 10_000
 
 
 def test_value_has_the_type_of_the_default(settings: Any) -> None:

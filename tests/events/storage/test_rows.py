@@ -1,6 +1,6 @@
 """Rows are read past Django's own loaders; the values are those that Django gives.
 
-A failure here after an upgrade of Django or psycopg means that their loaders have changed: mend events/storage/rows.py.
+A failure here after an upgrade of Django or psycopg means that their loaders have changed; mend events/storage/rows.py.
 """
 
 from datetime import UTC, datetime, timedelta
@@ -106,19 +106,20 @@ def test_database_of_another_time_zone_keeps_djangos_loader(
     stored: list[Event], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     tokyo = ZoneInfo("Asia/Tokyo")
-    monkeypatch.setitem(connection.settings_dict, "TIME_ZONE", "Asia/Tokyo")
+    wrapper = connections["default"]
+    monkeypatch.setitem(wrapper.settings_dict, "TIME_ZONE", "Asia/Tokyo")
     for name in ("timezone", "timezone_name"):
-        vars(connection).pop(name, None)
+        vars(wrapper).pop(name, None)
     try:
-        connection.ensure_timezone()
+        wrapper.ensure_timezone()
         (event,) = rows.fetch_events(Event.objects.filter(position=stored[3].position))
         assert event.timestamp == MOMENTS[3]
         assert event.timestamp.tzinfo == tokyo
     finally:
         monkeypatch.undo()
         for name in ("timezone", "timezone_name"):
-            vars(connection).pop(name, None)
-        connection.ensure_timezone()
+            vars(wrapper).pop(name, None)
+        wrapper.ensure_timezone()
 
 
 def test_model_has_the_fields_of_a_row() -> None:

@@ -4,6 +4,7 @@ import pytest
 from django.db import connection
 
 from events.store import EventStore
+from projections.base import handles
 from projections.engine import checkpoints
 from projections.engine.runner import Pass, PassOutcome, run_pass
 from projections.models import Checkpoint
@@ -48,14 +49,15 @@ def test_rows_and_checkpoint_go_together_when_the_pass_breaks(monkeypatch: pytes
 
 
 def test_failed_pass_keeps_nothing_but_the_failure(store: EventStore) -> None:
-    (_, poison) = store.dispatch(new("a-1", "Fragile"), new("a-2", "Fragile", data={"poison": 1}))
+    poison, _ = store.dispatch(new("a-2", "Fragile", data={"poison": 1}), new("a-1", "Fragile"))
     before = checkpoint("fragile").position
+    with pytest.raises(Broken):
+        run_pass(instance(Fragile), checkpoint("fragile").pk, poison.position, raise_errors=True)
+    assert checkpoint("fragile").error == ""
     found = run_pass(instance(Fragile), checkpoint("fragile").pk, poison.position)
     assert (found.outcome, found.position) == (PassOutcome.FAILED, before)
     assert (checkpoint("fragile").position, notes()) == (before, [])
     assert "cannot handle 1" in checkpoint("fragile").error
-    with pytest.raises(Broken):
-        run_pass(instance(Fragile), checkpoint("fragile").pk, poison.position, raise_errors=True)
 
 
 def test_pass_over_a_checkpoint_that_is_gone_or_of_other_code_is_not_ours() -> None:
@@ -81,6 +83,7 @@ def test_commit_of_a_pass_does_not_wait_for_the_disk_and_that_of_others_does() -
     said: list[str] = []
 
     class Asking(Tally):
+        @handles("Counted")
         def count(self, event: object) -> None:
             with connection.cursor() as cursor:
                 cursor.execute("SHOW synchronous_commit")
