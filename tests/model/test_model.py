@@ -19,7 +19,7 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis.stateful import run_state_machine_as_test
 
 from projections import registry
-from projections.workers import worker
+from projections.workers import scheduler
 from tests.model.machine import StoreMachine, empty_the_store
 from tests.model.store_model import MAX_DEPTH
 from tests.readmodels.projections import Broken, Cases, Fragile, ShardedTally, Tally
@@ -42,7 +42,7 @@ def machine(monkeypatch: pytest.MonkeyPatch, settings: Any) -> Iterator[type[Sto
     for name in ("event_type_activity", "daily_activity"):
         monkeypatch.setattr(type(registry.get(name)), "batch_events", 4)
     monkeypatch.setattr(Fragile, "retry_delays_seconds", ())
-    monkeypatch.setattr(worker, "SCHEDULE_SECONDS", 0.0)  # a worker that waits for nobody need not wait
+    monkeypatch.setattr(scheduler, "PLAN_SECONDS", 0.0)  # a worker that waits for nobody need not wait
 
     class Machine(StoreMachine):
         def __init__(self) -> None:
