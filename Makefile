@@ -7,7 +7,7 @@ RUN := $(VENV)/bin/python
 JOBS ?= $(shell n=$$(getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2); echo $$((n > 4 ? 4 : n)))
 
 .PHONY: help setup run test test-all lint format schema fuzz model torture memory bench bench-full bench-projections \
-	bench-http bench-admin bench-seals bench-growth screenshots lock clean
+	bench-http bench-admin bench-seals bench-growth screenshots architecture lock clean
 
 help:
 	@echo "make run       set up everything and serve the demo (PORT=8000)"
@@ -27,6 +27,7 @@ help:
 	@echo "make model     compare the store with a model of it for 10,000 generated steps (five minutes)"
 	@echo "make schema    write docs/openapi.yaml anew"
 	@echo "make screenshots  take the pictures in docs/images anew"
+	@echo "make architecture  write the generated parts of docs/architecture.md, and its pictures"
 	@echo "make setup     only set up: .venv, database, admin user, demo data"
 	@echo "make clean     remove .venv and caches; .data, which holds the demo's database, stays"
 
@@ -81,6 +82,10 @@ memory: $(VENV)/installed
 
 screenshots: $(VENV)/installed
 	@$(RUN) -m docs.screenshots
+
+# The map of the code; a test compares it with the imports.
+architecture: $(VENV)/installed
+	@$(RUN) -m docs.draw_architecture
 
 format: $(VENV)/installed
 	@$(RUN) -m ruff check --fix .

@@ -94,7 +94,7 @@ def main() -> None:
         report = stack.enter_context(benchmark(options))
         others = stack.enter_context(peers(os.environ["DATABASE_URL"])) if options.others else []
         bench = Bench(report, options, others)
-        for measure in (appends, batches, refusals, imports, histories, whole_store, start_up):
+        for measure in (appends, batches, rejections, imports, histories, whole_store, start_up):
             measure(bench, options)
         if options.quick:
             for row in report.rows:
@@ -150,7 +150,7 @@ def batches(bench: Bench, options: argparse.Namespace) -> None:
     )
 
 
-def refusals(bench: Bench, options: argparse.Namespace) -> None:
+def rejections(bench: Bench, options: argparse.Namespace) -> None:
     """Calls that store nothing."""
     from benchmarks import references
 

@@ -5,6 +5,19 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
+__all__ = [
+    "BrokenSeal",
+    "Conflict",
+    "DispatchTooDeep",
+    "DuplicateEvent",
+    "EventStoreError",
+    "ImmutableEvent",
+    "InvalidEvent",
+    "StandbyBehind",
+    "UnsafeRead",
+    "VersionConflict",
+]
+
 
 def _printable(text: str) -> str:
     """Return `text` with halves of surrogate pairs, which the input may have held, escaped: no output takes them."""

@@ -40,7 +40,7 @@ def span_of_categories(categories: Collection[str]) -> models.Q:
 
 
 class AppendOnlyQuerySet(models.QuerySet):
-    """A queryset that reads. Every way to write through it is refused; the database's guards stand behind it."""
+    """A queryset that reads. Every way to write through it is rejected; the database's guards stand behind it."""
 
     create = get_or_create = update_or_create = bulk_create = _reject
     update = bulk_update = delete = _raw_delete = _reject

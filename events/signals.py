@@ -6,6 +6,8 @@ this process, from now on. `EventStore.subscribe` narrows them to one event type
 
 from django.dispatch import Signal
 
+__all__ = ["event_committed", "event_dispatched"]
+
 #: Sent inside the transaction that stores the event, once it has its version and position.
 #: A receiver that raises rolls the dispatch back, and the error reaches the caller.
 event_dispatched = Signal()

@@ -14,7 +14,17 @@ from .models import Event, EventQuerySet
 from .storage import ordering, reader, rows, standby, writer
 from .subscriptions import Handler, Subscription
 from .types import ANY, ExpectedVersion, NewEvent, Subscribed, expectations
-from .validation import Row, check_count, check_moment, check_name, check_names, check_number, checked
+from .validation import (
+    ValidatedEvent,
+    check_count,
+    check_moment,
+    check_name,
+    check_names,
+    check_number,
+    validate_events,
+)
+
+__all__ = ["DispatchResult", "EventStore"]
 
 AnyHandler = TypeVar("AnyHandler", bound=Handler)
 
@@ -31,7 +41,7 @@ class DispatchResult(list[Event]):
         self.is_retry = is_retry
 
 
-def append_and_send(rows: Sequence[Row], expected: Mapping[str, int], using: str) -> DispatchResult:
+def append_and_send(rows: Sequence[ValidatedEvent], expected: Mapping[str, int], using: str) -> DispatchResult:
     """Store checked `rows` and hand them to the subscribers, as `EventStore.dispatch` says."""
     if not subscriptions.has_subscribers(rows):  # as most are not: the append is a statement of its own
         appended = writer.append(rows, expected, using)
@@ -44,7 +54,7 @@ def append_and_send(rows: Sequence[Row], expected: Mapping[str, int], using: str
     return DispatchResult(appended.events, is_retry=appended.is_retry)
 
 
-def _transaction_if_needed(rows: Sequence[Row], using: str) -> Any:
+def _transaction_if_needed(rows: Sequence[ValidatedEvent], using: str) -> Any:
     """A subscriber inside the transaction needs one to undo."""
     return transaction.atomic(using) if subscriptions.IN_TRANSACTION.has_subscribers(rows) else nullcontext()
 
@@ -79,7 +89,7 @@ class EventStore:
             DispatchTooDeep: handlers dispatch inside handlers without end.
         """
         check_count("events", len(events))
-        rows = checked(events)
+        rows = validate_events(events)
         expected = self._expected(expected_version, rows)
         if not rows and not expected:
             return DispatchResult()
@@ -237,7 +247,7 @@ class EventStore:
         return await sync_to_async(self.settled_position)()
 
     @staticmethod
-    def _expected(expected_version: ExpectedVersion, rows: Sequence[Row]) -> Mapping[str, int]:
+    def _expected(expected_version: ExpectedVersion, rows: Sequence[ValidatedEvent]) -> Mapping[str, int]:
         if expected_version is ANY:  # as it mostly is
             return {}
         if isinstance(expected_version, Mapping):

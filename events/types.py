@@ -11,6 +11,8 @@ from uuid_utils.compat import uuid7
 
 from .exceptions import InvalidEvent
 
+__all__ = ["ALL", "ANY", "EXISTS", "Expectation", "ExpectedVersion", "NewEvent", "Subscribed", "category_of"]
+
 
 class Expectation(Enum):
     """An expectation about an aggregate that is not a version number."""

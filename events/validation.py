@@ -15,7 +15,7 @@ MAX_NAME_CHARACTERS = 255
 MAX_NAMES = 500  # in one selection: each is a condition of the query
 
 
-class Row(NamedTuple):
+class ValidatedEvent(NamedTuple):
     """A checked event: what the append functions take, and `data` and `metadata` as they will be read back."""
 
     aggregate_id: str
@@ -28,7 +28,7 @@ class Row(NamedTuple):
     metadata: dict[str, Any]
 
 
-def checked(events: Iterable[NewEvent]) -> list[Row]:
+def validate_events(events: Iterable[NewEvent]) -> list[ValidatedEvent]:
     """Return `events` as rows.
 
     Raises:
@@ -139,7 +139,7 @@ def check_moment(field: str, value: Any) -> None:
         raise InvalidEvent(field, f"lies outside {EARLIEST.date()} to {LATEST.date()}")
 
 
-def _row(event: NewEvent) -> Row:
+def _row(event: NewEvent) -> ValidatedEvent:
     if not isinstance(event, NewEvent):
         raise InvalidEvent("event", f"is {_kind(event)}; dispatch NewEvent objects, and a list of them as *events")
     check_name("aggregate_id", event.aggregate_id)
@@ -157,7 +157,7 @@ def _row(event: NewEvent) -> Row:
             f"the event takes {size:,} bytes as JSON, metadata included; at most {limit:,} are allowed"
             " (EVENTS_MAX_EVENT_BYTES). Store large content elsewhere and refer to it",
         )
-    return Row(
+    return ValidatedEvent(
         event.aggregate_id,
         event.type,
         data_json,

@@ -63,6 +63,13 @@ def described() -> str:
     return f"private, in {private_cluster().home}"
 
 
+def how_to_start_afresh() -> str:
+    """Say how to replace the database by an empty one."""
+    if os.environ.get("DATABASE_URL"):
+        return "Let DATABASE_URL name an empty database."
+    return f"Remove it, with all demo events in it, and run this again: rm -r {private_cluster().home}"
+
+
 def check_reachable(settings: dict[str, Any]) -> None:
     """Connect once to the database of `settings`."""
     try:
@@ -113,7 +120,7 @@ def find_bindir() -> Path:
 
 
 def server_account() -> pwd.struct_passwd | None:
-    """Return the account the server must run as: none but our own, unless we are root, which PostgreSQL refuses."""
+    """Return the account the server must run as: none but our own, unless we are root, which PostgreSQL rejects."""
     if os.geteuid() != 0:
         return None
     for name in ("postgres", "nobody"):

@@ -18,7 +18,7 @@ MOST = Decimal(10) ** 9
 class Orders(Projection):
     """A row per order, INLINE: whoever has just paid sees the order as paid.
 
-    An INLINE handler that raises refuses the event, so this one is forgiving about what is in it.
+    An INLINE handler that raises rejects the event, so this one is forgiving about what is in it.
     """
 
     name = "orders"

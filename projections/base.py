@@ -11,6 +11,8 @@ from events.types import ALL, Subscribed
 
 from .exceptions import HandlerFailed
 
+__all__ = ["ASYNC", "FIRST_EVENT", "INLINE", "NOW", "PARK", "STOP", "Mode", "OnError", "Projection", "Start", "handles"]
+
 Method = TypeVar("Method", bound=Callable[..., Any])
 
 

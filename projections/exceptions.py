@@ -6,6 +6,16 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from events.models import Event
 
+__all__ = [
+    "HandlerFailed",
+    "NotCaughtUp",
+    "OperationRejected",
+    "OutdatedCode",
+    "ProjectionError",
+    "UnknownProjection",
+    "UnsafeTransaction",
+]
+
 
 class ProjectionError(Exception):
     """Base class of every error the projections raise on their own account."""

@@ -8,6 +8,8 @@ from django.utils.module_loading import autodiscover_modules
 from .base import Mode, Projection
 from .exceptions import UnknownProjection
 
+__all__ = ["all_projections", "get", "named", "register", "registered", "unregister"]
+
 ProjectionClass = TypeVar("ProjectionClass", bound=type[Projection])
 
 # All that was registered, mistakes included: the system checks speak about those, all at once.

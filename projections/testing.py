@@ -18,6 +18,8 @@ from .engine import runner
 from .exceptions import HandlerFailed
 from .workers.scheduler import plan
 
+__all__ = ["project", "run_until_caught_up"]
+
 
 def project(projection: type[Projection], *events: NewEvent) -> list[Event]:
     """Dispatch `events`, and hand them to `projection` at once; return them as stored. It need not be registered.

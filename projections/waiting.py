@@ -6,7 +6,9 @@ from asgiref.sync import sync_to_async
 
 from . import registry
 from .exceptions import NotCaughtUp
-from .operations import status
+from .operations import lag, status
+
+__all__ = ["await_for", "wait_for"]
 
 FIRST_PAUSE_SECONDS = 0.001
 LONGEST_PAUSE_SECONDS = 0.02
@@ -29,11 +31,11 @@ def wait_for(projection: str, position: int, timeout_seconds: float = 5.0) -> in
     registry.get(projection)
     deadline = time.monotonic() + timeout_seconds
     pause = FIRST_PAUSE_SECONDS
-    while (reached := status.reached(projection)) < position:
+    while (reached := lag.reached(projection)) < position:
         left = deadline - time.monotonic()
         if left <= 0:
             found = status.report(projection)
-            behind = status.lag_events(reached, position)
+            behind = lag.lag_events(reached, position)
             raise NotCaughtUp(projection, position, reached, behind, found.status)
         time.sleep(min(pause, left))
         pause = min(pause * 1.5, LONGEST_PAUSE_SECONDS)

@@ -10,7 +10,8 @@ from typing import Any
 
 from tests import ROOT
 
-PAGES = sorted([ROOT / "README.md", *(ROOT / "docs").glob("*.md")])
+GETTING_STARTED = ROOT / "docs/getting-started.md"
+PAGES = sorted([ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").glob("*.md")])
 
 
 def snippets(page: Path, language: str) -> list[str]:
@@ -52,7 +53,7 @@ print(AggregateActivity.objects.get().event_count)
 
 
 class OwnProject:
-    """A new Django project that uses the package, installed as the README says."""
+    """A new Django project that uses the package, installed as docs/getting-started.md says."""
 
     def __init__(self, folder: Path, database: dict[str, Any]) -> None:
         self.packages, self.folder = folder / "packages", folder / "my project"
@@ -62,7 +63,7 @@ class OwnProject:
         self.folder.mkdir()
         start = [self.python, "-m", "django", "startproject", "shop", self.folder]
         run(*start, cwd=folder, **{**self.environment, "DJANGO_SETTINGS_MODULE": ""})
-        blocks = snippets(ROOT / "README.md", "python")
+        blocks = snippets(GETTING_STARTED, "python")
         settings, urls = (
             next(block for block in blocks if block.startswith(f"# {name}.py")) for name in ("settings", "urls")
         )
@@ -70,9 +71,9 @@ class OwnProject:
         self.append("shop/urls.py", urls)
 
     def install(self, folder: Path) -> None:
-        """Install the package as the README says."""
+        """Install the package as docs/getting-started.md says."""
         copy_checkout(folder / "django-eventstore")
-        (line,) = shell_lines("pip install ")
+        (line,) = set(shell_lines("pip install "))
         run(self.python, "-m", *line.split(), "--no-deps", "--quiet", "--target", self.packages, cwd=folder)
 
     def append(self, path: str, text: str) -> None:

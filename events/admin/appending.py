@@ -27,7 +27,7 @@ SHOWN_BETWEEN = 20
 
 
 @dataclass(frozen=True)
-class Conflict:
+class ConflictReport:
     """What came between the opening of the form and its sending.
 
     Attributes:
@@ -50,7 +50,7 @@ class AppendView:
         self._admin, self._request = model_admin, request
         self._template, self._extra_context = template, extra_context
         self._store = EventStore(database())
-        self._conflict: Conflict | None = None
+        self._conflict: ConflictReport | None = None
 
     def respond(self) -> HttpResponse:
         """Show the form, or append the event and show its aggregate.
@@ -88,10 +88,10 @@ class AppendView:
             form.add_error(None, f"Nothing was stored: {error}.")
         return None
 
-    def _what_came_between(self, conflict: VersionConflict, expected: int) -> Conflict:
+    def _what_came_between(self, conflict: VersionConflict, expected: int) -> ConflictReport:
         readable = authorization.readable(self._request.user)
         if not readable.holds(conflict.aggregate_id):
-            return Conflict(conflict, [], 0)
+            return ConflictReport(conflict, [], 0)
         events = self._store.get_events_for_aggregate(
             conflict.aggregate_id,
             after_version=max(0, expected - 1),
@@ -102,7 +102,7 @@ class AppendView:
         between = [event for event in events if event.version > expected][:SHOWN_BETWEEN]
         before = events[len(between)] if len(events) > len(between) else None
         more = max(0, conflict.actual - expected - len(between))
-        return Conflict(conflict, timeline.entries(between, before, readable.names), more)
+        return ConflictReport(conflict, timeline.entries(between, before, readable.names), more)
 
     def _appended(self, stored: DispatchResult) -> HttpResponse:
         (event,) = stored

@@ -126,7 +126,7 @@ class CategorizedAdmin(BrowsingAdmin):
 
 
 def without_nul(text: str) -> str:
-    """Return `text` as PostgreSQL takes it: with a NUL character in it, it would refuse the query."""
+    """Return `text` as PostgreSQL takes it: with a NUL character in it, it would reject the query."""
     return text.replace("\0", "")
 
 

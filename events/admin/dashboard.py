@@ -95,10 +95,10 @@ def _progress(using: str, sees_queries: bool) -> dict[str, Any]:
     """How far readers of the whole store get, and which transactions keep them from getting further."""
     appends = statistics.open_appends(using)
     try:
-        with transaction.atomic(using):  # of its own: a refusal would end one that is open
+        with transaction.atomic(using):  # of its own: a rejection would end one that is open
             settled = ordering.settled_position(using)
     except UnsafeRead as error:
-        return {"refusal": str(error)}
+        return {"rejection": str(error)}
     newest = statistics.newest_position(using)
     return {
         "settled": settled,

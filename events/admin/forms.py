@@ -10,7 +10,7 @@ from django.contrib.admin.widgets import AdminSplitDateTime, AdminTextareaWidget
 from events.exceptions import InvalidEvent
 from events.formats.serialization import from_json
 from events.types import NewEvent
-from events.validation import MAX_NAME_CHARACTERS, checked
+from events.validation import MAX_NAME_CHARACTERS, validate_events
 
 
 class JSONObjectField(forms.CharField):
@@ -71,7 +71,7 @@ class AppendForm(forms.Form):
         if self.errors:
             return cleaned
         try:
-            checked([self.new_event()])
+            validate_events([self.new_event()])
         except InvalidEvent as error:
             field, _, path = error.field.partition(".")
             self.add_error(field, f"{path}: {error.reason}" if path else error.reason)

@@ -10,7 +10,7 @@ from events.models import Aggregate, AggregateQuerySet
 from events.monitoring import statistics
 
 from .browsing import BoundedChangeList, CategorizedAdmin
-from .search import find
+from .search import search
 
 BEFORE, AFTER, SEARCH_IN = "before", "after", "in"
 IN_DATA = "data"
@@ -49,7 +49,7 @@ class EventChangeList(BoundedChangeList):
     def get_results(self, request: HttpRequest) -> None:
         events: Any = self.queryset
         lowest, beyond = self._positions(events.db)
-        found = find(
+        found = search(
             events,
             self._aggregates(request, events.db),
             text=self.query.strip() if self.searches_data else "",

@@ -25,7 +25,7 @@ GROWTH = 4
 
 
 @dataclass(frozen=True, kw_only=True)
-class Found:
+class SearchResult:
     """What a search has come back with.
 
     Attributes:
@@ -39,7 +39,7 @@ class Found:
     is_cut: bool
 
 
-def find(
+def search(
     events: EventQuerySet,
     aggregates: AggregateQuerySet | None = None,
     *,
@@ -48,7 +48,7 @@ def find(
     before: int | None = None,
     newest_first: bool = True,
     limit: int,
-) -> Found:
+) -> SearchResult:
     """Return the first matching events between two positions, from the upper one down, or from the lower one up.
 
     PostgreSQL would plan a single query for the average, and read the whole store where what is rare lies at the far
@@ -81,7 +81,7 @@ def find(
     if len(found) > limit:
         found = found[:limit]
         reached = found[-1].position
-    return Found(events=found if newest_first else found[::-1], next=reached, is_cut=is_cut)
+    return SearchResult(events=found if newest_first else found[::-1], next=reached, is_cut=is_cut)
 
 
 def _search(

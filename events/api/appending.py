@@ -23,7 +23,7 @@ from .views.base import StoreView
 
 
 @dataclass(frozen=True)
-class Wanted:
+class AppendRequest:
     """What a request wants appended.
 
     Attributes:
@@ -38,7 +38,7 @@ class Wanted:
     keyed: Mapping[int, UUID]
 
 
-def read(request: Request, aggregate_id: str | None = None) -> Wanted:
+def read(request: Request, aggregate_id: str | None = None) -> AppendRequest:
     """Return what the request wants appended, to one aggregate or to those that its events name.
 
     Raises:
@@ -60,10 +60,10 @@ def read(request: Request, aggregate_id: str | None = None) -> Wanted:
         if isinstance(expected, Mapping):
             raise InvalidEvent("expected_version", "is an object; give the version of the one aggregate in the address")
         expected = {aggregate_id: expected}
-    return Wanted(events, expected, in_header is not None, keyed)
+    return AppendRequest(events, expected, in_header is not None, keyed)
 
 
-def append(view: StoreView, wanted: Wanted) -> DispatchResult:
+def append(view: StoreView, wanted: AppendRequest) -> DispatchResult:
     """Append it, or find out that it was appended before.
 
     Raises:
@@ -173,7 +173,7 @@ def _ids(request: Request, count: int) -> list[UUID]:
     return [uuid8(hashlib.sha256(json.dumps([*scope, index]).encode()).digest()) for index in range(count + 1)]
 
 
-def _is_repetition(wanted: Wanted, stored: DispatchResult, using: str) -> bool:
+def _is_repetition(wanted: AppendRequest, stored: DispatchResult, using: str) -> bool:
     """Return whether the events under the key are those of this request: the same number, with the same content."""
     if Event.objects.using(using).filter(event_id=wanted.keyed[len(wanted.events)]).exists():
         return False

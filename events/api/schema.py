@@ -88,16 +88,16 @@ RETRY_AFTER = header("Retry-After", "In how many seconds to ask again.", respons
 # What a request may be answered besides success: the shape, what it means, and what an example of it adds.
 _ERRORS: Mapping[int, tuple[Any, str, dict[str, Any]]] = {
     400: (
-        serializers.Invalid,
+        serializers.InvalidSerializer,
         "The request cannot be taken as it is.",
         {"type": "/api/problems/invalid/", "field": "limit", "index": None},
     ),
-    401: (serializers.ProblemDetails, "Not authenticated.", {}),
-    403: (serializers.ProblemDetails, "Not permitted.", {}),
-    404: (serializers.ProblemDetails, "There is no such thing.", {}),
-    406: (serializers.ProblemDetails, "No such media type is served here.", {}),
+    401: (serializers.ProblemDetailsSerializer, "Not authenticated.", {}),
+    403: (serializers.ProblemDetailsSerializer, "Not permitted.", {}),
+    404: (serializers.ProblemDetailsSerializer, "There is no such thing.", {}),
+    406: (serializers.ProblemDetailsSerializer, "No such media type is served here.", {}),
     409: (
-        serializers.VersionConflict,
+        serializers.VersionConflictSerializer,
         "An aggregate is not at the version that the body expects, or an event id is in use.",
         {
             "type": "/api/problems/version-conflict/",
@@ -105,23 +105,23 @@ _ERRORS: Mapping[int, tuple[Any, str, dict[str, Any]]] = {
         },
     ),
     412: (
-        serializers.VersionConflict,
+        serializers.VersionConflictSerializer,
         "The aggregate is not at the version that a header expects.",
         {
             "type": "/api/problems/version-conflict/",
             "conflicts": [{"aggregate_id": "order-18", "expected": 3, "actual": 4}],
         },
     ),
-    413: (serializers.ProblemDetails, "The request is too large.", {"type": "/api/problems/too-large/"}),
-    415: (serializers.ProblemDetails, "The body is of another media type.", {}),
+    413: (serializers.ProblemDetailsSerializer, "The request is too large.", {"type": "/api/problems/too-large/"}),
+    415: (serializers.ProblemDetailsSerializer, "The body is of another media type.", {}),
     422: (
-        serializers.ProblemDetails,
+        serializers.ProblemDetailsSerializer,
         "The idempotency key belongs to another request.",
         {"type": "/api/problems/idempotency-key-reused/"},
     ),
-    429: (serializers.ProblemDetails, "Too many requests.", {}),
-    501: (serializers.ProblemDetails, "This is served by ASGI only.", {"type": "/api/problems/no-streams/"}),
-    503: (serializers.ProblemDetails, "Not now; `Retry-After` says when to ask again.", {}),
+    429: (serializers.ProblemDetailsSerializer, "Too many requests.", {}),
+    501: (serializers.ProblemDetailsSerializer, "This is served by ASGI only.", {"type": "/api/problems/no-streams/"}),
+    503: (serializers.ProblemDetailsSerializer, "Not now; `Retry-After` says when to ask again.", {}),
 }
 READ_ERRORS = (400, 401, 403, 406, 429)
 APPEND_ERRORS = (*READ_ERRORS, 409, 413, 415, 422)
@@ -188,7 +188,7 @@ def bodies(here: bool) -> dict[str, Any]:
         for kind, shape, sample in (
             (
                 JSON,
-                serializers.Append if here else serializers.AppendToMany,
+                serializers.AppendSerializer if here else serializers.AppendToManySerializer,
                 {"events": [placed], "expected_version": 0},
             ),
             (cloudevents.MEDIA_TYPE, cloudevent, serializers.PLACED_AS_CLOUDEVENT),

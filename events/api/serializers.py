@@ -62,7 +62,7 @@ class NumberField(serializers.Field):
     """A position or a version."""
 
 
-class StoredEvent(serializers.Serializer):
+class StoredEventSerializer(serializers.Serializer):
     position = NumberField(help_text="Its number in the whole store: rising, with gaps.")
     aggregate_id = NameField()
     version = NumberField(help_text="Its number in its aggregate: 1, 2, 3 …")
@@ -76,7 +76,7 @@ class StoredEvent(serializers.Serializer):
     recorded_at = serializers.DateTimeField(help_text="When it was stored.")
 
 
-class NewEventHere(serializers.Serializer):
+class NewEventHereSerializer(serializers.Serializer):
     """An event for the aggregate in the address."""
 
     type = NameField(help_text="What happened, such as `OrderPlaced`.")
@@ -86,55 +86,55 @@ class NewEventHere(serializers.Serializer):
     event_id = serializers.UUIDField(required=False, help_text="Name it yourself, and a retry is safe.")
 
 
-class NewEvent(NewEventHere):
+class NewEventSerializer(NewEventHereSerializer):
     """An event for any aggregate."""
 
     aggregate_id = NameField()
 
 
-class Append(serializers.Serializer):
+class AppendSerializer(serializers.Serializer):
     """Events for the aggregate in the address."""
 
-    events = NewEventHere(many=True)
+    events = NewEventHereSerializer(many=True)
     expected_version = ExpectationField(required=False)
 
 
-class AppendToMany(serializers.Serializer):
+class AppendToManySerializer(serializers.Serializer):
     """Events for any aggregates: all are stored, or none. Aggregates that are only checked may be named as well."""
 
-    events = NewEvent(many=True)
+    events = NewEventSerializer(many=True)
     expected_version = ExpectationsField(required=False)
 
 
-class Appended(serializers.Serializer):
+class AppendedSerializer(serializers.Serializer):
     aggregate_id = NameField()
     version = NumberField(help_text="The version that the aggregate has come to.")
     position = NumberField(allow_null=True, help_text="Of the last event: what to wait for (`at_least`).")
-    events = StoredEvent(many=True)
+    events = StoredEventSerializer(many=True)
 
 
-class AppendedToMany(serializers.Serializer):
+class AppendedToManySerializer(serializers.Serializer):
     versions = serializers.DictField(child=serializers.IntegerField(), help_text="By aggregate id.")
     position = NumberField(allow_null=True)
-    events = StoredEvent(many=True)
+    events = StoredEventSerializer(many=True)
 
 
-class Page(serializers.Serializer):
+class PageSerializer(serializers.Serializer):
     next = serializers.URLField(allow_null=True, help_text="The address of the next page.")
 
 
-class History(Page):
+class HistorySerializer(PageSerializer):
     aggregate_id = NameField()
     version = NumberField(help_text="What the history has come to with this page: the next expectation.")
-    events = StoredEvent(many=True)
+    events = StoredEventSerializer(many=True)
 
 
-class EventPage(Page):
-    events = StoredEvent(many=True)
+class EventPageSerializer(PageSerializer):
+    events = StoredEventSerializer(many=True)
     checkpoint = NumberField(allow_null=True, help_text="Pass it as `after`, later on, for what came since.")
 
 
-class Aggregate(serializers.Serializer):
+class AggregateSerializer(serializers.Serializer):
     aggregate_id = NameField()
     category = serializers.CharField()
     version = NumberField()
@@ -142,16 +142,16 @@ class Aggregate(serializers.Serializer):
     updated_at = serializers.DateTimeField()
 
 
-class AggregatePage(Page):
-    aggregates = Aggregate(many=True)
+class AggregatePageSerializer(PageSerializer):
+    aggregates = AggregateSerializer(many=True)
 
 
-class Imported(serializers.Serializer):
+class ImportedSerializer(serializers.Serializer):
     stored = serializers.IntegerField(help_text="Events that this request stored.")
     known = serializers.IntegerField(help_text="Events that were stored before.")
 
 
-class ProblemDetails(serializers.Serializer):
+class ProblemDetailsSerializer(serializers.Serializer):
     """RFC 9457. Further fields tell the data of the error."""
 
     type = serializers.CharField(help_text="An address that says what to do about it, or `about:blank`.")
@@ -160,18 +160,18 @@ class ProblemDetails(serializers.Serializer):
     detail = serializers.CharField()
 
 
-class ProblemTypeExplained(serializers.Serializer):
+class ProblemTypeExplainedSerializer(serializers.Serializer):
     title = serializers.CharField()
     remedy = serializers.CharField()
 
 
-class Conflicting(serializers.Serializer):
+class ConflictingSerializer(serializers.Serializer):
     aggregate_id = NameField()
     expected = ExpectationField()
     actual = NumberField()
 
 
-class Invalid(ProblemDetails):
+class InvalidSerializer(ProblemDetailsSerializer):
     field = serializers.CharField()
     index = serializers.IntegerField(required=False, allow_null=True)
     line = serializers.IntegerField(required=False, help_text="Of an import, from 1.")
@@ -179,8 +179,8 @@ class Invalid(ProblemDetails):
     known = serializers.IntegerField(required=False)
 
 
-class VersionConflict(ProblemDetails):
-    conflicts = Conflicting(many=True, required=False)
+class VersionConflictSerializer(ProblemDetailsSerializer):
+    conflicts = ConflictingSerializer(many=True, required=False)
 
 
 PLACED = {

@@ -9,7 +9,7 @@ from django.urls import path, re_path, register_converter
 from django.urls.converters import StringConverter
 
 from .slashes import add_slash
-from .views import aggregates, events, streams
+from .views import aggregates, events, import_export, streams
 from .views.problem_types import ProblemTypeDetail
 
 
@@ -31,8 +31,8 @@ urlpatterns = [
     path("aggregates/<aggregate_id:aggregate_id>/stream/", streams.AggregateStream.as_view(), name="aggregate-stream"),
     path("aggregates/<aggregate_id:aggregate_id>/", aggregates.AggregateDetail.as_view(), name="aggregate-detail"),
     path("events/", events.EventList.as_view(), name="event-list"),
-    path("events/export/", streams.EventExport.as_view(), name="event-export"),
-    path("events/import/", streams.EventImport.as_view(), name="event-import"),
+    path("events/export/", import_export.EventExport.as_view(), name="event-export"),
+    path("events/import/", import_export.EventImport.as_view(), name="event-import"),
     path("events/stream/", streams.EventStream.as_view(), name="event-stream"),
     path("events/<uuid:event_id>/", events.EventDetail.as_view(), name="event-detail"),
     path("problems/<slug:slug>/", ProblemTypeDetail.as_view(), name="problem-type"),

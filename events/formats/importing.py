@@ -10,7 +10,7 @@ from events.exceptions import EventStoreError, InvalidEvent
 from events.storage.reader import aggregate_ids_of
 from events.store import EventStore, append_and_send
 from events.types import NewEvent
-from events.validation import Row, checked
+from events.validation import ValidatedEvent, validate_events
 
 from .files import Line, in_batches
 
@@ -41,10 +41,6 @@ class Counts:
     bad: int = 0
 
 
-def accept(event: NewEvent) -> None:
-    """Have nothing against an event."""
-
-
 class Importer:
     """Stores lines; run it again with the same ones, after whatever happened, and nothing is stored twice."""
 
@@ -55,7 +51,7 @@ class Importer:
         batch_events: int = BATCH_EVENTS,
         dry_run: bool = False,
         on_bad: Callable[[BadLine], None] | None = None,
-        check: Callable[[NewEvent], None] = accept,
+        check: Callable[[NewEvent], None] | None = None,
     ) -> None:
         """
         Args:
@@ -83,12 +79,12 @@ class Importer:
             yield self.counts
 
     def _take(self, lines: list[Line]) -> None:
-        homes = aggregate_ids_of([line.event.event_id for line in lines if line.event], self._store.using)
-        new: list[Row] = []
+        stored_in = aggregate_ids_of([line.event.event_id for line in lines if line.event], self._store.using)
+        new: list[ValidatedEvent] = []
         known = 0
         for line in lines:
             try:
-                row = self._acceptable(line, homes)
+                row = self._acceptable(line, stored_in)
             except InvalidEvent as error:
                 bad = BadLine(line.number, error)
                 if self._on_bad is None:
@@ -97,23 +93,24 @@ class Importer:
                 self.counts.bad += 1
                 self._on_bad(bad)
                 continue
-            if row.event_id in homes:
+            if row.event_id in stored_in:
                 known += 1
             else:
-                homes[row.event_id] = row.aggregate_id
+                stored_in[row.event_id] = row.aggregate_id
                 new.append(row)
         self._store_rows(new, known)
 
-    def _acceptable(self, line: Line, homes: dict[UUID, str]) -> Row:
+    def _acceptable(self, line: Line, stored_in: dict[UUID, str]) -> ValidatedEvent:
         if line.event is None:
             raise line.error or InvalidEvent("line", "holds no event")
-        (row,) = checked([line.event])
-        self._check(line.event)
-        if homes.get(row.event_id, row.aggregate_id) != row.aggregate_id:
+        (row,) = validate_events([line.event])
+        if self._check:
+            self._check(line.event)
+        if stored_in.get(row.event_id, row.aggregate_id) != row.aggregate_id:
             raise InvalidEvent("event_id", f"{row.event_id} is in use already, in another aggregate")
         return row
 
-    def _store_rows(self, new: list[Row], known: int) -> None:
+    def _store_rows(self, new: list[ValidatedEvent], known: int) -> None:
         if new and not self._dry_run:
             append_and_send(new, {}, self._store.using)
         self.counts.stored += len(new)

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from enum import StrEnum
 from typing import Any, NamedTuple
 from uuid import UUID
 
@@ -12,7 +13,7 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from events.exceptions import Conflict, DuplicateEvent, VersionConflict
 from events.models import Event
 from events.types import expectation_from_sql
-from events.validation import Row
+from events.validation import ValidatedEvent
 
 from .prepared import PreparedStatement
 
@@ -46,6 +47,15 @@ _APPEND_ONE = _Call(
 )
 
 
+class AppendOutcome(StrEnum):
+    """What an append function did with a call; it names the outcome in each row of its answer."""
+
+    APPENDED = "appended"
+    STORED = "stored"  # by an earlier call, of which this one is a retry
+    CONFLICT = "conflict"
+    DUPLICATE = "duplicate"
+
+
 class _Answer(NamedTuple):
     """One row of an append function's answer."""
 
@@ -66,30 +76,30 @@ class Appended(NamedTuple):
     is_retry: bool
 
 
-def append(rows: Sequence[Row], expected: Mapping[str, int], using: str) -> Appended:
+def append(rows: Sequence[ValidatedEvent], expected: Mapping[str, int], using: str) -> Appended:
     """Store `rows` if every expectation holds, all of them or none, in one round trip.
 
-    A refusal is an answer of the append function, not a database error: an enclosing transaction stays usable.
+    A rejection is an answer of the append function, not a database error: an enclosing transaction stays usable.
 
     Raises:
         VersionConflict: an expectation does not hold.
         DuplicateEvent: an event id is in use, and this is not a retry.
     """
     answers = _answers(rows, expected, using)
-    outcome = answers[0].outcome if answers else "appended"
-    if outcome == "appended":
+    outcome = AppendOutcome(answers[0].outcome) if answers else AppendOutcome.APPENDED
+    if outcome is AppendOutcome.APPENDED:
         return Appended(Event.many_from_db(using, map(_stored, rows, answers)), is_retry=False)
-    if outcome == "conflict":
+    if outcome is AppendOutcome.CONFLICT:
         raise VersionConflict(
             [Conflict(row.aggregate_id, expectation_from_sql(row.expected), row.version) for row in answers]
         )
-    if outcome == "duplicate":
+    if outcome is AppendOutcome.DUPLICATE:
         raise _duplicate(answers[0])
     ids = [row.event_id for row in rows]
     return Appended(list(Event.objects.using(using).filter(event_id__in=ids).order_by("position")), is_retry=True)
 
 
-def _answers(rows: Sequence[Row], expected: Mapping[str, int], using: str) -> list[_Answer]:
+def _answers(rows: Sequence[ValidatedEvent], expected: Mapping[str, int], using: str) -> list[_Answer]:
     if len(rows) == 1 and expected.keys() <= {rows[0].aggregate_id}:
         (row,) = rows
         version = expected.get(row.aggregate_id)
@@ -98,7 +108,7 @@ def _answers(rows: Sequence[Row], expected: Mapping[str, int], using: str) -> li
     return list(map(_Answer._make, _call(_APPEND, _arrays(rows, expected), using)))
 
 
-def _stored(row: Row, answer: _Answer) -> dict[str, Any]:
+def _stored(row: ValidatedEvent, answer: _Answer) -> dict[str, Any]:
     return {
         "position": answer.position,
         "aggregate_id": row.aggregate_id,
@@ -147,7 +157,7 @@ def _call_prepared(
             raise
 
 
-def _values(row: Row, version: int | None) -> list[bytes | None]:
+def _values(row: ValidatedEvent, version: int | None) -> list[bytes | None]:
     """Return the arguments of the function for one event."""
     return [
         row.aggregate_id.encode(),
@@ -160,7 +170,7 @@ def _values(row: Row, version: int | None) -> list[bytes | None]:
     ]
 
 
-def _arrays(rows: Sequence[Row], expected: Mapping[str, int]) -> list[bytes | None]:
+def _arrays(rows: Sequence[ValidatedEvent], expected: Mapping[str, int]) -> list[bytes | None]:
     """Return the arguments of the function for any number of events, as PostgreSQL writes arrays.
 
     https://www.postgresql.org/docs/current/arrays.html#ARRAYS-IO has the rules. psycopg would look at each value of a

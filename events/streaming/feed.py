@@ -43,17 +43,17 @@ class Message:
         return in_one_line(to_json(event_as_dict(self.event)))
 
 
-class Tail:
+class StreamQueue:
     """What the feed has for one stream.
 
     Attributes:
         position: all that the stream wants between where it was attached and here has been put in.
-        is_cut: it became too much, and was forgotten; read on from the database, then attach anew.
+        has_overflowed: it became too much, and was forgotten; read on from the database, then attach anew.
     """
 
     def __init__(self, position: int, wants: Callable[[Event], bool]) -> None:
         self.position = position
-        self.is_cut = False
+        self.has_overflowed = False
         self._wants = wants
         self._messages: list[Message] = []
         self._bytes = 0
@@ -61,7 +61,7 @@ class Tail:
 
     async def take(self, timeout_seconds: float) -> tuple[list[Message], int]:
         """Return what has come, and the position that one who has it has come to. Waits for up to `timeout_seconds`."""
-        if not self._messages and not self.is_cut:
+        if not self._messages and not self.has_overflowed:
             with suppress(TimeoutError):
                 async with asyncio.timeout(timeout_seconds):
                     await self._news.wait()
@@ -75,7 +75,7 @@ class Tail:
 
     def put(self, messages: Sequence[Message], position: int) -> None:
         """Take in what the feed has read up to `position`."""
-        if self.is_cut:
+        if self.has_overflowed:
             return
         wanted = [message for message in messages if self._wants(message.event)]
         if wanted:
@@ -83,7 +83,7 @@ class Tail:
             self._bytes += sum(len(message.json) for message in wanted)
             # The first batch is taken whatever its size: the feed's pages are bounded by themselves.
             if self._messages and self._bytes > conf.stream_max_queued_bytes:
-                self.is_cut, self._messages = True, []
+                self.has_overflowed, self._messages = True, []
                 return
             self._messages += wanted
         self.position = position
@@ -98,7 +98,7 @@ class Feed:
 
     def __init__(self, using: str) -> None:
         self.using = using
-        self._tails: set[Tail] = set()
+        self._queues: set[StreamQueue] = set()
         self._position: int | None = None
         self._known = asyncio.Event()
         self._poller: asyncio.Task | None = None
@@ -126,8 +126,8 @@ class Feed:
         """End the streams of the running event loop: for a server that shuts down, since none ends by itself."""
         for feed in _feeds.get(asyncio.get_running_loop(), {}).values():
             feed.is_ending = True
-            for tail in feed._tails:
-                tail.wake()
+            for queue in feed._queues:
+                queue.wake()
 
     def __enter__(self) -> Self:
         self._open += 1
@@ -138,18 +138,18 @@ class Feed:
         if not self._open:
             self._close()
 
-    async def attach(self, wants: Callable[[Event], bool]) -> Tail:
-        """Return a tail that gets every event `wants` takes, from where the feed is now."""
+    async def attach(self, wants: Callable[[Event], bool]) -> StreamQueue:
+        """Return a queue that gets every event `wants` takes, from where the feed is now."""
         if self._poller is None:
             self._poller = asyncio.create_task(self._follow())
         await self._known.wait()
-        tail = Tail(self._position or 0, wants)
-        self._tails.add(tail)
-        return tail
+        queue = StreamQueue(self._position or 0, wants)
+        self._queues.add(queue)
+        return queue
 
-    def detach(self, tail: Tail) -> None:
-        """Put nothing into `tail` any more."""
-        self._tails.discard(tail)
+    def detach(self, queue: StreamQueue) -> None:
+        """Put nothing into `queue` any more."""
+        self._queues.discard(queue)
 
     async def page(self, events: EventQuerySet, after: int, up_to: int) -> list[Message]:
         """Return the first of `events` between two positions; fewer than PAGE_EVENTS when there are no more."""
@@ -192,8 +192,8 @@ class Feed:
         return page[-1].position if len(page) == PAGE_EVENTS else settled, page
 
     def _hand_out(self, messages: list[Message], position: int) -> None:
-        for tail in self._tails:
-            tail.put(messages, position)
+        for queue in self._queues:
+            queue.put(messages, position)
 
     def _close(self) -> None:
         """Stop following; whoever comes next starts a new feed."""

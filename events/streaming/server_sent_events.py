@@ -86,7 +86,7 @@ class Stream:
         with Feed.of_this_loop(self._using) as feed:
             yield b"retry: %d\n\n" % RETRY_MILLISECONDS
             while self._selection and not feed.is_ending:
-                async with aclosing(self._until_cut(feed)) as text:
+                async with aclosing(self._until_overflow(feed)) as text:
                     async for chunk in text:
                         with self._cut_off_when_stuck():
                             yield chunk
@@ -94,28 +94,28 @@ class Stream:
             if not self._selection:
                 yield b'event: revoked\ndata: {"detail": "You may not read these events any more"}\n\n'
 
-    async def _until_cut(self, feed: Feed) -> AsyncGenerator[bytes]:
+    async def _until_overflow(self, feed: Feed) -> AsyncGenerator[bytes]:
         """Yield history and then what is new, until more of that came than is kept, or the permission is gone."""
         # Attached before history is read, so that nothing falls between the two.
-        tail = await feed.attach(self._is_wanted)
+        queue = await feed.attach(self._is_wanted)
         try:
             if self._position is None:
-                self._position = tail.position
-            began_at = tail.position
+                self._position = queue.position
+            began_at = queue.position
             while self._position < began_at and await self._may_go_on(feed):
                 for chunk in await self._page_of_history(feed, began_at):
                     yield chunk
-            if self._selection and not tail.is_cut and not feed.is_ending:
+            if self._selection and not queue.has_overflowed and not feed.is_ending:
                 yield self._control("caught-up")
-            while not tail.is_cut and await self._may_go_on(feed):
-                messages, position = await tail.take(self._seconds_to_next_duty())
+            while not queue.has_overflowed and await self._may_go_on(feed):
+                messages, position = await queue.take(self._seconds_to_next_duty())
                 for chunk in self._written(messages):
                     yield chunk
                 self._position = max(self._position, position)
                 if duty := self._duty():
                     yield duty
         finally:
-            feed.detach(tail)
+            feed.detach(queue)
 
     def _is_wanted(self, event: Event) -> bool:
         return self._selection is not None and self._selection.wants(event)

@@ -17,21 +17,21 @@ from projections.base import Mode
 from projections.exceptions import ProjectionError
 from projections.models import Operation, ProjectionState, Rebuild, Status
 from projections.operations import actions
-from projections.operations.status import Report
+from projections.operations.status import Report, ReportedStatus
 
 MAY_OPERATE = "projections.operate_projections"
 REASON_CHARACTERS = 1000
 
 
 @dataclass(frozen=True)
-class Act:
+class Button:
     """A button of the form that operates on something.
 
     Attributes:
         action: the admin action that it asks for.
         label: what is on it.
         effect: what comes of it.
-        needs_reason: whether it is refused without one.
+        needs_reason: whether it is rejected without one.
     """
 
     action: str
@@ -40,38 +40,38 @@ class Act:
     needs_reason: bool = False
 
 
-PAUSE = Act("pause", "Pause", "Workers leave it alone until it is resumed.")
-RESUME = Act("resume", "Resume", "Workers go on with it, and try again what has failed.")
-REBUILD = Act("rebuild", "Rebuild", "Its rows are made anew from the events; the old ones are served meanwhile.")
-CANCEL = Act("cancel", "Cancel rebuild", "What it has filled so far is dropped; the rows that are served stay.")
-RETRY_ALL = Act("retry", "Retry parked", "All its parked events are handled again, in order.")
-RETRY = Act("retry", "Retry", "The parked events of this aggregate are handled again, in order.")
-SKIP = Act("skip", "Skip", "The failed event is given up for good, and those behind it are handled.", needs_reason=True)
+PAUSE = Button("pause", "Pause", "Workers leave the projection alone until it is resumed.")
+RESUME = Button("resume", "Resume", "Workers continue, and retry the event that failed.")
+REBUILD = Button("rebuild", "Rebuild", "Rebuild the rows from the events. The old rows are served meanwhile.")
+CANCEL = Button("cancel", "Cancel rebuild", "Drop the rows rebuilt so far. The rows that are served stay.")
+RETRY_ALL = Button("retry", "Retry parked", "Handle all its parked events again, in order.")
+RETRY = Button("retry", "Retry", "Handle the parked events of this aggregate again, in order.")
+SKIP = Button("skip", "Skip", "Give up the failed event permanently, and handle those behind it.", needs_reason=True)
 
 
-def acts_for(report: Report, state: ProjectionState | None) -> list[Act]:
-    """Return what makes sense to do to a projection as it is. What is refused all the same says why."""
-    if state is None or report.status == "orphaned":
+def buttons_for(report: Report, state: ProjectionState | None) -> list[Button]:
+    """Return what makes sense to do to a projection as it is. What is rejected all the same says why."""
+    if state is None or report.status is ReportedStatus.ORPHANED:
         return []
-    if report.status == "outdated":
+    if report.status is ReportedStatus.OUTDATED:
         return [REBUILD]
     rebuild: Rebuild | None = getattr(state, "rebuild", None)
-    acts = []
+    buttons = []
     if state.status in (Status.PAUSED, Status.STOPPED) or (rebuild and rebuild.error):
-        acts.append(RESUME)
+        buttons.append(RESUME)
     elif state.status == Status.RUNNING and report.mode == Mode.ASYNC:
-        acts.append(PAUSE)
+        buttons.append(PAUSE)
     if report.parked and state.version == report.version:
-        acts.append(RETRY_ALL)
+        buttons.append(RETRY_ALL)
     if rebuild is None:
-        acts.append(REBUILD)
+        buttons.append(REBUILD)
     elif state.status != Status.BUILDING:  # that one fills the rows that are served; it has to come to its end
-        acts.append(CANCEL)
-    return acts
+        buttons.append(CANCEL)
+    return buttons
 
 
 @dataclass(frozen=True)
-class Outcome:
+class ActionResult:
     """What an act came to.
 
     Attributes:
@@ -83,11 +83,11 @@ class Outcome:
     is_complete: bool = True
 
 
-def retried(name: str, aggregate_id: str | None, by: str, reason: str) -> Outcome:
+def retried(name: str, aggregate_id: str | None, by: str, reason: str) -> ActionResult:
     """Retry what a projection has parked, of one aggregate or of all."""
     handled, left = actions.retry(name, by=by, reason=reason, aggregate_id=aggregate_id)
     of = f" of {aggregate_id}" if aggregate_id else ""
-    return Outcome(f"Projection {name}: {handled} parked events{of} handled, {left} still parked.", left == 0)
+    return ActionResult(f"Projection {name}: {handled} parked events{of} handled, {left} still parked.", left == 0)
 
 
 class ReasonForm(ActionForm):
@@ -132,9 +132,9 @@ class OperatingAdmin(BrowsingAdmin):
         return response
 
     def _operate(
-        self, request: HttpRequest, projection: ProjectionState, action: str, act: Callable[[str, str], Outcome]
+        self, request: HttpRequest, projection: ProjectionState, action: str, act: Callable[[str, str], ActionResult]
     ) -> None:
-        """Do `act(by, reason)`, and show what came of it, or why it was refused.
+        """Do `act(by, reason)`, and show what came of it, or why it was rejected.
 
         What was done is in the project's own record, which the operation writes, and in the admin's log.
         """

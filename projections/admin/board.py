@@ -8,19 +8,20 @@ from events.admin.links import page_url
 from events.routing import database
 from projections.engine.checkpoints import rate_at
 from projections.models import Build, Checkpoint, ProjectionState
-from projections.operations import status
+from projections.operations import lag, status
+from projections.operations.status import ReportedStatus
 
-from .actions import Act, acts_for
+from .actions import Button, buttons_for
 
 MAX_SHARDS = 100
 
 TONES = {
-    "running": "good",
-    "building": "busy",
-    "rebuilding": "busy",
-    "paused": "warning",
-    "outdated": "warning",
-    "stopped": "bad",
+    ReportedStatus.RUNNING: "good",
+    ReportedStatus.BUILDING: "busy",
+    ReportedStatus.REBUILDING: "busy",
+    ReportedStatus.PAUSED: "warning",
+    ReportedStatus.OUTDATED: "warning",
+    ReportedStatus.STOPPED: "bad",
 }
 
 
@@ -30,12 +31,12 @@ class Row:
 
     Attributes:
         state: as the database knows it; None: it does not know it yet.
-        acts: what can be done to it.
+        buttons: what can be done to it.
     """
 
     report: status.Report
     state: ProjectionState | None
-    acts: list[Act]
+    buttons: list[Button]
 
     @property
     def url(self) -> str:
@@ -49,16 +50,16 @@ class Row:
     @property
     def problem(self) -> str:
         """What the health endpoint has against it, where its status does not say it already."""
-        return self.report.problem() if self.report.status != "stopped" else ""
+        return self.report.problem() if self.report.status is not ReportedStatus.STOPPED else ""
 
     @property
     def lag(self) -> str:
         found = self.report
         if not found.lag_events:
             return "none"
-        more = "+" if found.lag_events >= status.MAX_COUNTED_LAG else ""
+        more = "+" if found.lag_events >= lag.MAX_COUNTED_LAG else ""
         events = "event" if found.lag_events == 1 else "events"
-        return f"{found.lag_events:,}{more} {events}, {duration(found.lag_seconds)}"
+        return f"{found.lag_events:,}{more} {events}, {format_duration(found.lag_seconds)}"
 
     @property
     def position(self) -> str:
@@ -66,7 +67,7 @@ class Row:
 
     @property
     def rate(self) -> str:
-        return pace(self.report.rate)
+        return format_rate(self.report.rate)
 
     @property
     def parked(self) -> str:
@@ -90,7 +91,7 @@ def row(state: ProjectionState) -> Row:
 
 
 def _row(report: status.Report, state: ProjectionState | None) -> Row:
-    return Row(report, state, acts_for(report, state))
+    return Row(report, state, buttons_for(report, state))
 
 
 @dataclass(frozen=True)
@@ -110,7 +111,7 @@ class Shard:
 
     @property
     def rate(self) -> str:
-        return pace(rate_at(timezone.now(), self.checkpoint))
+        return format_rate(rate_at(timezone.now(), self.checkpoint))
 
 
 def shards(state: ProjectionState) -> list[Shard]:
@@ -118,7 +119,7 @@ def shards(state: ProjectionState) -> list[Shard]:
     return [Shard(each) for each in state.checkpoints.using(database()).order_by("build", "shard")[:MAX_SHARDS]]
 
 
-def duration(seconds: float) -> str:
+def format_duration(seconds: float) -> str:
     """Return a time as people say it: in the unit that leaves a number of few digits."""
     for unit, name in ((86_400, "d"), (3600, "h"), (60, "min")):
         if seconds >= 2 * unit:
@@ -126,7 +127,7 @@ def duration(seconds: float) -> str:
     return f"{seconds:.0f} s"
 
 
-def pace(events_per_second: float) -> str:
+def format_rate(events_per_second: float) -> str:
     """Return a rate, of a slow one a digit more."""
     if events_per_second < 0.05:
         return "0"

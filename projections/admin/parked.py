@@ -18,7 +18,7 @@ from projections.models import Build, Operation, ParkedEvent
 from projections.operations import actions
 
 from . import parked_aggregates
-from .actions import RETRY, SKIP, OperatingAdmin, Outcome, retried
+from .actions import RETRY, SKIP, ActionResult, OperatingAdmin, retried
 from .links import Links
 from .refresh import refreshing
 
@@ -69,7 +69,7 @@ class ParkedEventAdmin(OperatingAdmin):
             "in_front": None if event.error else parked_aggregates.in_front_of(event),
             "may_view_projections": request.user.has_perm("projections.view_projectionstate"),
             "operate_label": "Retry or skip" if event.error else "Retry",
-            "acts": ([RETRY, SKIP] if event.error else [RETRY]) if self.has_operate_permission(request) else [],
+            "buttons": ([RETRY, SKIP] if event.error else [RETRY]) if self.has_operate_permission(request) else [],
             **(extra_context or {}),
         }
         return TemplateResponse(request, "admin/projections/parkedevent/change_form.html", context)
@@ -89,8 +89,8 @@ class ParkedEventAdmin(OperatingAdmin):
             self._operate(request, event.projection, Operation.Action.SKIP, act)
 
 
-def _skipped(name: str, position: int, by: str, reason: str) -> Outcome:
+def _skipped(name: str, position: int, by: str, reason: str) -> ActionResult:
     handled, left = actions.skip(name, position, by=by, reason=reason)
-    return Outcome(
+    return ActionResult(
         f"Projection {name}: position {position} skipped; {handled} behind it handled, {left} still parked.", left == 0
     )

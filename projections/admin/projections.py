@@ -15,7 +15,7 @@ from projections.models import Operation, ProjectionState
 from projections.operations import actions
 
 from . import board, parked_aggregates
-from .actions import RETRY, SKIP, OperatingAdmin, Outcome, retried
+from .actions import RETRY, SKIP, ActionResult, OperatingAdmin, retried
 from .links import Links
 from .operation_log import may_view_operations, newest_operations
 from .refresh import refreshing
@@ -81,7 +81,7 @@ class ProjectionAdmin(OperatingAdmin):
     def retry(self, request: HttpRequest, queryset: QuerySet) -> None:
         for projection in queryset:
 
-            def act(by: str, reason: str, name: str = projection.name) -> Outcome:
+            def act(by: str, reason: str, name: str = projection.name) -> ActionResult:
                 return retried(name, None, by, reason)
 
             self._operate(request, projection, Action.RETRY, act)
@@ -91,9 +91,9 @@ class ProjectionAdmin(OperatingAdmin):
     ) -> None:
         for projection in queryset:
 
-            def act(by: str, reason: str, name: str = projection.name) -> Outcome:
+            def act(by: str, reason: str, name: str = projection.name) -> ActionResult:
                 operation(name, by=by, reason=reason)
-                return Outcome(f"Projection {name} {done}.")
+                return ActionResult(f"Projection {name} {done}.")
 
             self._operate(request, projection, action, act)
 
@@ -127,7 +127,7 @@ def _page(request: HttpRequest, projection: ProjectionState) -> dict[str, Any]:
         "max_shards": board.MAX_SHARDS,
         "blocked": groups,
         "more_blocked": more,
-        "parked_acts": [RETRY, SKIP],
+        "parked_buttons": [RETRY, SKIP],
         "may_view_operations": may_view_operations(request),
         "operations": newest_operations(name) if may_view_operations(request) else [],
         "history_url": reverse("admin:projections_projectionstate_history", args=[quote(name)]),

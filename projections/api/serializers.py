@@ -2,11 +2,11 @@
 
 from rest_framework import serializers
 
-from events.api.serializers import NameField, NumberField, Page
+from events.api.serializers import NameField, NumberField, PageSerializer
 from projections import models
 
 
-class Projection(serializers.Serializer):
+class ProjectionSerializer(serializers.Serializer):
     name = serializers.CharField()
     mode = serializers.CharField()
     version = serializers.IntegerField()
@@ -24,11 +24,11 @@ class Projection(serializers.Serializer):
     rebuild = serializers.FloatField(allow_null=True, help_text="How much of a rebuild is done, from 0 to 1.")
 
 
-class Projections(serializers.Serializer):
-    projections = Projection(many=True)
+class ProjectionsSerializer(serializers.Serializer):
+    projections = ProjectionSerializer(many=True)
 
 
-class ParkedEvent(serializers.Serializer):
+class ParkedEventSerializer(serializers.Serializer):
     position = NumberField()
     aggregate_id = NameField()
     type = NameField()
@@ -38,11 +38,11 @@ class ParkedEvent(serializers.Serializer):
     waits = serializers.BooleanField(help_text="Whether it only waits behind an earlier one of its aggregate.")
 
 
-class ParkedPage(Page):
-    parked = ParkedEvent(many=True)
+class ParkedPageSerializer(PageSerializer):
+    parked = ParkedEventSerializer(many=True)
 
 
-class Health(serializers.Serializer):
+class HealthSerializer(serializers.Serializer):
     status = serializers.ChoiceField(["ok", "failing"])
     failing = serializers.ListField(child=serializers.CharField())
     reasons = serializers.DictField(
@@ -50,7 +50,7 @@ class Health(serializers.Serializer):
     )
 
 
-class AggregateActivity(serializers.ModelSerializer):
+class AggregateActivitySerializer(serializers.ModelSerializer):
     aggregate_id = NameField()
 
     class Meta:
@@ -58,11 +58,11 @@ class AggregateActivity(serializers.ModelSerializer):
         fields = "__all__"
 
 
-class AggregateActivityPage(Page):
-    activity = AggregateActivity(many=True)
+class AggregateActivityPageSerializer(PageSerializer):
+    activity = AggregateActivitySerializer(many=True)
 
 
-class EventTypeActivity(serializers.ModelSerializer):
+class EventTypeActivitySerializer(serializers.ModelSerializer):
     type = NameField()
 
     class Meta:
@@ -70,18 +70,18 @@ class EventTypeActivity(serializers.ModelSerializer):
         fields = "__all__"
 
 
-class EventTypeActivityPage(Page):
-    activity = EventTypeActivity(many=True)
+class EventTypeActivityPageSerializer(PageSerializer):
+    activity = EventTypeActivitySerializer(many=True)
 
 
-class DailyActivity(serializers.ModelSerializer):
+class DailyActivitySerializer(serializers.ModelSerializer):
     class Meta:
         model = models.DailyActivity
         exclude = ["id"]
 
 
-class DailyActivityPage(Page):
-    activity = DailyActivity(many=True)
+class DailyActivityPageSerializer(PageSerializer):
+    activity = DailyActivitySerializer(many=True)
 
 
 _MOMENT = "2030-01-31T12:00:00.113000+00:00"

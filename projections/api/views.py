@@ -41,7 +41,7 @@ class ProjectionList(StoreView):
     @schema.operation(
         "list_projections",
         "How every projection is",
-        serializers.Projections,
+        serializers.ProjectionsSerializer,
         {"projections": [serializers.PROJECTION]},
     )
     def get(self, request: Request) -> Response:
@@ -57,7 +57,7 @@ class ProjectionDetail(StoreView):
     @schema.operation(
         "get_projection",
         "How one projection is",
-        serializers.Projection,
+        serializers.ProjectionSerializer,
         serializers.PROJECTION,
         errors=(*schema.READ_ERRORS, 404),
     )
@@ -78,7 +78,7 @@ class ParkedEventList(StoreView):
     @schema.operation(
         "list_parked_events",
         "The events that a projection could not handle",
-        serializers.ParkedPage,
+        serializers.ParkedPageSerializer,
         serializers.PARKED,
         errors=(*schema.READ_ERRORS, 404),
     )
@@ -113,7 +113,7 @@ class Health(StoreView):
     @schema.operation(
         "get_health",
         "Whether projections keep up",
-        serializers.Health,
+        serializers.HealthSerializer,
         {"status": "ok", "failing": []},
         errors=(400, 401, 406, 429),
         status=[200, 503],
@@ -176,7 +176,7 @@ class AggregateActivityList(AtLeast, PageByAggregateId):
     @schema.operation(
         "list_aggregate_activity",
         "What happened to each aggregate",
-        serializers.AggregateActivityPage,
+        serializers.AggregateActivityPageSerializer,
         {"activity": [serializers.AGGREGATE], "next": None},
         errors=READ_MODEL_ERRORS,
     )
@@ -196,7 +196,7 @@ class AggregateActivityDetail(AtLeast):
     @schema.operation(
         "get_aggregate_activity",
         "What happened to one aggregate",
-        serializers.AggregateActivity,
+        serializers.AggregateActivitySerializer,
         serializers.AGGREGATE,
         errors=READ_MODEL_ERRORS,
     )
@@ -219,7 +219,7 @@ class EventTypeActivityList(AtLeast):
     @schema.operation(
         "list_event_type_activity",
         "How often events of each type were stored",
-        serializers.EventTypeActivityPage,
+        serializers.EventTypeActivityPageSerializer,
         {"activity": [serializers.TYPE], "next": None},
         errors=READ_MODEL_ERRORS,
     )
@@ -243,7 +243,7 @@ class DailyActivityList(AtLeast):
     @schema.operation(
         "list_daily_activity",
         "How many events happened on each day",
-        serializers.DailyActivityPage,
+        serializers.DailyActivityPageSerializer,
         {"activity": [serializers.DAY], "next": None},
         errors=READ_MODEL_ERRORS,
     )

@@ -1,8 +1,9 @@
 """INLINE projections: run by the writer, in its transaction, so that their rows are right the moment it commits."""
 
 import logging
+from enum import Enum
 from functools import cache
-from typing import Any, Final
+from typing import Any
 
 from django.db import connections, transaction
 
@@ -18,7 +19,13 @@ from . import registration
 
 logger = logging.getLogger(__name__)
 
-NEWER: Final = "newer"  # the rows are of newer code than this process has
+
+class Liveness(Enum):
+    """How an INLINE projection stands in a transaction."""
+
+    LIVE = "live"  # it handles events
+    NOT_LIVE = "not live"  # it is being built, or its rows are of another version
+    NEWER = "newer"  # its rows are of newer code than this process has
 
 
 def subscribe(projection: Projection) -> None:
@@ -49,10 +56,10 @@ class Receiver:
     def __call__(self, event: Event, using: str, **kwargs: Any) -> None:
         if using != routing.database():
             return
-        live = _is_live(self._projection, event, using)
-        if live is NEWER:
+        liveness = _liveness(self._projection, event, using)
+        if liveness is Liveness.NEWER:
             raise OutdatedCode(self._projection.name, self._projection.version)
-        if not live:
+        if liveness is Liveness.NOT_LIVE:
             _warn(self._projection.name)
             return
         try:
@@ -68,24 +75,24 @@ class _Entered:
     when PostgreSQL drops the locks that `projections_enter_inline` has taken.
     """
 
-    def __init__(self, live: dict[str, bool | str]) -> None:
-        self.live = live
+    def __init__(self, liveness: dict[str, Liveness]) -> None:
+        self.liveness = liveness
 
     def __call__(self) -> None:
         """Do nothing: its place in the list is all that counts."""
 
 
-def _is_live(projection: Projection, event: Event, using: str) -> bool | str:
+def _liveness(projection: Projection, event: Event, using: str) -> Liveness:
     connection = connections[using]
     for _, function, *_ in connection.run_on_commit:
-        if isinstance(function, _Entered) and projection.name in function.live:
-            return function.live[projection.name]
-    live = _enter([*registry.all_projections(Mode.INLINE)], using)
-    if projection.name not in live:
+        if isinstance(function, _Entered) and projection.name in function.liveness:
+            return function.liveness[projection.name]
+    liveness = _enter([*registry.all_projections(Mode.INLINE)], using)
+    if projection.name not in liveness:
         registration.ensure(projection, before=event.position)
-        live |= _enter([projection], using)
-    transaction.on_commit(_Entered(live), using=using)
-    return live[projection.name]
+        liveness |= _enter([projection], using)
+    transaction.on_commit(_Entered(liveness), using=using)
+    return liveness[projection.name]
 
 
 _ENTER = """
@@ -94,7 +101,7 @@ _ENTER = """
 """
 
 
-def _enter(projections: list[Projection], using: str) -> dict[str, bool | str]:
+def _enter(projections: list[Projection], using: str) -> dict[str, Liveness]:
     names, versions = [each.name for each in projections], [each.version for each in projections]
     with connections[using].cursor() as cursor:
         cursor.execute(_ENTER, [names, versions])
@@ -102,7 +109,10 @@ def _enter(projections: list[Projection], using: str) -> dict[str, bool | str]:
     for *_, level in answers:
         if level not in ("read committed", "read uncommitted"):  # an older snapshot: how it stands may be long past
             raise UnsafeTransaction(level)
-    return {name: NEWER if newer else live for name, live, newer, _ in answers}
+    return {
+        name: Liveness.NEWER if newer else Liveness.LIVE if live else Liveness.NOT_LIVE
+        for name, live, newer, _ in answers
+    }
 
 
 @cache

@@ -12,6 +12,7 @@ from projections.base import Mode
 from projections.models import Heartbeat
 
 from . import status
+from .status import ReportedStatus
 
 SILENT_AFTER = timedelta(seconds=30)
 
@@ -27,7 +28,7 @@ def projections(using: str) -> Iterator[Finding]:
         if problem := report.problem():
             why = f" ({report.status_reason})" if report.status_reason else ""
             yield Finding(f"projection {report.name}: {problem}{why}", _remedy(report))
-        if report.status == "orphaned":
+        if report.status is ReportedStatus.ORPHANED:
             yield Finding(
                 f"projection {report.name} has rows, but no code any more",
                 f"python manage.py forget_projection {report.name}, or install its app again.",
@@ -52,10 +53,10 @@ def workers(using: str) -> Iterator[Finding]:
 
 
 def _remedy(report: status.Report) -> str:
-    if report.status == "stopped":
+    if report.status is ReportedStatus.STOPPED:
         return f"Mend what stopped it, then python manage.py resume_projection {report.name}."
-    if report.status == "outdated":
+    if report.status is ReportedStatus.OUTDATED:
         return f"python manage.py rebuild_projection {report.name}"
-    if report.status == "paused":
+    if report.status is ReportedStatus.PAUSED:
         return f"python manage.py resume_projection {report.name}"
     return "Look at its rate with list_projections; run more workers, or give it more shards."

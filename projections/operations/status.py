@@ -3,11 +3,11 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from enum import StrEnum
 
 from django.db.models import Count
 from django.utils import timezone
 
-from events.models import Event
 from events.routing import database
 from events.storage import ordering
 from projections import registry
@@ -16,8 +16,20 @@ from projections.conf import conf
 from projections.engine.checkpoints import rate_at
 from projections.models import Build, Checkpoint, ParkedEvent, ProjectionState, Rebuild, Status
 
-# Events behind are counted up to here; beyond, it is "that many or more".
-MAX_COUNTED_LAG = 10_000
+from . import lag
+
+
+class ReportedStatus(StrEnum):
+    """What a projection is doing, as operators see it: its stored status, its code and its rebuild together."""
+
+    NEW = "new"  # no worker has registered it yet
+    RUNNING = "running"
+    PAUSED = "paused"  # by an operator
+    STOPPED = "stopped"  # by an event that it could not handle
+    BUILDING = "building"  # INLINE, and not live yet
+    REBUILDING = "rebuilding"
+    OUTDATED = "outdated"  # the rows are of another version than the code, and stay as they are until a rebuild
+    ORPHANED = "orphaned"  # there is no code for it
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,8 +39,7 @@ class Report:
     Attributes:
         name, mode, version: as in the code; of one that has no code any more, as its rows are.
         rows_version: the version of the rows that are served; 0: none yet.
-        status: new, running, paused, stopped, building, rebuilding, outdated (the code is of another version than the
-            rows, which stay as they are until it has been rebuilt) or orphaned (there is no code for it).
+        status: what it is doing.
         status_reason: why it is not running.
         position: all events up to here are in its rows.
         lag_events: how many events are not, of any type, counted up to 10,000.
@@ -45,7 +56,7 @@ class Report:
     mode: str
     version: int
     rows_version: int
-    status: str
+    status: ReportedStatus
     status_reason: str
     position: int
     lag_events: int
@@ -59,11 +70,11 @@ class Report:
 
     def problem(self) -> str:
         """Return what is wrong with it by the measure of the health endpoint; nothing: it is well."""
-        if self.status == "orphaned":
+        if self.status is ReportedStatus.ORPHANED:
             return ""
-        if self.status == Status.STOPPED:
+        if self.status is ReportedStatus.STOPPED:
             return "it has stopped"
-        if self.status == "outdated" and self.mode == Mode.INLINE:
+        if self.status is ReportedStatus.OUTDATED and self.mode == Mode.INLINE:
             return "its rows are of another version than the code, and events pass it by until it is rebuilt"
         if self.lag_seconds > conf.max_lag_seconds:
             return f"it lags {self.lag_seconds:.0f} s behind; at most {conf.max_lag_seconds:g} are allowed"
@@ -104,32 +115,23 @@ def report(name: str) -> Report:
     return reports([name])[0]
 
 
-def reached(name: str) -> int:
-    """Return the position up to which all events are in the rows of a projection; 0: it has no rows yet."""
-    state = ProjectionState.objects.using(database()).filter(pk=name).prefetch_related("checkpoints").first()
-    return _position(registry.get(name), state) if state else 0
-
-
-def lag_events(position: int, up_to: int) -> int:
-    """Return how many events lie between two positions, counted up to `MAX_COUNTED_LAG`."""
-    return Event.objects.using(database()).after(position).up_to(up_to)[:MAX_COUNTED_LAG].count()
-
-
-def describe(projection: Projection | None, state: ProjectionState | None, rebuild: Rebuild | None) -> tuple[str, str]:
+def describe(
+    projection: Projection | None, state: ProjectionState | None, rebuild: Rebuild | None
+) -> tuple[ReportedStatus, str]:
     """Return what a projection is doing, in one word, and why, if it is not running."""
     if state is None:
-        return "new", "no worker has run yet"
+        return ReportedStatus.NEW, "no worker has run yet"
     if projection is None:
-        return "orphaned", "there is no code for it"
+        return ReportedStatus.ORPHANED, "there is no code for it"
     if rebuild and rebuild.error:
-        return "stopped", f"its rebuild failed at {rebuild.error}"
+        return ReportedStatus.STOPPED, f"its rebuild failed at {rebuild.error}"
     if rebuild and state.status != Status.BUILDING:
-        return "rebuilding", f"asked for by {rebuild.by}"
+        return ReportedStatus.REBUILDING, f"asked for by {rebuild.by}"
     if state.status == Status.BUILDING:
-        return "building", "it catches up with what was stored before it"
+        return ReportedStatus.BUILDING, "it catches up with what was stored before it"
     if (state.version, state.mode) != (projection.version, projection.mode):
-        return "outdated", f"rebuild it: the rows are of version {state.version} ({state.mode})"
-    return state.status, state.status_reason
+        return ReportedStatus.OUTDATED, f"rebuild it: the rows are of version {state.version} ({state.mode})"
+    return ReportedStatus(state.status), state.status_reason
 
 
 def _report(
@@ -138,7 +140,7 @@ def _report(
     rebuild: Rebuild | None = getattr(state, "rebuild", None)
     checkpoints: list[Checkpoint] = list(state.checkpoints.all()) if state else []
     status, reason = describe(projection, state, rebuild)
-    position = _position(projection, state) if state else 0
+    position = lag.rows_position(projection, state) if state else 0
     now = timezone.now()
     failing = next((each for each in checkpoints if each.error), None)
     return Report(
@@ -149,8 +151,8 @@ def _report(
         status=status,
         status_reason=reason,
         position=position,
-        lag_events=lag_events(position, settled),
-        lag_seconds=_lag_seconds(position, now),
+        lag_events=lag.lag_events(position, settled),
+        lag_seconds=lag.lag_seconds(position, now),
         rate=sum(rate_at(now, each) for each in checkpoints),
         parked=parked,
         last_error=failing.error if failing else _last_parked_error(name) if parked else "",
@@ -158,27 +160,6 @@ def _report(
         next_attempt_at=failing.next_attempt_at if failing else None,
         rebuild=progress(rebuild) if rebuild else None,
     )
-
-
-def _position(projection: Projection | None, state: ProjectionState) -> int:
-    """Where its rows are: where its slowest shard is. Live INLINE ones are at the last event that anybody can see."""
-    live = [each.position for each in state.checkpoints.all() if each.build == Build.LIVE]
-    if live:
-        return min(live)
-    if state.mode == Mode.INLINE and state.status == Status.RUNNING:
-        if projection and (state.version, state.mode) == (projection.version, projection.mode):
-            newest = Event.objects.using(database()).order_by("-position").values_list("position", flat=True)
-            return newest.first() or 0
-        return state.start_position
-    building = [each.position for each in state.checkpoints.all()]
-    return min(building, default=state.start_position)
-
-
-def _lag_seconds(position: int, now: datetime) -> float:
-    """For how long the first event not in the rows has been stored, settled or not: a stuck writer shows too."""
-    waiting = Event.objects.using(database()).after(position).order_by("position")
-    recorded_at = waiting.values_list("recorded_at", flat=True).first()
-    return max(0.0, (now - recorded_at).total_seconds()) if recorded_at else 0.0
 
 
 def _last_parked_error(name: str) -> str:

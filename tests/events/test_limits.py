@@ -1,4 +1,4 @@
-"""Limits: each row of docs/limits.md, taken at the limit and refused one beyond it."""
+"""Limits: each row of docs/limits.md, taken at the limit and rejected one beyond it."""
 
 import csv
 import io
@@ -24,7 +24,7 @@ from events.formats.files import Columns, read_csv
 from events.models import Event
 from events.store import EventStore
 from events.types import ANY, EARLIEST, LATEST
-from events.validation import checked
+from events.validation import validate_events
 from tests import ROOT
 from tests.events.support import EVENTS
 from tests.support import new, some
@@ -200,7 +200,7 @@ def body(system: System, size: int) -> str:
 
 
 def query(system: System, size: int) -> str:
-    # Of other parameters than these there cannot be so many: the count is what is refused, before their names are.
+    # Of other parameters than these there cannot be so many: the count is what is rejected, before their names are.
     response = system.api.get("/api/events/", {"x": ["1"] * size})
     assert response.status_code == 400
     problem = response.json()
@@ -214,7 +214,7 @@ def parameter(system: System, size: int) -> str:
     ]
     found += [answer(system.api.get("/api/aggregates/", {name: "x" * size})) for name in ("starts_with", "after")]
     assert len({bool(each) for each in found}) == 1, found
-    # Whatever is no number or moment is refused in any case, but not said again at any length.
+    # Whatever is no number or moment is rejected in any case, but not said again at any length.
     assert len(answer(system.api.get("/api/events/", {"timestamp_after": "1" * size}))) < 500
     return found[0]
 
@@ -235,7 +235,7 @@ def header(system: System, size: int) -> str:
             system.api.post("/api/aggregates/a-1/events/", [], format="json", headers={"If-Match": "*".ljust(size)})
         ),
     ]
-    # An asterisk and blanks are not what is refused at the limit, but that there is no aggregate to match.
+    # An asterisk and blanks are not what is rejected at the limit, but that there is no aggregate to match.
     found[1] = "" if found[1].startswith("412") else found[1]
     assert bool(found[0]) == bool(found[1]), found
     return found[0]
@@ -390,7 +390,7 @@ def test_marks_of_patterns_mean_themselves_in_a_search(store: EventStore, admin_
 
 def test_one_event_may_be_as_large_as_its_own_limit(settings: Any) -> None:
     settings.EVENTS_MAX_DISPATCH_BYTES = 10
-    assert checked([new(data={"x": "y" * 100})])
+    assert validate_events([new(data={"x": "y" * 100})])
 
 
 def test_import_takes_no_larger_batches_than_a_dispatch(store: EventStore, settings: Any, tmp_path: Path) -> None:

@@ -40,9 +40,9 @@ def test_logs_hold_nothing_of_what_events_say(
         store.dispatch(new("a-1", data=secret), expected_version=7)
     with pytest.raises(DuplicateEvent), transaction.atomic():
         store.dispatch(new("c-1", data=secret, event_id=event.event_id))
-    with pytest.raises(InvalidEvent) as refused:
+    with pytest.raises(InvalidEvent) as rejected:
         store.dispatch(new("a-1", data={**secret, "n": float("nan")}))
-    assert SECRET not in str(refused.value)
+    assert SECRET not in str(rejected.value)
     Worker(until=Until.CAUGHT_UP).run()
 
     token = Token.objects.create(user=admin_user).key
@@ -67,7 +67,7 @@ def test_logs_hold_nothing_of_what_events_say(
 
 def test_database_that_cannot_be_reached_is_named_without_its_password(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DATABASE_URL", f"postgres://somebody:{SECRET}@127.0.0.1:1/nothing")
-    with pytest.raises(postgres.PostgresUnavailable) as refused:
+    with pytest.raises(postgres.PostgresUnavailable) as rejected:
         postgres.join()
-    assert SECRET not in str(refused.value)
-    assert "127.0.0.1" in str(refused.value)
+    assert SECRET not in str(rejected.value)
+    assert "127.0.0.1" in str(rejected.value)

@@ -35,7 +35,7 @@ pytestmark = pytest.mark.django_db
         lambda event: Aggregate.objects.filter(version=1).delete(),
     ],
 )
-def test_models_and_querysets_refuse_to_write(event: Event, write: Callable[[Event], Any]) -> None:
+def test_models_and_querysets_reject_to_write(event: Event, write: Callable[[Event], Any]) -> None:
     before = list(Event.objects.values()), list(Aggregate.objects.values())
     with pytest.raises(ImmutableEvent, match=r"never changed or removed; append .* EventStore.dispatch"):
         write(event)
@@ -60,9 +60,9 @@ def test_models_and_querysets_refuse_to_write(event: Event, write: Callable[[Eve
         "MERGE INTO events_event e USING (SELECT 1) AS x ON true WHEN MATCHED THEN DELETE",
     ],
 )
-def test_database_refuses_to_change_what_is_stored(event: Event, statement: str) -> None:
+def test_database_rejects_to_change_what_is_stored(event: Event, statement: str) -> None:
     with pytest.raises(
-        DatabaseError, match=r"refused: (what )?events_\w+ (holds is never changed|is written by events_append)"
+        DatabaseError, match=r"rejected: (what )?events_\w+ (holds is never changed|is written by events_append)"
     ) as caught:
         with transaction.atomic(), connection.cursor() as cursor:
             cursor.execute(statement)
@@ -83,11 +83,11 @@ def test_maintenance_passes_for_one_transaction(event: Event) -> None:
 
 @pytest.mark.parametrize("expected", [0, {"a-1": 0, "b-1": 0}, {"a-1": 1, "b-1": 0}, 1])
 def test_guards_are_up_again_after_each_dispatch(store: EventStore, event: Event, expected: Any) -> None:
-    """Appended or refused, of one aggregate or several: in the same transaction nothing else gets in."""
+    """Appended or rejected, of one aggregate or several: in the same transaction nothing else gets in."""
     with suppress(VersionConflict):
         store.dispatch(new(), expected_version=expected)
     for statement in ("INSERT INTO events_event SELECT * FROM events_event", "UPDATE events_aggregate SET version = 9"):
-        with pytest.raises(DatabaseError, match="refused"), transaction.atomic(), connection.cursor() as cursor:
+        with pytest.raises(DatabaseError, match="rejected"), transaction.atomic(), connection.cursor() as cursor:
             cursor.execute(statement)
 
 
@@ -97,7 +97,7 @@ def test_guards_are_up_again_after_an_append_that_failed(event: Event) -> None:
             "SELECT events_append(ARRAY['a-1'], ARRAY[NULL], ARRAY['{}'::jsonb], ARRAY['{}'::jsonb], ARRAY[now()],"
             " ARRAY[gen_random_uuid()])"
         )
-    with pytest.raises(DatabaseError, match="refused"), transaction.atomic():
+    with pytest.raises(DatabaseError, match="rejected"), transaction.atomic():
         Aggregate._base_manager.update(version=9)
 
 
@@ -110,7 +110,7 @@ def test_guards_are_up_again_after_an_append_that_failed(event: Event) -> None:
     ],
 )
 def test_ways_around_the_models_end_at_the_guards(event: Event, write: Callable[[Event], Any]) -> None:
-    with pytest.raises(DatabaseError, match="refused"), transaction.atomic():
+    with pytest.raises(DatabaseError, match="rejected"), transaction.atomic():
         write(event)
     assert (Event.objects.count(), Aggregate.objects.get().version) == (1, 1)
 

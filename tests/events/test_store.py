@@ -127,7 +127,7 @@ def test_aggregate_that_is_only_checked_stays_untouched(store: EventStore) -> No
     assert [event.version for event in Event.objects.filter(aggregate_id="a-1")] == [1, 2]
 
 
-def test_refused_call_leaves_times_of_its_aggregates_as_they_were(store: EventStore) -> None:
+def test_rejected_call_leaves_times_of_its_aggregates_as_they_were(store: EventStore) -> None:
     first = new("a-1")
     store.dispatch(first, new("b-1"))
     before = list(Aggregate.objects.order_by("pk").values())
@@ -151,7 +151,7 @@ def test_dispatch_in_a_transaction_that_rolls_back_leaves_nothing(store: EventSt
 
 
 @pytest.mark.django_db(transaction=True)
-def test_refusals_inside_a_transaction_leave_it_usable(store: EventStore) -> None:
+def test_rejections_inside_a_transaction_leave_it_usable(store: EventStore) -> None:
     with transaction.atomic():
         store.dispatch(new())
         for call in (
@@ -211,7 +211,7 @@ def test_history_can_be_narrowed(store: EventStore, options: dict[str, Any], ver
         {"as_of": "2020-01-01"},
     ],
 )
-def test_history_refuses_what_makes_no_sense(store: EventStore, options: dict[str, Any]) -> None:
+def test_history_rejects_what_makes_no_sense(store: EventStore, options: dict[str, Any]) -> None:
     with pytest.raises(InvalidEvent, match=next(iter(options))):
         store.get_events_for_aggregate("a-1", **options)
 

@@ -175,7 +175,7 @@ def test_subscribe_decorates(store: EventStore) -> None:
     ("event_type", "handler"),
     [("", dict), (None, dict), (7, dict), ("A", "text"), ("A", lambda event: None)],
 )
-def test_subscribing_nonsense_is_refused(store: EventStore, event_type: Any, handler: Any) -> None:
+def test_subscribing_nonsense_is_rejected(store: EventStore, event_type: Any, handler: Any) -> None:
     with pytest.raises(InvalidEvent):
         store.subscribe(event_type, handler)
 

@@ -73,7 +73,7 @@ def test_invalid_event_names_limit_and_remedy(store: EventStore, settings: Any) 
     store.dispatch(new(data={"text": "1234567"}))
 
 
-def test_data_nested_too_deep_is_refused(store: EventStore) -> None:
+def test_data_nested_too_deep_is_rejected(store: EventStore) -> None:
     data: dict[str, Any] = {}
     for _ in range(300):
         data = {"a": data}
@@ -81,7 +81,7 @@ def test_data_nested_too_deep_is_refused(store: EventStore) -> None:
         store.dispatch(new(data=data))
 
 
-def test_what_is_no_new_event_is_refused(store: EventStore) -> None:
+def test_what_is_no_new_event_is_rejected(store: EventStore) -> None:
     with pytest.raises(InvalidEvent, match=r"is a list; dispatch NewEvent objects"):
         store.dispatch([new()])  # type: ignore[arg-type]
 

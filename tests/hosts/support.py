@@ -59,7 +59,7 @@ class PgBouncer:
     def __init__(self, folder: Path, *, server_connections: int = 4) -> None:
         self.folder = folder / "pgbouncer"
         self._server_connections = server_connections
-        self._account = server_account()  # it refuses to be root, as PostgreSQL does
+        self._account = server_account()  # it rejects to be root, as PostgreSQL does
 
     @staticmethod
     def program() -> str | None:

@@ -55,7 +55,7 @@ def test_requests_append_conflict_and_repeat_as_ever(api: APIClient) -> None:
     assert len(api.get("/api/events/").json()["events"]) == 4
 
 
-def test_one_event_id_under_two_aggregates_at_once_is_refused_and_nothing_of_it_stays(
+def test_one_event_id_under_two_aggregates_at_once_is_rejected_and_nothing_of_it_stays(
     api: APIClient, store: EventStore
 ) -> None:
     """PostgreSQL ends the request's transaction there; the answer is the same as without one."""

@@ -145,7 +145,7 @@ def test_reader_waits_for_appends_of_stricter_transactions_too(store: EventStore
 
 
 @pytest.mark.usefixtures("stricter")
-def test_inline_projection_refuses_an_older_snapshot(store: EventStore) -> None:
+def test_inline_projection_rejects_an_older_snapshot(store: EventStore) -> None:
     """It could take itself for what it was before a rebuild, and let the event pass by its rows."""
     order = new("order-1", "OrderPlaced", data={"total": 5})
     with pytest.raises(UnsafeTransaction, match=r"in a (REPEATABLE READ|SERIALIZABLE) transaction"):

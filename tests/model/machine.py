@@ -25,7 +25,7 @@ from projections.operations import actions
 from projections.rebuild import shadow_tables
 from projections.workers.worker import Until, Worker
 from tests.model import read_models
-from tests.model.store_model import Broken, Fact, Handler, Refusal, StoreModel
+from tests.model.store_model import Broken, Fact, Handler, Rejection, StoreModel
 from tests.support import Background, last_position, newest_position
 
 ASYNC_NAMES = ("cases", "daily_activity", "event_type_activity", "fragile", "sharded_tally", "tally")
@@ -198,16 +198,16 @@ class StoreMachine(RuleBasedStateMachine):
         events = self._new_events(data, data.draw(st.integers(1, 3)))
         place = data.draw(st.integers(0, len(events) - 1))
         events[place] = replace(events[place], **fields)
-        return field, place, _refused(self.store.dispatch, *events)
+        return field, place, _rejected(self.store.dispatch, *events)
 
     def _bad_expectation(self, data: st.DataObject) -> tuple[str, int | None, InvalidEvent]:
         expected = data.draw(st.sampled_from(BAD_EXPECTATIONS))
-        error = _refused(self.store.dispatch, *self._new_events(data, 1), expected_version=expected)
+        error = _rejected(self.store.dispatch, *self._new_events(data, 1), expected_version=expected)
         return "expected_version", None, error
 
     def _bad_reading(self, data: st.DataObject) -> tuple[str, int | None, InvalidEvent]:
         field, arguments = data.draw(st.sampled_from(BAD_ARGUMENTS))
-        return field, None, _refused(self.store.read_all, **arguments)
+        return field, None, _rejected(self.store.read_all, **arguments)
 
     def _dispatch(self, events: list[NewEvent], expected: Any) -> None:
         self.tried.append((events, expected))
@@ -231,7 +231,7 @@ class StoreMachine(RuleBasedStateMachine):
             assert actual == predicted
             self.outcomes[predicted[0]] += 1
         if predicted[0] in ("VersionConflict", "DuplicateEvent") or predicted[:2] == ("stored", True):
-            assert last_position() == before, "a refused call has taken a position"
+            assert last_position() == before, "a rejected call has taken a position"
 
     def _learn(self) -> None:
         """Take over what the database alone decides: positions and moments."""
@@ -642,7 +642,7 @@ def empty_the_store() -> None:
             cursor.execute(f"DELETE FROM {table}")
 
 
-def _refused(call: Callable[..., Any], *arguments: Any, **named: Any) -> InvalidEvent:
+def _rejected(call: Callable[..., Any], *arguments: Any, **named: Any) -> InvalidEvent:
     """Return the error of a call that must not be taken."""
     try:
         call(*arguments, **named)
@@ -677,8 +677,8 @@ def _outcome(dispatch: Callable[[], tuple[bool, Any]]) -> tuple[Any, ...]:
     """Return what came of a call, in a form in which the model's and the store's can be compared."""
     try:
         is_retry, events = dispatch()
-    except Refusal as refusal:
-        return refusal.args
+    except Rejection as rejection:
+        return rejection.args
     except VersionConflict as error:
         return ("VersionConflict", *((each.aggregate_id, each.expected, each.actual) for each in error.conflicts))
     except DuplicateEvent as error:

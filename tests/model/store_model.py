@@ -27,8 +27,8 @@ class Fact:
         return self.new.timestamp or self.recorded_at
 
 
-class Refusal(Exception):
-    """A call is refused; its arguments are what the error of the store must say."""
+class Rejection(Exception):
+    """A call is rejected; its arguments are what the error of the store must say."""
 
 
 class Broken(Exception):
@@ -120,13 +120,13 @@ class StoreModel:
         """Do what the store does; return whether it is a retry, and the events.
 
         Raises:
-            Refusal: with what the error must say.
+            Rejection: with what the error must say.
             Broken: a handler has.
         """
         self._depth += 1
         try:
             if self._depth > MAX_DEPTH:
-                raise Refusal("DispatchTooDeep")
+                raise Rejection("DispatchTooDeep")
             with self._atomic():
                 known = self._judge(events, expected)
                 if known is not None:
@@ -147,7 +147,7 @@ class StoreModel:
         ids = [event.event_id for event in events]
         for place, event_id in enumerate(ids):
             if event_id in ids[:place]:
-                raise Refusal("DuplicateEvent", event_id, None)
+                raise Rejection("DuplicateEvent", event_id, None)
         known = self.by_id()
         stored = [known[event_id] for event_id in ids if event_id in known]
         if stored:
@@ -156,7 +156,7 @@ class StoreModel:
             if at_home and order == sorted(order):
                 return stored
             first = min(stored, key=lambda fact: (fact.new.aggregate_id, self.facts.index(fact)))
-            raise Refusal("DuplicateEvent", first.new.event_id, first.new.aggregate_id)
+            raise Rejection("DuplicateEvent", first.new.event_id, first.new.aggregate_id)
         self._check(events, expected)
         return None
 
@@ -169,7 +169,7 @@ class StoreModel:
             if not _holds(wanted, actual := self.version(aggregate_id))
         ]
         if conflicts:
-            raise Refusal("VersionConflict", *conflicts)
+            raise Rejection("VersionConflict", *conflicts)
 
     def _store(self, event: NewEvent) -> Fact:
         fact = Fact(event, self.version(event.aggregate_id) + 1)

@@ -203,14 +203,14 @@ def test_page_comes_back_when_its_connection_broke(
         events += store.dispatch(*some(3, "b-1"))
         _has_status(browser, "Live")
         _shows(browser, _positions(events))
-        # An EventSource gives up when it is refused; the page asks why, and tries again.
+        # An EventSource gives up when it is rejected; the page asks why, and tries again.
         settings.EVENTS_STREAM_MAX_STREAMS = 0
 
-        def be_refused(page: Page) -> None:
+        def be_rejected(page: Page) -> None:
             with page.expect_response(lambda answer: answer.status == 503):
                 proxy.break_now()
 
-        browser(be_refused)
+        browser(be_rejected)
         _has_status(browser, "Reconnecting")
         settings.EVENTS_STREAM_MAX_STREAMS = 10
         _has_status(browser, "Live")

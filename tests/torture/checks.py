@@ -60,7 +60,7 @@ def half_written(calls: Iterable[Call], stored: Sequence[Stored]) -> Iterator[st
 
 
 def uninvited(calls: Iterable[Call], stored: Sequence[Stored]) -> Iterator[str]:
-    """Nothing is stored that was refused, rolled back, or never sent."""
+    """Nothing is stored that was rejected, rolled back, or never sent."""
     ends = {sent.event_id: call.end for call in calls for sent in call.events}
     rolled_back = {sent.event_id for call in calls if call.rolls_back for sent in call.events}
     for event in stored:

@@ -91,11 +91,11 @@ class HttpFollower(Follower):
         )
 
     def _check(self, response: httpx.Response) -> None:
-        """Let the follower come again after a fault of the server; a refusal it must not get."""
+        """Let the follower come again after a fault of the server; a rejection it must not get."""
         if response.status_code >= 500:
             response.raise_for_status()
         elif response.status_code != 200:
-            _refused(response)
+            _rejected(response)
 
 
 class PageFollower(HttpFollower):
@@ -145,5 +145,5 @@ def _messages(response: httpx.Response) -> Iterator[dict[str, str]]:
             fields[name] = value
 
 
-def _refused(response: httpx.Response) -> NoReturn:
+def _rejected(response: httpx.Response) -> NoReturn:
     raise RuntimeError(f"{response.request.url}: {response.status_code} {response.read().decode()}")

@@ -72,7 +72,7 @@ def test_nothing_is_wrong_with_a_store_in_which_all_is_well() -> None:
         ([*STORED, stored(4, 2, 10, "b-1")], {"a-1": 3, "b-1": 2}, [*SEEN, (10, "id-4")], {"doubled"}),
         # A position that was taken twice.
         ([*STORED[:3], stored(4, 1, 8, "b-1")], AGGREGATES, [*SEEN[:3], (8, "id-4")], {"doubled"}),
-        # Stored though refused, rolled back, unknown.
+        # Stored though rejected, rolled back, unknown.
         ([*STORED, stored(5, 4, 11)], {"a-1": 4, "b-1": 1}, [*SEEN, (11, "id-5")], {"uninvited"}),
         ([*STORED, stored(6, 4, 11)], {"a-1": 4, "b-1": 1}, [*SEEN, (11, "id-6")], {"uninvited"}),
         ([*STORED, stored(9, 4, 11)], {"a-1": 4, "b-1": 1}, [*SEEN, (11, "id-9")], {"uninvited"}),

@@ -54,8 +54,8 @@ class Writer:
         self._journal.begin(call)
         try:
             answers = self._until_answered(call)
-        except VersionConflict as refusal:
-            self._calls.learn_versions({each.aggregate_id: each.actual for each in refusal.conflicts})
+        except VersionConflict as rejection:
+            self._calls.learn_versions({each.aggregate_id: each.actual for each in rejection.conflicts})
             self._journal.end(call, End.REFUSED)
         except RolledBack:
             self._journal.end(call, End.ROLLED_BACK)

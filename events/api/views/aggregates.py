@@ -24,7 +24,7 @@ class AggregateList(PageByAggregateId):
     @schema.operation(
         "list_aggregates",
         "Aggregates by id",
-        serializers.AggregatePage,
+        serializers.AggregatePageSerializer,
         {"aggregates": [serializers.ORDER_18], "next": None},
     )
     def get(self, request: Request) -> Response:
@@ -42,7 +42,7 @@ class AggregateDetail(StoreView):
     @schema.operation(
         "get_aggregate",
         "One aggregate",
-        serializers.Aggregate,
+        serializers.AggregateSerializer,
         serializers.ORDER_18,
         errors=(*schema.READ_ERRORS, 404),
         no_content=[304],
@@ -67,7 +67,7 @@ class AggregateEvents(EventsView):
     @schema.operation(
         "read_history",
         "The history of an aggregate",
-        serializers.History,
+        serializers.HistorySerializer,
         {"aggregate_id": "order-18", "version": 1, "events": [serializers.PLACED], "next": None},
         also=serializers.AS_CLOUDEVENTS,
         no_content=[304],
@@ -109,7 +109,7 @@ class AggregateEvents(EventsView):
     @schema.operation(
         "append",
         "Append events to an aggregate",
-        serializers.Appended,
+        serializers.AppendedSerializer,
         {"aggregate_id": "order-18", "version": 1, "position": 7, "events": [serializers.PLACED]},
         status=[201, 200],
         also=serializers.AS_CLOUDEVENTS,

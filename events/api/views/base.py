@@ -100,11 +100,11 @@ class StoreView(APIView):
             self._check_aggregate_id(kwargs["aggregate_id"])
 
     def check_readable(self, aggregate_id: str) -> None:
-        """Refuse an aggregate of a category that the user may not read."""
+        """Reject an aggregate of a category that the user may not read."""
         self._check(self.readable, aggregate_id, "read", self.view_permission)
 
     def check_appendable(self, aggregate_id: str) -> None:
-        """Refuse an aggregate of a category that the user may not append to."""
+        """Reject an aggregate of a category that the user may not append to."""
         self._check(self.appendable, aggregate_id, "append to", authorization.APPEND)
 
     def get_throttles(self) -> list[BaseThrottle]:

@@ -32,7 +32,7 @@ class EventList(EventsView):
     @schema.operation(
         "list_events",
         "The events of the whole store",
-        serializers.EventPage,
+        serializers.EventPageSerializer,
         {"events": [serializers.PLACED], "checkpoint": 7, "next": None},
         also=serializers.AS_CLOUDEVENTS,
         parameters=[schema.LINK],
@@ -61,7 +61,7 @@ class EventList(EventsView):
     @schema.operation(
         "append_to_many",
         "Append events to several aggregates, all or nothing",
-        serializers.AppendedToMany,
+        serializers.AppendedToManySerializer,
         {"versions": {"order-18": 1}, "position": 7, "events": [serializers.PLACED]},
         status=[201, 200],
         also=serializers.AS_CLOUDEVENTS,
@@ -75,8 +75,8 @@ class EventList(EventsView):
         stored = appending.append(self, wanted)
         return self.appended(stored, {}, versions={event.aggregate_id: event.version for event in stored})
 
-    def _check_aggregates(self, wanted: appending.Wanted) -> None:
-        """Refuse an aggregate that the user may not append to; for one that is only checked, reading is enough."""
+    def _check_aggregates(self, wanted: appending.AppendRequest) -> None:
+        """Reject an aggregate that the user may not append to; for one that is only checked, reading is enough."""
         written = {event.aggregate_id for event in wanted.events if isinstance(event.aggregate_id, str)}
         for aggregate_id in sorted(written):
             self.check_appendable(aggregate_id)
@@ -94,7 +94,7 @@ class EventDetail(StoreView):
     @schema.operation(
         "get_event",
         "One event",
-        serializers.StoredEvent,
+        serializers.StoredEventSerializer,
         serializers.PLACED,
         also={cloudevents.MEDIA_TYPE: (serializers.CLOUDEVENT, serializers.PLACED_AS_CLOUDEVENT)},
         errors=(*schema.READ_ERRORS, 404),

@@ -19,7 +19,7 @@ class ProblemTypeDetail(StoreView):
     @schema.operation(
         "get_problem_type",
         "A type of problem explained",
-        serializers.ProblemTypeExplained,
+        serializers.ProblemTypeExplainedSerializer,
         {"title": TYPES["invalid"].title, "remedy": TYPES["invalid"].remedy},
         errors=(400, 401, 404, 406, 429),
     )

@@ -1,42 +1,29 @@
-"""Answers that are written as they go: event streams, exports; and the import, which is read as it comes."""
+"""Event streams over HTTP: the views that open them. `events.streaming` has the feed and the protocol."""
 
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
-from asgiref.sync import sync_to_async
 from django.core.exceptions import PermissionDenied
 from django.core.handlers.asgi import ASGIRequest
-from django.db import connections, transaction
+from django.db import connections
 from django.http import StreamingHttpResponse
 from drf_spectacular.utils import OpenApiParameter
-from rest_framework.exceptions import UnsupportedMediaType
 from rest_framework.request import Request
-from rest_framework.response import Response
 
 from events import authorization
 from events.api import parameters, schema, serializers
 from events.api.authentication import user_by_now
 from events.api.filters import EventFilter
-from events.api.negotiation import EventStreamRenderer, FastJSONRenderer, NDJSONParser, NDJSONRenderer
+from events.api.negotiation import EventStreamRenderer, FastJSONRenderer
 from events.api.problems import Problem
 from events.conf import conf
-from events.exceptions import InvalidEvent
-from events.formats.files import read_json_lines
-from events.formats.importing import BadLine, Importer
-from events.formats.serialization import to_json
 from events.models import Event
-from events.storage import reader
 from events.streaming.feed import Feed
 from events.streaming.server_sent_events import Selection, Stream
-from events.types import NewEvent, category_of
 
 from .base import StoreView
 
 STREAM_ERRORS = (*schema.READ_ERRORS, 501, 503)
-
-
-class Forbidden(InvalidEvent):
-    """A line of an import belongs to a category that the user may not append to."""
 
 
 class EventStream(StoreView):
@@ -135,80 +122,8 @@ class AggregateStream(EventStream):
         self.check_readable(kwargs["aggregate_id"])
 
 
-class EventExport(StoreView):
-    """The events of the store as JSON Lines, by position, in one go: what `POST …/import/` takes."""
-
-    renderer_classes = [NDJSONRenderer, FastJSONRenderer]
-    parameters = (schema.AFTER_POSITION, schema.UP_TO_POSITION, *EventFilter.parameters())
-    throttle_scope = "export"
-
-    @schema.operation(
-        "export_events", "Events as JSON Lines", str, to_json(serializers.PLACED).decode(), media_type=schema.NDJSON
-    )
-    def get(self, request: Request) -> Any:
-        after = parameters.integer(request, "after", 0)
-        up_to = min(parameters.integer(request, "up_to", parameters.MAX_BIGINT), self.store.settled_position())
-        chosen = EventFilter.of(request, self.store.using, self.readable)
-        pages: Any = reader.json_pages(chosen, after=after, up_to=up_to)
-        return StreamingHttpResponse(
-            _in_thread(pages) if isinstance(request._request, ASGIRequest) else pages,
-            content_type=NDJSONRenderer.media_type,
-            headers={"Cache-Control": "no-store"},
-        )
-
-
-class EventImport(StoreView):
-    """Events of any aggregates, one JSON object a line, as many as you like. Safe to repeat."""
-
-    parser_classes = [NDJSONParser]
-    throttle_scope = "import"
-
-    @classmethod
-    def as_view(cls, **initkwargs: Any) -> Any:
-        view = super().as_view(**initkwargs)
-        # One transaction around all of it, as ATOMIC_REQUESTS would have it, would hold up every reader until it ends.
-        for alias in connections:
-            view = transaction.non_atomic_requests(using=alias)(view)
-        return view
-
-    @schema.operation(
-        "import_events",
-        "Store events of JSON Lines",
-        serializers.Imported,
-        {"stored": 1, "known": 0},
-        errors=(*schema.READ_ERRORS, 409, 415),
-        request={schema.NDJSON: str},
-    )
-    def post(self, request: Request) -> Response:
-        # The body is read here, line by line: REST framework would first hold all of it.
-        if not self.get_content_negotiator().select_parser(request, self.get_parsers()):
-            raise UnsupportedMediaType(request.content_type or "")
-        importer = Importer(self.store, check=self._check_category)
-        try:
-            for _ in importer.run(read_json_lines(request._request)):
-                pass
-        except BadLine as bad:
-            detail = f"{bad}. The events before it are stored; mend the line, and send all of it again"
-            status, slug = (403, None) if isinstance(bad.error, Forbidden) else (400, "invalid")
-            field, counts = bad.error.field, importer.counts
-            return Problem(status, detail, slug, field=field, line=bad.number, stored=counts.stored, known=counts.known)
-        return Response({"stored": importer.counts.stored, "known": importer.counts.known})
-
-    def _check_category(self, event: NewEvent) -> None:
-        if not self.appendable.holds(event.aggregate_id):
-            category = category_of(event.aggregate_id)
-            raise Forbidden("aggregate_id", f"is of the category {category!r}, to which you may not append")
-
-
 def _release_connections() -> None:
     """Give back the connections of this request now: its thread stays as long as the stream is open."""
     for connection in connections.all(initialized_only=True):
         if not connection.in_atomic_block:
             connection.close()
-
-
-async def _in_thread(pages: Iterator[bytes]) -> AsyncIterator[bytes]:
-    """Yield the pages under ASGI, where Django would make a list of them first."""
-    following = sync_to_async(lambda: next(pages, None))
-    while page := await following():
-        yield page

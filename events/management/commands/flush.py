@@ -1,6 +1,6 @@
 """Django's `flush`, let past the guards while tests run, because `TransactionTestCase` empties the database with it.
 
-Everywhere else it is refused: it would empty the event store.
+Everywhere else it is rejected: it would empty the event store.
 """
 
 from typing import Any
@@ -20,7 +20,7 @@ class Command(FlushCommand):
         if Event._meta.db_table not in connection.introspection.table_names():
             return super().handle(**options)  # a database without the event store
         if not hasattr(mail, "outbox"):
-            raise CommandError("Refused: it would remove every event. To start anew, drop the database and migrate.")
+            raise CommandError("Rejected: it would remove every event. To start anew, drop the database and migrate.")
         with transaction.atomic(using=connection.alias):
             with connection.cursor() as cursor:
                 cursor.execute("SET LOCAL events.maintenance = 'on'")

@@ -30,7 +30,7 @@ aggregate.addEventListener("input", () => {
   timer = setTimeout(() => suggest().catch(() => {}), 150);
 });
 
-// Only the server knows all that is allowed. What it would refuse for its form is told at once, with the place.
+// Only the server knows all that is allowed. What it would reject for its form is told at once, with the place.
 function fault(text) {
   if (!text.trim()) return "";
   let value;

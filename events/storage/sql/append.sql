@@ -2,7 +2,7 @@
 -- numbers and stores a whole call, or leaves no trace of it.
 --
 -- Answers one row per event in the order given, with outcome 'appended', or 'stored' when every event of the call was
--- stored before (a retry). With p_raise false a refusal is an answer as well, so that the caller's transaction goes
+-- stored before (a retry). With p_raise false a rejection is an answer as well, so that the caller's transaction goes
 -- on: one row per failed expectation ('conflict': version is the actual one) or per id in use ('duplicate').
 --
 -- What Python could not read again is the caller's to avoid: numbers of more than 4,300 digits or beyond a float's range,

@@ -1,4 +1,4 @@
--- Refuse to write except through the append functions, and to change or remove events at all, whoever asks. Maintenance passes,
+-- Reject to write except through the append functions, and to change or remove events at all, whoever asks. Maintenance passes,
 -- for one transaction and on purpose, with
 --     SET LOCAL events.maintenance = 'on';
 -- The SQLSTATE lies outside class 23, which Django would report as an IntegrityError and take for a version conflict.
@@ -7,10 +7,10 @@ BEGIN
     IF current_setting('events.maintenance', true) = 'on' THEN
         RETURN NULL;
     ELSIF TG_OP = 'INSERT' THEN
-        RAISE EXCEPTION 'INSERT refused: % is written by events_append() alone', TG_TABLE_NAME
+        RAISE EXCEPTION 'INSERT rejected: % is written by events_append() alone', TG_TABLE_NAME
             USING ERRCODE = 'EV004', HINT = 'It numbers the events, and lets readers know of them in time.';
     ELSE
-        RAISE EXCEPTION '% refused: what % holds is never changed or removed', TG_OP, TG_TABLE_NAME
+        RAISE EXCEPTION '% rejected: what % holds is never changed or removed', TG_OP, TG_TABLE_NAME
             USING ERRCODE = 'EV004', HINT = 'Append a new event that corrects the old one.';
     END IF;
 END

@@ -1,4 +1,4 @@
--- Undo what a refused call has done to its aggregates, and say why it is refused, or that it is a retry.
+-- Undo what a rejected call has done to its aggregates, and say why it is rejected, or that it is a retry.
 CREATE FUNCTION events_reject(
     p_targets text[],            -- the aggregates that the call has moved on; NULL: none
     p_aggregate_ids text[],

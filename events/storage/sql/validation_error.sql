@@ -1,4 +1,4 @@
--- Say what is wrong with an event; NULL: nothing. EventStore refuses the same earlier, and names the place.
+-- Say what is wrong with an event; NULL: nothing. EventStore rejects the same earlier, and names the place.
 --
 -- A function, and no CHECK constraints: those are read from the catalogue and made ready anew for every statement, which
 -- cost a third of an append's time. Nothing comes into the tables but by the append functions, which ask this first. In

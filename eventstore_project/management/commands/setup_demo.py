@@ -1,15 +1,21 @@
 """`manage.py setup_demo`: bring the demo's database up to date, with an admin user and something to look at."""
 
+from collections.abc import Iterator
 from typing import Any
 
+from django.apps import apps
 from django.contrib.auth.models import User
-from django.core.management import BaseCommand, call_command
+from django.core.management import BaseCommand, CommandError, call_command
+from django.db import DEFAULT_DB_ALIAS, ProgrammingError, connection
+from django.db.migrations.exceptions import InconsistentMigrationHistory
+from django.db.models import Model
 from django.utils import timezone
 from rest_framework.authtoken.models import Token
 
 from events.models import Event
+from events.monitoring import doctor
 from events.store import EventStore
-from eventstore_project import secrets
+from eventstore_project import postgres, secrets
 from eventstore_project.demo import shop_events
 
 ADMIN = "admin"
@@ -19,11 +25,43 @@ class Command(BaseCommand):
     help = "Migrate, make the user 'admin', and store demo events if there are none. Safe to run again."
 
     def handle(self, *args: Any, **options: Any) -> None:
-        call_command("migrate", verbosity=0)
+        migrate()
         make_admin()
         if not Event.objects.exists():
             count = len(EventStore().dispatch(*shop_events(timezone.now())))
             self.stdout.write(f"{count} demo events stored.")
+
+
+def migrate() -> None:
+    """Apply the migrations.
+
+    Before the first release, migrations are changed in place: a database of another checkout may have applied
+    migrations of the same names with other contents.
+
+    Raises:
+        CommandError: the database belongs to another version of this project.
+    """
+    try:
+        call_command("migrate", verbosity=0)
+        fits = not any(doctor.functions(DEFAULT_DB_ALIAS)) and all(map(_has_its_columns, _own_models()))
+    except (ProgrammingError, InconsistentMigrationHistory):
+        fits = False
+    if not fits:
+        raise CommandError(
+            f"The database ({postgres.described()}) was set up by another version of this project, and its tables do"
+            f" not fit this one. {postgres.how_to_start_afresh()}"
+        )
+
+
+def _own_models() -> Iterator[type[Model]]:
+    for label in ("events", "projections", "eventstore_project"):
+        yield from apps.get_app_config(label).get_models()
+
+
+def _has_its_columns(model: type[Model]) -> bool:
+    with connection.cursor() as cursor:
+        columns = connection.introspection.get_table_description(cursor, model._meta.db_table)
+    return {field.column for field in model._meta.local_concrete_fields} == {column.name for column in columns}
 
 
 def make_admin() -> User:

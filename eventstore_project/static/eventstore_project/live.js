@@ -60,16 +60,16 @@ function show(state, reason = "") {
 // tell what it was.
 async function ask(opened) {
   const request = new AbortController();
-  let refusal = "";
+  let rejection = "";
   try {
     const answer = await fetch(address, { signal: request.signal });
-    if (FINAL.includes(answer.status)) refusal = (await answer.json()).detail ?? answer.statusText;
+    if (FINAL.includes(answer.status)) rejection = (await answer.json()).detail ?? answer.statusText;
   } catch {
     // No connection, or not our server's words: the next attempt may do better.
   }
   request.abort();
   if (source !== opened) return; // paused meanwhile
-  if (refusal) stop("ended", refusal);
+  if (rejection) stop("ended", rejection);
   else retry = setTimeout(connect, RETRY_MILLISECONDS);
 }
 

@@ -9,7 +9,7 @@ from django.core.serializers.json import DjangoJSONEncoder
 from rich.console import Console
 from rich.table import Table
 
-from projections.operations import status
+from projections.operations import lag, status
 
 
 class Command(BaseCommand):
@@ -54,4 +54,4 @@ def _status(found: status.Report) -> str:
 
 
 def _counted(events: int) -> str:
-    return f"{events}+" if events >= status.MAX_COUNTED_LAG else str(events)
+    return f"{events}+" if events >= lag.MAX_COUNTED_LAG else str(events)

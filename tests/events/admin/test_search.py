@@ -10,8 +10,8 @@ import pytest
 from django.db import connection
 from django.test import Client
 
-from events.admin import search
-from events.admin.search import Found, find
+from events.admin import search as search_module
+from events.admin.search import SearchResult, search
 from events.models import Aggregate, AggregateQuerySet, Event, EventQuerySet
 from events.store import EventStore
 from tests.events.support import EVENTS, link_on, page, positions_on
@@ -55,7 +55,7 @@ def pages(events: EventQuerySet, aggregates: AggregateQuerySet | None, **options
     seen: list[list[int]] = []
     name = "before" if options.get("newest_first", True) else "after"
     while True:
-        found = find(events, aggregates, **options)
+        found = search(events, aggregates, **options)
         seen.append([event.position for event in found.events])
         if found.next is None:
             return seen
@@ -86,9 +86,9 @@ SEARCHES: dict[str, Any] = {
 def test_pages_are_what_one_query_finds(
     store: EventStore, monkeypatch: pytest.MonkeyPatch, name: str, text: str, newest_first: bool, few: int
 ) -> None:
-    monkeypatch.setattr(search, "FEW_EVENTS", few)
-    monkeypatch.setattr(search, "FIRST_STRETCH", 4)
-    monkeypatch.setattr(search, "SEARCH_SECONDS", 60)
+    monkeypatch.setattr(search_module, "FEW_EVENTS", few)
+    monkeypatch.setattr(search_module, "FIRST_STRETCH", 4)
+    monkeypatch.setattr(search_module, "SEARCH_SECONDS", 60)
     fill(store)
     events, aggregates = SEARCHES[name]()
     wanted = [
@@ -106,14 +106,14 @@ def test_bounds_are_kept(store: EventStore) -> None:
     events = store.dispatch(*some(20))
     after, before = events[4].position, events[15].position
     wanted = [event.position for event in events[5:15]]
-    found = find(Event.objects.all(), after=after, before=before, limit=50)
+    found = search(Event.objects.all(), after=after, before=before, limit=50)
     assert [event.position for event in found.events] == wanted[::-1]
     assert found.next is None
-    found = find(Event.objects.all(), after=after, before=before, newest_first=False, limit=4)
+    found = search(Event.objects.all(), after=after, before=before, newest_first=False, limit=4)
     assert [event.position for event in found.events] == wanted[3::-1]
     assert found.next == wanted[3]
-    nothing = find(Event.objects.all(), after=after, before=after + 1, limit=5)
-    assert nothing == Found(events=[], next=None, is_cut=False)
+    nothing = search(Event.objects.all(), after=after, before=after + 1, limit=5)
+    assert nothing == SearchResult(events=[], next=None, is_cut=False)
 
 
 @pytest.mark.parametrize("few", [0, 10_000], ids=["many", "few"])
@@ -121,16 +121,16 @@ def test_bounds_are_kept(store: EventStore) -> None:
 def test_search_that_runs_out_of_time_goes_on_where_it_stopped(
     store: EventStore, monkeypatch: pytest.MonkeyPatch, newest_first: bool, few: int
 ) -> None:
-    monkeypatch.setattr(search, "FEW_EVENTS", few)
-    monkeypatch.setattr(search, "FIRST_STRETCH", 3)
-    monkeypatch.setattr(search, "GROWTH", 1)
+    monkeypatch.setattr(search_module, "FEW_EVENTS", few)
+    monkeypatch.setattr(search_module, "FIRST_STRETCH", 3)
+    monkeypatch.setattr(search_module, "GROWTH", 1)
     fill(store, 60)
     clock = count()
     # One look at the clock a stretch: each search has time for two of them.
-    monkeypatch.setattr(search, "SEARCH_SECONDS", 5)
-    monkeypatch.setattr(search, "time", SimpleNamespace(monotonic=lambda: next(clock)))
+    monkeypatch.setattr(search_module, "SEARCH_SECONDS", 5)
+    monkeypatch.setattr(search_module, "time", SimpleNamespace(monotonic=lambda: next(clock)))
     events, aggregates = SEARCHES["category"]()
-    first = find(events, aggregates, text="absent", after=1, newest_first=newest_first, limit=5)
+    first = search(events, aggregates, text="absent", after=1, newest_first=newest_first, limit=5)
     assert first.is_cut
     assert first.next is not None
     assert first.events == []
@@ -142,16 +142,16 @@ def test_search_that_runs_out_of_time_goes_on_where_it_stopped(
 
 
 def test_search_stops_in_time(store: EventStore, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(search, "SEARCH_SECONDS", 0)
+    monkeypatch.setattr(search_module, "SEARCH_SECONDS", 0)
     store.dispatch(*some(500))
-    found = find(Event.objects.all(), text="absent", limit=5)
+    found = search(Event.objects.all(), text="absent", limit=5)
     assert (found.is_cut, found.events) == (True, [])
 
 
 def test_text_is_searched_as_it_stands(store: EventStore) -> None:
     store.dispatch(new(data={"text": "50%_off é"}), new(data={"text": "50 off"}))
     for text, wanted in (("%_", 1), ("é", 1), ("OFF", 2), ("50", 2), ("5_ off", 0), ('"text": "50', 2)):
-        assert len(find(Event.objects.all(), text=text, limit=5).events) == wanted
+        assert len(search(Event.objects.all(), text=text, limit=5).events) == wanted
 
 
 @pytest.mark.parametrize("few", [0, 10_000], ids=["many", "few"])
@@ -159,8 +159,8 @@ def test_statement_that_takes_too_long_is_cancelled(
     store: EventStore, monkeypatch: pytest.MonkeyPatch, few: int
 ) -> None:
     """What is not in memory yet may take as long as the disk does, whatever the stretches before it took."""
-    monkeypatch.setattr(search, "FEW_EVENTS", few)
-    monkeypatch.setattr(search, "SEARCH_SECONDS", 0.4)
+    monkeypatch.setattr(search_module, "FEW_EVENTS", few)
+    monkeypatch.setattr(search_module, "SEARCH_SECONDS", 0.4)
     positions = [event.position for event in store.dispatch(*some(400))]
     slow = positions[250]
     naps = "(CASE WHEN events_event.position < %s THEN pg_sleep(0.1)::text ELSE '' END) = 'never'"
@@ -168,7 +168,7 @@ def test_statement_that_takes_too_long_is_cancelled(
     with connection.cursor() as cursor:  # in the test's own transaction, which goes on afterwards
         cursor.execute("SET LOCAL statement_timeout = '77s'")
     began = time.monotonic()
-    found = find(events, Aggregate.objects.filter(pk="a-1") if few else None, limit=5)
+    found = search(events, Aggregate.objects.filter(pk="a-1") if few else None, limit=5)
     assert time.monotonic() - began < 5  # all of it would take 25 seconds
     assert (found.events, found.is_cut) == ([], True)
     assert found.next is not None
@@ -181,19 +181,19 @@ def test_statement_that_takes_too_long_is_cancelled(
 def test_slow_first_stretch_is_let_through_so_that_a_search_gets_on(
     store: EventStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(search, "SEARCH_SECONDS", 0.01)
+    monkeypatch.setattr(search_module, "SEARCH_SECONDS", 0.01)
     store.dispatch(*some(200))
     naps = "(SELECT pg_sleep(0.002 + 0 * events_event.position)) IS NULL"
-    found = find(Event.objects.extra(where=[naps]), limit=5)  # noqa: S610
+    found = search(Event.objects.extra(where=[naps]), limit=5)  # noqa: S610
     assert found.is_cut
-    assert found.next == Event.objects.latest("position").position + 1 - search.FIRST_STRETCH
+    assert found.next == Event.objects.latest("position").position + 1 - search_module.FIRST_STRETCH
 
 
 def test_search_in_a_transaction_leaves_it_as_it_was(store: EventStore, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(search, "SEARCH_SECONDS", 60)  # a busy machine is no matter here
+    monkeypatch.setattr(search_module, "SEARCH_SECONDS", 60)  # a busy machine is no matter here
     store.dispatch(*some(200))
     with connection.cursor() as cursor:
         cursor.execute("SET LOCAL statement_timeout = '77s'")
-        assert not find(Event.objects.all(), Aggregate.objects.filter(pk="a-1"), text="absent", limit=5).is_cut
+        assert not search(Event.objects.all(), Aggregate.objects.filter(pk="a-1"), text="absent", limit=5).is_cut
         cursor.execute("SHOW statement_timeout")
         assert cursor.fetchone()[0] == "77s"

@@ -82,15 +82,15 @@ def test_expectation_comes_in_the_body_or_as_if_match(api: APIClient, in_header:
     assert attempt(1).status_code == 201
     assert attempt("exists").status_code == 201
     response = attempt(1)
-    refused = 412 if in_header else 409
-    assert response.status_code == refused
+    rejected = 412 if in_header else 409
+    assert response.status_code == rejected
     conflict = {"aggregate_id": "a-1", "expected": 1, "actual": 3}
     fault = response.json()
     assert fault["conflicts"] == [conflict]
     assert fault["type"] == "/api/problems/version-conflict/"
     assert {name: fault[name] for name in conflict} == conflict
     response = attempt("exists", "b-1")
-    assert (response.status_code, response.json()["expected"], response.json()["actual"]) == (refused, "exists", 0)
+    assert (response.status_code, response.json()["expected"], response.json()["actual"]) == (rejected, "exists", 0)
     assert aggregates() == {"a-1": 3}
 
 

@@ -23,7 +23,7 @@ def test_token_and_session_both_authenticate(make_user: Callable[..., User]) -> 
 
 
 @pytest.mark.parametrize("path", [HISTORY, "/api/events/", "/api/events/import/"])
-def test_session_without_csrf_token_is_refused(make_user: Callable[..., User], path: str) -> None:
+def test_session_without_csrf_token_is_rejected(make_user: Callable[..., User], path: str) -> None:
     client = APIClient(enforce_csrf_checks=True)
     user = make_user("events.add_event")
     client.login(username=user.username, password="secret")

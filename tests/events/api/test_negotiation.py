@@ -10,7 +10,7 @@ from tests.events.api.support import append, history_url
 pytestmark = pytest.mark.django_db
 
 
-def test_what_is_not_json_is_refused(api: APIClient) -> None:
+def test_what_is_not_json_is_rejected(api: APIClient) -> None:
     for body in ('{"type": ', '{"type": "A", "data": {"n": NaN}}', '{"type": "A", "data": ' + "[" * 50_000):
         response = api.post(history_url("a-1"), body, content_type="application/json")
         assert (response.status_code, response.json()["field"]) == (400, "body")

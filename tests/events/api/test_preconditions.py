@@ -146,7 +146,7 @@ def test_key_stays_good_though_the_expectation_is_overtaken(api: APIClient, stor
         [{"type": "A", "data": {"n": 1}, "timestamp": "2020-01-01T00:00:00Z"}, {"type": "B"}],
     ],
 )
-def test_key_with_other_events_is_refused(api: APIClient, events: Any) -> None:
+def test_key_with_other_events_is_rejected(api: APIClient, events: Any) -> None:
     send(api, [{"type": "A", "data": {"n": 1}}, {"type": "B"}], idempotency_key="k")
     response = send(api, events, idempotency_key="k")
     assert (response.status_code, response.json()["type"]) == (422, "/api/problems/idempotency-key-reused/")

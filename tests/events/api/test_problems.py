@@ -108,7 +108,7 @@ HOSTILE: list[bytes] = [
         "nonsense",
     ],
 )
-def test_hostile_bodies_are_refused_and_nothing_is_stored(api: APIClient, body: bytes, kind: str) -> None:
+def test_hostile_bodies_are_rejected_and_nothing_is_stored(api: APIClient, body: bytes, kind: str) -> None:
     for path in (HISTORY, "/api/events/", "/api/events/import/"):
         response = api.generic("POST", path, body, content_type=kind)
         if response.status_code == 200:  # an import of no lines, or of none but empty ones
@@ -120,7 +120,7 @@ def test_hostile_bodies_are_refused_and_nothing_is_stored(api: APIClient, body: 
 
 
 @pytest.mark.parametrize("path", [HISTORY, "/api/events/"])
-def test_name_that_stands_twice_in_an_object_is_refused(api: APIClient, path: str) -> None:
+def test_name_that_stands_twice_in_an_object_is_rejected(api: APIClient, path: str) -> None:
     for body in (
         b'{"aggregate_id": "a-1", "type": "A", "type": "B"}',
         b'{"aggregate_id": "a-1", "type": "A", "data": {"n": 1, "n": 2}}',
@@ -134,7 +134,7 @@ def test_name_that_stands_twice_in_an_object_is_refused(api: APIClient, path: st
 
 
 @pytest.mark.django_db(transaction=True)
-def test_a_hundred_megabytes_are_refused(asgi_server: Any, admin_user: Any) -> None:
+def test_a_hundred_megabytes_are_rejected(asgi_server: Any, admin_user: Any) -> None:
     import httpx
 
     def body() -> Any:

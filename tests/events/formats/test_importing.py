@@ -48,7 +48,7 @@ def test_dry_run_checks_every_line_and_stores_nothing(tmp_path: Path) -> None:
     assert stored() == []
 
 
-def test_own_event_ids_are_kept_and_in_use_elsewhere_refused(tmp_path: Path) -> None:
+def test_own_event_ids_are_kept_and_in_use_elsewhere_rejected(tmp_path: Path) -> None:
     event_id = new().event_id
     line = line_of("a-1", event_id)
     assert run(write(tmp_path / "a.jsonl", line * 2))[0] == "1 events stored, 1 were stored already."

@@ -35,7 +35,7 @@ def test_json_is_read_as_the_standard_library_reads_it(
 
 
 @given(st.dictionaries(TEXTS, VALUES, min_size=1, max_size=3), st.sampled_from(["", " ", "  "]), st.booleans())
-def test_name_that_stands_twice_is_refused_wherever_it_stands(
+def test_name_that_stands_twice_is_rejected_wherever_it_stands(
     value: dict[str, Any], space: str, is_nested: bool
 ) -> None:
     name, inner = next(iter(value.items()))
@@ -46,6 +46,6 @@ def test_name_that_stands_twice_is_refused_wherever_it_stands(
 
 
 @pytest.mark.parametrize("text", ["NaN", "[1e400, NaN]", "{", "", '{"a": 1,}', "[1 2]", "'a'"])
-def test_what_is_no_json_is_refused(text: str) -> None:
+def test_what_is_no_json_is_rejected(text: str) -> None:
     with pytest.raises(ValueError):  # noqa: PT011  # in the words of the standard library
         from_json(text)

@@ -78,7 +78,7 @@ FORBIDDEN_TO_ALL = {
     "position set back": "SELECT setval('events_event_position_seq', 1)",
     "inner function: floor": "SELECT events_hold_floor()",
     "inner function: locks": "SELECT events_lock_aggregates('{x}', '{}', '{}')",
-    "inner function: refusal": "SELECT events_reject('{a-1}', '{a-1}', '{}', '{}', '{}', false)",
+    "inner function: rejection": "SELECT events_reject('{a-1}', '{a-1}', '{}', '{}', '{}', false)",
     "table dropped": "DROP TABLE events_seal CASCADE",
     "column added": "ALTER TABLE events_event ADD COLUMN more text",
     "trigger added": "CREATE TRIGGER mine BEFORE INSERT ON events_event EXECUTE FUNCTION events_reject_change()",
@@ -126,10 +126,10 @@ def test_role_may_not(store: EventStore, roles: dict[str, str], kind: str, state
     store.dispatch(*some(2))
     seals.seal("default")
     before = (stored(), aggregates(), Seal.objects.count())
-    with as_role(roles[kind]), pytest.raises(ProgrammingError) as refused, transaction.atomic():
+    with as_role(roles[kind]), pytest.raises(ProgrammingError) as rejected, transaction.atomic():
         connection.cursor().execute(statement)
-    # Insufficient privilege; GRANT by who may not only warns, and then the statement after it is refused.
-    assert getattr(refused.value.__cause__, "sqlstate", None) == "42501"
+    # Insufficient privilege; GRANT by who may not only warns, and then the statement after it is rejected.
+    assert getattr(rejected.value.__cause__, "sqlstate", None) == "42501"
     assert (stored(), aggregates(), Seal.objects.count()) == before
 
 
@@ -295,7 +295,7 @@ def test_command_says_what_is_missing(arguments: dict[str, Any], message: str) -
 
 
 @pytest.mark.parametrize("name", ["", " ", "public", "PUBLIC", "current_user"])
-def test_what_is_no_role_is_refused(name: str) -> None:
+def test_what_is_no_role_is_rejected(name: str) -> None:
     with pytest.raises(CommandError, match="is no role; name one that exists"):
         call_command("events_grants", f"--reader={name}")
 

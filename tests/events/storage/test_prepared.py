@@ -89,7 +89,7 @@ def test_moments_come_back_as_they_are(store: EventStore, way: Any, moment: date
     assert abs(datetime.now(UTC) - event.recorded_at) < timedelta(minutes=5)
 
 
-def test_refusals_say_the_same(store: EventStore, way: Any) -> None:
+def test_rejections_say_the_same(store: EventStore, way: Any) -> None:
     with way():
         stored = store.dispatch(*some(2))
         with pytest.raises(VersionConflict) as conflict:

@@ -101,7 +101,7 @@ def test_read_all_filters_by_type_and_category(store: EventStore) -> None:
         {"up_to": 2**63},
     ],
 )
-def test_read_all_refuses_what_makes_no_sense_at_once(store: EventStore, options: dict[str, Any]) -> None:
+def test_read_all_rejects_what_makes_no_sense_at_once(store: EventStore, options: dict[str, Any]) -> None:
     with pytest.raises(InvalidEvent, match=next(iter(options))):
         store.read_all(**options)
 
@@ -122,7 +122,7 @@ def test_categories_with_wildcards_mean_themselves(store: EventStore, aggregate_
 
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize("level", ["REPEATABLE READ", "SERIALIZABLE"])
-def test_reading_the_store_in_an_older_snapshot_is_refused(store: EventStore, level: str) -> None:
+def test_reading_the_store_in_an_older_snapshot_is_rejected(store: EventStore, level: str) -> None:
     store.dispatch(new())
     with transaction.atomic():
         with connection.cursor() as cursor:

@@ -45,7 +45,7 @@ def test_retry_over_several_aggregates(store: EventStore) -> None:
     assert aggregates() == {"a-1": 1, "b-1": 2, "c-1": 1}
 
 
-def test_stored_and_new_events_in_one_call_are_refused(store: EventStore) -> None:
+def test_stored_and_new_events_in_one_call_are_rejected(store: EventStore) -> None:
     first, second, third = some(3)
     store.dispatch(first, second)
     with pytest.raises(DuplicateEvent) as caught:
@@ -59,7 +59,7 @@ def test_stored_and_new_events_in_one_call_are_refused(store: EventStore) -> Non
     assert aggregates() == {"a-1": 2}
 
 
-def test_id_stored_under_another_aggregate_is_refused_and_the_aggregate_named(store: EventStore) -> None:
+def test_id_stored_under_another_aggregate_is_rejected_and_the_aggregate_named(store: EventStore) -> None:
     event = new("a-1")
     store.dispatch(event)
     with pytest.raises(DuplicateEvent, match="in aggregate 'a-1'") as caught:
@@ -70,7 +70,7 @@ def test_id_stored_under_another_aggregate_is_refused_and_the_aggregate_named(st
     assert aggregates() == {"a-1": 1}
 
 
-def test_one_id_twice_in_a_call_is_refused(store: EventStore) -> None:
+def test_one_id_twice_in_a_call_is_rejected(store: EventStore) -> None:
     event = new()
     with pytest.raises(DuplicateEvent, match="twice"):
         store.dispatch(event, event)

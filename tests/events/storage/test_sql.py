@@ -106,8 +106,8 @@ def test_both_append_functions_answer_and_leave_the_same(
                 f"SELECT outcome, aggregate_id, version FROM {call}", [aggregate_id, ids[event_id], *expectation]
             )
             rows = cursor.fetchall()
-            refused = rows[0][0] != "appended"
-            times = dict(Aggregate.objects.values_list("pk", "updated_at")) if refused else {}
+            rejected = rows[0][0] != "appended"
+            times = dict(Aggregate.objects.values_list("pk", "updated_at")) if rejected else {}
             found.append((rows, stored(), aggregates(), times))
             transaction.set_rollback(True)
     assert found[0] == found[1]

@@ -63,7 +63,7 @@ def test_operations_are_done_and_recorded(operator: Client, store: EventStore) -
     assert [action for action, _, _ in said] == ["pause", "resume", "retry", "skip", "rebuild", "cancel"]
     assert {by for _, by, _ in said} == {user.username}
     assert said[0][2] == "lunch break"
-    # What was done is in the admin's log as well; what was refused is not.
+    # What was done is in the admin's log as well; what was rejected is not.
     skipped = f"Skip: Projection fragile: position {parked.position} skipped; 1 behind it handled, 0 still parked."
     assert logged() == [
         "Pause: Projection fragile is paused. Reason: lunch break",
@@ -109,7 +109,7 @@ def test_form_that_is_sent_twice_does_no_harm(operator: Client, store: EventStor
 
 
 @pytest.mark.parametrize("key", ["x", "0", "\0", "99999999999999999999"])
-def test_key_of_nothing_is_refused(operator: Client, key: str) -> None:
+def test_key_of_nothing_is_rejected(operator: Client, key: str) -> None:
     run_until_caught_up("fragile")
     for path, action in ((LIST, "pause"), (PARKED, "retry")):
         assert "Nothing was done" in act(operator, path, action, key)

@@ -70,4 +70,4 @@ def test_queries_of_the_board_do_not_grow(client_of: Callable[..., Client], stor
     ("seconds", "text"), [(0, "0 s"), (119, "119 s"), (120, "2 min"), (7200, "2 h"), (900_000, "10 d")]
 )
 def test_durations_are_said_in_their_unit(seconds: float, text: str) -> None:
-    assert board.duration(seconds) == text
+    assert board.format_duration(seconds) == text

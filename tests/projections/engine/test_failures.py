@@ -35,22 +35,22 @@ def test_transient_error_is_retried_and_nothing_is_parked(store: EventStore, mon
     projection = instance(Fragile)
     registration.ensure(projection)
 
-    def one_pass() -> runner.Outcome:
+    def one_pass() -> runner.PassOutcome:
         return runner.run_pass(projection, checkpoint("fragile").pk, catch_up_to).outcome
 
-    assert one_pass() is runner.Outcome.FAILED  # narrows down: what comes before is done by itself
-    assert one_pass() is runner.Outcome.DONE
+    assert one_pass() is runner.PassOutcome.FAILED  # narrows down: what comes before is done by itself
+    assert one_pass() is runner.PassOutcome.DONE
     assert notes() == [("a-1", 1)]
     before = timezone.now()
-    assert one_pass() is runner.Outcome.FAILED
+    assert one_pass() is runner.PassOutcome.FAILED
     found = status.report("fragile")
     assert (found.attempts, found.last_error) == (1, "TimeoutError: no answer")
     assert found.next_attempt_at is not None
     assert found.next_attempt_at > before
     assert checkpoint("fragile").failing_position == poison.position
-    assert one_pass() is runner.Outcome.NOT_OURS  # not due yet
+    assert one_pass() is runner.PassOutcome.NOT_OURS  # not due yet
     Checkpoint.objects.update(next_attempt_at=before)
-    assert one_pass() is runner.Outcome.DONE
+    assert one_pass() is runner.PassOutcome.DONE
     assert notes() == [("a-1", 1), ("b-1", 1)]
     assert not ParkedEvent.objects.exists()
     assert status.report("fragile").attempts == 0

@@ -26,7 +26,7 @@ def test_rows_are_right_inside_the_transaction_and_go_with_it(store: EventStore,
     assert notes() == [("a-1", 1)]
 
 
-def test_error_refuses_the_append_and_reaches_the_caller_as_it_is(store: EventStore, inline_fragile: None) -> None:
+def test_error_rejects_the_append_and_reaches_the_caller_as_it_is(store: EventStore, inline_fragile: None) -> None:
     with pytest.raises(Broken, match="cannot handle 1"):
         store.dispatch(new("b-1", "Fragile"), new("a-1", "Fragile", data={"poison": 1}))
     assert notes() == []
@@ -81,7 +81,7 @@ def test_new_code_leaves_rows_of_the_old_version_alone_and_says_so_once(
     assert "another version" in status.report("fragile").problem()
 
 
-def test_orders_of_the_demo_are_right_at_once_and_never_refuse(store: EventStore) -> None:
+def test_orders_of_the_demo_are_right_at_once_and_never_reject(store: EventStore) -> None:
     store.dispatch(new("order-1", "OrderPlaced", data={"customer": "c-1", "total": 84.5}), new("order-1", "OrderPaid"))
     order = Order.objects.get()
     assert (order.customer, order.status, str(order.total)) == ("c-1", "paid", "84.50")

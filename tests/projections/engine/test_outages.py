@@ -39,16 +39,16 @@ def connection_cut(times: int, at: str) -> Iterator[None]:
 @contextmanager
 def disk_full(times: int, at: str) -> Iterator[None]:
     """The server says that its disk is full, `times` times, when it gets a statement with `at` in it."""
-    refusals = iter(range(times))
+    rejections = iter(range(times))
 
-    def refuse(execute: Any, sql: str, params: Any, *args: Any) -> Any:
-        if at in sql and next(refusals, None) is not None:
+    def reject(execute: Any, sql: str, params: Any, *args: Any) -> Any:
+        if at in sql and next(rejections, None) is not None:
             sql, params = "DO $$ BEGIN RAISE 'no space left on device' USING ERRCODE = '53100'; END $$", None
         return execute(sql, params, *args)
 
-    with connection.execute_wrapper(refuse):
+    with connection.execute_wrapper(reject):
         yield
-    assert next(refusals, None) is None, "it was full as often as it should be"
+    assert next(rejections, None) is None, "it was full as often as it should be"
 
 
 LOGIN = ("dbname", "host", "port", "user", "password")

@@ -122,7 +122,7 @@ def test_no_worker_parks_an_event_behind_those_that_are_being_replayed(
         settled = store.settled_position()
         result = runner.run_pass(instance(Fragile), checkpoint("fragile").pk, settled)
         may_end.set()
-    assert result.outcome is runner.Outcome.NOT_OURS
+    assert result.outcome is runner.PassOutcome.NOT_OURS
     catch_up("fragile")
     assert notes() == [("a-1", 1), ("a-1", 2)]
     assert not ParkedEvent.objects.exists()
@@ -143,7 +143,7 @@ def test_pass_that_parks_events_and_an_operator_do_not_deadlock(
         with Background(lambda: actions.pause("fragile", by="x")):
             Wait.until(_somebody_waits)
             may_end.set()
-    assert at_work.result.outcome is runner.Outcome.DONE
+    assert at_work.result.outcome is runner.PassOutcome.DONE
     assert status.report("fragile").status == "paused"
     assert ParkedEvent.objects.count() == 2
 

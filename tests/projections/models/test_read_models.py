@@ -55,7 +55,7 @@ def test_row_is_right_inside_the_transaction_and_rolls_back_with_it(store: Event
     assert counts() == {"a-1": 1}
 
 
-def test_retry_and_refusal_change_nothing(store: EventStore) -> None:
+def test_retry_and_rejection_change_nothing(store: EventStore) -> None:
     event = new()
     store.dispatch(event)
     store.dispatch(event)

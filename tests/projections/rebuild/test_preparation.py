@@ -74,13 +74,13 @@ def test_rebuild_in_place_can_be_given_up_until_it_begins(store: EventStore, nam
 
 
 def test_rebuild_that_cannot_begin_stops_alone_and_says_why(store: EventStore, monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(projection: Any) -> None:
+    def reject(projection: Any) -> None:
         raise OperationRejected("no schema for you")
 
     store.dispatch(new("a-1", "Counted"))
     actions.ask_for_rebuild("sharded_tally", by="x")
-    with monkeypatch.context() as refusing:
-        refusing.setattr(shadow_tables, "create", refuse)
+    with monkeypatch.context() as rejecting:
+        rejecting.setattr(shadow_tables, "create", reject)
         catch_up("sharded_tally", "tally")
         assert tally()["all"] == 1, "others go on"
         found = status.report("sharded_tally")

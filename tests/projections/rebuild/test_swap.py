@@ -185,7 +185,7 @@ def test_skipped_event_behind_a_poison_one_stays_skipped(store: EventStore, monk
 # INLINE
 
 
-def test_old_code_is_refused_once_rows_are_of_newer_code(
+def test_old_code_is_rejected_once_rows_are_of_newer_code(
     store: EventStore, inline_cases: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     store.dispatch(new("a-1"))

@@ -67,7 +67,7 @@ def test_bytes_that_are_no_text_are_named(api: APIClient) -> None:
     assert (response.status_code, response.json()["line"], response.json()["field"]) == (400, 2, "type")
 
 
-def test_line_without_end_is_refused_before_it_is_read(api: APIClient, settings: Any) -> None:
+def test_line_without_end_is_rejected_before_it_is_read(api: APIClient, settings: Any) -> None:
     settings.EVENTS_MAX_EVENT_BYTES = 1000
     response = send(api, line(1), '{"aggregate_id": "' + "x" * 100_000)
     assert (response.status_code, response.json()["line"]) == (400, 2)
@@ -75,12 +75,12 @@ def test_line_without_end_is_refused_before_it_is_read(api: APIClient, settings:
 
 
 @pytest.mark.parametrize("kind", ["application/json", "text/plain", "text/csv", "multipart/form-data; boundary=x"])
-def test_other_media_types_are_refused(api: APIClient, kind: str) -> None:
+def test_other_media_types_are_rejected(api: APIClient, kind: str) -> None:
     response = api.post("/api/events/import/", b"{}", content_type=kind)
     assert response.status_code == 415
 
 
-def test_packed_bodies_are_refused(api: APIClient) -> None:
+def test_packed_bodies_are_rejected(api: APIClient) -> None:
     assert send(api, line(1), **{"Content-Encoding": "gzip"}).json()["field"] == "Content-Encoding"
 
 
@@ -203,11 +203,11 @@ def test_no_more_streams_than_the_process_takes(connect: Any, settings: Any) -> 
     settings.EVENTS_STREAM_MAX_STREAMS = 1
     with connect() as stream:
         stream.up_to("caught-up")
-        with connect() as refused:
-            refused.response.read()
-            assert refused.response.status_code == 503
-            assert refused.response.headers["Retry-After"] == "5"
-            assert refused.response.json()["type"] == "/api/problems/too-many-streams/"
+        with connect() as rejected:
+            rejected.response.read()
+            assert rejected.response.status_code == 503
+            assert rejected.response.headers["Retry-After"] == "5"
+            assert rejected.response.json()["type"] == "/api/problems/too-many-streams/"
 
 
 def test_wsgi_says_that_it_has_no_streams(api: APIClient) -> None:

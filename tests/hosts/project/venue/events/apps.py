@@ -6,9 +6,3 @@ class VenueEvents(AppConfig):
 
     name = "venue.events"
     label = "venue_events"
-
-
-class SameLabel(AppConfig):
-    """The same without one."""
-
-    name = "venue.events"

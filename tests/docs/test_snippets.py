@@ -20,7 +20,7 @@ from events.store import EventStore
 from events.types import NewEvent
 from projections import registry
 from projections.workers.worker import Worker
-from tests.ownproject import PAGES, ROOT, USE_IT, OwnProject, run, shell_lines, snippets
+from tests.ownproject import GETTING_STARTED, PAGES, ROOT, USE_IT, OwnProject, run, shell_lines, snippets
 from tests.support import AsgiServer, Background
 
 
@@ -28,15 +28,31 @@ def test_every_snippet_is_of_a_kind_that_is_tested() -> None:
     for page in PAGES:
         kinds = re.findall(r"^```(.+)$", page.read_text(encoding="utf-8"), flags=re.MULTILINE)
         assert set(kinds) <= {"sh", "python", "text", "html", "sql"}, page
-    starts = ("make ", "curl ", "pip install ", "python manage.py ", " ", "pg_", "createdb ")
+    starts = (
+        "make ",
+        "curl ",
+        "pip install ",
+        "python manage.py ",
+        ".venv/bin/python -m pytest ",
+        " ",
+        "pg_",
+        "createdb ",
+    )
     for page in PAGES:
         for snippet in snippets(page, "sh"):
             assert all(line.startswith(starts) for line in snippet.splitlines()), snippet
 
 
+# Snippets that are files of a project, or talk to a server; tests below run these.
+ELSEWHERE = ("# settings.py", "# urls.py", "# projections.py", "# over HTTP", "# venue/events/apps.py")
+
+
 @pytest.mark.django_db(transaction=True)
-def test_python_snippets_run_and_print_what_is_said() -> None:
-    text = (ROOT / "README.md").read_text(encoding="utf-8")
+@pytest.mark.parametrize(
+    ("page", "outputs"), [("README.md", 1), ("docs/getting-started.md", 2), ("docs/public-api.md", 0)]
+)
+def test_python_snippets_run_and_print_what_the_page_says(page: str, outputs: int) -> None:
+    text = (ROOT / page).read_text(encoding="utf-8")
     blocks = re.findall(r"^```(python|text)\n(.*?)^```$", text, flags=re.MULTILINE | re.DOTALL)
     names: dict[str, Any] = {}
     printed = ""
@@ -45,13 +61,30 @@ def test_python_snippets_run_and_print_what_is_said() -> None:
         if kind == "text":
             assert printed == block
             compared += 1
-        elif not block.startswith(("# settings.py", "# urls.py", "# projections.py", "# over HTTP")):
+        elif not block.startswith(ELSEWHERE):
             output = io.StringIO()
             with contextlib.redirect_stdout(output):
-                exec(compile(block, "README.md", "exec"), names)  # noqa: S102
+                exec(compile(block, page, "exec"), names)  # noqa: S102
             printed = output.getvalue()
-    assert compared == 2
-    assert names["checkpoint"] > 0
+    assert compared == outputs
+    assert names.get("checkpoint", 1) > 0
+
+
+def test_snippet_of_the_collisions_page_is_an_app_config() -> None:
+    (block,) = snippets(ROOT / "docs/collisions.md", "python")
+    names: dict[str, Any] = {}
+    exec(compile(block, "docs/collisions.md", "exec"), names)  # noqa: S102
+    assert names["VenueEventsConfig"].label == "venue_events"
+
+
+def test_test_commands_of_the_pages_name_files_that_exist() -> None:
+    lines = shell_lines(".venv/bin/python -m pytest ")
+    assert lines
+    for line in lines:
+        (path,) = [word for word in line.split() if word.startswith("tests/")]
+        assert (ROOT / path.partition("::")[0]).exists(), line
+        if "::" in path:
+            assert f"def {path.partition('::')[2]}(" in (ROOT / path.partition("::")[0]).read_text(encoding="utf-8")
 
 
 @pytest.mark.django_db(transaction=True)
@@ -95,7 +128,7 @@ def test_snippets_of_the_admin_page_work(site: Callable[[], None], rf: RequestFa
 def test_make_targets_exist() -> None:
     for line in shell_lines("make "):
         run("make", "--dry-run", line.split()[1])
-    named = re.findall(r"`make ([a-z-]+)`", (ROOT / "README.md").read_text(encoding="utf-8"))
+    named = {name for page in PAGES for name in re.findall(r"`make ([a-z-]+)`", page.read_text(encoding="utf-8"))}
     assert named
     for target in named:
         run("make", "--dry-run", target)
@@ -132,7 +165,7 @@ def test_snippets_of_http_work_against_a_live_server(
 
 
 def test_own_project_works_as_described(own_project: OwnProject) -> None:
-    """Follow the README's steps in a new project."""
+    """Follow the steps of docs/getting-started.md in a new project."""
     packages, manage = own_project.packages, own_project.manage
     assert {path.name for path in packages.iterdir() if path.is_dir()} >= {"events", "projections"}
     assert not {"tests", "benchmarks", "eventstore_project"} & {path.name for path in packages.iterdir()}
@@ -144,8 +177,8 @@ def test_own_project_works_as_described(own_project: OwnProject) -> None:
         manage(*line.split()[2:])
     manage("makemigrations", "--check", "--dry-run")
     assert manage("shell", "-c", USE_IT).splitlines()[-1] == "1"
-    readme = "".join(snippets(ROOT / "README.md", "sh")).splitlines()
-    lines = [shlex.split(line, comments=True)[2:] for line in readme if line.startswith("python manage.py ")]
+    page = "".join(snippets(GETTING_STARTED, "sh")).splitlines()
+    lines = [shlex.split(line, comments=True)[2:] for line in page if line.startswith("python manage.py ")]
     said = {line[0]: manage(*line).strip() for line in lines if "_events" in line[0]}
     assert said == {"export_events": "", "import_events": "1 events would be stored."}
     for name in ("list_projections", "rebuild_projection"):

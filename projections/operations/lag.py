@@ -1,0 +1,51 @@
+"""The lag of projections: the position that their rows have reached, and how far behind the store that is."""
+
+from datetime import datetime
+from typing import Final
+
+from events.models import Event
+from events.routing import database
+from projections import registry
+from projections.base import Mode, Projection
+from projections.models import Build, ProjectionState, Status
+
+# Events behind are counted up to here; beyond, the lag is this many or more.
+MAX_COUNTED_LAG: Final = 10_000
+
+
+def reached(name: str) -> int:
+    """Return the position up to which all events are in the rows of a projection; 0: it has no rows yet."""
+    state = ProjectionState.objects.using(database()).filter(pk=name).prefetch_related("checkpoints").first()
+    return rows_position(registry.get(name), state) if state else 0
+
+
+def lag_events(position: int, up_to: int) -> int:
+    """Return how many events lie between two positions, counted up to `MAX_COUNTED_LAG`."""
+    return Event.objects.using(database()).after(position).up_to(up_to)[:MAX_COUNTED_LAG].count()
+
+
+def rows_position(projection: Projection | None, state: ProjectionState) -> int:
+    """Return the position that the rows have reached: that of the slowest shard.
+
+    The rows of a live INLINE projection have reached the last event that is visible.
+    """
+    live = [each.position for each in state.checkpoints.all() if each.build == Build.LIVE]
+    if live:
+        return min(live)
+    if state.mode == Mode.INLINE and state.status == Status.RUNNING:
+        if projection and (state.version, state.mode) == (projection.version, projection.mode):
+            newest = Event.objects.using(database()).order_by("-position").values_list("position", flat=True)
+            return newest.first() or 0
+        return state.start_position
+    building = [each.position for each in state.checkpoints.all()]
+    return min(building, default=state.start_position)
+
+
+def lag_seconds(position: int, now: datetime) -> float:
+    """Return how long ago the first event that is missing from the rows was stored; 0 when none is missing.
+
+    Events above the settled position count as well, so that a stuck writer shows.
+    """
+    waiting = Event.objects.using(database()).after(position).order_by("position")
+    recorded_at = waiting.values_list("recorded_at", flat=True).first()
+    return max(0.0, (now - recorded_at).total_seconds()) if recorded_at else 0.0
