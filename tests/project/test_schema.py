@@ -1,19 +1,15 @@
-"""The description of the HTTP interface: complete, up to date, and true to what the server does."""
+"""The HTTP interface answers generated requests as its description says."""
 
 import os
 from collections.abc import Iterator
-from difflib import unified_diff
-from pathlib import Path
 from typing import Any
 
 import pytest
 import schemathesis
-from django.core.management import call_command
 from django.core.signals import request_finished, request_started
 from django.core.wsgi import get_wsgi_application
 from django.db import close_old_connections
 from django.test import override_settings
-from drf_spectacular.generators import SchemaGenerator
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis.errors import Unsatisfiable
 from playwright.sync_api import expect
@@ -23,59 +19,20 @@ from schemathesis.checks import not_a_server_error
 from schemathesis.specs.openapi.checks import positive_data_acceptance
 
 from events.store import EventStore
-from tests import ROOT
 from tests.browser import Browser
+from tests.events.api.support import operations
 from tests.support import AsgiServer, new, some
 
-COMMITTED = ROOT / "docs/openapi.yaml"
 # 501 and 503 are answers, and described as such.
 FAULTS = {500, 502, 504}
+
+
 EXAMPLES = int(os.environ.get("FUZZ_EXAMPLES", "5"))
 
 
 @schemathesis.serializer("application/x-ndjson")
 def ndjson(context: Any, value: Any) -> bytes:
     return value.encode("utf-8", "surrogatepass") if isinstance(value, str) else str(value).encode()
-
-
-def test_committed_schema_is_that_of_the_code(tmp_path: Path) -> None:
-    now = tmp_path / "openapi.yaml"
-    call_command("spectacular", "--validate", "--fail-on-warn", "--file", str(now))
-    changes = unified_diff(COMMITTED.read_text().splitlines(), now.read_text().splitlines(), lineterm="", n=1)
-    assert not list(changes), "the interface has changed: `make schema` writes docs/openapi.yaml anew"
-
-
-def operations() -> list[tuple[str, dict[str, Any]]]:
-    paths = SchemaGenerator().get_schema(request=None, public=True)["paths"]
-    return [(f"{method} {path}", content) for path, methods in paths.items() for method, content in methods.items()]
-
-
-@pytest.mark.parametrize(("name", "content"), operations(), ids=lambda each: each if isinstance(each, str) else "")
-def test_every_operation_is_described(name: str, content: dict[str, Any]) -> None:
-    assert content["summary"]
-    assert content["operationId"].replace("_", "").isalpha()
-    for status, response in content["responses"].items():
-        assert response["description"]
-        if status != "304":
-            assert all(kind["examples"] for kind in response["content"].values()), status
-    assert {"400", "406", "429"} <= content["responses"].keys()
-    for kind in content.get("requestBody", {}).get("content", {}).values():
-        assert kind["schema"]
-
-
-def test_names_of_operations_are_unique() -> None:
-    names = [content["operationId"] for _, content in operations()]
-    assert len(set(names)) == len(names)
-
-
-@pytest.mark.django_db
-def test_schema_and_its_pages_are_served_from_here(client: Any) -> None:
-    assert client.get("/api/schema/").status_code == 200
-    for path in ("/api/docs/", "/api/redoc/"):
-        page = client.get(path).content.decode()
-        assert "/static/drf_spectacular_sidecar/" in page
-        assert "cdn" not in page.lower()
-        assert "https://" not in page
 
 
 @pytest.mark.parametrize("path", ["/api/docs/", "/api/redoc/"])

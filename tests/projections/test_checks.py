@@ -11,7 +11,6 @@ from events.types import ALL
 from projections import registry
 from projections.base import INLINE, Projection, handles
 from projections.checks import check_owners, check_projections, check_versions
-from projections.exceptions import UnknownProjection
 from projections.models import ProjectionState
 from tests.readmodels.models import Total
 from tests.readmodels.projections import Tally
@@ -99,11 +98,6 @@ def test_model_of_another_app_is_warned_about(monkeypatch: pytest.MonkeyPatch) -
 
 def test_checks_run_at_start() -> None:
     assert check_projections in checks.registry.registry.get_checks()
-
-
-def test_unknown_projection_is_an_error_that_lists_those_there_are() -> None:
-    with pytest.raises(UnknownProjection, match=r"There is no projection 'tallly'; there are: .*tally"):
-        registry.get("tallly")
 
 
 @pytest.mark.django_db

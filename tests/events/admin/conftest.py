@@ -5,9 +5,7 @@ from collections.abc import Callable
 import pytest
 from django.test import Client
 
-from tests.events.support import (
-    PERMISSIONS,
-)
+from tests.events.support import PERMISSIONS
 
 
 @pytest.fixture

@@ -7,11 +7,7 @@ from django.test import Client
 
 from events.admin import timeline
 from events.store import EventStore
-from tests.events.support import (
-    EVENTS,
-    history_url,
-    page,
-)
+from tests.events.support import EVENTS, history_url, page
 from tests.support import new
 
 pytestmark = pytest.mark.django_db

@@ -9,12 +9,7 @@ from django.test import Client
 
 from events.models import Event
 from events.store import EventStore
-from tests.events.support import (
-    EVENTS,
-    link_on,
-    page,
-    positions_on,
-)
+from tests.events.support import EVENTS, link_on, page, positions_on
 from tests.support import new, some, store_in_the_past
 
 pytestmark = pytest.mark.django_db

@@ -7,12 +7,7 @@ import pytest
 from django.test import Client
 
 from events.store import EventStore
-from tests.events.support import (
-    EVENTS,
-    history_url,
-    page,
-    versions_on,
-)
+from tests.events.support import EVENTS, history_url, page, versions_on
 from tests.support import new
 
 pytestmark = pytest.mark.django_db

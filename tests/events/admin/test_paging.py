@@ -4,12 +4,7 @@ import pytest
 from django.test import Client
 
 from events.store import EventStore
-from tests.events.support import (
-    EVENTS,
-    link_on,
-    page,
-    positions_on,
-)
+from tests.events.support import EVENTS, link_on, page, positions_on
 from tests.support import new, some
 
 pytestmark = pytest.mark.django_db

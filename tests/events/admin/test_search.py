@@ -14,12 +14,7 @@ from events.admin import search as search_module
 from events.admin.search import SearchResult, search
 from events.models import Aggregate, AggregateQuerySet, Event, EventQuerySet
 from events.store import EventStore
-from tests.events.support import (
-    EVENTS,
-    link_on,
-    page,
-    positions_on,
-)
+from tests.events.support import EVENTS, link_on, page, positions_on
 from tests.support import last_position, new, some
 
 pytestmark = pytest.mark.django_db

@@ -7,9 +7,7 @@ from django.contrib.auth.models import User
 from django.test import Client
 
 from events.store import EventStore
-from tests.events.support import (
-    ADD,
-)
+from tests.events.support import ADD
 from tests.support import new, some
 
 pytestmark = pytest.mark.django_db

@@ -10,13 +10,7 @@ from django.test import Client
 
 from events.store import EventStore
 from events.types import EARLIEST, LATEST
-from tests.events.support import (
-    EVENTS,
-    form_of,
-    history_url,
-    page,
-    versions_on,
-)
+from tests.events.support import EVENTS, form_of, history_url, page, versions_on
 from tests.support import new, some
 
 pytestmark = pytest.mark.django_db

@@ -3,7 +3,11 @@
 from typing import Any
 from urllib.parse import quote
 
+from drf_spectacular.generators import SchemaGenerator
 from rest_framework.test import APIClient
+
+HISTORY = "/api/aggregates/a-1/events/"
+PROBLEM = "application/problem+json"
 
 
 def history_url(aggregate_id: str) -> str:
@@ -23,16 +27,10 @@ def pages(api: APIClient, url: str | None, entries: str) -> list[list[Any]]:
     return found
 
 
-HISTORY = "/api/aggregates/a-1/events/"
-
-
 def send(api: APIClient, body: Any = None, path: str = HISTORY, **headers: str) -> Any:
     return api.post(
         path, body or {"type": "A"}, format="json", headers={k.replace("_", "-"): v for k, v in headers.items()}
     )
-
-
-PROBLEM = "application/problem+json"
 
 
 def as_problem(response: Any, status: int) -> dict[str, Any]:
@@ -41,3 +39,8 @@ def as_problem(response: Any, status: int) -> dict[str, Any]:
     assert {"type", "title", "status", "detail"} <= problem.keys()
     assert problem["status"] == status
     return problem
+
+
+def operations() -> list[tuple[str, dict[str, Any]]]:
+    paths = SchemaGenerator().get_schema(request=None, public=True)["paths"]
+    return [(f"{method} {path}", content) for path, methods in paths.items() for method, content in methods.items()]

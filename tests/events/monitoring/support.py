@@ -2,6 +2,7 @@
 
 from django.utils import timezone
 
+from events.monitoring.diagnostics import Finding, diagnostics
 from projections.models import Heartbeat
 from tests.support import new
 
@@ -9,3 +10,10 @@ from tests.support import new
 def beat() -> None:
     now = timezone.now()
     Heartbeat.objects.create(id=new().event_id, host="h", pid=1, started_at=now, seen_at=now)
+
+
+MAINTAIN = "SET LOCAL events.maintenance = 'on'; "
+
+
+def findings() -> list[Finding]:
+    return [finding for each in diagnostics() for finding in each.diagnose("default")]

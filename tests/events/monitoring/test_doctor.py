@@ -9,19 +9,12 @@ from django.db import connection, transaction
 
 from events.models import Event
 from events.monitoring import doctor
-from events.monitoring.diagnostics import Finding, Severity, diagnostics
+from events.monitoring.diagnostics import Severity, diagnostics
 from events.store import EventStore
-from projections.operations import actions
-from projections.workers.worker import Until, Worker
+from tests.events.monitoring.support import MAINTAIN, findings
 from tests.support import new, open_append, some
 
 pytestmark = pytest.mark.django_db
-
-MAINTAIN = "SET LOCAL events.maintenance = 'on'; "
-
-
-def findings() -> list[Finding]:
-    return [finding for each in diagnostics() for finding in each.diagnose("default")]
 
 
 def test_nothing_is_found_where_all_is_well(healthy: None, capsys: pytest.CaptureFixture[str]) -> None:
@@ -170,23 +163,3 @@ def test_clocks_that_do_not_agree_are_found(healthy: None, monkeypatch: pytest.M
     monkeypatch.setattr(doctor.timezone, "now", lambda: there)
     (finding,) = doctor.clocks("default")
     assert "clock and the database server's are 0:01:30 apart" in finding.problem
-
-
-@pytest.mark.django_db(transaction=True)
-def test_projections_are_looked_at(store: EventStore) -> None:
-    store.dispatch(new("a-1", "Fragile", data={"poison": 1}))
-    Worker(until=Until.CAUGHT_UP).run()
-    actions.pause("tally", by="me", reason="a look")
-    with transaction.atomic(), connection.cursor() as cursor:
-        cursor.execute(f"{MAINTAIN} UPDATE events_event SET recorded_at = now() - interval '2 hours'")
-    found = {finding.problem: finding.remedy for finding in findings()}
-    (parked,) = [problem for problem in found if "has parked 1 events" in problem]
-    assert "projection fragile" in parked
-    assert "retry_parked fragile" in found[parked]
-    store.dispatch(new("a-2"))
-    with transaction.atomic(), connection.cursor() as cursor:
-        cursor.execute(f"{MAINTAIN} UPDATE events_event SET recorded_at = now() - interval '2 hours'")
-    found = {finding.problem: finding.remedy for finding in findings()}
-    (paused,) = [problem for problem in found if "projection tally: it lags 7" in problem]
-    assert "(by me: a look)" in paused
-    assert "resume_projection tally" in found[paused]

@@ -10,13 +10,14 @@ from django.db import connection, transaction
 from events.exceptions import InvalidEvent, UnsafeRead
 from events.models import Aggregate, Event
 from events.store import EventStore
+from tests import FULL
 from tests.events.following import follow, write_out_of_order
 from tests.support import Background, in_threads, new, raise_first, some
 
 pytestmark = pytest.mark.django_db
 
 WRITERS = 16
-SECONDS = 10
+SECONDS = 10 if FULL else 4
 
 
 @pytest.mark.django_db(transaction=True)

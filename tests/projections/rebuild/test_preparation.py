@@ -39,23 +39,6 @@ def test_new_version_asks_for_a_rebuild_and_old_rows_are_served(
     assert (found.status, found.rows_version) == ("running", 2)
 
 
-def test_number_of_shards_can_change_at_any_time(store: EventStore, monkeypatch: pytest.MonkeyPatch) -> None:
-    for shards in (3, 1, 5, 4):
-        store.dispatch(*[new(f"a-{n % 9}", "Counted") for n in range(90)])
-        monkeypatch.setattr(Tally, "shards", shards)
-        catch_up("tally")
-        assert Checkpoint.objects.filter(projection="tally").count() == shards
-    store.dispatch(*[new(f"a-{n % 9}", "Counted") for n in range(90)])
-    for checkpoint in Checkpoint.objects.filter(projection="tally", shard__lt=2):
-        # As if some shards had been left behind when the number changed.
-        runner.run_pass(instance(Tally), checkpoint.pk, store.settled_position())
-    monkeypatch.setattr(Tally, "shards", 2)
-    catch_up("tally")
-    assert Checkpoint.objects.filter(projection="tally").count() == 2
-    assert tally()["all"] == 450
-    assert all(count == 50 for key, count in tally().items() if key != "all")
-
-
 def test_rebuild_can_be_given_up_and_leaves_nothing(store: EventStore) -> None:
     store.dispatch(*[new(f"a-{n % 5}", "Counted") for n in range(60)])
     catch_up("tally")

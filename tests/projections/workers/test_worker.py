@@ -4,8 +4,7 @@ import signal
 import subprocess
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -18,31 +17,22 @@ from events.store import EventStore
 from eventstore_project.cluster import DATABASE, SUPERUSER, Cluster
 from eventstore_project.postgres import private_cluster, server_account
 from projections import registry
-from projections.models import Checkpoint, Heartbeat
+from projections.models import Heartbeat
 from projections.workers.worker import Until, Worker
+from tests import FULL
 from tests.hosts.support import connected_by
 from tests.projections.support import catch_up, sharded, tally
-from tests.readmodels.projections import Tally
-from tests.support import Background, Wait, in_threads, manage, manage_process, new, raise_first
+from tests.projections.workers.support import worker
+from tests.support import Background, Wait, manage, manage_process, new
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
-KILLS = 50
-EVENTS = 20_000
+
+# More of it in `make test-all`, and with crashes of the server in `make torture`.
+KILLS, EVENTS = (50, 20_000) if FULL else (12, 4_000)
 
 
-@contextmanager
-def worker(*arguments: str) -> Iterator["subprocess.Popen[str]"]:
-    """A real worker process, at work by the time the block begins; it has ended when the block has."""
-    with manage_process("run_projections", *arguments) as process:
-        try:
-            Wait.until(lambda: Heartbeat.objects.filter(pid=process.pid).exists(), what="a heartbeat")
-            yield process
-        finally:
-            process.kill()
-
-
-def test_workers_killed_fifty_times_count_every_event_once(store: EventStore) -> None:
+def test_workers_that_are_killed_again_and_again_count_every_event_once(store: EventStore) -> None:
     ended = threading.Event()
 
     def write() -> None:
@@ -75,40 +65,6 @@ def _killed_at_exit(stack: ExitStack) -> "subprocess.Popen[str]":
     process = stack.enter_context(manage_process("run_projections", "tally", "sharded_tally"))
     stack.callback(process.kill)
     return process
-
-
-def test_work_spreads_over_workers_and_the_last_one_does_all(store: EventStore) -> None:
-    """Three workers, four shards: order per aggregate holds, each does some, and two may leave."""
-
-    def append(count: int) -> None:
-        for _ in range(count):
-            store.dispatch(*[new(f"a-{n}", "Counted") for n in range(40)])
-
-    append(100)
-    with worker("sharded_tally") as first, worker("sharded_tally") as second, worker("sharded_tally") as third:
-        with Background(lambda: append(50)):
-            Wait.until(_caught_up("sharded_tally", store), timeout_seconds=60)
-        for each in (first, second):
-            each.send_signal(signal.SIGTERM)
-            output, _ = each.communicate(timeout=20)
-            assert each.returncode == 0, output
-            assert "ended=true" in output
-            assert int(output.rpartition("events=")[2]) > 0, "each has done some of the work"
-        append(10)
-        Wait.until(_caught_up("sharded_tally", store), timeout_seconds=60)
-        third.send_signal(signal.SIGINT)
-        assert "ended=true" in third.communicate(timeout=20)[0]
-        assert third.returncode == 0
-    assert sharded() == {f"a-{n}": list(range(1, 161)) for n in range(40)}
-    assert not Heartbeat.objects.exists()
-
-
-def _caught_up(name: str, store: EventStore) -> Any:
-    def condition() -> bool:
-        positions = Checkpoint.objects.filter(projection=name).values_list("position", flat=True)
-        return min(positions, default=0) >= store.settled_position() > 0
-
-    return condition
 
 
 def test_worker_whose_connections_are_cut_goes_on(store: EventStore) -> None:
@@ -212,15 +168,6 @@ while True:
 """
 
 
-def test_once_does_one_pass_over_each_shard(store: EventStore, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Tally, "batch_events", 500)
-    store.dispatch(*[new("a-1", "Counted") for _ in range(1200)])
-    call_command("run_projections", "tally", once=True)
-    assert tally() == {"all": 500, "a-1": 500}
-    call_command("run_projections", "tally", until_caught_up=True)
-    assert tally() == {"all": 1200, "a-1": 1200}
-
-
 def test_commands_that_cannot_be_carried_out_say_why() -> None:
     with pytest.raises(CommandError, match=r"There is no projection 'tallly'; there are: .*\btally\b"):
         call_command("run_projections", "tallly")
@@ -246,14 +193,6 @@ def test_worker_goes_on_after_an_error_of_its_own(store: EventStore, monkeypatch
     store.dispatch(new("a-1", "Counted"))
     Worker(registry.named(["tally"]), until=Until.STOPPED, on_round=lambda: not tally()).run()
     assert tally() == {"all": 1, "a-1": 1}
-
-
-def test_workers_in_threads_never_work_on_one_shard_together(store: EventStore) -> None:
-    """Without the lock on the checkpoint, two passes would handle the same events."""
-    store.dispatch(*[new(f"a-{n % 3}", "Counted") for n in range(3000)])
-    raise_first(in_threads(*[lambda: catch_up("tally", "sharded_tally")] * 4))
-    assert tally()["all"] == 3000
-    assert all(versions == list(range(1, 1001)) for versions in sharded().values())
 
 
 def test_who_waits_for_the_end_is_told_when_the_database_does_not_come_back(

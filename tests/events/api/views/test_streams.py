@@ -14,6 +14,7 @@ from events.formats.serialization import event_as_dict
 from events.models import Event
 from events.storage import reader
 from events.store import EventStore
+from tests import FULL
 from tests.support import AsgiServer, new, some, stored
 
 pytestmark = pytest.mark.django_db
@@ -125,12 +126,12 @@ def test_pages_of_large_events_end_at_some_megabytes(store: EventStore) -> None:
 
 
 @pytest.mark.django_db(transaction=True)
-def test_a_hundred_thousand_events_in_one_request_and_out_again(
+def test_tens_of_thousands_of_events_in_one_request_and_out_again(
     asgi_server: AsgiServer, admin_user: Any, no_subscribers: None
 ) -> None:
     """The memory that Python holds does not grow with the request, nor with the answer."""
     headers = {"Authorization": f"Token {Token.objects.create(user=admin_user).key}", "Content-Type": NDJSON}
-    count = 100_000
+    count = 100_000 if FULL else 25_000  # `make memory` sends a million
 
     def lines() -> Iterator[bytes]:
         for start in range(0, count, 500):
@@ -148,6 +149,7 @@ def test_a_hundred_thousand_events_in_one_request_and_out_again(
         peak = tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()
+    print(f"{peak / 2**20:.1f} MiB")
     assert peak < 40 * 1024 * 1024
 
 

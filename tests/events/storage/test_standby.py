@@ -14,7 +14,7 @@ from events.exceptions import StandbyBehind, UnsafeRead
 from events.models import Event
 from events.store import EventStore
 from eventstore_project.cluster import DATABASE, SUPERUSER
-from tests import ROOT
+from tests import FULL, ROOT
 from tests.clusters import cluster_in, open_folder, restore_into, standby_of
 from tests.events.following import follow, write_out_of_order
 from tests.hosts.support import connected_by
@@ -25,8 +25,13 @@ pytestmark = [
     pytest.mark.usefixtures("no_subscribers"),
 ]
 
+
 SETTINGS_PAGE = ROOT / "docs/settings.md"
-SECONDS = 4
+
+
+SECONDS = 4 if FULL else 3
+
+
 WRITERS = 8
 
 

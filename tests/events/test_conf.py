@@ -1,0 +1,48 @@
+"""Settings: defaults, the project's values, and changes while tests run."""
+
+from typing import Any
+
+import pytest
+from django.test import override_settings
+
+from events.conf import AppSettings, EventsSettings, conf
+
+
+def test_missing_setting_has_its_default() -> None:
+    assert conf.read_page_events == 1000
+    assert conf.category_permissions == ()
+
+
+def test_setting_is_read_when_it_is_used(settings: Any) -> None:
+    assert conf.max_dispatch_events == 10_000
+    settings.EVENTS_MAX_DISPATCH_EVENTS = 7
+    assert conf.max_dispatch_events == 7
+    with override_settings(EVENTS_MAX_DISPATCH_EVENTS=8):
+        assert conf.max_dispatch_events == 8
+    assert conf.max_dispatch_events == 7
+
+
+def test_value_has_the_type_of_the_default(settings: Any) -> None:
+    settings.EVENTS_STANDBY_WAIT_SECONDS = 2
+    settings.EVENTS_CATEGORY_PERMISSIONS = ["order"]
+    assert isinstance(conf.standby_wait_seconds, float)
+    assert conf.category_permissions == ("order",)
+
+
+def test_names_carry_the_prefix() -> None:
+    assert EventsSettings.setting("max_event_bytes") == "EVENTS_MAX_EVENT_BYTES"
+    assert {"EVENTS_MAX_EVENT_BYTES", "EVENTS_READ_PAGE_EVENTS"} <= set(EventsSettings.settings_of(int))
+    assert "EVENTS_STANDBY_WAIT_SECONDS" not in EventsSettings.settings_of(int)
+
+
+def test_attribute_that_is_no_setting_is_an_error() -> None:
+    with pytest.raises(AttributeError):
+        _ = conf.no_such_setting  # type: ignore[attr-defined]
+
+
+def test_apps_do_not_share_values(settings: Any) -> None:
+    class Ours(AppSettings, prefix="OURS_"):
+        max_event_bytes: int = 3
+
+    settings.OURS_MAX_EVENT_BYTES = 4
+    assert (Ours().max_event_bytes, conf.max_event_bytes) == (4, 1024 * 1024)
