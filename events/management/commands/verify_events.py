@@ -45,7 +45,7 @@ class Command(StoreCommand):
         except BrokenSeal as broken:
             raise CommandError(
                 f"{capfirst(str(broken))}.\n{verification.events:,} events, in the seals before it, fit."
-                " What to do now is in docs/operations.md, under “When it does not fit”."
+                " What to do now is in docs/operations.md, under “When verification fails”."
             ) from broken
         seconds = time.monotonic() - started
         self.stdout.write(

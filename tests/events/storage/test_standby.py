@@ -44,7 +44,7 @@ def databases(django_db_setup: None) -> Iterator[dict[str, Any]]:
         with standby_of(primary) as standby:
             login = {"NAME": DATABASE, "USER": SUPERUSER, "PASSWORD": "", "PORT": "", "HOST": str(primary.sockets)}
             databases: dict[str, Any] = {"default": {**connections.settings["default"], **login}}
-            snippet = snippet.replace("replica.internal", str(standby.sockets))
+            snippet = snippet.replace("standby.internal", str(standby.sockets))
             exec(compile(snippet, SETTINGS_PAGE, "exec"), {"DATABASES": databases})  # noqa: S102
             yield databases
 
@@ -52,7 +52,7 @@ def databases(django_db_setup: None) -> Iterator[dict[str, Any]]:
 @pytest.fixture
 def store(databases: dict[str, Any]) -> Iterator[EventStore]:
     """A store that reads from a standby."""
-    with connected_by(databases["default"], "primary"), connected_by(databases["replica"], "replica"):
+    with connected_by(databases["default"], "primary"), connected_by(databases["standby"], "replica"):
         yield EventStore("primary", read_from="replica")
 
 
