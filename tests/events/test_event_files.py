@@ -113,9 +113,9 @@ BAD = [
     ('{"aggregate_id": "x", "type": "A", "data": {"a":' + "[" * 980 + "]" * 980 + "}}", "(line|data)"),
     ('{"aggregate_id": "", "type": "A"}', "aggregate_id: is empty"),
     ('{"aggregate_id": "x", "type": "A", "timestamp": "2020-01-01T00:00:00"}', "timestamp: .* has no time zone"),
-    ('{"aggregate_id": "x", "type": "A", "data": {"a": "\\u0000"}}', "data.a: holds a NUL"),
+    ('{"aggregate_id": "x", "type": "A", "data": {"a": "\\u0000"}}', "data.a: contains a NUL"),
     ('{"aggregate_id": "x", "type": "A", "colour": 1}', "colour: is not a field of a new event"),
-    ('{"aggregate_id": "\udcff", "type": "A"}', "aggregate_id: holds the control character"),
+    ('{"aggregate_id": "\udcff", "type": "A"}', "aggregate_id: contains the control character"),
 ]
 
 
@@ -165,10 +165,10 @@ def test_naive_timestamps_can_be_given_a_zone(tmp_path: Path) -> None:
     [
         ("none.csv", {}, "There is no file"),
         ("events.csv", {}, "--aggregate-id and --type"),
-        ("events.csv", {"aggregate_id": "case", "type": "x"}, "there is no 'x'; the file has: case, what, when"),
+        ("events.csv", {"aggregate_id": "case", "type": "x"}, "'x' is not in the header, which has: case, what, when"),
         ("events.csv", {**COLUMNS, "batch_size": 0}, "--batch-size: give 1 or more"),
         ("broken.csv", {"aggregate_id": "case", "type": "what"}, "line 1: is not CSV"),
-        ("twice.csv", {"aggregate_id": "case", "type": "what"}, "column: 'note' stands in the header twice"),
+        ("twice.csv", {"aggregate_id": "case", "type": "what"}, "column: 'note' is in the header twice"),
     ],
 )
 def test_wrong_call_is_explained(tmp_path: Path, name: str, options: dict[str, Any], message: str) -> None:
@@ -184,7 +184,7 @@ def test_own_event_ids_are_kept_and_in_use_elsewhere_rejected(tmp_path: Path) ->
     line = line_of("a-1", event_id)
     assert run(write(tmp_path / "a.jsonl", line * 2))[0] == "1 events stored, 1 were stored already."
     assert Event.objects.get().event_id == event_id
-    with pytest.raises(CommandError, match=r"line 1: event_id: .* in use already, in another aggregate"):
+    with pytest.raises(CommandError, match=r"line 1: event_id: .* already in use, in another aggregate"):
         run(write(tmp_path / "a.jsonl", line_of("b-1", event_id)))
 
 
@@ -206,7 +206,7 @@ def test_id_of_another_aggregate_is_a_bad_line_whatever_the_batches(
 def test_handler_that_fails_ends_the_import(tmp_path: Path, store: EventStore) -> None:
     event_id = new().event_id
     store.subscribe("A", lambda event, **kwargs: store.dispatch(new(f"x-{event.version}", event_id=event_id)))
-    with pytest.raises(CommandError, match="in use already"):
+    with pytest.raises(CommandError, match="already in use"):
         run(write(tmp_path / "a.jsonl", LINES))
     assert stored() == []
 

@@ -48,7 +48,7 @@ def event(store: EventStore) -> Event:
 )
 def test_models_and_querysets_reject_to_write(event: Event, write: Callable[[Event], Any]) -> None:
     before = list(Event.objects.values()), list(Aggregate.objects.values())
-    with pytest.raises(ImmutableEvent, match=r"never changed or removed; append .* EventStore.dispatch"):
+    with pytest.raises(ImmutableEvent, match=r"cannot be changed or removed; append .* EventStore.dispatch"):
         write(event)
     assert (list(Event.objects.values()), list(Aggregate.objects.values())) == before
 
@@ -73,7 +73,7 @@ def test_models_and_querysets_reject_to_write(event: Event, write: Callable[[Eve
 )
 def test_database_rejects_to_change_what_is_stored(event: Event, statement: str) -> None:
     with pytest.raises(
-        DatabaseError, match=r"rejected: (what )?events_\w+ (holds is never changed|is written by events_append)"
+        DatabaseError, match=r"rejected: (rows of events_\w+ cannot be changed|only events_append)"
     ) as caught:
         with transaction.atomic(), connection.cursor() as cursor:
             cursor.execute(statement)
@@ -165,7 +165,7 @@ def test_append_function_for_one_event_serves_psql_and_raises_there(store: Event
     before = last_position()
     with pytest.raises(DatabaseError, match="aggregate a-1 was expected at version 7 but is at 1"):
         append_one("'a-1', 'Happened', '{}', p_expected => 7")
-    with pytest.raises(DatabaseError, match=f"the event id {event.event_id} is in use already, in aggregate a-1"):
+    with pytest.raises(DatabaseError, match=f"the event id {event.event_id} is already in use, in aggregate a-1"):
         append_one(f"'b-1', 'Happened', '{{}}', p_event_id => '{event.event_id}'")
     assert last_position() == before
     assert aggregates() == {"a-1": 1}
@@ -237,12 +237,12 @@ def test_ways_around_the_models_end_at_the_guards(event: Event, write: Callable[
 
 BAD_NAMES = ["", "x" * 256, "a\nb", "a\x7fb", "a\x85b"]
 FAULTS = [
-    *[("aggregate_id", name, "the aggregate id takes 1 to 255 characters") for name in BAD_NAMES],
-    *[("type", name, "the type takes 1 to 255 characters") for name in BAD_NAMES],
+    *[("aggregate_id", name, "the aggregate id must have 1 to 255 characters") for name in BAD_NAMES],
+    *[("type", name, "the type must have 1 to 255 characters") for name in BAD_NAMES],
     *[("data", value, "the data must be a JSON object") for value in ("[]", "null", "1")],
     ("metadata", '"text"', "the metadata must be a JSON object"),
-    ("metadata", '{"correlation_id": "%s"}' % ("x" * 256), "the correlation_id takes at most 255 characters"),
-    *[("timestamp", moment, "the timestamp must lie from") for moment in ("0001-01-01Z", "infinity", "9999-12-31Z")],
+    ("metadata", '{"correlation_id": "%s"}' % ("x" * 256), "the correlation_id must have at most 255 characters"),
+    *[("timestamp", moment, "the timestamp must be from") for moment in ("0001-01-01Z", "infinity", "9999-12-31Z")],
 ]
 
 
