@@ -56,7 +56,7 @@ class AggregateAdmin(CategorizedAdmin):
         if aggregate is None:
             messages.warning(request, f"There is no aggregate {unquote(object_id)!r}.")
             return HttpResponseRedirect(reverse("admin:events_aggregate_changelist"))
-        if not authorization.readable(request.user).holds(aggregate.aggregate_id):
+        if not authorization.readable(request.user).contains(aggregate.aggregate_id):
             raise PermissionDenied
         context = {
             **self.admin_site.each_context(request),
@@ -72,7 +72,7 @@ class AggregateAdmin(CategorizedAdmin):
         return TemplateResponse(request, self.change_form_template, context)
 
     def _append_url(self, request: HttpRequest, aggregate_id: str) -> str:
-        may_append = authorization.appendable(request.user).holds(aggregate_id)
+        may_append = authorization.appendable(request.user).contains(aggregate_id)
         return page_url("events_event_add", aggregate_id=aggregate_id) if may_append else ""
 
     def _timeline(self, request: HttpRequest, aggregate: Aggregate) -> dict[str, Any]:

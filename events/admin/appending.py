@@ -71,7 +71,7 @@ class AppendView:
     def _append(self, form: AppendForm) -> DispatchResult | None:
         """Append the event of a valid form; None when that has to be asked again, with the reason in the form."""
         event, expected = form.new_event(), form.cleaned_data["expected_version"]
-        if not authorization.appendable(self._request.user).holds(event.aggregate_id):
+        if not authorization.appendable(self._request.user).contains(event.aggregate_id):
             form.add_error("aggregate_id", f"You may not append to the category {category_of(event.aggregate_id)!r}.")
             return None
         try:
@@ -90,7 +90,7 @@ class AppendView:
 
     def _what_came_between(self, conflict: VersionConflict, expected: int) -> ConflictReport:
         readable = authorization.readable(self._request.user)
-        if not readable.holds(conflict.aggregate_id):
+        if not readable.contains(conflict.aggregate_id):
             return ConflictReport(conflict, [], 0)
         events = self._store.get_events_for_aggregate(
             conflict.aggregate_id,

@@ -34,7 +34,7 @@ def event_list_url(**parameters: str) -> str:
 def history_url(request: HttpRequest, aggregate_id: str) -> str:
     """Return the address of an aggregate's history; nothing when the user may not see it."""
     visible = authorization.readable(request.user, "events.view_aggregate")
-    return page_url("events_aggregate_change", aggregate_id) if visible.holds(aggregate_id) else ""
+    return page_url("events_aggregate_change", aggregate_id) if visible.contains(aggregate_id) else ""
 
 
 def link(url: str, text: Any) -> SafeString:

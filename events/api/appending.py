@@ -82,7 +82,7 @@ def append(view: StoreView, wanted: AppendRequest) -> DispatchResult:
     except DuplicateEvent as error:
         if error.event_id in keyed_ids:
             raise IdempotencyKeyReused from None
-        if error.aggregate_id is not None and not view.readable.holds(error.aggregate_id):
+        if error.aggregate_id is not None and not view.readable.contains(error.aggregate_id):
             # Of a category that the user may know nothing of.
             raise DuplicateEvent(error.event_id, None, f"the event id {error.event_id} is in use already") from None
         raise

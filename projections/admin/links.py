@@ -15,8 +15,8 @@ class Links:
         self._readable = authorization.readable(request.user)
 
     def event(self, position: int, aggregate_id: str) -> SafeString:
-        return link(event_url(position) if self._readable.holds(aggregate_id) else "", position)
+        return link(event_url(position) if self._readable.contains(aggregate_id) else "", position)
 
     def aggregate(self, aggregate_id: str) -> SafeString:
-        url = history_url(self._request, aggregate_id) if self._readable.holds(aggregate_id) else ""
+        url = history_url(self._request, aggregate_id) if self._readable.contains(aggregate_id) else ""
         return link(url, aggregate_id)

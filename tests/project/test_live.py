@@ -220,7 +220,7 @@ def test_page_tells_why_it_ended(open_live: Callable[..., None], browser: Browse
     settings.EVENTS_STREAM_PERMISSION_SECONDS = 0.1
     open_live()
     reader.user_permissions.clear()
-    _has_status(browser, "Ended: You may not read these events any more")
+    _has_status(browser, "Ended: You may no longer read these events")
     browser(lambda page: page.get_by_role("button", name="Go on").click())
     _has_status(browser, "Ended: You do not have permission")
 

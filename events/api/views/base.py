@@ -130,7 +130,7 @@ class StoreView(APIView):
         return url
 
     def _check(self, allowed: authorization.Categories, aggregate_id: str, verb: str, permission: str) -> None:
-        if not allowed.holds(aggregate_id):
+        if not allowed.contains(aggregate_id):
             category = category_of(aggregate_id)
             own = authorization.for_category(
                 authorization.APPEND if permission == authorization.APPEND else authorization.READ, category
@@ -176,7 +176,7 @@ class EventsView(StoreView):
         return Response({**envelope, "position": position, "events": events}, status=status, headers=headers)
 
     def _as_dict(self, event: Event) -> dict[str, Any]:
-        is_readable = self.readable.holds(event.aggregate_id)
+        is_readable = self.readable.contains(event.aggregate_id)
         if not is_readable:
             event.metadata = {}
         content = cloudevents.from_event(event) if self._wants_cloudevents() else event_as_dict(event)

@@ -82,7 +82,7 @@ class EventList(EventsView):
             self.check_appendable(aggregate_id)
         if isinstance(wanted.expected_version, dict):
             for aggregate_id in sorted(wanted.expected_version.keys() - written):
-                if not self.appendable.holds(aggregate_id):
+                if not self.appendable.contains(aggregate_id):
                     self.check_readable(aggregate_id)
 
 
@@ -101,7 +101,7 @@ class EventDetail(StoreView):
     )
     def get(self, request: Request, event_id: UUID) -> Response:
         event = Event.objects.using(self.store.using).filter(event_id=event_id).first()
-        if event is None or not self.readable.holds(event.aggregate_id):
+        if event is None or not self.readable.contains(event.aggregate_id):
             raise Http404(f"There is no event {event_id}")
         as_dict: Any = event_as_dict
         if isinstance(request.accepted_renderer, CloudEventRenderer):

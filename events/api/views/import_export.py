@@ -89,7 +89,7 @@ class EventImport(StoreView):
         return Response({"stored": importer.counts.stored, "known": importer.counts.known})
 
     def _check_category(self, event: NewEvent) -> None:
-        if not self.appendable.holds(event.aggregate_id):
+        if not self.appendable.contains(event.aggregate_id):
             category = category_of(event.aggregate_id)
             raise Forbidden("aggregate_id", f"is of the category {category!r}, to which you may not append")
 

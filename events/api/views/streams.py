@@ -55,7 +55,7 @@ class EventStream(StoreView):
         if Feed.open_streams() >= conf.stream_max_streams:
             detail = f"{conf.stream_max_streams:,} streams are open here, and no more are served"
             return Problem(503, detail, "too-many-streams", headers={"Retry-After": "5"})
-        stream = Stream(self.store.using, selection, after, self._select_anew)
+        stream = Stream(self.store.using, selection, after, self._reselect)
         _release_connections()
         return StreamingHttpResponse(
             stream,
@@ -78,7 +78,7 @@ class EventStream(StoreView):
         if not readable:
             return None
         aggregate_id = self.kwargs.get("aggregate_id", self.request.query_params.get("aggregate_id"))
-        if aggregate_id is not None and not readable.holds(aggregate_id):
+        if aggregate_id is not None and not readable.contains(aggregate_id):
             return None
         query = self.request.query_params
         types, categories = set(query.getlist("type")), set(query.getlist("category"))
@@ -89,13 +89,13 @@ class EventStream(StoreView):
             return (
                 (not types or event.type in types)
                 and (aggregate_id is None or event.aggregate_id == aggregate_id)
-                and asked.holds(event.aggregate_id)
-                and readable.holds(event.aggregate_id)
+                and asked.contains(event.aggregate_id)
+                and readable.contains(event.aggregate_id)
             )
 
         return Selection(events if aggregate_id is None else events.of_aggregate(aggregate_id), wants)
 
-    def _select_anew(self) -> Selection | None:
+    def _reselect(self) -> Selection | None:
         user = user_by_now(self.request)
         return self._selection(authorization.readable(user, self.view_permission)) if user else None
 

@@ -58,4 +58,4 @@ def _findings_of(diagnostic: Diagnostic, using: str) -> list[Finding]:
     except DatabaseError as error:
         line = str(error).strip().partition("\n")[0]
         remedy = "Mend what stands above first; or run it as a role that may look there."
-        return [Finding(f"could not be looked at: {diagnostic.name} ({line})", remedy)]
+        return [Finding(f"could not be checked: {diagnostic.name} ({line})", remedy)]

@@ -52,9 +52,9 @@ BAD = [
     ('{"aggregate_id": "x", "type": "A", "data": {"a":' + "[" * 980 + "]" * 980 + "}}", "(line|data)"),
     ('{"aggregate_id": "", "type": "A"}', "aggregate_id: is empty"),
     ('{"aggregate_id": "x", "type": "A", "timestamp": "2020-01-01T00:00:00"}', "timestamp: .* has no time zone"),
-    ('{"aggregate_id": "x", "type": "A", "data": {"a": "\\u0000"}}', "data.a: holds a NUL"),
+    ('{"aggregate_id": "x", "type": "A", "data": {"a": "\\u0000"}}', "data.a: contains a NUL"),
     ('{"aggregate_id": "x", "type": "A", "colour": 1}', "colour: is not a field of a new event"),
-    ('{"aggregate_id": "\udcff", "type": "A"}', "aggregate_id: holds the control character"),
+    ('{"aggregate_id": "\udcff", "type": "A"}', "aggregate_id: contains the control character"),
 ]
 
 
@@ -104,10 +104,10 @@ def test_naive_timestamps_can_be_given_a_zone(tmp_path: Path) -> None:
     [
         ("none.csv", {}, "There is no file"),
         ("events.csv", {}, "--aggregate-id and --type"),
-        ("events.csv", {"aggregate_id": "case", "type": "x"}, "there is no 'x'; the file has: case, what, when"),
+        ("events.csv", {"aggregate_id": "case", "type": "x"}, "'x' is not in the header, which has: case, what, when"),
         ("events.csv", {**COLUMNS, "batch_size": 0}, "--batch-size: give 1 or more"),
         ("broken.csv", {"aggregate_id": "case", "type": "what"}, "line 1: is not CSV"),
-        ("twice.csv", {"aggregate_id": "case", "type": "what"}, "column: 'note' stands in the header twice"),
+        ("twice.csv", {"aggregate_id": "case", "type": "what"}, "column: 'note' is in the header twice"),
     ],
 )
 def test_wrong_call_is_explained(tmp_path: Path, name: str, options: dict[str, Any], message: str) -> None:

@@ -53,7 +53,7 @@ def test_own_event_ids_are_kept_and_in_use_elsewhere_rejected(tmp_path: Path) ->
     line = line_of("a-1", event_id)
     assert run(write(tmp_path / "a.jsonl", line * 2))[0] == "1 events stored, 1 were stored already."
     assert Event.objects.get().event_id == event_id
-    with pytest.raises(CommandError, match=r"line 1: event_id: .* in use already, in another aggregate"):
+    with pytest.raises(CommandError, match=r"line 1: event_id: .* already in use, in another aggregate"):
         run(write(tmp_path / "a.jsonl", line_of("b-1", event_id)))
 
 
@@ -75,7 +75,7 @@ def test_id_of_another_aggregate_is_a_bad_line_whatever_the_batches(
 def test_handler_that_fails_ends_the_import(tmp_path: Path, store: EventStore) -> None:
     event_id = new().event_id
     store.subscribe("A", lambda event, **kwargs: store.dispatch(new(f"x-{event.version}", event_id=event_id)))
-    with pytest.raises(CommandError, match="in use already"):
+    with pytest.raises(CommandError, match="already in use"):
         run(write(tmp_path / "a.jsonl", LINES))
     assert stored() == []
 

@@ -41,7 +41,7 @@ def test_name_that_stands_twice_is_rejected_wherever_it_stands(
     name, inner = next(iter(value.items()))
     again = f"{space}{json.dumps(name, ensure_ascii=False)}:{space}{json.dumps(inner, ensure_ascii=False)}"
     text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))[:-1] + f",{again}{space}}}"
-    with pytest.raises(ValueError, match="stands twice in one object"):
+    with pytest.raises(ValueError, match="occurs twice in one object"):
         from_json(f'[{{"a":{text}}}]' if is_nested else text)
 
 

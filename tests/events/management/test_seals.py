@@ -17,7 +17,7 @@ def test_commands(store: EventStore, sealed: list[Event], capsys: pytest.Capture
     call_command("events_digest")
     out, err = capsys.readouterr()
     assert out == f"{seals.newest_digest('default')}\n"
-    assert "Not sealed yet: 3 events, the first of them stored at 2" in err
+    assert "Not sealed yet: 3 events; the first was stored at 2" in err
     call_command("seal_events")
     last = Event.objects.latest("position").position
     assert f"3 events sealed. Seals reach up to position {last}." in capsys.readouterr().out
@@ -36,7 +36,7 @@ def test_commands(store: EventStore, sealed: list[Event], capsys: pytest.Capture
     for beyond in (0, -1, last + 1):
         with pytest.raises(CommandError, match=f"--from: give a position from 1 up to {last}"):
             call_command("verify_events", f"--from={beyond}")
-    with pytest.raises(CommandError, match="--against: 'x' is no digest; give it as events_digest prints it"):
+    with pytest.raises(CommandError, match="--against: 'x' is not a digest; give it as events_digest prints it"):
         call_command("verify_events", against="x")
     with pytest.raises(CommandError, match="leave --from out"):
         call_command("verify_events", "--from=7", against=out)

@@ -111,7 +111,7 @@ def test_standby_that_is_behind_is_waited_for_up_to_a_bound(store: EventStore, s
     assert list(store.read_all(after=start)) == before
     ask("replica", "SELECT pg_wal_replay_pause()::text")
     (event,) = store.dispatch(new("b-1"))
-    with pytest.raises(StandbyBehind, match="'replica' has not come to where the primary was") as caught:
+    with pytest.raises(StandbyBehind, match="'replica' did not catch up with the primary") as caught:
         list(store.read_all(after=before[-1].position))
     assert caught.value.replica == "replica"
     assert list(store.read_all(after=event.position)) == [], "there is nothing to wait for"
@@ -138,7 +138,7 @@ def test_standby_is_not_waited_for_while_the_primary_is_idle(store: EventStore) 
 def test_what_cannot_be_read_safely_is_rejected(store: EventStore) -> None:
     start = store.settled_position()
     (event,) = store.dispatch(new())
-    with pytest.raises(UnsafeRead, match="'primary' is no standby"):
+    with pytest.raises(UnsafeRead, match="'primary' is not a standby"):
         list(EventStore("primary", read_from="primary").read_all())
     with transaction.atomic("replica"):
         with connections["replica"].cursor() as cursor:
