@@ -179,6 +179,7 @@ def test_inline_writer_appends_where_inline_projections_are_on(store: EventStore
 
 def test_monitor_runs_the_doctor(store: EventStore, roles: dict[str, str]) -> None:
     store.dispatch(*some(2))
+    connection.cursor().execute("SET LOCAL synchronous_commit = on")  # the tests' database has it off
     with as_role(roles["monitor"]):
         found = [finding.problem for each in diagnostics() for finding in each.diagnose("default")]
     assert [problem for problem in found if "dead rows" not in problem] == [
