@@ -16,7 +16,7 @@ from django.utils import timezone
 
 from events.store import EventStore
 from projections.admin import board, operation_log, parked_aggregates
-from projections.engine.registration import ensure_all
+from projections.engine.registration import register_all
 from projections.models import Heartbeat, Operation, ParkedEvent, ProjectionState, Rebuild
 from projections.operations import actions
 from projections.testing import run_until_caught_up
@@ -87,7 +87,7 @@ def test_board_shows_how_they_are(operator: Client, store: EventStore) -> None:
     assert "Broken: cannot handle 1" in page
     assert f"{PARKED}?projection__name__exact=fragile" in page
     assert page_of("fragile") in page
-    assert "waits behind an earlier one" in read(operator, f"{PARKED}?projection__name__exact=fragile")
+    assert "waits behind an earlier event" in read(operator, f"{PARKED}?projection__name__exact=fragile")
     ProjectionState.objects.create(name="gone", mode="async", version=1)
     page = read(operator, LIST)
     assert "orphaned" in page
@@ -122,9 +122,9 @@ def test_acts_that_make_sense_are_offered(operator: Client, change: dict[str, An
 
 def test_inline_projection_cannot_be_paused(operator: Client) -> None:
     run_until_caught_up("fragile")
-    ensure_all()
+    register_all()
     assert acts_offered(read(operator, page_of("aggregate_activity"))) == ["rebuild"]
-    assert "it would miss events for good" in act(operator, LIST, "pause", "aggregate_activity")
+    assert "it would miss events permanently" in act(operator, LIST, "pause", "aggregate_activity")
     assert logged() == []
 
 
@@ -141,7 +141,7 @@ def test_operations_are_done_and_recorded(operator: Client, store: EventStore) -
     assert notes() == [("a-0", 2)]
     assert "will be rebuilt by the next worker" in act(operator, LIST, "rebuild", "fragile")
     assert acts_offered(read(operator, page_of("fragile"))) == ["pause", "cancel"]
-    assert "is not rebuilt any more" in act(operator, LIST, "cancel", "fragile", reason="too slow")
+    assert "is no longer rebuilt" in act(operator, LIST, "cancel", "fragile", reason="too slow")
     assert "No rebuild of" in act(operator, LIST, "cancel", "fragile")
     assert not Rebuild.objects.exists()
     user = User.objects.get()
@@ -157,7 +157,7 @@ def test_operations_are_done_and_recorded(operator: Client, store: EventStore) -
         "Retry: Projection fragile: 0 parked events handled, 2 still parked. Reason: none given",
         f"{skipped} Reason: a test",
         "Rebuild: Projection fragile will be rebuilt by the next worker. Reason: none given",
-        "Cancel: Projection fragile is not rebuilt any more; its rows stay as they are. Reason: too slow",
+        "Cancel: Projection fragile is no longer rebuilt; its served rows stay. Reason: too slow",
     ]
     assert {(entry.user, entry.object_id) for entry in LogEntry.objects.all()} == {(user, "fragile")}
     page = read(operator, f"{LIST}fragile/history/")
@@ -186,7 +186,7 @@ def test_form_that_is_sent_twice_does_no_harm(operator: Client, store: EventStor
     assert "1 still parked" in act(operator, PARKED, "skip", first.pk, reason="a test")
     page = act(operator, PARKED, "skip", first.pk, reason="a test", back=back)
     assert "Nothing was done" in page
-    assert "This event is not parked any more." in page
+    assert "This event is no longer parked." in page
     assert "cannot handle 3" in ParkedEvent.objects.get(aggregate_id="b-1").error
     for action in ("pause", "pause", "resume", "resume", "rebuild", "rebuild", "cancel", "cancel"):
         act(operator, LIST, action, "fragile")
@@ -298,7 +298,7 @@ def test_queries_of_the_board_do_not_grow(client_of: Callable[..., Client], stor
         *[f"projections.view_{model}" for model in ("projectionstate", "parkedevent", "heartbeat", "operation")]
     )
     break_some(store)
-    ensure_all()
+    register_all()
 
     def queries(path: str) -> int:
         with CaptureQueriesContext(connection) as seen:

@@ -102,7 +102,7 @@ def test_skip_gives_up_one_event_with_a_reason_and_replays_those_behind(store: E
     catch_up("fragile")
     with pytest.raises(OperationRejected, match="reason"):
         actions.skip("fragile", poison.position, by="x", reason=" ")
-    with pytest.raises(OperationRejected, match=f"there are some at: {poison.position}"):
+    with pytest.raises(OperationRejected, match=f"Failed events are parked at: {poison.position}"):
         actions.skip("fragile", behind.position, by="x", reason="no")
     assert actions.skip("fragile", poison.position, by="x", reason="a test order") == (1, 0)
     assert notes() == [("a-1", 2)]
@@ -141,24 +141,24 @@ def test_transient_error_is_retried_and_nothing_is_parked(store: EventStore, mon
     _, poison = store.dispatch(fragile("a-1"), fragile("b-1", 1))
     catch_up_to = store.settled_position()
     projection = instance(Fragile)
-    registration.ensure(projection)
+    registration.ensure_registered(projection)
 
-    def one_pass() -> runner.Outcome:
+    def one_pass() -> runner.PassOutcome:
         return runner.run_pass(projection, checkpoint("fragile").pk, catch_up_to).outcome
 
-    assert one_pass() is runner.Outcome.FAILED  # narrows down: what comes before is done by itself
-    assert one_pass() is runner.Outcome.DONE
+    assert one_pass() is runner.PassOutcome.FAILED  # narrows down: what comes before is done by itself
+    assert one_pass() is runner.PassOutcome.DONE
     assert notes() == [("a-1", 1)]
     before = timezone.now()
-    assert one_pass() is runner.Outcome.FAILED
+    assert one_pass() is runner.PassOutcome.FAILED
     found = status.report("fragile")
     assert (found.attempts, found.last_error) == (1, "TimeoutError: no answer")
     assert found.next_attempt_at is not None
     assert found.next_attempt_at > before
     assert checkpoint("fragile").failing_position == poison.position
-    assert one_pass() is runner.Outcome.NOT_OURS  # not due yet
+    assert one_pass() is runner.PassOutcome.NOT_LOCKED  # not due yet
     Checkpoint.objects.update(next_attempt_at=before)
-    assert one_pass() is runner.Outcome.DONE
+    assert one_pass() is runner.PassOutcome.DONE
     assert notes() == [("a-1", 1), ("b-1", 1)]
     assert not ParkedEvent.objects.exists()
     assert status.report("fragile").attempts == 0
@@ -237,7 +237,7 @@ def test_no_worker_parks_an_event_behind_those_that_are_being_replayed(
         settled = store.settled_position()
         result = runner.run_pass(instance(Fragile), checkpoint("fragile").pk, settled)
         may_end.set()
-    assert result.outcome is runner.Outcome.NOT_OURS
+    assert result.outcome is runner.PassOutcome.NOT_LOCKED
     catch_up("fragile")
     assert notes() == [("a-1", 1), ("a-1", 2)]
     assert not ParkedEvent.objects.exists()
@@ -273,7 +273,7 @@ def test_pass_that_parks_events_and_an_operator_do_not_deadlock(
         with Background(lambda: actions.pause("fragile", by="x")):
             Wait.until(_somebody_waits)
             may_end.set()
-    assert at_work.result.outcome is runner.Outcome.DONE
+    assert at_work.result.outcome is runner.PassOutcome.DONE
     assert status.report("fragile").status == "paused"
     assert ParkedEvent.objects.count() == 2
 

@@ -613,7 +613,7 @@ def test_mode_can_change_by_a_rebuild(
     monkeypatch.setattr(Cases, "mode", before)
     ProjectionState.objects.filter(name="cases").delete()
     inline.subscribe(instance(Cases))
-    registration.ensure(instance(Cases))
+    registration.ensure_registered(instance(Cases))
     store.dispatch(new("a-1"), new("a-2"))
     if before is ASYNC:
         catch_up("cases")
@@ -631,7 +631,7 @@ def test_mode_can_change_by_a_rebuild(
 
 def test_command_asks_names_what_is_wrong_and_reports(store: EventStore, capsys: Any) -> None:
     store.dispatch(new("a-1", "Counted"))
-    with pytest.raises(CommandError, match=r"There is no projection 'nothing'; there are: .*tally"):
+    with pytest.raises(CommandError, match=r"There is no projection 'nothing'; registered projections: .*tally"):
         call_command("rebuild_projection", "nothing", yes=True)
     with pytest.raises(CommandError, match="pass --yes"):
         call_command("rebuild_projection", "tally")
