@@ -1,4 +1,4 @@
-"""Links from the projections to the events they speak of, for those who may read them; for others, the bare names."""
+"""Links to events and aggregates, for users who may read them; plain text for all other users."""
 
 from django.http import HttpRequest
 from django.utils.safestring import SafeString

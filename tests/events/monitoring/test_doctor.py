@@ -99,7 +99,7 @@ FAULTS = {
     ),
     "projection without code": (
         "UPDATE projections_projectionstate SET name = 'left_over' WHERE name = 'orders'",
-        "projection left_over has rows, but no code any more",
+        "projection left_over has rows, but its code is gone",
     ),
 }
 
