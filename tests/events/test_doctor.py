@@ -90,11 +90,11 @@ FAULTS = {
     "sequence restored wrong": ("SELECT setval('events_event_position_seq', 1)", "the sequence of positions is at 1"),
     "aggregate behind": (
         f"{MAINTAIN} UPDATE events_aggregate SET version = 2 WHERE aggregate_id = 'a-1'",
-        "aggregate a-1 is at version 2, its last event is 3",
+        "aggregate a-1 is at version 2, but its last event is 3",
     ),
     "event gone": (
         f"{MAINTAIN} DELETE FROM events_event WHERE aggregate_id = 'a-1' AND version = 3",
-        "aggregate a-1 is at version 3, its last event is 2",
+        "aggregate a-1 is at version 3, but its last event is 2",
     ),
     "commits not waited for": ("SET LOCAL synchronous_commit = off", "synchronous_commit is off"),
     "old snapshots": (

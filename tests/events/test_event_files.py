@@ -84,8 +84,8 @@ def test_import_can_be_repeated_and_goes_on_where_it_ended(tmp_path: Path, batch
     lines = CSV.splitlines(keepends=True)
     path = tmp_path / "events.csv"
     run(write(path, "".join(lines[:4])), **COLUMNS, batch_size=batch_size)
-    assert run(write(path, CSV), **COLUMNS, batch_size=batch_size)[0] == "2 events stored, 2 were stored already."
-    assert run(path, **COLUMNS, batch_size=batch_size)[0] == "0 events stored, 4 were stored already."
+    assert run(write(path, CSV), **COLUMNS, batch_size=batch_size)[0] == "2 events stored, 2 were already stored."
+    assert run(path, **COLUMNS, batch_size=batch_size)[0] == "0 events stored, 4 were already stored."
     assert stored() == [("c-1", 1), ("c-2", 1), ("c-1", 2), ("c-1", 3)]
 
 
@@ -95,7 +95,7 @@ def test_equal_lines_are_events_of_their_own_however_far_apart(tmp_path: Path, m
     path = write(tmp_path / "a.jsonl", line * 2 + line.replace("a-1", "b-1") * 3 + line)
     assert run(path)[0] == "6 events stored."
     assert stored() == [("a-1", 1), ("a-1", 2), ("b-1", 1), ("b-1", 2), ("b-1", 3), ("a-1", 3)]
-    assert run(path)[0] == "0 events stored, 6 were stored already."
+    assert run(path)[0] == "0 events stored, 6 were already stored."
 
 
 def test_dry_run_checks_every_line_and_stores_nothing(tmp_path: Path) -> None:
@@ -106,10 +106,10 @@ def test_dry_run_checks_every_line_and_stores_nothing(tmp_path: Path) -> None:
 
 
 BAD = [
-    ("{", "line: cannot be read as JSON"),
+    ("{", "line: is not valid JSON"),
     ("[]", "event: must be a JSON object"),
     ('{"aggregate_id": "x"}', "type: is missing"),
-    ('{"aggregate_id": "x", "type": "A", "data": {"n": NaN}}', "line: cannot be read as JSON: NaN"),
+    ('{"aggregate_id": "x", "type": "A", "data": {"n": NaN}}', "line: is not valid JSON: NaN"),
     ('{"aggregate_id": "x", "type": "A", "data": {"a":' + "[" * 980 + "]" * 980 + "}}", "(line|data)"),
     ('{"aggregate_id": "", "type": "A"}', "aggregate_id: is empty"),
     ('{"aggregate_id": "x", "type": "A", "timestamp": "2020-01-01T00:00:00"}', "timestamp: .* has no time zone"),
@@ -128,7 +128,7 @@ def test_bad_line_is_named_and_what_came_before_it_is_kept(tmp_path: Path, bad: 
         run(path)
     assert aggregates() == {"a-1": 2}
     out, err = run(path, skip_bad=True)
-    assert out == "1 events stored, 2 were stored already, 1 bad lines skipped."
+    assert out == "1 events stored, 2 were already stored, 1 bad lines skipped."
     assert err.startswith("line 4: ")
     assert aggregates() == {"a-1": 2, "b-1": 1}
 
@@ -149,7 +149,7 @@ def test_bad_row_is_named(tmp_path: Path, row: str, message: str) -> None:
     path = write(tmp_path / "events.csv", CSV + row + "\nc-3,Opened,2020-01-01T00:00:00Z,1,\n")
     with pytest.raises(CommandError, match=message):
         run(path, **COLUMNS)
-    assert run(path, **COLUMNS, skip_bad=True)[0] == "1 events stored, 4 were stored already, 1 bad lines skipped."
+    assert run(path, **COLUMNS, skip_bad=True)[0] == "1 events stored, 4 were already stored, 1 bad lines skipped."
 
 
 def test_naive_timestamps_can_be_given_a_zone(tmp_path: Path) -> None:
@@ -182,7 +182,7 @@ def test_wrong_call_is_explained(tmp_path: Path, name: str, options: dict[str, A
 def test_own_event_ids_are_kept_and_in_use_elsewhere_rejected(tmp_path: Path) -> None:
     event_id = new().event_id
     line = line_of("a-1", event_id)
-    assert run(write(tmp_path / "a.jsonl", line * 2))[0] == "1 events stored, 1 were stored already."
+    assert run(write(tmp_path / "a.jsonl", line * 2))[0] == "1 events stored, 1 were already stored."
     assert Event.objects.get().event_id == event_id
     with pytest.raises(CommandError, match=r"line 1: event_id: .* already in use, in another aggregate"):
         run(write(tmp_path / "a.jsonl", line_of("b-1", event_id)))
@@ -199,7 +199,7 @@ def test_id_of_another_aggregate_is_a_bad_line_whatever_the_batches(
     path = write(tmp_path / "b.jsonl", line + line_of("b-1", event_id) + LINES)
     out, err = run(path, batch_size=batch_size, skip_bad=True, dry_run=dry_run)
     did = "would be stored" if dry_run else "stored"
-    assert out == f"3 events {did}, 1 were stored already, 1 bad lines skipped."
+    assert out == f"3 events {did}, 1 were already stored, 1 bad lines skipped."
     assert err.startswith("line 2: event_id: ")
 
 
@@ -260,7 +260,7 @@ def test_export_and_import_into_an_empty_store_give_the_same_events(
     assert contents() == []
     assert run(tmp_path / name)[0] == "10 events stored."
     assert contents() == before
-    assert run(tmp_path / name)[0] == "0 events stored, 10 were stored already."
+    assert run(tmp_path / name)[0] == "0 events stored, 10 were already stored."
 
 
 def test_export_can_be_narrowed_and_goes_to_standard_output(store: EventStore) -> None:
@@ -280,7 +280,7 @@ def test_export_can_be_narrowed_and_goes_to_standard_output(store: EventStore) -
 def test_real_event_log_reads_the_same_everywhere(api: Any, client: Any, admin_user: Any, store: EventStore) -> None:
     options = {"aggregate_id": "case:concept:name", "type": "concept:name", "timestamp": "time:timestamp"}
     assert run(RECEIPTS, **options)[0] == "8,577 events stored."
-    assert run(RECEIPTS, **options)[0] == "0 events stored, 8,577 were stored already."
+    assert run(RECEIPTS, **options)[0] == "0 events stored, 8,577 were already stored."
 
     with gzip.open(RECEIPTS, "rt", encoding="utf-8") as file:
         header, *rows = (line.rstrip("\n").split(",") for line in file)
