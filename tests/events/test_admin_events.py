@@ -105,7 +105,7 @@ def test_events_are_found(
     numbers = {event.position: number for number, event in enumerate(events, 1)}
     assert {numbers[position] for position in positions_on(html)} == found
     assert ("No event matches" in html) is not bool(found)
-    assert ("no date and time" in html) is ("yesterday" in parameters.values())
+    assert ("is not a date and time" in html) is ("yesterday" in parameters.values())
 
 
 def test_filter_by_time_allows_for_a_clock_that_was_set_back(user: Client) -> None:
@@ -132,8 +132,8 @@ def test_search_that_ran_out_of_time_says_how_far_it_came(
     store.dispatch(*some(80))
     monkeypatch.setattr(search, "SEARCH_SECONDS", 0)
     html = page(user, EVENTS, q="absent", **{"in": "data"})
-    reached = last_position() + 1 - search.FIRST_STRETCH
-    assert f"Nothing found as far as position {reached}, which is not all." in html
+    reached = last_position() + 1 - search.FIRST_BATCH_POSITIONS
+    assert f"Nothing found up to position {reached}; the search is not complete." in html
     monkeypatch.undo()
     assert "No event matches" in page(user, EVENTS + link_on(html, "Search further"))
 
@@ -203,7 +203,7 @@ def test_event_page_shows_what_it_follows_and_what_belongs_to_it(user: Client, s
     assert "<del>" in html
     assert re.findall(r'data-depth="(\d)"', html) == ["0", "0", "0"]
     assert history_url("order-1") in html
-    assert "What belongs together" not in page(user, f"{EVENTS}{other.position}/change/")
+    assert "Related events" not in page(user, f"{EVENTS}{other.position}/change/")
 
 
 def test_trail_shows_what_led_to_what(store: EventStore) -> None:

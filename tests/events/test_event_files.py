@@ -124,7 +124,7 @@ def test_bad_line_is_named_and_what_came_before_it_is_kept(tmp_path: Path, bad: 
     good = LINES.splitlines(keepends=True)
     path = tmp_path / "events.jsonl"
     path.write_text("".join([*good[:3], bad + "\n", *good[3:]]), encoding="utf-8", errors="surrogateescape")
-    with pytest.raises(CommandError, match=rf"^line 4: {message}[\s\S]*2 events stored\. Mend the line"):
+    with pytest.raises(CommandError, match=rf"^line 4: {message}[\s\S]*2 events stored\. Correct the line"):
         run(path)
     assert aggregates() == {"a-1": 2}
     out, err = run(path, skip_bad=True)
@@ -156,7 +156,7 @@ def test_naive_timestamps_can_be_given_a_zone(tmp_path: Path) -> None:
     path = write(tmp_path / "events.csv", "case,what,when\nc-1,A,2020-07-01T12:00:00\n")
     call_command("import_events", path, "--timezone", "Europe/Berlin", stdout=io.StringIO(), **COLUMNS)
     assert Event.objects.get().timestamp.isoformat() == "2020-07-01T10:00:00+00:00"
-    with pytest.raises(CommandError, match="no time zone"):
+    with pytest.raises(CommandError, match="is not a time zone"):
         call_command("import_events", str(path), "--timezone", "Atlantis", **COLUMNS)
 
 

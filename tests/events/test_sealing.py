@@ -153,7 +153,7 @@ def test_removed_aggregate_is_missed(sealed: list[Event], aggregate_id: str) -> 
         "DELETE FROM events_aggregate WHERE aggregate_id = %(id)s",
         id=aggregate_id,
     )
-    with pytest.raises(BrokenSeal, match="an event is missing"):
+    with pytest.raises(BrokenSeal, match="a sealed event is missing"):
         verify()
 
 
@@ -321,7 +321,7 @@ def test_commands(store: EventStore, sealed: list[Event], capsys: pytest.Capture
     assert f"3 events in 1 seal match: all from position {sealed[-1].position + 1} to {last}" in text
     assert f"The events up to position {sealed[-1].position} were not verified." in text
     for beyond in (0, -1, last + 1):
-        with pytest.raises(CommandError, match=f"--from: give a position from 1 up to {last}"):
+        with pytest.raises(CommandError, match=f"--from: give a position from 1 to {last}"):
             call_command("verify_events", f"--from={beyond}")
     with pytest.raises(CommandError, match="--against: 'x' is not a digest; give it as events_digest prints it"):
         call_command("verify_events", against="x")
