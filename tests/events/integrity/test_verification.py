@@ -80,7 +80,7 @@ def test_removed_aggregate_is_missed(sealed: list[Event], aggregate_id: str) -> 
         "DELETE FROM events_aggregate WHERE aggregate_id = %(id)s",
         id=aggregate_id,
     )
-    with pytest.raises(BrokenSeal, match="an event is missing"):
+    with pytest.raises(BrokenSeal, match="a sealed event is missing"):
         verify()
 
 
