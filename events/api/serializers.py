@@ -1,5 +1,7 @@
 """The bodies of requests and responses, for the OpenAPI schema only; no view uses these serializers."""
 
+import json
+from importlib.resources import files
 from typing import Any
 
 from drf_spectacular.utils import extend_schema_field
@@ -187,38 +189,11 @@ class VersionConflictSerializer(ProblemDetailsSerializer):
     conflicts = ConflictingSerializer(many=True, required=False)
 
 
-PLACED = {
-    "position": 7,
-    "aggregate_id": "order-18",
-    "version": 1,
-    "event_id": "0198b1a0-7c1d-7a63-8d35-1f3c2f0e9a11",
-    "type": "OrderPlaced",
-    "data": {"total": 84.5},
-    "metadata": {},
-    "timestamp": "2030-01-31T12:00:00+00:00",
-    "recorded_at": "2030-01-31T12:00:00.113000+00:00",
-}
-PLACED_AS_CLOUDEVENT: dict[str, Any] = {
-    "specversion": "1.0",
-    "id": PLACED["event_id"],
-    "source": "/events",
-    "type": "OrderPlaced",
-    "subject": "order-18",
-    "time": PLACED["timestamp"],
-    "datacontenttype": "application/json",
-    "data": {"total": 84.5},
-}
+def examples(package: str | None) -> dict[str, Any]:
+    """Return the examples that `examples.json` of a package has for the schema; pass `__package__`."""
+    content: dict[str, Any] = json.loads(files(package or "").joinpath("examples.json").read_text(encoding="utf-8"))
+    return content
 
+
+PLACED, PLACED_AS_CLOUDEVENT, ORDER_18, STREAMED = examples(__package__).values()
 AS_CLOUDEVENTS = {cloudevents.BATCH_MEDIA_TYPE: (CLOUDEVENTS, [PLACED_AS_CLOUDEVENT])}
-ORDER_18 = {
-    "aggregate_id": "order-18",
-    "category": "order",
-    "version": 1,
-    "created_at": PLACED["recorded_at"],
-    "updated_at": PLACED["recorded_at"],
-}
-
-STREAMED = (
-    'id: 7\ndata: {"position": 7, "aggregate_id": "order-18", "version": 1, …}\n\n'
-    'id: 7\nevent: caught-up\ndata: {"position":7}\n\n'
-)

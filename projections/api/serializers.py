@@ -2,7 +2,7 @@
 
 from rest_framework import serializers
 
-from events.api.serializers import NameField, NumberField, PageSerializer
+from events.api.serializers import NameField, NumberField, PageSerializer, examples
 from projections import models
 
 
@@ -86,54 +86,4 @@ class DailyActivityPageSerializer(PageSerializer):
     activity = DailyActivitySerializer(many=True)
 
 
-_MOMENT = "2030-01-31T12:00:00.113000+00:00"
-PROJECTION = {
-    "name": "daily_activity",
-    "mode": "ASYNC",
-    "version": 1,
-    "rows_version": 1,
-    "status": "running",
-    "status_reason": "",
-    "position": 7,
-    "lag_events": 0,
-    "lag_seconds": 0.0,
-    "rate": 12.5,
-    "parked": 0,
-    "last_error": "",
-    "attempts": 0,
-    "next_attempt_at": None,
-    "rebuild": None,
-}
-PARKED = {
-    "parked": [
-        {
-            "position": 7,
-            "aggregate_id": "order-18",
-            "type": "OrderPlaced",
-            "parked_at": _MOMENT,
-            "attempts": 5,
-            "error": "KeyError: 'customer'",
-            "waits": False,
-        }
-    ],
-    "next": None,
-}
-AGGREGATE = {
-    "aggregate_id": "order-18",
-    "event_count": 1,
-    "first_type": "OrderPlaced",
-    "first_timestamp": _MOMENT,
-    "first_recorded_at": _MOMENT,
-    "last_type": "OrderPlaced",
-    "last_timestamp": _MOMENT,
-    "last_recorded_at": _MOMENT,
-}
-TYPE = {
-    "type": "OrderPlaced",
-    "event_count": 1,
-    "first_position": 7,
-    "last_position": 7,
-    "first_recorded_at": _MOMENT,
-    "last_recorded_at": _MOMENT,
-}
-DAY = {"day": "2030-01-31", "category": "order", "event_count": 1}
+PROJECTION, PARKED, AGGREGATE, TYPE, DAY = examples(__package__).values()
