@@ -97,7 +97,7 @@ def skip(name: str, position: int, *, by: str, reason: str) -> tuple[int, int]:
         handled = _replay(projection, behind)
         left = len(behind) - handled
         record.aggregate_id, record.position = skipped.aggregate_id, position
-        record.outcome = f"{handled} events behind it handled, {left} still parked; its error was {skipped.error}"
+        record.outcome = f"{handled} behind it handled, {left} still parked; its error was {skipped.error}"
     return handled, left
 
 

@@ -183,7 +183,7 @@ def test_parked_event_is_read_retried_and_skipped(
     browser(lambda page: page.locator(article).get_by_label("Reason").fill("a test order"))
     _click(browser, "Skip", inside=article)
     browser(lambda page: expect(page.get_by_text("skipped; 2 behind it handled, 0 still parked")).to_be_visible())
-    browser(lambda page: expect(page.get_by_text("Nothing is parked.")).to_be_visible())
+    browser(lambda page: expect(page.get_by_text("No events are parked.")).to_be_visible())
     browser(lambda page: expect(page.locator("section", has_text="Operations").last).to_contain_text("a test order"))
     assert notes() == [("a-1", 2), ("a-1", 3)]
     assert [each.action for each in Operation.objects.order_by("pk")] == ["retry", "skip"]

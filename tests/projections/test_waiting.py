@@ -125,7 +125,7 @@ def test_parked_events_are_listed(api: APIClient, store: EventStore, capsys: Any
     assert "Traceback" in out
     call_command("skip_parked", "fragile", str(parked[0]["position"]), reason="nonsense")
     call_command("list_parked")
-    assert capsys.readouterr().out.splitlines()[-1] == "Nothing is parked."
+    assert capsys.readouterr().out.splitlines()[-1] == "No events are parked."
 
 
 def test_health_fails_for_a_projection_that_lags_or_has_stopped(api: APIClient, store: EventStore) -> None:
@@ -139,7 +139,7 @@ def test_health_fails_for_a_projection_that_lags_or_has_stopped(api: APIClient, 
         assert answer.status_code == 503
         assert "tally" in answer.json()["failing"]
         assert "reasons" not in answer.json()
-        assert "at most 0 are allowed" in api.get("/api/health/").json()["reasons"]["tally"]
+        assert "the limit is 0 s" in api.get("/api/health/").json()["reasons"]["tally"]
     run_until_caught_up()
     with override_settings(PROJECTIONS_MAX_LAG_SECONDS=0):
         assert anybody.get("/api/health/").status_code == 200
