@@ -80,9 +80,7 @@ def describe_server(report: Report) -> None:
     names = ["fsync", "synchronous_commit", "full_page_writes", "wal_compression", "checkpoint_timeout", "max_wal_size"]
     settings = {name: run(f"SHOW {name}")[0][0] for name in names}
     if "off" in (settings["fsync"], settings["synchronous_commit"]):
-        sys.exit(
-            "This server does not wait for its disk, so appends cannot be measured. Turn fsync on."
-        )
+        sys.exit("This server does not wait for its disk, so appends cannot be measured. Turn fsync on.")
     ((buffers,),) = run("SELECT setting::int / 128 FROM pg_settings WHERE name = 'shared_buffers'")
     memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / 2**30
     said = ", ".join(f"{name} {value}" for name, value in settings.items())

@@ -23,6 +23,7 @@ from .links import Links
 from .refresh import refresh_context
 
 
+@admin.register(ParkedEvent)
 class ParkedEventAdmin(OperatingAdmin):
     list_display = ["position", "projection", "aggregate", "type", "problem", "attempts", "parked"]
     list_filter = ["projection"]

@@ -116,7 +116,7 @@ def test_form_that_is_open_survives_refreshes(
     _click(browser, "Operate tally")
     browser(lambda page: page.keyboard.type("the disk is"))
     actions.pause("sharded_tally", by="ann")
-    _says(browser, "Refreshing waits")
+    _says(browser, "Not refreshed while a form is in use")
     browser(lambda page: page.keyboard.type(" full"))
     browser(lambda page: expect(page.locator("#reason-tally")).to_be_focused())
     browser(lambda page: expect(page.locator("#reason-tally")).to_have_value("the disk is full"))

@@ -93,7 +93,7 @@ def test_retry_stops_at_what_fails_again_and_keeps_what_went_well(store: EventSt
     mended()
     assert actions.retry("fragile", by="x", aggregate_id="b-1") == (2, 0)
     assert notes() == [("b-1", 1), ("b-1", 2)]
-    with pytest.raises(OperationRejected, match="Nothing of aggregate 'b-1' is parked"):
+    with pytest.raises(OperationRejected, match="no parked events of aggregate 'b-1'"):
         actions.retry("fragile", by="x", aggregate_id="b-1")
 
 
