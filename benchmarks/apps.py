@@ -1,4 +1,4 @@
-"""What is measured, as an app: so that worker processes know of it."""
+"""The app that registers the measured projections, in worker processes too."""
 
 from django.apps import AppConfig
 

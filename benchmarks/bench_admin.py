@@ -1,8 +1,8 @@
-"""The server's time for each page of the admin, on a store of millions of varied events: `make bench-admin`.
+"""Measure the server's time for each page of the admin, on millions of varied events: `make bench-admin`.
 
-Prints the median of each page's requests, the target, the worst of them, the queries and the size of the answer. Needs
-a database server as the tests do; works in a database of its own there, and drops it. The requests are made in this
-process, one at a time, on a connection that is kept.
+It prints for each page the median and the worst time, the target, the number of queries and the size of the response.
+It needs the same database server as the tests, creates its own database there, and drops it. This process makes the
+requests, one at a time, on one database connection.
 """
 
 import statistics
@@ -24,7 +24,7 @@ PROJECTIONS = "/admin/projections/"
 
 @dataclass
 class Page:
-    """A page, who asks for it, and how long that took each time, in milliseconds."""
+    """A page, the client that requests it, and the time of each request, in milliseconds."""
 
     name: str
     path: str
@@ -34,7 +34,7 @@ class Page:
     size: int = 0
 
     def warm_up(self) -> None:
-        """Ask for it once, and count: what is counted is not timed, because counting takes time."""
+        """Request the page once, and count its queries; this request is not timed, because counting takes time."""
         from django.db import connection
         from django.test.utils import CaptureQueriesContext
 
@@ -53,7 +53,7 @@ class Page:
 
 
 def pages(store: Landmarks, parked: int) -> Iterator[tuple[str, str]]:
-    """Yield the name and address of every page that somebody who may see all can ask for."""
+    """Yield the name and the path of every page, for a user who may see everything."""
     for unit in ("minute", "hour", "day"):
         yield f"dashboard by {unit}", f"/admin/?activity={unit}"
     for name, query in event_lists(store):
@@ -71,7 +71,7 @@ def pages(store: Landmarks, parked: int) -> Iterator[tuple[str, str]]:
 
 
 def event_lists(store: Landmarks) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Yield the pages, filters and searches of the list of events, by what makes each of them hard to answer."""
+    """Yield the pages, filters and searches of the list of events, named after what makes each of them slow."""
     yield "newest", {}
     yield "middle, older", {"before": store.events // 2}
     yield "middle, newer", {"after": store.events // 2}
@@ -144,7 +144,7 @@ def projection_pages(store: Landmarks, parked: int) -> Iterator[tuple[str, str]]
 
 
 def pages_of_categories(store: Landmarks, *categories: str) -> Iterator[tuple[str, str]]:
-    """Yield the pages of somebody who may see some categories only."""
+    """Yield the pages of a user who may see some categories only."""
     who, last = " and ".join(categories), categories[-1]
     for unit in ("minute", "hour", "day"):
         yield f"{who} only: dashboard by {unit}", f"/admin/?activity={unit}"
@@ -172,14 +172,14 @@ def pages_of_categories(store: Landmarks, *categories: str) -> Iterator[tuple[st
 
 
 def superuser() -> Any:
-    """Return a client that is logged in as somebody who may see all."""
+    """Return a client that is logged in as a user who may see everything."""
     from django.contrib.auth.models import User
 
     return _client_of(User.objects.create_superuser("bench"))
 
 
 def user_of_categories(*categories: str) -> Any:
-    """Return a client that is logged in as somebody who may see and append to some categories only."""
+    """Return a client that is logged in as a user who may see and append to some categories only."""
     from django.contrib.auth.models import Permission, User
 
     user = User.objects.create_user("bench-" + "-".join(categories), is_staff=True)
@@ -203,7 +203,7 @@ def _quoted(key: str) -> str:
 
 
 def _far_page(*categories: str) -> int:
-    """Return the number of the hundredth page of aggregates, or of the last one."""
+    """Return the number of the hundredth page of aggregates, or of the last page if there are fewer."""
     from events.models import Aggregate
 
     rows = Aggregate.objects.within(categories or None)[: 100 * 50]
@@ -217,7 +217,7 @@ def _days_ago(days: float) -> str:
 
 
 def measure(report: Report, asked: list[Page], rounds: int) -> None:
-    """Ask for the pages by turns, so that they meet the same load of the machine."""
+    """Request the pages in turn, so that the load of the machine affects all of them alike."""
     for page in asked:
         page.warm_up()
     for _ in range(rounds):
@@ -231,8 +231,8 @@ def measure(report: Report, asked: list[Page], rounds: int) -> None:
 
 def main() -> None:
     parser = options_of(__doc__)
-    parser.add_argument("--events", type=int, default=5_000_000, help="in the store (%(default)s)")
-    parser.add_argument("--only", metavar="TEXT", default="", help="measure the pages with this in their names")
+    parser.add_argument("--events", type=int, default=5_000_000, help="events in the store (%(default)s)")
+    parser.add_argument("--only", metavar="TEXT", default="", help="measure only pages whose names contain TEXT")
     options = parser.parse_args()
     with benchmark(options, "benchmarks.admin_settings") as report:
         began = time.perf_counter()

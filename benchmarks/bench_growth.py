@@ -1,12 +1,11 @@
-"""How the store's costs grow with its size: `make bench-growth`.
+"""Measure how the store's costs grow with its size: `make bench-growth`.
 
-One database grows, and is measured whenever it has reached one of the sizes. What takes time is a multiple of a
-reference that takes turns with it: a bare INSERT by psycopg into a table without indexes, which stays small, or reading
-100 rows of one. Client and server take turns, so each figure is the work of one core and the disk. docs/growth.md says
-what each row means.
+One database grows, and is measured at each of the sizes. Times are multiples of a reference that is measured in turn
+with them: a bare INSERT by psycopg into a small table without indexes, or reading 100 rows of such a table. The client
+waits while the server works, so each figure is the work of one core and the disk. docs/growth.md explains each row.
 
-Needs a database server as the tests do, that nobody else uses meanwhile, and a superuser there, for CHECKPOINT; works
-in a database of its own, and drops it.
+It needs the same database server as the tests, without other users, and a superuser for CHECKPOINT. It creates its own
+database there, and drops it.
 """
 
 import json
@@ -23,13 +22,13 @@ from benchmarks.growingstore import BATCH, aggregate_id, any_aggregate, grow, le
 
 TARGET = 1.3
 APPENDS, BATCHES, QUICK_READS, READS = 200, 5, 200, 30  # turns of a round
-LOGGED, EXPLAINED = 300, 100  # appends whose write-ahead log, whose pages are counted
+LOGGED, EXPLAINED = 300, 100  # appends of which write-ahead log and pages are counted
 EXISTING, AGAIN, NEW, HUNDRED = "append, existing", "append, existing, again", "append, new", "append 100 events"
-FIRST_UNUSED = 10**9  # the store does not grow up to there: from this number on, aggregates are new
+FIRST_UNUSED = 10**9  # larger than any size: aggregates from this number on are new
 
 
 class Growth:
-    """The rows of the table: each measure at each size, and how many times that at the smallest it is."""
+    """The rows of the table: each measure at each size, and its ratio to the smallest size."""
 
     def __init__(self, report: Report, rounds: int) -> None:
         self.report = report
@@ -46,7 +45,7 @@ class Growth:
         self.report.note(f"{self.size:,}: {name}", value, detail)
 
     def compare(self, reference: Callable[[], Any], works: dict[str, Callable[[], Any]], turns: int) -> None:
-        """Note what the works cost, as multiples of the reference in the same rounds."""
+        """Note the costs of `works`, as multiples of the reference in the same rounds."""
         first, *others = by_turns(
             self.rounds, *(partial(seconds, work) for work in (reference, *works.values())), turns=turns
         )
@@ -62,7 +61,7 @@ def main() -> None:
     parser.add_argument("--long-aggregate", type=int, default=10**6, help="events of one aggregate (%(default)s)")
     options = parser.parse_args()
     if options.sizes != sorted(options.sizes) or any(size % BATCH for size in options.sizes):
-        parser.error(f"the sizes must rise, by multiples of {BATCH:,}")
+        parser.error(f"the sizes must be multiples of {BATCH:,}, in ascending order")
     with benchmark(options) as report:
         describe_server(report)
         growth = Growth(report, options.rounds)
@@ -81,7 +80,7 @@ def describe_server(report: Report) -> None:
     names = ["fsync", "synchronous_commit", "full_page_writes", "wal_compression", "checkpoint_timeout", "max_wal_size"]
     settings = {name: run(f"SHOW {name}")[0][0] for name in names}
     if "off" in (settings["fsync"], settings["synchronous_commit"]):
-        sys.exit("This server does not wait for its disk. What an append costs cannot be measured on it.")
+        sys.exit("This server does not wait for its disk, so appends cannot be measured. Turn fsync on.")
     ((buffers,),) = run("SELECT setting::int / 128 FROM pg_settings WHERE name = 'shared_buffers'")
     memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / 2**30
     said = ", ".join(f"{name} {value}" for name, value in settings.items())
@@ -93,20 +92,20 @@ def fill(growth: Growth, size: int) -> None:
     taken = seconds(lambda: grow(before, size))
     growth.note("events a second while it grew", (size - before) / taken, f"in calls of {BATCH:,}, {taken:,.0f} s")
     taken = seconds(partial(run, "VACUUM events_event"))
-    growth.note("vacuum after it grew", taken, f"s, for {size - before:,} events that autovacuum has not come to")
+    growth.note("vacuum after it grew", taken, f"s, for {size - before:,} events that autovacuum has not reached")
     tidy()
-    note_bytes(growth)  # before anything else gets in
+    note_bytes(growth)  # before further events are stored
     lengthen(aggregates_of_thousand(size), 5000)
     tidy()
 
 
 def aggregates_of_thousand(size: int) -> list[str]:
-    """Return the aggregates of 1,000 events each that the store gets at this size."""
+    """Return the aggregates with 1,000 events each that are added at this size."""
     return [f"ledger-{size}-{n}" for n in range(5)]
 
 
 def tidy() -> None:
-    """Do what autovacuum and the checkpointer would do some time, so that they do not while something is measured."""
+    """Vacuum, analyze and checkpoint now, so that autovacuum and the checkpointer do not run during a measurement."""
     for statement in ("VACUUM ANALYZE events_event", "VACUUM ANALYZE events_aggregate", "CHECKPOINT"):
         run(statement)
 
@@ -155,11 +154,11 @@ def measure_appends(growth: Growth, random: Random) -> None:
     growth.compare(reference, {HUNDRED: hundred}, BATCHES)
     updates, on_page = updates_of_aggregates()
     share = (on_page - on_page_before) / (updates - updates_before)
-    growth.note("HOT updates", share, "of the updates of aggregates: without new entries in their indexes")
+    growth.note("HOT updates", share, "of the updates of aggregates add no index entries")
 
 
 def updates_of_aggregates() -> tuple[int, int]:
-    """Return how often an aggregate was updated, and how often so that the row stayed on its page."""
+    """Return how many updates of aggregates there were, and how many of them were HOT updates."""
     run("SELECT pg_stat_force_next_flush()")
     ((updates, on_page),) = run(
         "SELECT n_tup_upd, n_tup_hot_upd FROM pg_stat_user_tables WHERE relname = 'events_aggregate'"
@@ -174,7 +173,7 @@ def append(*aggregate_ids: str, each: int = 1) -> None:
 
 
 def new_event(aggregate_id: str) -> Any:
-    """Return an event like those that the store grows by: one in ten has a correlation id."""
+    """Return an event like the events of `grow`: one in ten has a correlation id."""
     from events.types import NewEvent
 
     number = next(_appended)
@@ -186,7 +185,7 @@ _appended = count()
 
 
 def measure_log(growth: Growth, random: Random) -> None:
-    """Append to some aggregates right after a checkpoint, and once more when it has been written what they lie on."""
+    """Append to some aggregates right after a checkpoint, and again after their pages have been logged once."""
     aggregate_ids = [any_aggregate(growth.size, random) for _ in range(LOGGED)]
     run("CHECKPOINT")
     for name in ("log bytes, after a checkpoint", "log bytes, steady"):
@@ -199,7 +198,7 @@ def measure_log(growth: Growth, random: Random) -> None:
 
 
 def logged() -> tuple[int, int]:
-    """Return the bytes, and the images of whole pages, that the server has logged."""
+    """Return the bytes and the full page images that the server has logged."""
     run("SELECT pg_stat_force_next_flush()")
     ((log, images),) = run("SELECT pg_current_wal_insert_lsn() - '0/0'::pg_lsn, wal_fpi FROM pg_stat_wal")
     return int(log), images
@@ -271,7 +270,7 @@ def measure_maintenance(growth: Growth) -> None:
 
 
 def bare_insert() -> Callable[[], None]:
-    """Return what inserts a row like an event's into a table that is new."""
+    """Return a function that inserts a row like an event's into a new table."""
     run("DROP TABLE IF EXISTS bare_insert")
     run("CREATE TABLE bare_insert (LIKE events_event)")
     columns = "position, aggregate_id, version, event_id, type, data, metadata, timestamp, recorded_at"
@@ -281,7 +280,7 @@ def bare_insert() -> Callable[[], None]:
 
 
 def bare_read() -> Callable[[], None]:
-    """Return what reads 100 rows like events from a table that has no others."""
+    """Return a function that reads 100 rows like events' from a table that has no others."""
     run("DROP TABLE IF EXISTS bare_read")
     run("CREATE TABLE bare_read AS SELECT * FROM events_event ORDER BY position LIMIT 100")
     run("VACUUM ANALYZE bare_read")
@@ -289,7 +288,7 @@ def bare_read() -> Callable[[], None]:
 
 
 def bare(statement: str, values: list[Any]) -> None:
-    """Run a statement in Django's session, without Django."""
+    """Run a statement by psycopg on Django's connection."""
     import psycopg
     from django.db import connection
 

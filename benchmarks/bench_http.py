@@ -1,7 +1,7 @@
-"""The HTTP interface measured against plain views and plain SQL, side by side: `make bench-http`.
+"""Measure the HTTP interface against plain views and plain SQL: `make bench-http`.
 
-Prints a ratio for each row, the target, and the raw numbers. Needs a database server as the tests do; works in a
-database of its own there, and drops it. One uvicorn process serves both sides, over the loopback interface.
+It prints a ratio for each row, the target, and the raw numbers. It needs the same database server as the tests, creates
+its own database there, and drops it. One uvicorn process serves both sides, over the loopback interface.
 """
 
 import json
@@ -30,7 +30,7 @@ HISTORY = "history-1"
 
 
 class Client:
-    """A connection that is kept, of a user with a token."""
+    """A persistent connection of a user with a token."""
 
     def __init__(self, port: int, token: str) -> None:
         self._connection = HTTPConnection("127.0.0.1", port)
@@ -81,7 +81,7 @@ def measure_append(report: Report, client: Client, rounds: int, events: int) -> 
         path = f"/plain/http-{number % 100}/append/"
         client.post(path, {"type": "Measured", "data": data, "version": number // 100 + 1}).read()
 
-    append(), append_plainly()  # what a server does once
+    append(), append_plainly()  # the first requests also initialise the server
     ours, plain = by_turns(rounds, lambda: seconds(append), lambda: seconds(append_plainly), turns=events)
     rates = f"{events / ours:,.0f}/s against {events / plain:,.0f}/s"
     report.row("append over HTTP / a view with one INSERT", plain / ours, ">= 0.7", plain / ours >= 0.7, rates)
@@ -130,7 +130,7 @@ def measure_export(report: Report, client: Client, rounds: int) -> None:
 
 
 def measure_streams(report: Report, port: int, token: str, streams: int, events: int) -> None:
-    """From before the append is called until a stream's client has the event."""
+    """Measure the time from the call of an append until the clients of the streams have the event."""
     from benchmarks.listeners import Listeners
     from events.store import EventStore
     from events.types import NewEvent
@@ -162,17 +162,17 @@ def measure_many_streams(report: Report, port: int, pid: int, token: str, stream
 
 
 def _status(pid: int, name: str) -> int:
-    """Return a number of the server process, as Linux tells it; memory in KiB."""
+    """Return a number from the process status of Linux; memory is in KiB."""
     lines = dict(line.split(":", 1) for line in Path(f"/proc/{pid}/status").read_text().splitlines())
     return int(lines[name].split()[0])
 
 
 def main() -> None:
     parser = options_of(__doc__)
-    parser.add_argument("--events", type=int, default=200_000, help="in the store (%(default)s)")
-    parser.add_argument("--requests", type=int, default=300, help="of one kind in a round (%(default)s)")
-    parser.add_argument("--streams", type=int, default=200, help="open while appends are timed (%(default)s)")
-    parser.add_argument("--many-streams", type=int, default=500, help="open at most (%(default)s)")
+    parser.add_argument("--events", type=int, default=200_000, help="events in the store (%(default)s)")
+    parser.add_argument("--requests", type=int, default=300, help="requests of one kind in a round (%(default)s)")
+    parser.add_argument("--streams", type=int, default=200, help="open streams while appends are timed (%(default)s)")
+    parser.add_argument("--many-streams", type=int, default=500, help="maximum number of open streams (%(default)s)")
     options = parser.parse_args()
     with benchmark(options) as report:
         fill(options.events)

@@ -1,7 +1,7 @@
-"""Peak memory of what reads or writes all events, with a tenth of them and with all: `make memory`.
+"""Measure the peak memory of imports, exports, streams and rebuilds: `make memory`.
 
-Everything is done by a process of its own, in a database of its own, and its peak (VmHWM, as Linux counts it) is taken
-at the end. Ten times as many events must not need more.
+A new process does each of them, in its own database; its peak memory is VmHWM of Linux. All events must not need more
+memory than a tenth of the events.
 """
 
 import json
@@ -27,7 +27,7 @@ def peak_mib(pid: int | str = "self") -> float:
 
 
 def write_lines(path: Path, events: int) -> None:
-    """Write events without ids of their own, so that the import has to make them."""
+    """Write events without event ids, so that the import has to create them."""
     with path.open("w") as file:
         for n in range(events):
             data = {"sku": "MUG-1", "quantity": n % 5, "price": 12.5, "note": "x" * 60}
@@ -36,7 +36,7 @@ def write_lines(path: Path, events: int) -> None:
 
 
 def do(doing: str, folder: Path) -> None:
-    """Do one thing in this process, and print its peak."""
+    """Do one work in this process, and print its peak memory."""
     import django
 
     django.setup()
@@ -63,7 +63,7 @@ def rebuild() -> None:
 
 
 def in_process(doing: str, folder: Path) -> tuple[float, float]:
-    """Return the peak in MiB, and the seconds it took."""
+    """Return the peak memory in MiB, and the seconds."""
     started = time.perf_counter()
     command = [sys.executable, "-m", "benchmarks.bench_memory", "--do", doing, folder]
     answer = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
@@ -71,7 +71,7 @@ def in_process(doing: str, folder: Path) -> tuple[float, float]:
 
 
 def over_http(doing: str, folder: Path, events: int, token: str) -> tuple[float, float]:
-    """Return the peak of a server that does nothing else, in MiB, and the seconds it took."""
+    """Return the peak memory of a server that does nothing else, in MiB, and the seconds."""
     import httpx
 
     with server() as (port, pid):
@@ -104,7 +104,7 @@ def _events_until_caught_up(chunks: Iterator[bytes]) -> Iterator[int]:
 
 
 def measure(events: int) -> dict[str, tuple[float, float]]:
-    """Return peak and seconds of each doing, with so many events."""
+    """Return the peak memory and the seconds of each work, with `events` events."""
     with tempfile.TemporaryDirectory(prefix="eventstore-memory-") as name, database(DATABASE, SETTINGS):
         from django.core.management import call_command
 
@@ -126,7 +126,7 @@ def main() -> None:
     import argparse
 
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--events", type=int, default=1_000_000, help="as many as that, and a tenth (%(default)s)")
+    parser.add_argument("--events", type=int, default=1_000_000, help="events in the larger run (%(default)s)")
     parser.add_argument("--do", nargs=2, help=argparse.SUPPRESS)
     parser.add_argument("--count", type=int, help=argparse.SUPPRESS)
     options = parser.parse_args()
@@ -150,7 +150,7 @@ def main() -> None:
 
 
 def _measured_apart(events: int) -> dict[str, tuple[float, float]]:
-    """Measure in a process of its own: Django is set up for one database."""
+    """Measure in a new process, because Django is set up for one database."""
     command = [sys.executable, "-m", "benchmarks.bench_memory", "--count", str(events)]
     answer = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
     found: dict[str, tuple[float, float]] = json.loads(answer.stdout.splitlines()[-1])

@@ -1,7 +1,7 @@
-"""Projections measured against hand-written loops, side by side: `make bench-projections`.
+"""Measure projections against hand-written loops: `make bench-projections`.
 
-Prints a ratio for each row, the target, and the raw numbers. Needs a database server as the tests do; works in a
-database of its own there, and drops it.
+It prints a ratio for each row, the target, and the raw numbers. It needs the same database server as the tests, creates
+its own database there, and drops it.
 """
 
 import os
@@ -64,7 +64,7 @@ def measure_catch_up(report: Report, rounds: int) -> None:
 
 
 def measure_shards(report: Report, rounds: int) -> None:
-    """The time that workers work, without their start: one process, and two, on four shards."""
+    """Measure one and two worker processes on four shards, without the time of their start."""
     from django.db import connection
 
     from events.store import EventStore
@@ -76,8 +76,8 @@ def measure_shards(report: Report, rounds: int) -> None:
         empty()
         workers = [manage("run_projections", "bench_sharded") for _ in range(processes)]
         try:
-            wait_until(lambda: Heartbeat.objects.count() >= processes, "the workers are there")
-            # They wait at a settled position of 0 events to do: the projection is paused until now.
+            wait_until(lambda: Heartbeat.objects.count() >= processes, "the workers have started")
+            # The projection is paused until all workers have started.
             release()
             return seconds(lambda: wait_until(is_caught_up, "all shards have caught up"))
         finally:
@@ -98,7 +98,7 @@ def measure_shards(report: Report, rounds: int) -> None:
 
 
 def hold() -> None:
-    """Let no worker begin with the sharded projection."""
+    """Register the sharded projection again, and pause it."""
     from django.db import connection
 
     from benchmarks import readmodels
@@ -121,7 +121,7 @@ def release() -> None:
 
 
 def measure_latency(report: Report, quiet_seconds: int) -> None:
-    """From before the append is called until the checkpoint is seen to have passed it."""
+    """Measure the time from the call of an append until the checkpoint has passed the event."""
     from django.db import connection
 
     from events.store import EventStore
@@ -149,7 +149,7 @@ def measure_latency(report: Report, quiet_seconds: int) -> None:
         p50, p99 = flowing[500], flowing[990]
         report.row("append to projected, p50", p50, "<= 5 ms", p50 <= 5, f"p99 {p99:.1f} ms, 1,000 events")
         report.row("append to projected, p99", p99, "<= 50 ms", p99 <= 50, f"longest {flowing[-1]:.1f} ms")
-        time.sleep(2)  # it goes on looking often for a moment after an event
+        time.sleep(2)  # after an event the worker polls at short intervals for a moment
         before, started = cpu_seconds(worker.pid), time.perf_counter()
         time.sleep(quiet_seconds)
         idle = (cpu_seconds(worker.pid) - before) / (time.perf_counter() - started) * 100
@@ -162,7 +162,7 @@ def measure_latency(report: Report, quiet_seconds: int) -> None:
 
 
 def measure_append(report: Report, rounds: int) -> None:
-    """What an append costs with a worker beside it that idles, and without."""
+    """Measure appends with an idle worker, and without."""
     from events.store import EventStore
     from events.types import NewEvent
 
@@ -197,7 +197,7 @@ def measure_selective(report: Report, events: int, rounds: int) -> None:
 
 
 def cpu_seconds(pid: int) -> float:
-    """CPU time of a worker and of the server's processes that serve it."""
+    """Return the CPU time of a worker and of the server processes of its connections."""
     return sum(_cpu(each) for each in (pid, *other_sessions()))
 
 
@@ -213,8 +213,8 @@ def manage(*arguments: str) -> "subprocess.Popen[bytes]":
 
 def main() -> None:
     parser = options_of(__doc__)
-    parser.add_argument("--events", type=int, default=30_000, help="for catching up (%(default)s)")
-    parser.add_argument("--many", type=int, default=1_000_000, help="for the selective projection (%(default)s)")
+    parser.add_argument("--events", type=int, default=30_000, help="events to catch up with (%(default)s)")
+    parser.add_argument("--many", type=int, default=1_000_000, help="events for the selective projection (%(default)s)")
     parser.add_argument("--quiet-seconds", type=int, default=60)
     options = parser.parse_args()
     with benchmark(options) as report:

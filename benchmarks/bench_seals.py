@@ -1,8 +1,8 @@
-"""How fast events are sealed and verified: `make bench-seals`.
+"""Measure how fast events are sealed and verified: `make bench-seals`.
 
-Client and server take turns, so each figure is the work of one core. Prints events a second, the target, and the ratio
-to the bare reading of the same rows in the same run. Needs a database server as the tests do; works in a database of
-its own there, and drops it.
+The client waits while the server works, so each figure is the work of one core. It prints events per second, the
+target, and the ratio to reading the same rows by psycopg in the same run. It needs the same database server as the
+tests, creates its own database there, and drops it.
 """
 
 import statistics
@@ -40,7 +40,7 @@ def main() -> None:
             if name == "rows read":
                 report.note(name, rate, "events a second, as tuples by psycopg")
             elif name == "sealed by a worker":
-                # It reads the events as any projection does, and then seals: enough to keep up, not to catch up.
+                # No target: the worker reads the events as for any projection before it seals them.
                 report.note(name, rate, detail)
             else:
                 report.row(name, rate, f">= {TARGET}", rate >= TARGET, detail)

@@ -1,7 +1,7 @@
-"""The store measured against PostgreSQL itself, Django and other event stores, by turns: `make bench`.
+"""Measure the store against PostgreSQL, Django and other event stores: `make bench`.
 
-Each row is a ratio of medians: the store's events a second to the reference's, in the same rounds on the same server.
-benchmarks/README.md explains the rows. Needs a database server as the tests do; works in a database of its own there,
+Each row is a ratio of medians: the store's events per second to the reference's, in the same rounds on the same server.
+benchmarks/README.md explains the rows. It needs the same database server as the tests, creates its own database there,
 and drops it.
 """
 
@@ -26,7 +26,7 @@ STORE = "store"
 
 
 class Against(NamedTuple):
-    """A reference, and the ratio to it that is wanted; None where it is there for information."""
+    """A reference and the target of the ratio to it; None if the row has no target."""
 
     name: str
     turn: Turn
@@ -34,7 +34,7 @@ class Against(NamedTuple):
 
 
 class Bench:
-    """The rows, each against its references."""
+    """Measures each row against its references."""
 
     def __init__(self, report: Report, options: argparse.Namespace, others: list[Peer]) -> None:
         self._report = report
@@ -60,7 +60,7 @@ class Bench:
         return here(work, self._options.seconds)
 
     def by_others(self, work: str, targets: Mapping[str, float], **parameters: Any) -> list[Against]:
-        """Return the turns of the other event stores that can do a work; `targets` are wanted of some."""
+        """Return the turns of the other event stores that can do `work`, with the target of each, if any."""
 
         def turn_of(peer: Peer) -> Turn:
             return lambda: peer.rate(work, seconds=self._options.seconds, **parameters)
@@ -79,13 +79,13 @@ class Bench:
 
 def main() -> None:
     parser = options_of(__doc__)
-    parser.add_argument("--seconds", type=float, default=1.0, help="that each turn takes (%(default)s)")
-    parser.add_argument("--events", type=int, default=200_000, help="in the store that is read (%(default)s)")
+    parser.add_argument("--seconds", type=float, default=1.0, help="duration of each turn (%(default)s)")
+    parser.add_argument("--events", type=int, default=200_000, help="events in the store that is read (%(default)s)")
     parser.add_argument(
-        "--others", action="store_true", help="measure other event stores besides, in environments of their own"
+        "--others", action="store_true", help="measure other event stores too, each in its own environment"
     )
     parser.add_argument(
-        "--quick", action="store_true", help="one short round, to see that all of it runs; misses are no errors"
+        "--quick", action="store_true", help="run one short round as a smoke test; missed targets are no errors"
     )
     options = parser.parse_args()
     if options.quick:
@@ -102,7 +102,7 @@ def main() -> None:
 
 
 def appends(bench: Bench, options: argparse.Namespace) -> None:
-    """One event a call."""
+    """Measure appends of one event per call."""
     from benchmarks import references
 
     _make_bare_table()
@@ -132,7 +132,7 @@ def appends(bench: Bench, options: argparse.Namespace) -> None:
 
 
 def batches(bench: Bench, options: argparse.Namespace) -> None:
-    """Many events a call."""
+    """Measure appends of many events per call."""
     from benchmarks import references
 
     for size in (10, 100, 1000):
@@ -151,7 +151,7 @@ def batches(bench: Bench, options: argparse.Namespace) -> None:
 
 
 def rejections(bench: Bench, options: argparse.Namespace) -> None:
-    """Calls that store nothing."""
+    """Measure calls that store nothing."""
     from benchmarks import references
 
     bare = Against("bare INSERT", bench.in_processes(1, references.insert))
@@ -160,7 +160,7 @@ def rejections(bench: Bench, options: argparse.Namespace) -> None:
 
 
 def imports(bench: Bench, options: argparse.Namespace) -> None:
-    """A file of events into the store."""
+    """Measure the import of a file."""
     from django.core.management import call_command
 
     from benchmarks import references
@@ -194,7 +194,7 @@ def imports(bench: Bench, options: argparse.Namespace) -> None:
 
 
 def histories(bench: Bench, options: argparse.Namespace) -> None:
-    """One aggregate's events as `Event` objects."""
+    """Measure reading the events of one aggregate as `Event` objects."""
     from benchmarks import references
     from events.store import EventStore
     from events.types import NewEvent
@@ -227,7 +227,7 @@ def histories(bench: Bench, options: argparse.Namespace) -> None:
 
 
 def whole_store(bench: Bench, options: argparse.Namespace) -> None:
-    """All events by position."""
+    """Measure reading all events by position."""
     from benchmarks import references
     from events.store import EventStore
 
@@ -248,9 +248,9 @@ def whole_store(bench: Bench, options: argparse.Namespace) -> None:
 
 
 def start_up(bench: Bench, options: argparse.Namespace) -> None:
-    """What the apps add to `django.setup()`, in milliseconds."""
+    """Measure the milliseconds that the apps add to `django.setup()`."""
     taken: dict[str, list[float]] = {"without": [], "with": []}
-    for _ in range(3 * options.rounds):  # short ones, and the machine is busy with other things
+    for _ in range(3 * options.rounds):  # more rounds, because each is short and other load affects it
         for which, found in taken.items():
             script = _SETUP.format(apps="'events', 'projections'" if which == "with" else "")
             done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
@@ -273,7 +273,7 @@ print(time.perf_counter() - begin)
 
 
 def dispatching(size: int, aggregates: int = 1) -> Make:
-    """Return what dispatches `size` events a call, to one aggregate or to several by turns."""
+    """Return a work that dispatches `size` events per call, to `aggregates` aggregates in turn."""
 
     def make(process: int, run: int) -> Callable[[], int]:
         from benchmarks.references import AGGREGATES_OF_A_PROCESS, DATA

@@ -1,4 +1,4 @@
-"""What the benchmarks share: a database of their own, events in it, functions measured by turns, the table."""
+"""Helpers of the benchmarks: a new database with events, functions measured in turn, and the table of results."""
 
 import argparse
 import json
@@ -20,7 +20,7 @@ EVENT_DATA = json.dumps({"sku": "MUG-1", "quantity": 2, "price": 12.5, "customer
 
 
 class Report:
-    """The rows of the table, as they come."""
+    """Prints and collects the rows of the table."""
 
     def __init__(self) -> None:
         self.rows: list[dict[str, Any]] = []
@@ -31,7 +31,7 @@ class Report:
         print(f"{mark} {name:<44} {value:>9.3f}  target {target:<9} {detail}", flush=True)
 
     def note(self, name: str, value: float, detail: str) -> None:
-        """Add a row for information, which has no target."""
+        """Add a row without a target."""
         self.rows.append({"name": name, "value": round(value, 3), "target": None, "met": True, "detail": detail})
         print(f"     {name:<44} {value:>9.3f}  {'':<16} {detail}", flush=True)
 
@@ -39,14 +39,14 @@ class Report:
 def options_of(description: str | None) -> argparse.ArgumentParser:
     """Return a parser with the options that every benchmark has."""
     parser = argparse.ArgumentParser(description=description)
-    parser.add_argument("--rounds", type=int, default=5, help="of which each figure is the median (%(default)s)")
-    parser.add_argument("--json", metavar="FILE", type=Path, help="write the rows there too")
+    parser.add_argument("--rounds", type=int, default=5, help="rounds; each figure is their median (%(default)s)")
+    parser.add_argument("--json", metavar="FILE", type=Path, help="write the rows to this file too")
     return parser
 
 
 @contextmanager
 def benchmark(options: argparse.Namespace, settings: str = SETTINGS) -> Iterator[Report]:
-    """A report on what is done to a new database. At the end the program exits, with 1 when a target was missed."""
+    """Yield a report on a new database; at the end exit, with status 1 if a target was missed."""
     with database(DATABASE, settings):
         from django.core.management import call_command
         from django.db import connection
@@ -68,7 +68,7 @@ def benchmark(options: argparse.Namespace, settings: str = SETTINGS) -> Iterator
 
 @contextmanager
 def database(name: str, settings_module: str) -> Iterator[None]:
-    """A new database as Django's default, dropped in the end; the processes started meanwhile use it too."""
+    """Create a database as Django's default, also for processes started in the block; drop it at the end."""
     from eventstore_project import postgres
 
     postgres.join_or_exit()
@@ -98,7 +98,7 @@ def database(name: str, settings_module: str) -> Iterator[None]:
 
 @contextmanager
 def server() -> Iterator[tuple[int, int]]:
-    """Serve the project from a process of its own; yield its port and process id."""
+    """Serve the project from a new process; yield its port and process id."""
     process = subprocess.Popen([sys.executable, "-m", "benchmarks.server"], stdout=subprocess.PIPE, text=True)
     try:
         assert process.stdout
@@ -109,7 +109,7 @@ def server() -> Iterator[tuple[int, int]]:
 
 
 def fill(events: int) -> None:
-    """Store `events` events of 1,000 aggregates by the append function; one in a thousand is of type Rare."""
+    """Append `events` events to 1,000 aggregates by the SQL function; one in a thousand has the type Rare."""
     from django.db import connection
 
     with connection.cursor() as cursor:
@@ -139,14 +139,14 @@ def wait_until(condition: Callable[[], Any], what: str, timeout_seconds: float =
     deadline = time.monotonic() + timeout_seconds
     while not condition():
         if time.monotonic() > deadline:
-            raise TimeoutError(f"not within {timeout_seconds} s: {what}")
+            raise TimeoutError(f"timeout after {timeout_seconds} s: {what}")
         time.sleep(0.01)
 
 
 def by_turns(rounds: int, *measured: Callable[[], float], turns: int = 1) -> list[float]:
-    """Call the functions by turns, `turns` times a round; return the median of what each of them returned in a round.
+    """Call the functions in turn, `turns` times a round; return for each the median of its sums of a round.
 
-    Turns that are short meet the same load of the machine, whatever else it does.
+    Turns are short, so that other load on the machine affects all functions alike.
     """
     totals: list[list[float]] = [[] for _ in measured]
     for _ in range(rounds):
@@ -157,7 +157,7 @@ def by_turns(rounds: int, *measured: Callable[[], float], turns: int = 1) -> lis
 
 
 def other_sessions() -> list[int]:
-    """Return the process ids of the database sessions that are not this connection's."""
+    """Return the process ids of all other sessions of this database."""
     from django.db import connection
 
     with connection.cursor() as cursor:

@@ -1,4 +1,4 @@
-"""Contestants that take turns at one work, in one process or in many at once."""
+"""Contestants that do the same work in turn, in one process or in several at once."""
 
 import gc
 import multiprocessing
@@ -12,23 +12,23 @@ from itertools import count
 WARM_UP_CALLS = 20
 
 Make = Callable[[int, int], Callable[[], int]]
-"""Makes the work of one process, from its number and that of the turn; the work returns how many events it did."""
+"""Returns the work of one process, given the numbers of the process and of the turn; each call returns its events."""
 Turn = Callable[[], float]
-"""A turn of one contestant; returns events a second."""
+"""A turn of one contestant; returns events per second."""
 
 _turns = count()
 
 
 def in_processes(processes: int, make: Make, seconds: float) -> Turn:
-    """Return a turn in which so many processes do the work again and again for some seconds, all at once.
+    """Return a turn in which `processes` processes repeat the work for `seconds` seconds, at the same time.
 
-    Each connects and warms up before the first of them begins, and counts what it does until the time is over.
+    All of them connect and warm up before the first one begins.
     """
 
     def turn() -> float:
         from django.db import connections
 
-        connections.close_all()  # or the processes would share it
+        connections.close_all()  # the forked processes would share the connection
         run = next(_turns)
         context = multiprocessing.get_context("fork")
         barrier = context.Barrier(processes + 1)
@@ -43,14 +43,14 @@ def in_processes(processes: int, make: Make, seconds: float) -> Turn:
         for child in children:
             child.join()
         if any(child.exitcode for child in children):
-            raise RuntimeError("A process failed; see above")
+            raise RuntimeError("A process failed; see its traceback above")
         return sum(rates)
 
     return turn
 
 
 def here(work: Callable[[], int], seconds: float) -> Turn:
-    """Return a turn in which this process does the work again and again for some seconds."""
+    """Return a turn in which this process repeats the work for `seconds` seconds."""
 
     def turn() -> float:
         return _rate(work, seconds)
@@ -59,11 +59,11 @@ def here(work: Callable[[], int], seconds: float) -> Turn:
 
 
 def medians(rounds: int, contestants: Mapping[str, Turn]) -> dict[str, float]:
-    """Let each contestant have its turn, `rounds` times by turns; return the median of what each did in a second."""
+    """Run each contestant's turn `rounds` times, in turn; return the median of the events per second of each."""
     rates: dict[str, list[float]] = {name: [] for name in contestants}
     names = list(contestants)
     for number in range(rounds):
-        # Not always the same one after the same one.
+        # The order rotates, so that no contestant always follows the same one.
         for name in names[number % len(names) :] + names[: number % len(names)]:
             rates[name].append(contestants[name]())
     return {name: statistics.median(found) for name, found in rates.items()}
@@ -71,7 +71,7 @@ def medians(rounds: int, contestants: Mapping[str, Turn]) -> dict[str, float]:
 
 def _do(make: Make, process: int, run: int, seconds: float, barrier: "object", rates: "object") -> None:
     try:
-        gc.freeze()  # or collecting garbage would copy the parent's memory, as no server's process does for long
+        gc.freeze()  # without it, garbage collection would copy the parent's memory
         work = make(process, run)
         for _ in range(WARM_UP_CALLS):
             work()
@@ -81,7 +81,7 @@ def _do(make: Make, process: int, run: int, seconds: float, barrier: "object", r
         traceback.print_exc()
         barrier.abort()  # type: ignore[attr-defined]
         os._exit(1)
-    os._exit(0)  # nothing of the parent's is to be cleared up here
+    os._exit(0)  # skip the exit handlers of the parent
 
 
 def _rate(work: Callable[[], int], seconds: float) -> float:

@@ -1,8 +1,8 @@
-"""A store that grows by the append function, as one in use does: `bench_growth` measures it at several sizes.
+"""A store that grows by the append function, as a real one does: `bench_growth` measures it at several sizes.
 
-With every ten events a new aggregate comes. It gets ten, spread over 10,000 events, and its id says nothing about when
-it came: ids that do (UUIDv7, numbers that rise) spare the indexes some of what is measured. Event ids are UUIDv7, made
-in Python as `NewEvent` makes them; one event in ten has a correlation id. All else follows from an event's number.
+Every tenth event begins a new aggregate, which gets ten events, spread over 10,000 events. Aggregate ids are in random
+order, because ascending ids (UUIDv7, serial numbers) would be cheaper for the indexes. Event ids are UUIDv7, created in
+Python as by `NewEvent`. One event in ten has a correlation id. All other values are derived from an event's number.
 """
 
 from random import Random
@@ -13,8 +13,8 @@ from uuid_utils.compat import uuid7
 from benchmarks.common import EVENT_DATA
 
 BATCH = 10_000
-SPAN, NEW = 5_000, 500  # of so many events, so many are the first of their aggregates'
-_SCATTER, _IDS = 2_654_435_761, 10**10  # share no factor, so that every number has an id of its own
+SPAN, NEW = 5_000, 500  # of every SPAN events, NEW are the first of their aggregates
+_SCATTER, _IDS = 2_654_435_761, 10**10  # coprime, so that every number has a different id
 
 _GROW = f"""
     SELECT count(*) FROM (
@@ -43,12 +43,12 @@ def aggregate_id(number: int) -> str:
 
 
 def any_aggregate(events: int, random: Random) -> str:
-    """Return one of the aggregates that have ten events each, in a store that has grown to so many events."""
+    """Return a random aggregate with ten events, in a store with `events` events."""
     return aggregate_id(random.randrange(NEW, events // 10))
 
 
 def grow(size: int, to: int) -> None:
-    """Store the events from number `size` on up to number `to`, in calls of 10,000."""
+    """Append the events from number `size` up to number `to`, in calls of 10,000."""
     from django.db import connection
 
     with connection.cursor() as cursor:
@@ -59,7 +59,7 @@ def grow(size: int, to: int) -> None:
 
 
 def lengthen(aggregate_ids: list[str], events: int) -> None:
-    """Store so many events of these aggregates, by turns, in calls of 10,000."""
+    """Append `events` events to these aggregates in turn, in calls of 10,000."""
     from django.db import connection
 
     with connection.cursor() as cursor:

@@ -1,6 +1,6 @@
-"""The chart of what `bench_growth` has measured: `python -m benchmarks.growth_chart FIGURES.json CHART.png`.
+"""Draw the chart of `bench_growth`'s results: `python -m benchmarks.growth_chart FIGURES.json CHART.png`.
 
-It prints the figures as well, as the tables of docs/growth.md.
+It also prints the tables of docs/growth.md.
 """
 
 import json
@@ -23,7 +23,7 @@ Figures = dict[str, dict[int, float]]
 
 
 def figures_of(path: Path) -> Figures:
-    """Return each measure by the number of events in the store."""
+    """Return each measure, by the number of events in the store."""
     figures: Figures = {}
     for row in json.loads(path.read_text())["rows"]:
         size, _, name = row["name"].partition(": ")
@@ -47,7 +47,7 @@ def draw(figures: Figures, path: Path) -> None:
 
 
 def table_of(figures: Figures) -> str:
-    """Return the measures that were taken at each size as a table in Markdown."""
+    """Return the measures at each size, as a table in Markdown."""
     sizes = list(next(iter(figures.values())))
     lines = ["| | " + " | ".join(f"{size:,}" for size in sizes) + " |", "|---|" + "---:|" * len(sizes)]
     for name, values in figures.items():
@@ -58,7 +58,7 @@ def table_of(figures: Figures) -> str:
 
 
 def billion_of(figures: Figures) -> str:
-    """Return the bytes of a billion events, if each takes what it does at the largest size, as a table in Markdown."""
+    """Return the bytes of a billion events, extrapolated from the largest size, as a table in Markdown."""
     lines = ["| | bytes of an event | at 10⁹ | rebuilt |", "|---|---:|---:|---:|"]
     totals = [0.0, 0.0]
     for name, values in figures.items():

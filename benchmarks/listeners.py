@@ -1,4 +1,4 @@
-"""Clients of many event streams at once, in one thread, that note when each event came."""
+"""Clients of many event streams, in one thread, that record when each event arrives."""
 
 import asyncio
 import threading
@@ -12,10 +12,10 @@ PATIENCE_SECONDS = 60
 
 
 class Listener(asyncio.Protocol):
-    """One open stream. Plain text of Server-Sent Events, as much of it as needed.
+    """One open stream. It parses as much of Server-Sent Events as the benchmark needs.
 
     Attributes:
-        came: position and moment of each event.
+        came: position and arrival time of each event.
     """
 
     def __init__(self, request: bytes) -> None:
@@ -52,7 +52,7 @@ class Listener(asyncio.Protocol):
 
 
 class Listeners:
-    """Streams of what comes from now on, open inside a `with`."""
+    """A context manager that opens streams of all events from now on."""
 
     def __init__(self, port: int, token: str, count: int) -> None:
         self._port = port
@@ -73,7 +73,7 @@ class Listeners:
         except BaseException:
             self.__exit__()
             raise
-        time.sleep(1)  # the database sessions of the last requests are about to end
+        time.sleep(1)  # until the database sessions of the last requests have ended
         return self
 
     def __exit__(self, *exc_info: object) -> None:
@@ -83,10 +83,10 @@ class Listeners:
         self._loop.close()
 
     def came(self, events: int) -> list[tuple[int, float]]:
-        """Return position and moment of each event on each stream, once so many have come on all of them.
+        """Wait for `events` events on each stream; return position and arrival time of each.
 
         Raises:
-            TimeoutError: they did not.
+            TimeoutError: a stream got fewer events in time.
         """
         wait_until(lambda: all(len(each.came) >= events for each in self._listeners), f"{events} events on all streams")
         return [arrival for each in self._listeners for arrival in each.came]

@@ -1,4 +1,4 @@
-"""What the HTTP interface is measured against: views of REST framework that guarantee nothing."""
+"""The views that the HTTP interface is measured against: plain views of REST framework without guarantees."""
 
 import json
 from typing import Any
@@ -18,7 +18,7 @@ from rest_framework.views import APIView
 
 from events.models import Event
 
-# Columns and indexes of the events, as many rows; no checks, no triggers, no aggregates.
+# The columns and indexes of the events table; no checks, no triggers, no aggregates.
 CREATE_TABLE = """
     CREATE TABLE bench_event (LIKE events_event INCLUDING IDENTITY INCLUDING INDEXES);
     INSERT INTO bench_event (aggregate_id, version, event_id, type, data, metadata, timestamp, recorded_at)
@@ -64,7 +64,7 @@ class Plain:
 
 
 class PlainAppend(Plain, APIView):
-    """One INSERT, of what the client says, the version included."""
+    """Do one INSERT; the client gives the version."""
 
     permission_classes = [MayAppend]
 

@@ -1,4 +1,4 @@
-"""The projections that are measured, and the hand-written loops they are measured against."""
+"""The projections that are measured, and the hand-written loops that they are compared with."""
 
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -33,7 +33,7 @@ class BenchCount(models.Model):
 
 
 class BySets(Projection):
-    """Counts on sets: a statement for a batch."""
+    """Counts with one statement per batch."""
 
     name = "bench_sets"
 
@@ -44,7 +44,7 @@ class BySets(Projection):
 
 
 class ByEvent(Projection):
-    """Counts with the ORM: two calls for an event."""
+    """Counts with the ORM: two calls per event."""
 
     name = "bench_orm"
 
@@ -54,14 +54,14 @@ class ByEvent(Projection):
 
 
 class Sharded(ByEvent):
-    """The same, in four shards."""
+    """Counts with the ORM, in four shards."""
 
     name = "bench_sharded"
     shards = 4
 
 
 class Selective(Projection):
-    """Counts a type that is one in a thousand."""
+    """Counts the events of a rare type: one in a thousand."""
 
     name = "bench_selective"
 
@@ -76,7 +76,7 @@ def with_orm(key: str) -> None:
 
 
 def hand_written_sets(server: "psycopg.Connection[Any]") -> int:
-    """Read the same rows with psycopg, parse their JSON, issue the same SQL in batches, keep a checkpoint."""
+    """Read the rows with psycopg, parse their JSON, run the same SQL in batches, and save a checkpoint."""
     position = total = 0
     while True:
         rows = server.execute(
@@ -95,7 +95,7 @@ def hand_written_sets(server: "psycopg.Connection[Any]") -> int:
 
 
 def hand_written_orm(limit: int) -> int:
-    """Read the events with the ORM, make the same ORM calls, a transaction for each batch."""
+    """Read the events with the ORM, and make the same ORM calls, with one transaction per batch."""
     position = total = 0
     while total < limit:
         with transaction.atomic():

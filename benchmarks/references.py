@@ -1,7 +1,7 @@
-"""What the store is measured against: the limit, which is PostgreSQL by a plain driver, and Django's own ways.
+"""The references that the store is measured against: PostgreSQL by psycopg, which is the limit, and Django's ORM.
 
-They write the row of an event into a table with the same columns and indexes, and nothing else: no version is checked,
-no retry recognised, no reader told. They read the same rows as tuples, their JSON parsed by the same library.
+They insert the row of an event into a table with the same columns and indexes. They check no version, recognise no
+retry and notify no reader. They read the same rows as tuples, and parse JSON with the same library.
 """
 
 import json
@@ -53,7 +53,7 @@ class BareEvent(models.Model):
 
 
 def connect() -> "psycopg.Connection[Any]":
-    """Return a connection of psycopg's own to the database of the benchmark. It prepares what comes again."""
+    """Return a psycopg connection to the benchmark's database. It prepares repeated statements."""
     known = connection.get_connection_params()
     keys = ("dbname", "user", "password", "host", "port")
     session = psycopg.connect(**{key: known[key] for key in keys if known.get(key)}, autocommit=True)
@@ -62,7 +62,7 @@ def connect() -> "psycopg.Connection[Any]":
 
 
 def rows(process: int, run: int) -> Iterator[tuple[str, int, UUID, str, str, str]]:
-    """Yield rows as the bare table takes them, each time of other aggregates than in any other `run`."""
+    """Yield rows for the bare table; each `run` has other aggregates."""
     for number in count():
         version, aggregate = divmod(number, AGGREGATES_OF_A_PROCESS)
         aggregate_id = f"bare-{run}-{process}-{aggregate}"
@@ -70,7 +70,7 @@ def rows(process: int, run: int) -> Iterator[tuple[str, int, UUID, str, str, str
 
 
 def insert(process: int, run: int) -> Callable[[], int]:
-    """One row a statement, as fast as psycopg sends it."""
+    """Insert one row per statement, with psycopg."""
     session, row = connect(), rows(process, run)
 
     def work() -> int:
@@ -81,7 +81,7 @@ def insert(process: int, run: int) -> Callable[[], int]:
 
 
 def append_function(process: int, run: int) -> Callable[[], int]:
-    """The append function by libpq with ready arguments: what is left when Python costs nothing."""
+    """Call the append function by libpq with prepared arguments, almost without the cost of Python."""
     session, row = connect(), rows(process, run)
     template = f"SELECT * FROM events_append_one({', '.join(f'${place}' for place in range(1, 8))}, false)"
     session.pgconn.prepare(b"append", template.encode())
@@ -98,7 +98,7 @@ def append_function(process: int, run: int) -> Callable[[], int]:
 
 
 def insert_in_transaction(process: int, run: int) -> Callable[[], int]:
-    """One row a statement, in a transaction of its own."""
+    """Insert one row per statement, each in a transaction."""
     session, row = connect(), rows(process, run)
 
     def work() -> int:
@@ -110,7 +110,7 @@ def insert_in_transaction(process: int, run: int) -> Callable[[], int]:
 
 
 def insert_many(size: int) -> Callable[[int, int], Callable[[], int]]:
-    """`size` rows by `executemany`, which psycopg sends as a pipeline, in one transaction."""
+    """Insert `size` rows by `executemany`, which psycopg sends as a pipeline, in one transaction."""
 
     def make(process: int, run: int) -> Callable[[], int]:
         session, row = connect(), rows(process, run)
@@ -126,7 +126,7 @@ def insert_many(size: int) -> Callable[[int, int], Callable[[], int]]:
 
 
 def create(process: int, run: int) -> Callable[[], int]:
-    """One row by Django's `create()`, in a transaction as a store needs it."""
+    """Insert one row by Django's `create()`, in a transaction."""
     row = rows(process, run)
 
     def work() -> int:
@@ -138,7 +138,7 @@ def create(process: int, run: int) -> Callable[[], int]:
 
 
 def bulk_create(size: int) -> Callable[[int, int], Callable[[], int]]:
-    """`size` rows by Django's `bulk_create()`."""
+    """Insert `size` rows by Django's `bulk_create()`."""
 
     def make(process: int, run: int) -> Callable[[], int]:
         row = rows(process, run)
@@ -153,7 +153,7 @@ def bulk_create(size: int) -> Callable[[int, int], Callable[[], int]]:
 
 
 def copy(lines: list[tuple[Any, ...]]) -> None:
-    """All rows by one COPY."""
+    """Insert all rows by one COPY."""
     statement = f"COPY bare_event ({COLUMNS}) FROM STDIN"
     with connect() as session, session.cursor() as cursor, cursor.copy(statement) as target:
         for line in lines:

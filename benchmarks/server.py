@@ -1,4 +1,4 @@
-"""A process that serves the project: prints the loopback port it listens on, and goes on until it is ended."""
+"""Serve the project on a free port of the loopback interface, print the port, and run until SIGTERM."""
 
 import socket
 
@@ -6,7 +6,7 @@ import uvicorn
 
 if __name__ == "__main__":
     listener = socket.create_server(("127.0.0.1", 0))
-    # asyncio does not see that this is TCP. Without, each answer would wait for the client's delayed ACK.
+    # asyncio does not set it on this socket, and each response would wait for the client's delayed ACK.
     listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     print(listener.getsockname()[1], flush=True)
     config = uvicorn.Config(

@@ -1,4 +1,4 @@
-"""The demo's settings, with nothing that projects but what is measured."""
+"""The demo's settings, without its projections."""
 
 from eventstore_project.settings import *  # noqa: F403
 from eventstore_project.settings import INSTALLED_APPS

@@ -1,4 +1,4 @@
-"""The interface and, beside it, the views it is measured against."""
+"""The URLs of the HTTP interface and of the views that it is measured against."""
 
 from django.urls import include, path
 

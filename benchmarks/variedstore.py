@@ -1,8 +1,8 @@
-"""A large store as varied as a real one, made by SQL past the append function, so that millions of events take minutes.
+"""A large store with varied events, filled by SQL without the append function, so that millions of events take minutes.
 
-Of five categories, `order` has about half of the events. `archive` has one in twenty and `legacy` one in five hundred,
-all of them among the oldest. One aggregate has every fiftieth event; the others have some each. The events of one
-correlation id lie together, and each names the one before it as its cause. All of it follows from an event's number.
+There are five categories. `order` has about half of the events; `archive` has one in twenty and `legacy` one in five
+hundred, all among the oldest. One aggregate has every fiftieth event. The events of one correlation id are adjacent,
+and each names the previous one as its cause. All values are derived from an event's number.
 """
 
 from collections.abc import Sequence
@@ -12,20 +12,20 @@ from typing import Any
 from uuid import UUID
 
 DAYS = 90
-NUMBERS = 600_000  # from which each category's aggregates have theirs
-ARCHIVE_PART, LEGACY_PART = 20, 125  # each is in the first of so many parts of the store
+NUMBERS = 600_000  # the range of the aggregates' numbers in each category
+ARCHIVE_PART, LEGACY_PART = 20, 125  # all events of the category are in the first 1/20 and 1/125 of the store
 LONG_AGGREGATE = "order-longest"
-LONG_STEP = 50  # of so many events one is its
+LONG_STEP = 50  # every 50th event belongs to the long aggregate
 NEEDLE = "needle"  # in the data of one event only
 
 
 @dataclass(frozen=True, kw_only=True)
 class Landmarks:
-    """Where to find things in the store.
+    """Events and aggregates for the requests of a benchmark.
 
     Attributes:
-        events: how many events there are: the last one's position.
-        position, aggregate_id, event_id, correlation_id: of an order's event in the middle of the store.
+        events: the number of events, which is the position of the last one.
+        position, aggregate_id, event_id, correlation_id: those of an order's event in the middle of the store.
         long_version: the version of the aggregate with the longest history.
     """
 
@@ -38,7 +38,7 @@ class Landmarks:
 
 
 def fill_varied(events: int) -> Landmarks:
-    """Fill an empty store; return where to find things in it."""
+    """Fill an empty store; return its landmarks."""
     from django.db import transaction
 
     with transaction.atomic():
@@ -54,7 +54,7 @@ def fill_varied(events: int) -> Landmarks:
 
 
 def fill_projections(events: int, parked: int, operations: int, workers: int) -> None:
-    """Fill the read models that come with the app from the events, and let there be something to operate on."""
+    """Fill the read models that come with the app, and add parked events, operations and workers."""
     from django.db import transaction
 
     from projections.models import Checkpoint
@@ -92,8 +92,8 @@ def _landmarks(events: int) -> Landmarks:
     )
 
 
-# Numbered within their aggregates, then put back into the order of the store: both sorts are of narrow rows, to which
-# all the rest is added on the way into the table.
+# The inner queries number the events within their aggregates and sort them by position again. They sort narrow rows;
+# the outer query adds the other columns.
 _EVENTS = f"""
     INSERT INTO events_event
         (position, aggregate_id, version, event_id, type, data, metadata, timestamp, recorded_at)
@@ -155,7 +155,7 @@ _DAILY_ACTIVITY = """
     FROM events_event GROUP BY 1, 2
 """
 
-# A third of them failed; the others wait behind those, as the same aggregate's.
+# A third of the events failed; the others wait behind them in the same aggregates.
 _PARKED = """
     INSERT INTO projections_parkedevent
         (projection_id, build, position, aggregate_id, type, parked_at, attempts, error, traceback)

@@ -197,13 +197,13 @@ def _order_with_a_story() -> str:
 
 @contextmanager
 def cameras() -> Iterator[Camera]:
-    """Serve the site, and open a browser that is logged in there."""
+    """Serve the site, and yield a camera whose browser is logged in."""
     from eventstore_project.management.commands.setup_demo import make_admin
     from tests.browser import Browser, Chromium
 
     chromium = shutil.which("chromium")
     if chromium is None:
-        sys.exit("There is no Chromium here: apt-get install chromium")
+        sys.exit("Chromium is not installed: apt-get install chromium")
     with server() as (port, _), Chromium(chromium) as started, Browser(started) as browser:
         site = f"http://127.0.0.1:{port}"
         browser.log_in(make_admin(), site)

@@ -9,7 +9,7 @@ from typing import Any
 from django.apps import apps
 from django.core import checks
 from django.core.checks import CheckMessage, Error, Tags, register
-from django.db import connections, models, router
+from django.db import models, router
 
 from events.checks import isolation_level
 from events.exceptions import InvalidEvent
@@ -19,6 +19,7 @@ from events.validation import check_name
 
 from . import registry
 from .base import Mode, OnError, Projection, Start
+from .engine import registration
 from .models import ProjectionState
 from .models.state import NAME_CHARACTERS
 
@@ -76,8 +77,8 @@ def check_isolation_level(**kwargs: Any) -> list[CheckMessage]:
 @register(Tags.database)
 def check_versions(databases: Sequence[str] | None = None, **kwargs: Any) -> list[CheckMessage]:
     """Warn of projections whose rows have another version than the code, and of projections without code."""
-    using = router.db_for_write(ProjectionState)
-    if using not in (databases or ()) or not _is_migrated(using):
+    using = database()
+    if using not in (databases or ()) or not registration.is_migrated():
         return []
     stored = {state.name: state for state in ProjectionState.objects.using(using)}
     here = {cls.name: cls for cls in registry.registered() if hasattr(cls, "name")}
@@ -137,11 +138,7 @@ def _handler_problems(cls: type[Projection]) -> Iterator[tuple[str, str, str]]:
     marks = list(cls.marked_handlers())
     if cls.works_on_sets():
         if marks:
-            yield (
-                "E006",
-                f"it has project_batch, so its handler {marks[0][1]}() is never called",
-                "Remove one of the two.",
-            )
+            yield "E006", f"it has project_batch, so its handler {marks[0][1]}() is never called", "Remove one of them."
         if cls.types is not None and not cls.types:
             yield "E007", f"its types are {cls.types!r}", "Give a list of event types, or None for all."
             return
@@ -151,11 +148,7 @@ def _handler_problems(cls: type[Projection]) -> Iterator[tuple[str, str, str]]:
         if not marks:
             yield "E006", "it handles nothing", "Mark methods with @handles('EventType'), or give it project_batch()."
         if cls.types is not None:
-            yield (
-                "E007",
-                "its types have no effect, because it has no project_batch",
-                "Name the types in @handles.",
-            )
+            yield "E007", "its types have no effect, because it has no project_batch", "Name the types in @handles."
     # `@handles()` without a type leaves the attribute empty, so `marked_handlers` does not yield the method.
     for name in dir(cls):
         if getattr(inspect.getattr_static(cls, name), "handled_types", None) == ():
@@ -174,11 +167,8 @@ def _handler_problems(cls: type[Projection]) -> Iterator[tuple[str, str, str]]:
             inspect.signature(getattr(cls, method)).bind(None, None)
         except TypeError:
             argument = "events" if cls.works_on_sets() else "event"
-            yield (
-                "E008",
-                f"{method}() does not accept the argument it is called with",
-                f"Define it as {method}(self, {argument}).",
-            )
+            hint = f"Define it as {method}(self, {argument})."
+            yield "E008", f"{method}() does not accept the argument it is called with", hint
 
 
 def _model_problems(cls: type[Projection]) -> Iterator[tuple[str, str, str]]:
@@ -206,7 +196,3 @@ def _model_problems(cls: type[Projection]) -> Iterator[tuple[str, str, str]]:
 
 def _is_list(value: Any) -> bool:
     return isinstance(value, Collection) and not isinstance(value, str)
-
-
-def _is_migrated(using: str) -> bool:
-    return ProjectionState._meta.db_table in connections[using].introspection.table_names()

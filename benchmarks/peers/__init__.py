@@ -1,7 +1,7 @@
-"""Other event stores, measured on the same server in the same rounds, each in an environment of its own.
+"""Other event stores, measured on the same server in the same rounds, each in its own environment.
 
-An environment is made under `.benchmarks/` the first time. A peer is one process that takes commands and answers, as
-lines of JSON, and starts others itself where several shall work at once.
+The environments are created once, under `.benchmarks/`. A peer is a process that reads commands and writes responses,
+as lines of JSON, and starts further processes for concurrent work.
 """
 
 import json
@@ -24,15 +24,15 @@ Command = list[str | Path]
 
 
 class PeerFailed(Exception):
-    """What a peer could not do, in its own words."""
+    """A peer failed; the message is the peer's."""
 
 
 class Peer:
-    """Another event store at work in a process of its own.
+    """Another event store, in its own process.
 
     Attributes:
-        works: what it can do: `append`, `history`, `read_all`.
-        version: of the library.
+        works: the works that it can do: `append`, `history`, `read_all`.
+        version: the version of the library.
     """
 
     def __init__(self, name: str, command: Command, url: str) -> None:
@@ -50,10 +50,10 @@ class Peer:
         self.works = frozenset(about["works"])
 
     def rate(self, work: str, **parameters: Any) -> float:
-        """Have it do a work for `seconds`; return the events a second.
+        """Do a work in the peer for `seconds` seconds; return the events per second.
 
         Raises:
-            PeerFailed: it says why.
+            PeerFailed: the peer could not do the work.
         """
         return float(self._ask({"do": work, **parameters})["rate"])
 
@@ -62,7 +62,7 @@ class Peer:
         self._process.stdin.close()
         try:
             self._process.wait(timeout=60)
-        except subprocess.TimeoutExpired:  # one of its processes failed, and the others wait for it
+        except subprocess.TimeoutExpired:  # one of its processes has failed, and the others wait for it
             self._process.kill()
 
     def _ask(self, command: dict[str, Any]) -> dict[str, Any]:
@@ -78,7 +78,7 @@ class Peer:
 
 @contextmanager
 def peers(url: str) -> Iterator[list[Peer]]:
-    """The peers that can be had here, each with a database of its own beside that of `url`, dropped in the end."""
+    """Yield the peers that can be installed, each with a new database on the server of `url`; drop them at the end."""
     started: list[Peer] = []
     with psycopg.connect(url, autocommit=True) as server:
         try:
@@ -86,7 +86,7 @@ def peers(url: str) -> Iterator[list[Peer]]:
                 try:
                     command = command_of(name)
                 except (OSError, subprocess.CalledProcessError) as error:
-                    print(f"{name} is left out: no environment for it could be made ({error})", file=sys.stderr)
+                    print(f"{name} is skipped: its environment could not be created ({error})", file=sys.stderr)
                     continue
                 peer = Peer(name, command, _own_database(server, url, name))
                 print(f"{name} {peer.version}")
@@ -129,7 +129,7 @@ PEERS: dict[str, Callable[[str], Command]] = {
 
 
 def _install_once(name: str, requirements: Path, install: Callable[[Path], None]) -> None:
-    """Install what a peer needs, unless that has been done."""
+    """Install the requirements of a peer, if they are not installed yet."""
     folder, done = _folder_of(name), _folder_of(name) / "installed"
     if not done.exists() or done.read_text() != requirements.read_text():
         print(f"Installing {name} into {folder}", file=sys.stderr)

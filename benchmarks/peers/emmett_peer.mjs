@@ -1,6 +1,6 @@
-// Emmett's event store for PostgreSQL, `@event-driven-io/emmett-postgresql`, as its documentation has it: see
-// benchmarks/peers. Runs with packages of its own, from the folder it is started in. It reads the store as a whole by its
-// consumers alone, so there is no `read_all` to be measured.
+// The peer Emmett: its event store for PostgreSQL, `@event-driven-io/emmett-postgresql`, as documented; see
+// benchmarks/peers. It runs with its own packages, from the folder in which it is started. Emmett reads the whole store
+// only by consumers, so `read_all` is not measured.
 
 import { fork } from "node:child_process";
 import { once } from "node:events";
@@ -61,7 +61,7 @@ const works = {
   },
 };
 
-// One of several processes that append: it tells when it is warm, and how many events a second there were.
+// One of several processes that append: it reports when it has warmed up, and its events per second.
 async function appendInChild() {
   const [{ batch, seconds }] = await once(process, "message");
   const store = openStore();
@@ -83,7 +83,7 @@ async function serve() {
   const store = openStore();
   await store.schema.migrate();
   await store.close();
-  // The version that package.json asks for; the package itself does not export its own.
+  // The version in package.json, because the package does not export its version.
   const version = JSON.parse(readFileSync("package.json")).dependencies["@event-driven-io/emmett-postgresql"];
   for await (const line of createInterface({ input: process.stdin })) {
     const { do: what, ...parameters } = JSON.parse(line);

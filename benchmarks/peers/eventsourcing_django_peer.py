@@ -1,6 +1,6 @@
-"""The package `eventsourcing-django`: the library `eventsourcing` with Django's ORM below it; see benchmarks/peers.
+"""The peer `eventsourcing-django`: the library `eventsourcing` on Django's ORM; see benchmarks/peers.
 
-Runs in an environment of its own, with no part of this project.
+It runs in its own environment, without this project.
 """
 
 import os

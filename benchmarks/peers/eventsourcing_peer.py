@@ -1,6 +1,6 @@
-"""The library `eventsourcing` and its recorder for PostgreSQL, as its documentation has it: see benchmarks/peers.
+"""The peer `eventsourcing`: the library with its recorder for PostgreSQL, as documented; see benchmarks/peers.
 
-Runs in an environment of its own, with no part of this project.
+It runs in its own environment, without this project.
 """
 
 import json
@@ -33,9 +33,9 @@ def postgres_recorder() -> PostgresApplicationRecorder:
 
 
 class Works:
-    """What is measured, by the recorders that a function makes, one for each process.
+    """The works that are measured; `recorder` creates a recorder for each process.
 
-    Another one has this process let go of its connections, which those it forks would share.
+    `disconnect` closes the connections of this process, which forked processes would share.
     """
 
     def __init__(self, recorder: Callable[[], ApplicationRecorder], disconnect: Callable[[], object]) -> None:
@@ -132,7 +132,7 @@ def _rate(work: Callable[[], int], seconds: float) -> float:
 
 
 def serve(package: str, works: Works) -> None:
-    """Do what the lines of the standard input say, and answer each with a line."""
+    """Read commands as lines from standard input, and write the response to each as a line."""
     for line in sys.stdin:
         command = json.loads(line)
         what = command.pop("do")
@@ -141,11 +141,11 @@ def serve(package: str, works: Works) -> None:
                 answer: dict[str, Any] = {"version": version(package), "works": ["append", "history", "read_all"]}
             else:
                 answer = {"rate": getattr(works, what)(**command)}
-        except Exception as error:  # told to who asked
+        except Exception as error:  # reported to the parent
             answer = {"error": f"{type(error).__name__}: {error}"}
         print(json.dumps(answer), flush=True)
 
 
 if __name__ == "__main__":
     postgres_recorder().create_table()
-    serve("eventsourcing", Works(postgres_recorder, lambda: None))  # each recorder has connections of its own
+    serve("eventsourcing", Works(postgres_recorder, lambda: None))  # each recorder opens its own connections

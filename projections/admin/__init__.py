@@ -3,15 +3,7 @@
 from django.contrib import admin
 
 from projections.conf import conf
-from projections.models import (
-    AggregateActivity,
-    DailyActivity,
-    EventTypeActivity,
-    Heartbeat,
-    Operation,
-    ParkedEvent,
-    ProjectionState,
-)
+from projections.models import AggregateActivity, DailyActivity, EventTypeActivity
 
 from .operation_log import OperationAdmin
 from .parked import ParkedEventAdmin
@@ -19,10 +11,6 @@ from .projections import ProjectionAdmin
 from .read_models import AggregateActivityAdmin, DailyActivityAdmin, EventTypeActivityAdmin
 from .workers import HeartbeatAdmin
 
-admin.site.register(ProjectionState, ProjectionAdmin)
-admin.site.register(ParkedEvent, ParkedEventAdmin)
-admin.site.register(Heartbeat, HeartbeatAdmin)
-admin.site.register(Operation, OperationAdmin)
 if conf.aggregate_activity:
     admin.site.register(AggregateActivity, AggregateActivityAdmin)
 if conf.event_type_activity:

@@ -20,6 +20,7 @@ def may_view_operations(request: HttpRequest) -> bool:
     return request.user.has_perm("projections.view_operation")
 
 
+@admin.register(Operation)
 class OperationAdmin(BrowsingAdmin):
     list_display = ["when", "projection", "action", "by", "reason", "aggregate_id", "position", "outcome"]
     list_filter = ["projection", "action"]

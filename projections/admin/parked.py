@@ -23,6 +23,7 @@ from .links import Links
 from .refresh import refresh_context
 
 
+@admin.register(ParkedEvent)
 class ParkedEventAdmin(OperatingAdmin):
     list_display = ["position", "projection", "aggregate", "type", "problem", "attempts", "parked"]
     list_filter = ["projection"]
@@ -92,6 +93,6 @@ class ParkedEventAdmin(OperatingAdmin):
 def _skip_parked(name: str, position: int, by: str, reason: str) -> ActionResult:
     handled, left = actions.skip(name, position, by=by, reason=reason)
     return ActionResult(
-        f"Projection {name}: position {position} skipped; {handled} events behind it handled, {left} still parked.",
+        f"Projection {name}: position {position} skipped; {handled} behind it handled, {left} still parked.",
         left == 0,
     )

@@ -1,6 +1,7 @@
 """The projections in the admin: the board, a page for each projection, and the operations on them."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from django.contrib import admin, messages
@@ -24,6 +25,7 @@ from .workers import MAX_WORKERS, may_view_workers, workers
 Action = Operation.Action
 
 
+@admin.register(ProjectionState)
 class ProjectionAdmin(OperatingAdmin):
     ordering = ["name"]
     search_fields = []
@@ -80,22 +82,17 @@ class ProjectionAdmin(OperatingAdmin):
     @admin.action(description="Retry parked events", permissions=["operate"])
     def retry(self, request: HttpRequest, queryset: QuerySet) -> None:
         for projection in queryset:
-
-            def act(by: str, reason: str, name: str = projection.name) -> ActionResult:
-                return retry_parked(name, None, by, reason)
-
-            self._operate(request, projection, Action.RETRY, act)
+            self._operate(request, projection, Action.RETRY, partial(retry_parked, projection.name, None))
 
     def _each(
         self, request: HttpRequest, queryset: QuerySet, action: str, operation: Callable[..., None], done: str
     ) -> None:
+        def act(name: str, by: str, reason: str) -> ActionResult:
+            operation(name, by=by, reason=reason)
+            return ActionResult(f"Projection {name} {done}.")
+
         for projection in queryset:
-
-            def act(by: str, reason: str, name: str = projection.name) -> ActionResult:
-                operation(name, by=by, reason=reason)
-                return ActionResult(f"Projection {name} {done}.")
-
-            self._operate(request, projection, action, act)
+            self._operate(request, projection, action, partial(act, projection.name))
 
     def _shared(self, request: HttpRequest) -> dict[str, Any]:
         """Return the context that the board and the pages of the projections share."""

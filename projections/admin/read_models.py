@@ -1,11 +1,20 @@
 """The read models that come with the app, in the admin."""
 
+from collections.abc import Callable
+from typing import Any
+
 from django.contrib import admin
+from django.db.models import Model
 from django.utils.safestring import SafeString
 
 from events.admin.browsing import BrowsingAdmin, CategorizedAdmin, to_the_second
 from events.admin.links import link, page_url
-from projections.models import AggregateActivity, EventTypeActivity
+from projections.models import AggregateActivity
+
+
+def _time(field: str, label: str) -> Callable[[Any, Model], SafeString]:
+    """Return a column that shows a time to the second."""
+    return admin.display(description=label)(lambda self, row: to_the_second(getattr(row, field)))
 
 
 class AggregateActivityAdmin(CategorizedAdmin):
@@ -19,13 +28,8 @@ class AggregateActivityAdmin(CategorizedAdmin):
         "history",
     ]
 
-    @admin.display(description="first timestamp")
-    def first_happened(self, activity: AggregateActivity) -> SafeString:
-        return to_the_second(activity.first_timestamp)
-
-    @admin.display(description="last timestamp")
-    def last_happened(self, activity: AggregateActivity) -> SafeString:
-        return to_the_second(activity.last_timestamp)
+    first_happened = _time("first_timestamp", "first timestamp")
+    last_happened = _time("last_timestamp", "last timestamp")
 
     @admin.display(description="history")
     def history(self, activity: AggregateActivity) -> SafeString:
@@ -39,13 +43,8 @@ class EventTypeActivityAdmin(BrowsingAdmin):
     search_help_text = "The beginning of an event type"
     prefix_field = "type"
 
-    @admin.display(description="first stored")
-    def first_stored(self, activity: EventTypeActivity) -> SafeString:
-        return to_the_second(activity.first_recorded_at)
-
-    @admin.display(description="last stored")
-    def last_stored(self, activity: EventTypeActivity) -> SafeString:
-        return to_the_second(activity.last_recorded_at)
+    first_stored = _time("first_recorded_at", "first stored")
+    last_stored = _time("last_recorded_at", "last stored")
 
 
 class DailyActivityAdmin(CategorizedAdmin):

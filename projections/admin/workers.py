@@ -56,6 +56,7 @@ def may_view_workers(request: HttpRequest) -> bool:
     return request.user.has_perm("projections.view_heartbeat")
 
 
+@admin.register(Heartbeat)
 class HeartbeatAdmin(BrowsingAdmin):
     list_display = ["worker", "projections", "doing", "events", "started", "seen"]
     ordering = ["started_at"]

@@ -34,16 +34,13 @@ def park_behind(checkpoint: Checkpoint, events: Sequence[Event]) -> Sequence[Eve
 
 def _without_skipped(checkpoint: Checkpoint, events: Sequence[Event]) -> Sequence[Event]:
     """Return `events` without those that an operator has skipped in this version of the projection."""
-    skipped = set(
-        Operation.objects.using(database())
-        .filter(
-            projection=checkpoint.projection_id,
-            version=checkpoint.version,
-            action=Operation.Action.SKIP,
-            position__in=[event.position for event in events],
-        )
-        .values_list("position", flat=True)
+    skips = Operation.objects.using(database()).filter(
+        projection=checkpoint.projection_id,
+        version=checkpoint.version,
+        action=Operation.Action.SKIP,
+        position__in=[event.position for event in events],
     )
+    skipped = set(skips.values_list("position", flat=True))
     return [event for event in events if event.position not in skipped] if skipped else events
 
 

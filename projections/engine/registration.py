@@ -6,7 +6,7 @@ from events.routing import database
 from events.storage import ordering, reader
 from projections import registry
 from projections.base import Mode, Projection, Start
-from projections.models import Checkpoint, ProjectionState, Rebuild, Status
+from projections.models import Build, Checkpoint, ProjectionState, Rebuild, Status
 
 
 def ensure_registered(projection: Projection, *, before: int | None = None) -> ProjectionState:
@@ -58,19 +58,12 @@ def lock_state(name: str) -> ProjectionState:
 
 
 def create_checkpoints(
-    projection: Projection, state: ProjectionState, position: int, *, build: str = "live"
+    projection: Projection, state: ProjectionState, position: int, *, build: Build = Build.LIVE
 ) -> list[Checkpoint]:
     """Create the checkpoint of each shard."""
+    shared = {"build": build, "version": projection.version, "shards": projection.shards, "position": position}
     return Checkpoint.objects.using(database()).bulk_create(
-        Checkpoint(
-            projection=state,
-            build=build,
-            version=projection.version,
-            shard=shard,
-            shards=projection.shards,
-            position=position,
-        )
-        for shard in range(projection.shards)
+        Checkpoint(projection=state, shard=shard, **shared) for shard in range(projection.shards)
     )
 
 

@@ -42,8 +42,7 @@ def resume(name: str, *, by: str, reason: str = "") -> None:
         OperationRejected: neither the projection nor its rebuild is paused or stopped.
         UnknownProjection: no projection has this name.
     """
-    projection = registry.get(name)
-    with _recorded(projection, Action.RESUME, by, reason) as (state, _):
+    with _recorded(registry.get(name), Action.RESUME, by, reason) as (state, _):
         rebuild = Rebuild.objects.using(database()).filter(projection=state).exclude(error="")
         if state.status not in (Status.PAUSED, Status.STOPPED) and not rebuild.exists():
             raise OperationRejected(f"Projection {name!r} is {state.status}; there is nothing to resume")
@@ -97,7 +96,7 @@ def skip(name: str, position: int, *, by: str, reason: str) -> tuple[int, int]:
         handled = _replay(projection, behind)
         left = len(behind) - handled
         record.aggregate_id, record.position = skipped.aggregate_id, position
-        record.outcome = f"{handled} events behind it handled, {left} still parked; its error was {skipped.error}"
+        record.outcome = f"{handled} behind it handled, {left} still parked; its error was {skipped.error}"
     return handled, left
 
 
@@ -143,8 +142,7 @@ def cancel_rebuild(name: str, *, by: str, reason: str = "") -> None:
         OperationRejected: no rebuild is running, or it runs in place and has deleted the served rows.
         UnknownProjection: no projection has this name.
     """
-    projection = registry.get(name)
-    with _recorded(projection, Action.CANCEL, by, reason) as (state, _):
+    with _recorded(registry.get(name), Action.CANCEL, by, reason) as (state, _):
         rebuild = Rebuild.objects.using(database()).filter(pk=name).first()
         if rebuild is None:
             raise OperationRejected(f"No rebuild of {name!r} is running")

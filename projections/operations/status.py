@@ -96,13 +96,8 @@ def reports(names: Sequence[str] = ()) -> list[Report]:
         if name not in known:
             registry.get(name)
     settled = ordering.settled_position(using)
-    parked = dict(
-        ParkedEvent.objects.using(using)
-        .filter(build=Build.LIVE)
-        .order_by()
-        .values_list("projection")
-        .annotate(Count("pk"))
-    )
+    waiting = ParkedEvent.objects.using(using).filter(build=Build.LIVE).order_by()
+    parked = dict(waiting.values_list("projection").annotate(Count("pk")))
     return [_report(name, by_name.get(name), known.get(name), settled, parked.get(name, 0)) for name in wanted]
 
 

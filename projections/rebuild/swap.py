@@ -65,10 +65,7 @@ class _CatchUpFailed(Exception):
 
 
 def _swap(projection: Projection, using: str) -> bool:
-    if (
-        projection.mode is Mode.INLINE
-        or ProjectionState.objects.using(using).get(pk=projection.name).mode == Mode.INLINE
-    ):
+    if Mode.INLINE in (projection.mode, ProjectionState.objects.using(using).get(pk=projection.name).mode):
         lock_out_writers(projection, using)
     state = lock_state(projection.name)
     live = list(state.checkpoints.using(using).live())

@@ -21,18 +21,13 @@ class WorkerHeartbeat:
     """The heartbeat of this process."""
 
     def __init__(self, projections: Sequence[Projection]) -> None:
-        self._host, self._pid = socket.gethostname(), os.getpid()
-        self._row = Heartbeat(
-            id=uuid7(),
-            host=self._host,
-            pid=self._pid,
-            started_at=timezone.now(),
-            projections=", ".join(each.name for each in projections),
-        )
+        names = ", ".join(each.name for each in projections)
+        process = {"host": socket.gethostname(), "pid": os.getpid(), "started_at": timezone.now()}
+        self._row = Heartbeat(id=uuid7(), projections=names, **process)
         self._at = float("-inf")
 
     def __str__(self) -> str:
-        return f"{self._host}:{self._pid}"
+        return str(self._row)
 
     def beat(self, doing: str, events: int) -> None:
         """Save what this worker does, at most every `HEARTBEAT_SECONDS`, and delete the rows of old workers."""

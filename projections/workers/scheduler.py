@@ -173,12 +173,5 @@ def _reshard(projection: Projection) -> list[Task]:
 
 
 def _task(projection: Projection, checkpoint: Checkpoint, up_to: int | None = None) -> Task:
-    return Task(
-        projection,
-        checkpoint.pk,
-        checkpoint.build,
-        checkpoint.shard,
-        checkpoint.position,
-        up_to,
-        checkpoint.next_attempt_at,
-    )
+    of = checkpoint
+    return Task(projection, of.pk, of.build, of.shard, of.position, up_to, of.next_attempt_at)

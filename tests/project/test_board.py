@@ -116,7 +116,7 @@ def test_form_that_is_open_survives_refreshes(
     _click(browser, "Operate tally")
     browser(lambda page: page.keyboard.type("the disk is"))
     actions.pause("sharded_tally", by="ann")
-    _says(browser, "Refreshing waits")
+    _says(browser, "Not refreshed while a form is in use")
     browser(lambda page: page.keyboard.type(" full"))
     browser(lambda page: expect(page.locator("#reason-tally")).to_be_focused())
     browser(lambda page: expect(page.locator("#reason-tally")).to_have_value("the disk is full"))
@@ -183,7 +183,7 @@ def test_parked_event_is_read_retried_and_skipped(
     browser(lambda page: page.locator(article).get_by_label("Reason").fill("a test order"))
     _click(browser, "Skip", inside=article)
     browser(lambda page: expect(page.get_by_text("skipped; 2 behind it handled, 0 still parked")).to_be_visible())
-    browser(lambda page: expect(page.get_by_text("Nothing is parked.")).to_be_visible())
+    browser(lambda page: expect(page.get_by_text("No events are parked.")).to_be_visible())
     browser(lambda page: expect(page.locator("section", has_text="Operations").last).to_contain_text("a test order"))
     assert notes() == [("a-1", 2), ("a-1", 3)]
     assert [each.action for each in Operation.objects.order_by("pk")] == ["retry", "skip"]

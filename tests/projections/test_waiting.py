@@ -27,7 +27,7 @@ def test_wait_that_takes_too_long_says_how_far_it_is(store: EventStore) -> None:
     catch_up("tally")
     *_, last = store.dispatch(*[new("a-1", "Counted") for _ in range(3)])
     actions.pause("tally", by="x")
-    with pytest.raises(NotCaughtUp, match=r"3 events before \d+; it is paused") as caught:
+    with pytest.raises(NotCaughtUp, match=r"3 events before \d+; its status is paused") as caught:
         wait_for("tally", last.position, 0.05)
     assert caught.value.lag_events == 3
     with pytest.raises(UnknownProjection):

@@ -1,7 +1,8 @@
-"""The base class of the views of read models."""
+"""The base class of the views of read models, and pages ordered by a unique key."""
 
 from typing import Any, ClassVar
 
+from django.db.models import QuerySet
 from django.http import Http404
 from rest_framework import status as http
 from rest_framework.request import Request
@@ -16,6 +17,13 @@ from projections.conf import conf
 from projections.exceptions import NotCaughtUp, UnknownProjection
 
 AT_LEAST = schema.query("at_least", store_serializers.POSITION, "Wait until the projection has reached this position.")
+
+
+def page_after(view: StoreView, rows: QuerySet, key: str) -> tuple[list[Any], str | None]:
+    """Return the first rows by `key`, as many as the request asks for, and the link to the next page."""
+    limit = parameters.limit(view.request)
+    found = list(rows.order_by(key)[: limit + 1])
+    return found[:limit], view.link(after=getattr(found[limit - 1], key)) if len(found) > limit else None
 
 
 class AtLeast(StoreView):

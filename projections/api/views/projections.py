@@ -15,6 +15,8 @@ from projections.exceptions import UnknownProjection
 from projections.models import Build, ParkedEvent
 from projections.operations import status
 
+from .base import page_after
+
 
 class ProjectionList(StoreView):
     """The status of every projection."""
@@ -71,17 +73,11 @@ class ParkedEventList(StoreView):
             registry.get(name)
         except UnknownProjection as error:
             raise Http404(str(error)) from error
-        limit = parameters.limit(request)
         parked = ParkedEvent.objects.using(self.store.using).filter(
             projection=name, build=Build.LIVE, position__gt=parameters.integer(request, "after", 0)
         )
-        found = list(parked.order_by("position")[: limit + 1])
-        return Response(
-            {
-                "parked": [_parked_as_dict(event) for event in found[:limit]],
-                "next": self.link(after=found[limit - 1].position) if len(found) > limit else None,
-            }
-        )
+        found, following = page_after(self, parked, "position")
+        return Response({"parked": [_parked_as_dict(event) for event in found], "next": following})
 
 
 def _parked_as_dict(event: ParkedEvent) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from events.exceptions import InvalidEvent
 from projections.api import serializers
 from projections.models import AggregateActivity, DailyActivity, EventTypeActivity
 
-from .base import AtLeast
+from .base import AtLeast, page_after
 
 LAST_TYPE = schema.query("last_type", store_serializers.NAME, "Only aggregates whose last event is of this type.")
 BEFORE_DAY = schema.query("before", {"type": "string", "format": "date"}, "Only days before this one.")
@@ -83,13 +83,11 @@ class EventTypeActivityList(AtLeast):
         errors=READ_MODEL_ERRORS,
     )
     def get(self, request: Request) -> Response:
-        rows = EventTypeActivity.objects.using(self.store.using).order_by("type")
+        rows = EventTypeActivity.objects.using(self.store.using)
         if after := request.query_params.get("after"):
             rows = rows.filter(type__gt=after)
-        limit = parameters.limit(request)
-        found = list(rows[: limit + 1])
-        following = self.link(after=found[limit - 1].type) if len(found) > limit else None
-        return Response({"activity": [row_as_dict(row) for row in found[:limit]], "next": following})
+        found, following = page_after(self, rows, "type")
+        return Response({"activity": [row_as_dict(row) for row in found], "next": following})
 
 
 class DailyActivityList(AtLeast):

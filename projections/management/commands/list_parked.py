@@ -26,7 +26,7 @@ class Command(BaseCommand):
                 raise CommandError(str(error)) from None
             parked = parked.filter(projection=options["name"])
         if not parked.exists():
-            self.stdout.write("Nothing is parked.")
+            self.stdout.write("No events are parked.")
         for event in parked.failed():
             behind = parked.filter(projection=event.projection_id, aggregate_id=event.aggregate_id, error="").count()
             self.stdout.write(

@@ -33,16 +33,8 @@ class Command(BaseCommand):
         for column in ("position", "lag", "seconds", "rate/s", "parked"):
             table.add_column(column, justify="right")
         for each in found:
-            table.add_row(
-                each.name,
-                each.mode,
-                _status(each),
-                str(each.position),
-                _counted(each.lag_events),
-                f"{each.lag_seconds:.1f}",
-                f"{each.rate:.0f}",
-                str(each.parked),
-            )
+            lag_and_rate = _counted(each.lag_events), f"{each.lag_seconds:.1f}", f"{each.rate:.0f}"
+            table.add_row(each.name, each.mode, _status(each), str(each.position), *lag_and_rate, str(each.parked))
         console.print(table)
         for each in found:
             for line in filter(None, (each.status_reason, each.last_error)):

@@ -37,7 +37,7 @@ def test_parked_events_are_shown_with_what_they_hold_up(client_of: Callable[...,
         page = read(reader, path)
         assert "in check" in page  # of the traceback
         assert "and 3 more" in page
-        assert page.count("Waiting behind it, so that") == (2 if path == page_of("fragile") else 1)
+        assert page.count("Waiting behind it, because") == (2 if path == page_of("fragile") else 1)
         assert f"/admin/events/event/{failed.position}/change/" in page
         assert f"/admin/events/event/{waiting.position}/change/" in page
         assert "/admin/events/aggregate/a-0/change/" in page

@@ -68,7 +68,7 @@ def test_health_fails_for_a_projection_that_lags_or_has_stopped(api: APIClient, 
         assert answer.status_code == 503
         assert "tally" in answer.json()["failing"]
         assert "reasons" not in answer.json()
-        assert "at most 0 are allowed" in api.get("/api/health/").json()["reasons"]["tally"]
+        assert "the limit is 0 s" in api.get("/api/health/").json()["reasons"]["tally"]
     run_until_caught_up()
     with override_settings(PROJECTIONS_MAX_LAG_SECONDS=0):
         assert anybody.get("/api/health/").status_code == 200

@@ -42,4 +42,4 @@ def test_parked_events_are_listed(api: APIClient, store: EventStore, capsys: Any
     assert "Traceback" in out
     call_command("skip_parked", "fragile", str(parked[0]["position"]), reason="nonsense")
     call_command("list_parked")
-    assert capsys.readouterr().out.splitlines()[-1] == "Nothing is parked."
+    assert capsys.readouterr().out.splitlines()[-1] == "No events are parked."

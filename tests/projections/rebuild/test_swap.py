@@ -193,7 +193,7 @@ def test_old_code_is_rejected_once_rows_are_of_newer_code(
     actions.ask_for_rebuild("cases", by="x")
     catch_up("cases")
     monkeypatch.setattr(Cases, "version", 1)
-    with pytest.raises(OutdatedCode, match="restart it with the new code"):
+    with pytest.raises(OutdatedCode, match="Restart it with the new code"):
         store.dispatch(new("a-1"))
     monkeypatch.setattr(Cases, "version", 2)
     store.dispatch(new("a-1"))
