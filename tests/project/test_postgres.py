@@ -15,6 +15,7 @@ import pytest
 from eventstore_project import postgres
 from eventstore_project.cluster import MAX_SOCKET_FOLDER_BYTES, Cluster, PostgresUnavailable
 from eventstore_project.postgres import find_bindir, server_account
+from tests.clusters import fill
 from tests.support import Wait
 
 
@@ -24,13 +25,20 @@ def home(cluster_folder: Path) -> Path:
 
 
 @pytest.fixture
-def cluster(home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Cluster]:
+def made_by_itself() -> None:
+    """For a test whose cluster shall make itself, by initdb; those of others are copied."""
+
+
+@pytest.fixture
+def cluster(request: pytest.FixtureRequest, home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Cluster]:
     monkeypatch.delenv("DATABASE_URL", raising=False)
     home.mkdir(mode=0o755)
     try:
         cluster = Cluster(home / "cluster", find_bindir(), server_account())
     except PostgresUnavailable:
         pytest.skip("there are no PostgreSQL binaries here")
+    if "made_by_itself" not in request.fixturenames:
+        fill(cluster)
     yield cluster
     cluster.leave()
     if cluster.answers():
@@ -63,6 +71,7 @@ def end(process: "subprocess.Popen[str]") -> None:
     process.communicate(timeout=60)
 
 
+@pytest.mark.usefixtures("made_by_itself")
 def test_first_starts_others_share_and_the_last_stops_it(cluster: Cluster) -> None:
     first, second = member(cluster), member(cluster)
     cluster.join()

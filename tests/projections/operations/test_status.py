@@ -8,9 +8,8 @@ from django.core.management import call_command
 from rest_framework.test import APIClient
 
 from events.store import EventStore
-from projections.operations import status
-from tests.projections.support import catch_up, tally
-from tests.support import new, open_append
+from tests.projections.support import catch_up
+from tests.support import new
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -44,18 +43,3 @@ def test_parked_events_are_listed(api: APIClient, store: EventStore, capsys: Any
     call_command("skip_parked", "fragile", str(parked[0]["position"]), reason="nonsense")
     call_command("list_parked")
     assert capsys.readouterr().out.splitlines()[-1] == "Nothing is parked."
-
-
-def test_open_append_holds_readers_back_and_shows_as_lag(store: EventStore) -> None:
-    """Case of a writer that never ends: nothing is missed, and somebody gets to know."""
-    catch_up("tally")
-    before = status.report("tally").position
-
-    with open_append(store, new("b-1", "Counted")):
-        store.dispatch(new("a-1", "Counted"))
-        catch_up("tally")
-        found = status.report("tally")
-        assert found.position <= before + 1
-        assert found.lag_seconds > 0
-    catch_up("tally")
-    assert tally()["all"] == 2

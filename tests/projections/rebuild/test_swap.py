@@ -15,6 +15,7 @@ from projections.models import Checkpoint, ParkedEvent, ProjectionState, Rebuild
 from projections.operations import actions, status
 from projections.rebuild import preparation, swap
 from projections.workers.scheduler import plan
+from tests import FULL
 from tests.projections.rebuild.support import ending, expected_cases
 from tests.projections.support import cases, catch_up, instance, notes, tally
 from tests.readmodels.models import FragileNote, Total
@@ -24,14 +25,17 @@ from tests.support import Background, Wait, new
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
+STORED = 1500 if FULL else 300
+
+
 def test_readers_see_old_rows_or_new_ones_while_events_flow(store: EventStore, monkeypatch: pytest.MonkeyPatch) -> None:
     def counted(number: int) -> None:
         store.dispatch(new(f"a-{number % 3}", "Counted"))
 
-    for number in range(1500):
+    for number in range(STORED):
         counted(number)
     catch_up("tally")
-    monkeypatch.setattr(Tally, "batch_events", 100)
+    monkeypatch.setattr(Tally, "batch_events", 20)
     ended = threading.Event()
     seen: list[dict[str, int]] = []
 
@@ -53,7 +57,7 @@ def test_readers_see_old_rows_or_new_ones_while_events_flow(store: EventStore, m
     catch_up("tally")
     for rows in seen:
         assert rows["all"] == sum(count for key, count in rows.items() if key != "all")
-        assert rows["all"] >= 1500
+        assert rows["all"] >= STORED
     totals = [rows["all"] for rows in seen]
     assert totals == sorted(totals), "nobody sees a row go back in time"
     assert tally()["all"] == Event.objects.count()

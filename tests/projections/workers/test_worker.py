@@ -20,6 +20,7 @@ from projections import registry
 from projections.models import Heartbeat
 from projections.workers.worker import Until, Worker
 from tests import FULL
+from tests.clusters import fill
 from tests.hosts.support import connected_by
 from tests.projections.support import catch_up, sharded, tally
 from tests.projections.workers.support import worker
@@ -84,8 +85,9 @@ def test_worker_whose_connections_are_cut_goes_on(store: EventStore) -> None:
 
 
 def test_postgres_restarted_in_immediate_mode_loses_and_doubles_nothing(cluster_folder: Path) -> None:
-    """A server of the test's own is killed four times while real workers and a real writer are at it."""
+    """A server of the test's own is killed again and again while real workers and a real writer are at it."""
     cluster = Cluster(cluster_folder / "cluster", private_cluster().bindir, server_account())
+    fill(cluster)
     cluster.join()
     url = f"postgres://{SUPERUSER}@{str(cluster.sockets).replace('/', '%2F')}/{DATABASE}"
     environment = {"DJANGO_SETTINGS_MODULE": "tests.settings", "DATABASE_URL": url}
@@ -106,7 +108,7 @@ def test_postgres_restarted_in_immediate_mode_loses_and_doubles_nothing(cluster_
             stack.callback(lambda: [each.kill() for each in (writer, *workers)])
             Wait.until(lambda: count("SELECT count(*) FROM projections_heartbeat") == 2, timeout_seconds=60)
             before = 0
-            for _ in range(4):
+            for _ in range(4 if FULL else 2):
                 Wait.until(
                     lambda before=before: count("SELECT count FROM readmodels_total WHERE key = 'all'") > before,
                     what="some progress",
