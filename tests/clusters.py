@@ -42,7 +42,7 @@ def cluster_in(folder: Path) -> Iterator[Cluster]:
 
 
 def fill(cluster: Cluster) -> None:
-    """Copy an empty cluster to where `cluster` will be, with its binaries where it needs its own: faster than initdb."""
+    """Copy an empty cluster, and the binaries it may need, to where `cluster` will be: faster than initdb."""
     template = _template()
     cluster.home.mkdir(mode=0o700, parents=True, exist_ok=True)
     if cluster.account:
