@@ -80,7 +80,7 @@ def test_silence_is_broken_by_heartbeats(connect: Any, settings: Any) -> None:
 def permission_checks(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
     """Whether the user might still read, at each check so far of the streams of this process."""
     found: list[bool] = []
-    may_go_on = server_sent_events.Selection._may_go_on
+    may_go_on = server_sent_events.Stream._may_go_on
 
     async def watched(stream: Any, *args: Any) -> bool:
         before = stream._permitted_at
@@ -89,7 +89,7 @@ def permission_checks(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
             found.append(may)
         return may
 
-    monkeypatch.setattr(server_sent_events.Selection, "_may_go_on", watched)
+    monkeypatch.setattr(server_sent_events.Stream, "_may_go_on", watched)
     return found
 
 
