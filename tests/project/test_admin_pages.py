@@ -125,7 +125,7 @@ def test_what_led_to_an_event_is_a_link_away(admin: Browser, store: EventStore) 
     admin(walk)
 
 
-def test_appending_by_keyboard_with_suggestions_and_faults_told_at_once(admin: Browser, store: EventStore) -> None:
+def test_appending_by_keyboard_shows_suggestions_and_errors_at_once(admin: Browser, store: EventStore) -> None:
     store.dispatch(*some(3, "order-1001"), new("order-1002"))
 
     def walk(page: Page) -> None:

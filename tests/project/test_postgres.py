@@ -85,7 +85,7 @@ def test_first_starts_others_share_and_the_last_stops_it(cluster: Cluster) -> No
     assert cluster.answers()
 
 
-def test_killed_member_keeps_nobody_from_stopping_it(cluster: Cluster) -> None:
+def test_killed_member_does_not_keep_it_running(cluster: Cluster) -> None:
     process = member(cluster)
     process.send_signal(signal.SIGKILL)
     process.communicate()
@@ -131,7 +131,7 @@ def test_long_path_gets_a_socket_it_can_use(home: Path) -> None:
     assert cluster.sockets != Cluster(home / ("longer" * 20), Path("/nowhere"), None).sockets
 
 
-def test_folder_of_somebody_else_is_not_taken_over(tmp_path: Path) -> None:
+def test_folder_of_another_account_is_rejected(tmp_path: Path) -> None:
     if os.geteuid() != 0:
         pytest.skip("only root can make a folder that belongs to somebody else")
     cluster = Cluster(tmp_path / "cluster", Path("/nowhere"), server_account())
@@ -185,7 +185,7 @@ def test_unusable_configuration_is_said_and_nothing_else_tried(environment: dict
     assert "Traceback" not in result.stderr
 
 
-def test_machine_without_any_server_is_told_both_ways_out(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_missing_server_error_names_both_remedies(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.delenv("PG_BINDIR", raising=False)
     monkeypatch.setattr(postgres, "find_spec", lambda name: None)
     monkeypatch.setattr(postgres.shutil, "which", lambda name: None)

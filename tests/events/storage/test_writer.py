@@ -106,7 +106,7 @@ def test_checked_aggregate_cannot_move_before_commit(store: EventStore) -> None:
 
 
 @pytest.mark.parametrize("expected", [0, ANY])
-def test_two_who_retry_one_call_at_the_same_moment_write_it_once(store: EventStore, expected: ExpectedVersion) -> None:
+def test_simultaneous_retries_of_one_call_write_it_once(store: EventStore, expected: ExpectedVersion) -> None:
     for round_ in range(30):
         events = some(3, f"a-{round_}") + some(2, f"b-{round_}") * (round_ % 2)
         results = in_threads(*[lambda events=events: store.dispatch(*events, expected_version=expected)] * 2)

@@ -72,9 +72,7 @@ def test_inline_rebuild_loses_nothing_while_appends_go_on(store: EventStore, inl
     assert cases() == expected_cases()
 
 
-def test_switch_waits_for_a_writer_in_the_middle_and_shuts_nobody_out_for_long(
-    store: EventStore, inline_cases: None
-) -> None:
+def test_swap_waits_for_an_open_append_and_blocks_other_writers_shortly(store: EventStore, inline_cases: None) -> None:
     store.dispatch(new("a-1"))
     actions.ask_for_rebuild("cases", by="x")
     preparation.prepare(instance(Cases))

@@ -76,9 +76,7 @@ def test_rebuild_beside_and_in_place_come_to_the_same(store: EventStore) -> None
         assert not Rebuild.objects.exists()
 
 
-def test_old_code_goes_on_with_the_old_rows_until_the_switch(
-    store: EventStore, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_old_code_keeps_serving_the_old_rows_until_the_swap(store: EventStore, monkeypatch: pytest.MonkeyPatch) -> None:
     """A rolling deployment: workers of both versions run at the same time."""
     store.dispatch(new("a-1", "Counted"))
     catch_up("tally")
@@ -108,7 +106,7 @@ def test_poison_in_a_rebuild_is_parked_with_the_new_rows(store: EventStore, monk
     assert [event.build for event in ParkedEvent.objects.all()] == ["live", "live"]
 
 
-def test_switch_comes_to_where_the_old_rows_are(store: EventStore) -> None:
+def test_swap_reaches_the_position_of_the_old_rows(store: EventStore) -> None:
     store.dispatch(*[new(f"a-{n % 5}", "Counted") for n in range(60)])
     catch_up("tally")
     before = tally()
@@ -120,7 +118,7 @@ def test_switch_comes_to_where_the_old_rows_are(store: EventStore) -> None:
     assert tally() == before
 
 
-def test_switch_waits_for_a_pass_over_the_old_rows(store: EventStore, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_swap_waits_for_a_pass_over_the_old_rows(store: EventStore, monkeypatch: pytest.MonkeyPatch) -> None:
     """Else the pass would add a row to the tables after they have been compared."""
     catch_up("tally")
     inside, may_end, worker = threading.Event(), threading.Event(), threading.Event()
@@ -159,7 +157,7 @@ def _waits_for_a_lock() -> bool:
         return bool(cursor.fetchone()[0])
 
 
-def test_pause_outlives_the_switch(store: EventStore) -> None:
+def test_projection_stays_paused_after_the_swap(store: EventStore) -> None:
     store.dispatch(new("a-1", "Counted"))
     catch_up("tally")
     actions.ask_for_rebuild("tally", by="x")

@@ -197,7 +197,7 @@ def test_worker_goes_on_after_an_error_of_its_own(store: EventStore, monkeypatch
     assert tally() == {"all": 1, "a-1": 1}
 
 
-def test_who_waits_for_the_end_is_told_when_the_database_does_not_come_back(
+def test_run_until_caught_up_fails_when_the_database_does_not_come_back(
     store: EventStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("projections.workers.worker.GIVE_UP_SECONDS", 0.3)
