@@ -1,9 +1,9 @@
-# Everything runs in .venv, which these targets make and keep up to date. PYTHON chooses the interpreter.
+# Everything runs in .venv, which these targets create and keep up to date. PYTHON chooses the interpreter.
 
 PYTHON ?= python3
 VENV := .venv
 RUN := $(VENV)/bin/python
-# Test processes: one a core, at most four.
+# Test processes: one per core, at most four.
 JOBS ?= $(shell n=$$(getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2); echo $$((n > 4 ? 4 : n)))
 
 .PHONY: help setup run test test-all lint format schema fuzz model torture memory bench bench-full bench-projections \
@@ -12,24 +12,24 @@ JOBS ?= $(shell n=$$(getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2); echo $$((
 help:
 	@echo "make run       set up everything and serve the demo (PORT=8000)"
 	@echo "make test      set up everything and run all tests"
-	@echo "make test-all  run them with every Python and PostgreSQL that is found"
+	@echo "make test-all  run all tests with every supported Python and PostgreSQL on this machine"
 	@echo "make lint      check style, types and layers"
 	@echo "make bench     measure the store against PostgreSQL itself and Django (five minutes)"
-	@echo "make bench-full  the same, against other event stores too, then projections, HTTP and seals (half an hour)"
-	@echo "make bench-projections  measure projections against hand-written loops (some minutes)"
-	@echo "make bench-http  measure the HTTP interface against plain views (some minutes)"
+	@echo "make bench-full  the same with other event stores, then projections, HTTP and seals (half an hour)"
+	@echo "make bench-projections  measure projections against hand-written loops (a few minutes)"
+	@echo "make bench-http  measure the HTTP interface against plain views (a few minutes)"
 	@echo "make bench-admin  measure every page of the admin on 5 million events (ten minutes)"
 	@echo "make bench-seals  measure how fast events are sealed and verified (a minute)"
 	@echo "make bench-growth  measure how costs grow up to 10 million events, SIZES='10000 …' (ten minutes)"
-	@echo "make memory    peak memory of imports, exports, streams and rebuilds of a million events (ten minutes)"
+	@echo "make memory    measure the peak memory of imports, exports, streams and rebuilds of a million events (ten minutes)"
 	@echo "make fuzz      send thousands of generated requests to every operation of the HTTP interface"
-	@echo "make torture   crash tests: kill and fill up the server under writers, workers and readers, ROUNDS=100 (SEED=…)"
-	@echo "make model     compare the store with a model of it for 10,000 generated steps (five minutes)"
-	@echo "make schema    write docs/openapi.yaml anew"
-	@echo "make screenshots  take the pictures in docs/images anew"
-	@echo "make architecture  write the generated parts of docs/architecture.md, and its pictures"
-	@echo "make setup     only set up: .venv, database, admin user, demo data"
-	@echo "make clean     remove .venv and caches; .data, which holds the demo's database, stays"
+	@echo "make torture   run crash tests: kill the server or fill its disk during writes and reads, ROUNDS=100 (SEED=…)"
+	@echo "make model     compare the store with a model in 10,000 generated steps (five minutes)"
+	@echo "make schema    generate docs/openapi.yaml again"
+	@echo "make screenshots  take the screenshots in docs/images again"
+	@echo "make architecture  generate the parts of docs/architecture.md that follow from the code, and its pictures"
+	@echo "make setup     set up .venv, database, admin user and demo data, without serving"
+	@echo "make clean     remove .venv and caches; the demo's database in .data stays"
 
 setup: $(VENV)/installed
 	@$(RUN) manage.py setup_demo
@@ -54,7 +54,7 @@ lint: $(VENV)/installed
 bench: $(VENV)/installed
 	@$(RUN) -m benchmarks.bench_store --json .benchmarks/store.json
 
-# All of them are run, whichever misses a target.
+# Each benchmark runs, even if an earlier one misses a target.
 bench-full: $(VENV)/installed
 	@missed=0; $(RUN) -m benchmarks.bench_store --others --json .benchmarks/store.json || missed=1; \
 	for each in projections http seals; do $(RUN) -m benchmarks.bench_$$each || missed=1; done; exit $$missed
@@ -71,7 +71,7 @@ bench-admin: $(VENV)/installed
 bench-seals: $(VENV)/installed
 	@$(RUN) -m benchmarks.bench_seals
 
-# The chart is drawn even when a target was missed.
+# The chart is drawn even if a target is missed.
 bench-growth: $(VENV)/installed
 	@$(RUN) -m pip install --quiet --disable-pip-version-check -r benchmarks/requirements.txt
 	@$(RUN) -m benchmarks.bench_growth --json docs/growth.json $${SIZES:+--sizes $$SIZES}; missed=$$?; \
@@ -103,7 +103,7 @@ torture: $(VENV)/installed
 model: $(VENV)/installed
 	@MODEL_STEPS=$${MODEL_STEPS:-10000} $(RUN) -m pytest -s tests/model --timeout 7200
 
-# Pins what the targets above install, for every supported Python. Needs uv.
+# Pins the packages of .venv for every supported Python. Needs uv.
 lock:
 	uv pip compile --universal --python-version 3.11 --no-header --no-emit-index-url --group demo --group dev \
 		pyproject.toml -o requirements.txt --upgrade
@@ -112,7 +112,7 @@ clean:
 	rm -rf $(VENV) .nox .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
 
 $(VENV)/installed: requirements.txt
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or later is needed; this is " + sys.version.split()[0] + ". Name another: make PYTHON=python3.12")'
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or later is needed; this is " + sys.version.split()[0] + ". Choose another: make PYTHON=python3.12")'
 	@echo "Setting up $(VENV) ..."
 	@$(PYTHON) -m venv $(VENV)
 	@$(RUN) -m pip install --quiet --disable-pip-version-check -r requirements.txt

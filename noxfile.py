@@ -1,4 +1,4 @@
-"""The test suite on every supported Python, Django and PostgreSQL that this machine has: `make test-all`."""
+"""Run the tests on every supported Python, Django and PostgreSQL of this machine: `make test-all`."""
 
 import os
 from pathlib import Path
@@ -21,6 +21,6 @@ def tests(session: nox.Session, django: str, postgres: str) -> None:
     session.install("-r", "requirements.txt")
     session.install(f"Django~={django}.0")
     session.env["PG_BINDIR"] = "" if postgres == "wheel" else str(bindir)
-    session.env["DATABASE_URL"] = ""  # the matrix brings its own servers
+    session.env["DATABASE_URL"] = ""  # each session starts the PostgreSQL of its parameter
     session.env["FULL_TESTS"] = "1"  # the long form of tests that have a short one
     session.run("python", "-m", "pytest", "-n", os.environ.get("JOBS", "2"), "--dist", "worksteal", *session.posargs)

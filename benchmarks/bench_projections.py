@@ -110,7 +110,7 @@ def hold() -> None:
     with connection.cursor() as cursor:
         cursor.execute("TRUNCATE bench_count")
     ProjectionState.objects.filter(name="bench_sharded").delete()
-    registration.ensure(registry.get("bench_sharded"))
+    registration.ensure_registered(registry.get("bench_sharded"))
     ProjectionState.objects.filter(name="bench_sharded").update(status="paused")
 
 

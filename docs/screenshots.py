@@ -88,7 +88,7 @@ def work_for_projections() -> None:
     actions.pause("event_type_activity", by="operator", reason="the report of the month is being drawn up")
     actions.ask_for_rebuild("daily_activity", by="operator", reason="days are counted in UTC from now on")
     rounds = iter((True, True, False))
-    Worker([registry.get("daily_activity")], rebuilds_only=True, on_round=partial(next, rounds)).run()
+    Worker([registry.get("daily_activity")], rebuilds_only=True, should_continue=partial(next, rounds)).run()
 
 
 def show_workers() -> None:

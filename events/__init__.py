@@ -5,10 +5,9 @@ from typing import Any
 
 
 def __getattr__(name: str) -> Any:
-    """Export what the PyPI distribution `Events` exports, if it is installed beside this one.
+    """Return what the PyPI distribution `Events` exports, if it is installed beside this one.
 
-    Both distributions install a package `events`, and so share its folder; the files of `Events` have other names, but
-    for this one.
+    Both distributions install a package `events` and share its folder; only `__init__.py` exists in both.
     """
     if name in ("Events", "EventsException"):
         try:

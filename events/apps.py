@@ -15,7 +15,7 @@ class EventsConfig(AppConfig):
 
     def __init__(self, app_name: str, app_module: Any) -> None:
         super().__init__(app_name, app_module)
-        # Django's own message would not say what to do.
+        # Django's own message does not name the way out.
         own = ("events", f"{EventsConfig.__module__}.{EventsConfig.__name__}")
         for entry in [entry for entry in settings.INSTALLED_APPS if entry not in own and type(self) is EventsConfig]:
             if AppConfig.create(entry).label == self.label:

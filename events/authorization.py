@@ -1,8 +1,8 @@
-"""Which categories a user may read, or append to: all, by a model permission, or some, by a permission for each.
+"""The categories that a user may read or append to: all, by a model permission, or some, by one permission each.
 
-`events.view_event` is the permission to read every event; `events.view_event:order` that to read those of the category
-`order`. Likewise `events.add_event` and `events.add_event:order`. Django's own permissions carry this: users and groups
-get them in the admin, any authentication backend can grant them, and asking costs what asking for one permission costs.
+The permission `events.view_event` covers all events, `events.view_event:order` the events of the category `order`;
+`events.add_event` and `events.add_event:order` do the same for appends. They are ordinary permissions of Django: users
+and groups get them in the admin, any authentication backend can grant them, and a check costs one permission check.
 """
 
 from collections.abc import Iterable
@@ -24,7 +24,7 @@ class Categories:
     """Some categories, or all of them.
 
     Attributes:
-        names: the categories; None for all there are, and all to come.
+        names: the categories; None for all present and future categories.
     """
 
     names: frozenset[str] | None
@@ -32,8 +32,8 @@ class Categories:
     def __bool__(self) -> bool:
         return self.names is None or bool(self.names)
 
-    def holds(self, aggregate_id: str) -> bool:
-        """Return whether an aggregate is of one of these categories."""
+    def contains(self, aggregate_id: str) -> bool:
+        """Return whether an aggregate belongs to one of these categories."""
         return self.names is None or category_of(aggregate_id) in self.names
 
 
@@ -44,7 +44,7 @@ def readable(user: Any, permission: str = READ) -> Categories:
     """Return the categories that `user` may read.
 
     Args:
-        permission: the model permission that stands for all of them: that of the rows which are looked at.
+        permission: the model permission for all categories, for the model whose rows are read.
     """
     return _granted(user, permission, READ)
 
@@ -55,17 +55,17 @@ def appendable(user: Any) -> Categories:
 
 
 def for_category(permission: str, category: str) -> str:
-    """Return the name of the permission for one category that corresponds to `permission`, which is for all."""
+    """Return the name of the permission for one category that corresponds to the model permission `permission`."""
     return f"{permission}:{category}"
 
 
 def create_permissions(using: str = DEFAULT_DB_ALIAS, apps: Apps = installed_apps, **kwargs: Any) -> None:
-    """Make the permissions for each of `EVENTS_CATEGORY_PERMISSIONS`; a receiver of `post_migrate`."""
+    """Create the permissions for each of `EVENTS_CATEGORY_PERMISSIONS`; a receiver of `post_migrate`."""
     try:
         permissions: Any = apps.get_model("auth", "Permission")
         types: Any = apps.get_model("contenttypes", "ContentType")
     except LookupError:
-        return  # a project without django.contrib.auth, or one that has not got as far in migrating it
+        return  # django.contrib.auth is not installed, or not migrated yet
     if not conf.category_permissions or not router.allow_migrate_model(using, permissions):
         return
     event, _ = types.objects.using(using).get_or_create(app_label="events", model="event")

@@ -1,4 +1,4 @@
-"""System checks: what would otherwise show up as a puzzle at run time."""
+"""System checks for mistakes in the settings that would only show at run time."""
 
 import re
 from collections.abc import Sequence
@@ -13,7 +13,7 @@ from .conf import conf
 from .formats.uri import is_uri_reference
 from .routing import database
 
-# With the longest verb before it, its permission must fit into the 100 characters that Django has for a codename.
+# The codename of its permission, such as `view_event:CATEGORY`, has at most 100 characters in Django.
 MAX_CATEGORY_CHARACTERS = 80
 THROTTLED = ("read", "append", "import", "export", "stream")
 
@@ -35,39 +35,39 @@ def check_database(databases: Sequence[str] | None = None, **kwargs: Any) -> lis
 
 @register()
 def check_isolation_level(**kwargs: Any) -> list[CheckMessage]:
-    """Warn of transactions that see the store as it was when they began."""
+    """Warn of an isolation level other than READ COMMITTED."""
     if (level := isolation_level()) is None:
         return []
     return [
         Warning(
-            f"Transactions of the event store's database are {level}: in one, the whole store cannot be read, and an"
-            " append that meets another one fails, with a serialization error instead of an answer.",
-            hint="Leave isolation_level out of its OPTIONS; single transactions may ask for another level.",
+            f"Transactions of the event store's database are {level}. Such a transaction cannot read the whole store,"
+            " and its append fails with a serialization error when it meets another append.",
+            hint="Leave isolation_level out of OPTIONS; single transactions may still set another level.",
             id="events.W007",
         )
     ]
 
 
 def isolation_level() -> str | None:
-    """Return the isolation level that the settings ask for where events are stored; None when it is READ COMMITTED."""
-    asked = connections[database()].settings_dict["OPTIONS"].get("isolation_level")
-    level = IsolationLevel(asked or IsolationLevel.READ_COMMITTED)
-    if level in (IsolationLevel.READ_COMMITTED, IsolationLevel.READ_UNCOMMITTED):  # PostgreSQL knows no difference
+    """Return the isolation level that the settings give the event store's database; None for READ COMMITTED."""
+    configured = connections[database()].settings_dict["OPTIONS"].get("isolation_level")
+    level = IsolationLevel(configured or IsolationLevel.READ_COMMITTED)
+    if level in (IsolationLevel.READ_COMMITTED, IsolationLevel.READ_UNCOMMITTED):  # the same in PostgreSQL
         return None
     return level.name.replace("_", " ")
 
 
 @register()
 def check_time_zones(**kwargs: Any) -> list[CheckMessage]:
-    """Check that datetimes carry their time zone."""
+    """Check that datetimes have time zones."""
     if settings.USE_TZ:
         return []
-    return [Error("Events have moments, not wall-clock times.", hint="Set USE_TZ = True.", id="events.E003")]
+    return [Error("The event store needs timezone-aware datetimes.", hint="Set USE_TZ = True.", id="events.E003")]
 
 
 @register()
 def check_limits(**kwargs: Any) -> list[CheckMessage]:
-    """Check that every limit that is set is a whole number above 0, and every duration a number of seconds."""
+    """Check that each limit is a whole number above 0, and each duration a number of seconds above 0."""
     messages: list[CheckMessage] = [
         Error(f"{name} is {value!r}.", hint="Give a whole number above 0, or leave it out.", id="events.E002")
         for name in conf.settings_of(int)
@@ -83,11 +83,11 @@ def check_limits(**kwargs: Any) -> list[CheckMessage]:
 
 @register()
 def check_category_permissions(**kwargs: Any) -> list[CheckMessage]:
-    """Check that every category with permissions of its own can be one."""
+    """Check that EVENTS_CATEGORY_PERMISSIONS names categories."""
     return [
         Error(
-            f"EVENTS_CATEGORY_PERMISSIONS names {category!r}, which is no category.",
-            hint=f"A category has 1 to {MAX_CATEGORY_CHARACTERS} characters here, and no dash.",
+            f"EVENTS_CATEGORY_PERMISSIONS names {category!r}, which is not a category.",
+            hint=f"Give a name of 1 to {MAX_CATEGORY_CHARACTERS} characters without a dash.",
             id="events.E004",
         )
         for category in conf.category_permissions
@@ -97,7 +97,7 @@ def check_category_permissions(**kwargs: Any) -> list[CheckMessage]:
 
 @register()
 def check_cloudevents_source(**kwargs: Any) -> list[CheckMessage]:
-    """Check that our own CloudEvents name a source that others may accept."""
+    """Check that the `source` of this store's CloudEvents is a URI reference."""
     source = conf.cloudevents_source
     if source and is_uri_reference(source):
         return []
@@ -112,7 +112,7 @@ def check_cloudevents_source(**kwargs: Any) -> list[CheckMessage]:
 
 @register()
 def check_throttle_rates(**kwargs: Any) -> list[CheckMessage]:
-    """Check that every rate is one, of a kind of request that there is."""
+    """Check that EVENTS_API_THROTTLE_RATES gives rates for known kinds of requests."""
     return [
         Error(
             f"EVENTS_API_THROTTLE_RATES[{kind!r}] is {rate!r}.",
@@ -126,14 +126,14 @@ def check_throttle_rates(**kwargs: Any) -> list[CheckMessage]:
 
 @register(deploy=True)
 def check_throttled(**kwargs: Any) -> list[CheckMessage]:
-    """Warn of requests that anybody with a log-in may send without end."""
+    """Warn of appends, imports and exports without a throttle rate."""
     if {"append", "import", "export"} <= {*conf.api_throttle_rates}:
         return []
     return [
         Warning(
             "EVENTS_API_THROTTLE_RATES leaves appends, imports or exports without a limit: one client can keep the"
             " server busy.",
-            hint='Set one that is well above what clients need: {"append": "6000/min", "import": "60/hour", …}.',
+            hint='Set limits well above the needs of clients: {"append": "6000/min", "import": "60/hour", …}.',
             id="events.W008",
         )
     ]
@@ -141,13 +141,13 @@ def check_throttled(**kwargs: Any) -> list[CheckMessage]:
 
 @register(deploy=True)
 def check_source_is_own(**kwargs: Any) -> list[CheckMessage]:
-    """Warn of CloudEvents that do not say whose they are."""
+    """Warn of a `source` of CloudEvents that every store has."""
     if hasattr(settings, "EVENTS_CLOUDEVENTS_SOURCE"):
         return []
     return [
         Warning(
-            f"EVENTS_CLOUDEVENTS_SOURCE is not set: {conf.cloudevents_source!r} is every store's source, and who"
-            " receives CloudEvents of two of them cannot tell them apart.",
+            f"EVENTS_CLOUDEVENTS_SOURCE is not set. Its default, {conf.cloudevents_source!r}, is the source of every"
+            " store, so receivers cannot tell the CloudEvents of two stores apart.",
             hint="Set it to a URI of your own, such as https://shop.example/events.",
             id="events.W009",
         )
@@ -156,7 +156,7 @@ def check_source_is_own(**kwargs: Any) -> list[CheckMessage]:
 
 @register(Tags.database, deploy=True)
 def check_rights(databases: Sequence[str] | None = None, **kwargs: Any) -> list[CheckMessage]:
-    """Warn of a database role that can write the store's tables past the append function."""
+    """Warn of a database role that can write the store's tables without the append functions."""
     alias = database()
     if alias not in (databases or ()) or connections[alias].vendor != "postgresql":
         return []
@@ -170,9 +170,9 @@ def check_rights(databases: Sequence[str] | None = None, **kwargs: Any) -> list[
         return []
     return [
         Warning(
-            f"The database role {role!r} may write the table of events: with the guards switched off, it could change"
-            " what is stored.",
-            hint="Let the site run as a role that may only append: manage.py events_grants prints what it needs.",
+            f"The database role {role!r} may write the table of events: it can switch the guards off and change"
+            " stored events.",
+            hint="Run the site as a role that may only append: manage.py events_grants prints the grants it needs.",
             id="events.W010",
         )
     ]

@@ -11,8 +11,8 @@ from django.core.signals import setting_changed
 class AppSettings:
     """The settings of one app: each attribute of a subclass is the Django setting PREFIX plus its name in capitals.
 
-    The value of the attribute is the default. A setting is read when it is first used, then kept, because a setting
-    that is missing costs an exception each time; `override_settings` makes it be read again.
+    The value of the attribute is the default. A setting is read at its first use and cached, because a missing setting
+    costs an exception each time; `override_settings` clears the cache.
     """
 
     _prefix: str
@@ -25,7 +25,6 @@ class AppSettings:
             setattr(cls, name, reader)
 
     def __init__(self) -> None:
-        # A strong reference: Django holds receivers weakly.
         setting_changed.connect(self._forget, weak=False)
 
     @classmethod

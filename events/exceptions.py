@@ -1,4 +1,4 @@
-"""The errors of the event store: one base class, and the facts of each error as attributes."""
+"""The errors of the event store, with one base class; each error has its data as attributes."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -20,21 +20,21 @@ __all__ = [
 
 
 def _printable(text: str) -> str:
-    """Return `text` with halves of surrogate pairs, which the input may have held, escaped: no output takes them."""
+    """Return `text` with lone surrogates escaped: the input may contain them, but UTF-8 cannot encode them."""
     return text.encode("utf-8", "backslashreplace").decode()
 
 
 class EventStoreError(Exception):
-    """Base class of every error the event store raises on its own account."""
+    """Base class of the errors that the event store raises."""
 
 
 class InvalidEvent(EventStoreError):
-    """An event, or an argument that goes with it, cannot be stored as it is. Nothing has been written.
+    """An event or another argument is not valid. Nothing was written.
 
     Attributes:
-        field: the offending field, as a path where it lies deeper: `data.items[2].price`.
+        field: the invalid field, or the path to it, such as `data.items[2].price`.
         reason: what is wrong, the limit, and the remedy.
-        index: place of the event in the call, counted from 0; None when the fault is not one event's.
+        index: the index of the event in the call, from 0; None if the error does not belong to one event.
     """
 
     def __init__(self, field: str, reason: str, index: int | None = None) -> None:
@@ -47,24 +47,24 @@ class InvalidEvent(EventStoreError):
 
 @dataclass(frozen=True)
 class Conflict:
-    """One expectation that does not hold: `aggregate_id` is at version `actual` (0: it does not exist)."""
+    """An expectation that does not hold: `aggregate_id` is at version `actual` (0: it does not exist)."""
 
     aggregate_id: str
     expected: Any
     actual: int
 
     def __str__(self) -> str:
-        wanted = f"version {self.expected}" if isinstance(self.expected, int) else "any version"
-        found = f"at version {self.actual}" if self.actual else "absent"
-        return f"{self.aggregate_id!r} was expected at {wanted} but is {found}"
+        expected = f"version {self.expected}" if isinstance(self.expected, int) else "any version"
+        actual = f"at version {self.actual}" if self.actual else "absent"
+        return f"{self.aggregate_id!r} was expected at {expected} but is {actual}"
 
 
 class VersionConflict(EventStoreError):
-    """An aggregate is not at the version the caller expected. Nothing has been written; read it again and decide anew.
+    """An aggregate is not at the expected version. Nothing was written; read the aggregate again and decide again.
 
     Attributes:
-        conflicts: every expectation of the call that failed, ordered by aggregate id.
-        aggregate_id, expected, actual: those of the first.
+        conflicts: every expectation of the call that does not hold, ordered by aggregate id.
+        aggregate_id, expected, actual: the data of the first conflict.
     """
 
     def __init__(self, conflicts: Sequence[Conflict]) -> None:
@@ -76,11 +76,11 @@ class VersionConflict(EventStoreError):
 
 
 class DuplicateEvent(EventStoreError):
-    """An event id is in use already, and the call is no plain repetition of what is stored. Nothing has been written.
+    """An event id is already in use, and the call does not repeat the call that stored it. Nothing was written.
 
     Attributes:
-        event_id: the id that is in use; None when only the database saw the clash.
-        aggregate_id: the aggregate it is stored under; None when the id is named twice in one call.
+        event_id: the id that is in use; None if only the database noticed the collision.
+        aggregate_id: the aggregate that has the stored event; None if one call uses the id twice.
     """
 
     def __init__(self, event_id: UUID | None, aggregate_id: str | None, reason: str) -> None:
@@ -90,18 +90,18 @@ class DuplicateEvent(EventStoreError):
 
 
 class ImmutableEvent(EventStoreError):
-    """Events are never changed or removed, and are written by `EventStore.dispatch()` alone."""
+    """Stored events cannot be changed or removed, and only `EventStore.dispatch()` writes events."""
 
 
 class UnsafeRead(EventStoreError):
-    """The whole store cannot be read here without missing events: in an older snapshot, or on a standby."""
+    """A read of the whole store could miss events here, because of an old snapshot or a standby."""
 
 
 class BrokenSeal(EventStoreError):
-    """The events are not those that were sealed.
+    """The events differ from the events that were sealed.
 
     Attributes:
-        position: of the first event, or else of the seal, that does not fit.
+        position: the position of the first event that differs; without one, of the seal that does not match.
     """
 
     def __init__(self, position: int, reason: str) -> None:
@@ -110,7 +110,7 @@ class BrokenSeal(EventStoreError):
 
 
 class StandbyBehind(EventStoreError):
-    """A standby has not replayed in time what the primary had committed when the read began; nothing was read.
+    """A standby did not replay in time all commits of the primary from before the read. Nothing was read.
 
     Attributes:
         replica: the alias of the standby.
@@ -119,10 +119,10 @@ class StandbyBehind(EventStoreError):
     def __init__(self, replica: str, seconds: float) -> None:
         self.replica = replica
         super().__init__(
-            f"the standby {replica!r} has not come to where the primary was, in {seconds:.1f} seconds: read again"
+            f"the standby {replica!r} did not catch up with the primary within {seconds:.1f} seconds: read again"
             " later, read from the primary, or raise EVENTS_STANDBY_WAIT_SECONDS"
         )
 
 
 class DispatchTooDeep(EventStoreError):
-    """Handlers that dispatch events called each other too often; `EVENTS_MAX_DISPATCH_DEPTH` is the limit."""
+    """Handlers dispatched events inside handlers, more than `EVENTS_MAX_DISPATCH_DEPTH` levels deep."""

@@ -1,4 +1,4 @@
-"""A JSON field that reads back exactly what was stored, by the rules of `jsontext`."""
+"""A JSON field that returns exactly the stored value; see `events.jsonb`."""
 
 from typing import Any
 
@@ -9,7 +9,7 @@ from . import jsonb
 
 
 class ExactJSONField(models.JSONField):
-    """`JSONField` whose numbers stay the numbers they were, and which is read with orjson where that is exact."""
+    """A `JSONField` that keeps every number, and that orjson reads wherever it is exact."""
 
     def from_db_value(self, value: Any, expression: Any, connection: Any) -> Any:
         if value is None or (isinstance(expression, KeyTransform) and not isinstance(value, str)):

@@ -1,7 +1,7 @@
-"""Turning stored rows into `Event` objects without `Model.__init__`, most of whose work a stored row does not need.
+"""Model instances from stored rows without `Model.__init__`, which does more work than a stored row needs.
 
-It depends on an internal of Django: the attributes of a model instance and of its `_state`. Checked with Django 5.2
-and 6.1; `tests/events/test_hydration.py` compares such objects with those that Django builds itself.
+This module depends on an internal of Django: the attributes of a model instance and of its `_state`. Checked with
+Django 5.2 and 6.1; `tests/events/test_hydration.py` compares such instances with instances that Django makes.
 """
 
 from collections.abc import Iterable, Mapping
@@ -15,15 +15,15 @@ Instance = TypeVar("Instance", bound=models.Model)
 
 
 def is_initialization_observed(model: type[models.Model]) -> bool:
-    """Return whether a receiver wants to know of each object that is made; then Django must make them."""
-    # Django's own look for receivers takes its time, also where there is none.
+    """Return whether `pre_init` or `post_init` has a receiver for `model`; then Django must create the instances."""
+    # `has_listeners` is slow even without receivers.
     return any(signal.receivers and signal.has_listeners(model) for signal in (pre_init, post_init))
 
 
 def hydrate(
     model: type[Instance], rows: Iterable[dict[str, Any]], using: str | None, state: Mapping[str, Any]
 ) -> list[Instance]:
-    """Return an instance for each of `rows`, which hold the attributes by name and become the instances' own.
+    """Return an instance for each of `rows`; each row has the attributes by name and becomes the instance's `__dict__`.
 
     Args:
         state: further attributes of `_state`; Django 6.1 passes a `fetch_mode`.

@@ -1,8 +1,8 @@
-"""JSON values to the text of a `jsonb` column and back, without changing a value on the way.
+"""JSON values to the text of a `jsonb` column and back, without changing a value.
 
-Three things would: `jsonb` writes `1e23` as an integer, which Python then reads as another number than the float;
-orjson reads integers beyond 64 bits as floats; and orjson writes NaN as null and dates as strings. All three are rare,
-so the quick way is taken first and checked, and only what fails the check goes the slow way.
+Three things would change values: `jsonb` writes `1e23` as an integer, which Python reads as a number that differs from
+the float; orjson reads integers beyond 64 bits as floats; and orjson writes NaN as null and dates as strings. All three
+are rare. So orjson converts a value first, and only a value that fails the check afterwards takes the slow way.
 """
 
 import json
@@ -14,31 +14,31 @@ import orjson
 
 from .exceptions import InvalidEvent
 
-# The nesting that orjson writes; `jsonb` itself would take more.
+# The deepest nesting that orjson writes; `jsonb` allows more.
 MAX_DEPTH = 254
 
-# In the text of a value: digits so many that they may be an integer beyond 64 bits. Wherever 19 digits stand in a row,
-# four of them in a row are among every fourth character, which are looked at first: it takes a third of the time.
+# An integer beyond 64 bits has 19 digits or more. Every fourth character of such a number gives four digits in a row;
+# looking for them first takes a third of the time.
 _LONG_NUMBER = re.compile(r"[0-9]{19}")
 _FOUR_DIGITS = re.compile(r"[0-9]{4}")
-# A string, to be skipped; or a number `jsonb` would change: one with a positive exponent (to an integer), or -0.0.
+# A string, to skip; or a number that `jsonb` changes: one with a positive exponent (to an integer), or -0.0.
 _STRING_OR_CHANGED = re.compile(rb'"(?:[^"\\]|\\.)*"|-?\d+(?:\.\d+)?[eE]\+?\d+|-0\.0(?!\d)')
-# The exponent alone, to look for first: what begins with a letter is found three times as quickly.
+# The exponent alone, as a first test: a pattern that begins with a letter is three times as fast.
 _EXPONENT = re.compile(rb"e(?<=\de)\+?\d")
 
 
 def dumps(value: Any, field: str) -> tuple[bytes, Any]:
-    """Return the JSON text of `value`, and `value` as it will be read back (a copy of its own, tuples as lists).
+    """Return the JSON text of `value`, and a copy of `value` as a read returns it (tuples become lists).
 
     Raises:
-        InvalidEvent: naming the path below `field` where there is something that JSON or `jsonb` cannot hold.
+        InvalidEvent: JSON or `jsonb` cannot represent a part of it; the error names the path below `field`.
     """
     try:
         text = orjson.dumps(value)
         copy = orjson.loads(text)
     except (TypeError, ValueError):
         return _dumps_slowly(value, field)
-    # Not equal: orjson took something for JSON that is not (NaN, a date, a UUID), or there is a tuple.
+    # The copy differs if orjson wrote a value that JSON does not have (NaN, a date, a UUID), or a tuple.
     if copy != value or b"\\u0000" in text:
         return _dumps_slowly(value, field)
     return _as_jsonb_keeps_it(text, copy)
@@ -48,7 +48,7 @@ def loads(text: str | bytes) -> Any:
     """Return the value of a `jsonb` column's `text`."""
     if isinstance(text, bytes):
         text = text.decode()
-    if text == "{}":  # as most metadata are
+    if text == "{}":  # most metadata
         return {}
     is_long = _FOUR_DIGITS.search(text[3::4]) and _LONG_NUMBER.search(text)
     return json.loads(text) if is_long else orjson.loads(text)
@@ -71,7 +71,7 @@ def _written_out(match: re.Match[bytes]) -> bytes:
     token = match[0]
     if token.startswith(b'"'):
         return token
-    # A point keeps it a float in `jsonb`, which stores decimals with the digits they were given, but no sign of zero.
+    # With a point, the number stays a float in `jsonb`, which keeps the digits of decimals, but not the sign of zero.
     return b"%.1f" % (float(token) or 0.0)
 
 
@@ -86,7 +86,7 @@ def _check(value: Any, path: str, depth: int) -> None:
         _check_integer(value, path)
     elif isinstance(value, float):
         if not math.isfinite(value):
-            raise InvalidEvent(path, f"{value} is not a JSON number; use null or a string")
+            raise InvalidEvent(path, f"is {value}, which is not a JSON number; use null or a string")
     elif isinstance(value, dict):
         for key, item in value.items():
             if not isinstance(key, str):
@@ -104,11 +104,11 @@ def _check(value: Any, path: str, depth: int) -> None:
 
 def _check_text(value: str, path: str) -> None:
     if "\0" in value:
-        raise InvalidEvent(path, "holds a NUL character, which PostgreSQL does not store; remove it")
+        raise InvalidEvent(path, "contains a NUL character, which PostgreSQL does not store; remove it")
     try:
         value.encode()
     except UnicodeEncodeError:
-        raise InvalidEvent(path, "holds half of a surrogate pair, which is no text; repair its encoding") from None
+        raise InvalidEvent(path, "contains a lone surrogate, which is not text; repair its encoding") from None
 
 
 def _check_integer(value: int, path: str) -> None:
@@ -118,17 +118,17 @@ def _check_integer(value: int, path: str) -> None:
         raise InvalidEvent(path, "is an integer of more digits than Python converts; use a string") from None
 
 
-# What many readers of lines take for the end of one, Python's `splitlines` and httpx among them.
+# Characters that some line readers, such as Python's `splitlines` and httpx, take for line ends.
 _LINE_ENDS = {each.encode(): b"\\u%04x" % ord(each) for each in "\x85\u2028\u2029"}
 
 
 def in_one_line(text: bytes) -> bytes:
-    """Return JSON `text` written so that nothing in it ends a line, for whoever reads it line by line."""
+    """Return JSON `text` with the line ends in it escaped, for clients that read line by line."""
     for line_end, escaped in _LINE_ENDS.items():
         text = text.replace(line_end, escaped)
     return text
 
 
 def pretty(value: Any, indent: int | None = 2) -> str:
-    """Return `value` as JSON for people to read; with `indent` None in one line."""
+    """Return `value` as JSON for people to read; with `indent` None, on one line."""
     return json.dumps(value, indent=indent, ensure_ascii=False)

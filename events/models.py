@@ -1,4 +1,4 @@
-"""The two tables of the store: aggregates, and the events that are their histories."""
+"""The tables of the store: events, aggregates and seals."""
 
 from collections.abc import Collection, Iterable
 from typing import Any, NoReturn, Self
@@ -14,52 +14,51 @@ from .hydration import hydrate, is_initialization_observed
 
 def _reject(*args: Any, **kwargs: Any) -> NoReturn:
     raise ImmutableEvent(
-        "Events are never changed or removed; append one that corrects the old, with EventStore.dispatch()"
+        "Stored events cannot be changed or removed; append an event that corrects them, with EventStore.dispatch()"
     )
 
 
 def ids_in_categories(categories: Collection[str]) -> models.Q:
     """Return the condition on aggregates `category` and `category-…`: ranges of an index on `aggregate_id`."""
-    wanted = models.Q(pk__in=[])
+    condition = models.Q(pk__in=[])
     for category in categories:
-        if "-" in category:
-            continue  # an aggregate id, or the beginning of one: no category has a dash
-        wanted |= models.Q(aggregate_id=category) | models.Q(aggregate_id__startswith=f"{category}-")
-    return wanted
+        if "-" not in category:  # no category has a dash
+            condition |= models.Q(aggregate_id=category) | models.Q(aggregate_id__startswith=f"{category}-")
+    return condition
 
 
 def span_of_categories(categories: Collection[str]) -> models.Q:
-    """Return the condition on aggregate ids from the first of these categories to the last; others lie between.
+    """Return a condition on the aggregate ids from the first of `categories` to the last, with all ids in between.
 
-    PostgreSQL reads no ranges joined by OR in order: it would look through all ids from the very first one on.
+    PostgreSQL cannot read ranges that are joined by OR in order; it would scan the index from the first id on.
     """
     if not categories:
         return models.Q(pk__in=[])
-    beyond = max(f"{category}." for category in categories)  # a full stop is what follows a dash
+    beyond = max(f"{category}." for category in categories)  # "." is the character after "-"
     return models.Q(aggregate_id__gte=min(categories), aggregate_id__lt=beyond)
 
 
 class AppendOnlyQuerySet(models.QuerySet):
-    """A queryset that reads. Every way to write through it is rejected; the database's guards stand behind it."""
+    """A queryset that only reads. Its writing methods raise ImmutableEvent; the database's triggers reject the rest."""
 
     create = get_or_create = update_or_create = bulk_create = _reject
     update = bulk_update = delete = _raw_delete = _reject
 
 
 class CategorizedQuerySet(AppendOnlyQuerySet):
-    """Rows that belong to a category each."""
+    """Rows each of which belongs to a category."""
 
     def in_category(self, *categories: str) -> Self:
         raise NotImplementedError
 
     def within(self, names: Collection[str] | None) -> Self:
-        """Narrow to the categories that somebody may see; None is no restriction."""
+        """Return the rows of the categories `names`; None is no restriction."""
         return self if names is None else self.in_category(*sorted(names))
 
 
 class AggregateQuerySet(CategorizedQuerySet):
     def in_category(self, *categories: str) -> Self:
-        # Of one category, the index on it is in order of the ids already.
+        # The index on one category is already in the order of the ids.
         span = span_of_categories(categories) if len(categories) > 1 else models.Q()
         return self.filter(span, category__in=categories)
 
@@ -85,7 +84,7 @@ class EventQuerySet(CategorizedQuerySet):
 
 
 class AppendOnlyModel(models.Model):
-    """A model whose rows are written by the append functions alone."""
+    """A model whose rows only SQL functions and the sealer write: `save()` and `delete()` raise ImmutableEvent."""
 
     class Meta:
         abstract = True
@@ -98,10 +97,10 @@ class AppendOnlyModel(models.Model):
 
 
 class Aggregate(AppendOnlyModel):
-    """The thing whose history is kept. A row appears with its first event and moves on with each further one."""
+    """An aggregate and its current version. Its first event creates the row, and each further one updates it."""
 
     aggregate_id = models.TextField(primary_key=True, db_collation="C")
-    # Written once, by the append functions. A generated column would be made ready anew for every append.
+    # Not a generated column: PostgreSQL would prepare its expression again for each append.
     category = models.TextField(
         db_collation="C", help_text="The part of the aggregate id before its first '-'; all of it when there is none."
     )
@@ -119,7 +118,7 @@ class Aggregate(AppendOnlyModel):
 
 
 class Seal(AppendOnlyModel):
-    """The digest of all events up to a position, kept so that what changes later shows (`events.integrity.seals`)."""
+    """The digest of all events up to a position, which reveals later changes (`events.integrity.seals`)."""
 
     position = models.BigIntegerField(primary_key=True, help_text="The position of the last event it covers.")
     after = models.BigIntegerField(help_text="That of the seal before; 0 for the first one.")
@@ -136,7 +135,7 @@ class Seal(AppendOnlyModel):
 
 
 class Event(AppendOnlyModel):
-    """An immutable fact, as it is stored."""
+    """A stored event; it never changes."""
 
     position = models.BigAutoField(primary_key=True, help_text="Its number in the whole store: rising, with gaps.")
     # No foreign key: the append functions write both rows, and a check per event would cost time.
@@ -153,11 +152,10 @@ class Event(AppendOnlyModel):
 
     class Meta:
         ordering = ["position"]
-        # One more is in the migrations: BRIN on recorded_at, which Django's class for it would ask of every project to
-        # have django.contrib.postgres installed for.
+        # The BRIN index on recorded_at is in the migrations: Django's class for it needs django.contrib.postgres.
         indexes = [
             models.Index(fields=["type", "position"], name="events_event_type"),
-            # With the position, or a search by correlation id, in order, would rather read the whole table.
+            # Without the position, PostgreSQL would read the whole table for a search in order of positions.
             models.Index(
                 KeyTextTransform("correlation_id", "metadata"),
                 "position",
@@ -172,7 +170,7 @@ class Event(AppendOnlyModel):
 
     @classmethod
     def from_db(cls, db: str | None, field_names: Collection[str], values: Collection[Any], **state: Any) -> Self:
-        """Build a stored event, as Django's method does."""
+        """Return a stored event, as Django's method does."""
         if is_initialization_observed(cls):
             return super().from_db(db, field_names, values, **state)
         (event,) = hydrate(cls, [dict(zip(field_names, values, strict=True))], db, state)
@@ -180,7 +178,7 @@ class Event(AppendOnlyModel):
 
     @classmethod
     def many_from_db(cls, db: str, rows: Iterable[dict[str, Any]]) -> list[Self]:
-        """Build the events of rows that hold all fields; the rows become theirs."""
+        """Return the events of rows that have all fields; each row becomes the `__dict__` of its event."""
         if is_initialization_observed(cls):
             return [cls.from_db(db, row.keys(), row.values()) for row in rows]
         return hydrate(cls, rows, db, {})

@@ -1,4 +1,4 @@
-"""Which database holds the store, as the project's database routers say."""
+"""The database of the store, chosen by the project's database routers."""
 
 from django.db import router
 

@@ -1,4 +1,4 @@
-"""The event store as its users see it."""
+"""The whole public interface of the event store, in one place."""
 
 from collections.abc import AsyncIterator, Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
@@ -30,10 +30,10 @@ AnyHandler = TypeVar("AnyHandler", bound=Handler)
 
 
 class DispatchResult(list[Event]):
-    """The events of a call of `dispatch`, as they are stored.
+    """The stored events of one call of `dispatch`.
 
     Attributes:
-        is_retry: whether an earlier call stored them, so that this one wrote nothing.
+        is_retry: whether an earlier call stored them; then this call wrote nothing.
     """
 
     def __init__(self, events: Iterable[Event] = (), *, is_retry: bool = False) -> None:
@@ -42,8 +42,8 @@ class DispatchResult(list[Event]):
 
 
 def append_and_send(rows: Sequence[ValidatedEvent], expected: Mapping[str, int], using: str) -> DispatchResult:
-    """Store checked `rows` and hand them to the subscribers, as `EventStore.dispatch` says."""
-    if not subscriptions.has_subscribers(rows):  # as most are not: the append is a statement of its own
+    """Store validated `rows` and call their subscribers; see `EventStore.dispatch`."""
+    if not subscriptions.has_subscribers(rows):  # the usual case needs no transaction around the append
         appended = writer.append(rows, expected, using)
     else:
         with subscriptions.nested_dispatch(), _transaction_if_needed(rows, using):
@@ -55,37 +55,37 @@ def append_and_send(rows: Sequence[ValidatedEvent], expected: Mapping[str, int],
 
 
 def _transaction_if_needed(rows: Sequence[ValidatedEvent], using: str) -> Any:
-    """A subscriber inside the transaction needs one to undo."""
+    """Return a transaction when a subscriber runs inside it, so that the subscriber's error rolls the append back."""
     return transaction.atomic(using) if subscriptions.IN_TRANSACTION.has_subscribers(rows) else nullcontext()
 
 
 class EventStore:
-    """The events of one database, given by its alias. Cheap to make, holds nothing: make one where you need it."""
+    """The events of the database with the alias `using`. An instance has no state: create one wherever you need it."""
 
     def __init__(self, using: str = DEFAULT_DB_ALIAS, *, read_from: str | None = None) -> None:
         """
         Args:
-            read_from: the alias of a physical standby of that database, from which `read_all` and `export` read events.
+            read_from: the alias of a physical standby of that database; `read_all` and `export` read events from it.
         """
         self.using = using
         self.read_from = read_from
 
     def dispatch(self, *events: NewEvent, expected_version: ExpectedVersion = ANY) -> DispatchResult:
-        """Append `events`, all of them or none, and hand them to the subscribers; return them as stored.
+        """Append `events`, all of them or none, call the subscribers, and return the stored events.
 
-        Repeating a call is safe, for ever: when all its event ids are stored, in this order, each in its aggregate, the
-        stored events come back, nothing is written and no subscriber is called. Inside `transaction.atomic()` the
-        events belong to that transaction and go with it.
+        Repeating a call is always safe. If all its event ids are stored, in this order and each in its aggregate, the
+        call returns the stored events, writes nothing and calls no subscriber. Inside `transaction.atomic()` the
+        events belong to that transaction and are rolled back with it.
 
         Args:
-            events: of one aggregate or several. None at all: only the expectations are checked.
+            events: of one aggregate or several. Without events, only the expectations are checked.
             expected_version: the version each aggregate must be at: a number (0: it must not exist), EXISTS or ANY;
-                or a mapping from aggregate ids to those, which may name further aggregates.
+                or a mapping from aggregate ids to expectations, which may name further aggregates.
 
         Raises:
-            InvalidEvent: an event, or an expectation, cannot be stored as it is.
+            InvalidEvent: an event or an expectation is not valid.
             VersionConflict: an aggregate is at another version.
-            DuplicateEvent: an event id is in use already, and the call is not a retry.
+            DuplicateEvent: an event id is already in use, and the call is not a retry.
             DispatchTooDeep: handlers dispatch inside handlers without end.
         """
         check_count("events", len(events))
@@ -105,16 +105,16 @@ class EventStore:
         reverse: bool = False,
         limit: int | None = None,
     ) -> list[Event]:
-        """Return the history of an aggregate by version; an empty list when it does not exist.
+        """Return the history of an aggregate by version; an empty list if the aggregate does not exist.
 
         Args:
             after_version, up_to_version: the versions to return; the first is excluded, the second included.
-            as_of: leave out what was recorded after this moment (timezone-aware).
+            as_of: leave out events that were recorded after this moment (timezone-aware).
             reverse: newest first.
-            limit: at most so many events, counted in the order asked for.
+            limit: the largest number of events to return, counted in the order of the result.
 
         Raises:
-            InvalidEvent: an argument makes no sense: a negative limit, a moment without time zone.
+            InvalidEvent: an argument is not valid, such as a negative limit or a moment without a time zone.
         """
         check_name("aggregate_id", aggregate_id)
         check_moment("as_of", as_of)
@@ -142,41 +142,41 @@ class EventStore:
         reverse: bool = False,
         limit: int | None = None,
     ) -> Iterator[Event]:
-        """Return an iterator over the events of the whole store by position, up to the settled position as of now.
+        """Return an iterator over the events of the whole store by position, up to the current settled position.
 
-        To follow the store, call it again with `after` set to the last position seen: no event is ever missed,
-        however its writers overlapped.
+        To follow the store, call this method again with `after` set to the last position seen. No event is missed,
+        however the transactions of its writers overlapped.
 
         Args:
             after, up_to: the positions to read; the first is excluded, the second included.
             types, categories: only events of these types, in these categories.
             reverse: newest first.
-            limit: at most so many events.
+            limit: the largest number of events to return.
 
         Raises:
-            UnsafeRead: inside a transaction that is not READ COMMITTED, or on a standby.
-            StandbyBehind: the standby to read from does not have yet what the primary has.
-            InvalidEvent: an argument makes no sense: a negative limit, a string in place of a list.
+            UnsafeRead: the transaction is not READ COMMITTED, or `using` is a standby.
+            StandbyBehind: the standby `read_from` did not catch up with the primary in time.
+            InvalidEvent: an argument is not valid, such as a negative limit or a string in place of a list.
         """
         return chain.from_iterable(self._pages(after, up_to, types, categories, reverse, limit))
 
     def export(
         self, *, after: int = 0, types: Collection[str] | None = None, categories: Collection[str] | None = None
     ) -> Iterator[bytes]:
-        """Return an iterator over the events of the whole store as JSON Lines, by position, some hundred at a time.
+        """Return an iterator over the events of the whole store as JSON Lines, by position, hundreds at a time.
 
-        It covers what `read_all` does with the same arguments, and raises the same; only quicker, for files and pipes.
+        It returns the same events as `read_all` and raises the same errors, but is faster: use it for files and pipes.
         """
         selected, settled = self._selection(types, categories, {"after": after})
         return reader.json_pages(selected, after=after, up_to=settled)
 
     def settled_position(self) -> int:
-        """Return the position of the highest event below which no other can appear any more; 0 in an empty store.
+        """Return the position of the highest event below which no event can appear any longer; 0 in an empty store.
 
-        While an append is under way elsewhere it may come out lower than before; it is never too high.
+        While another transaction appends, the position may be lower than in an earlier call; it is never too high.
 
         Raises:
-            UnsafeRead: inside a transaction that is not READ COMMITTED, or on a standby.
+            UnsafeRead: the transaction is not READ COMMITTED, or `using` is a standby.
         """
         return ordering.settled_position(self.using)
 
@@ -191,18 +191,18 @@ class EventStore:
     def subscribe(
         self, event_type: str | Subscribed, handler: Handler | None = None, *, on_commit: bool = False
     ) -> Any:
-        """Have `handler(event=..., **kwargs)` called for each event of a type (or ALL) dispatched in this process.
+        """Call `handler(event=..., **kwargs)` for each event of a type (or ALL) that this process dispatches.
 
-        It runs inside the transaction, where an exception undoes the dispatch; or with `on_commit` after it, where one
-        is logged. Subscribing twice delivers once. Subscriptions are those of the process, not of this object, and
-        cover every database: `using=` tells which.
+        The handler runs inside the transaction, and its exception rolls the dispatch back. With `on_commit` it runs
+        after the commit, and its exception is logged. Subscribing a handler twice has no further effect. Subscriptions
+        belong to the process, not to this object, and cover every database: the argument `using=` names the database.
 
         Returns:
-            A `Subscription`: call it, or use it in a `with`, to unsubscribe. Without `handler`: a decorator, which
-            gives the function back as it is.
+            A `Subscription`: call it, or leave its `with` block, to unsubscribe. Without `handler`: a decorator that
+            returns the function unchanged.
 
         Raises:
-            InvalidEvent: `event_type` is no event type, or `handler` cannot be called.
+            InvalidEvent: `event_type` is not an event type, or `handler` does not accept `(event, **kwargs)`.
         """
         if handler is not None:
             return subscriptions.subscribe(event_type, handler, on_commit=on_commit)
@@ -214,15 +214,15 @@ class EventStore:
         return decorator
 
     def unsubscribe(self, event_type: str | Subscribed, handler: Handler) -> bool:
-        """Disconnect `handler`; return False when it was not subscribed."""
+        """Unsubscribe `handler`; return whether it was subscribed."""
         return subscriptions.unsubscribe(event_type, handler)
 
     async def adispatch(self, *events: NewEvent, expected_version: ExpectedVersion = ANY) -> DispatchResult:
-        """Do `dispatch` from a coroutine."""
+        """Run `dispatch` from a coroutine."""
         return await sync_to_async(self.dispatch)(*events, expected_version=expected_version)
 
     async def aget_events_for_aggregate(self, aggregate_id: str, **options: Any) -> list[Event]:
-        """Do `get_events_for_aggregate` from a coroutine."""
+        """Run `get_events_for_aggregate` from a coroutine."""
         return await sync_to_async(self.get_events_for_aggregate)(aggregate_id, **options)
 
     async def aread_all(
@@ -235,7 +235,7 @@ class EventStore:
         reverse: bool = False,
         limit: int | None = None,
     ) -> AsyncIterator[Event]:
-        """Do `read_all` from a coroutine; each page is fetched while other coroutines run."""
+        """Run `read_all` from a coroutine; other coroutines run while a page is fetched."""
         pages = await sync_to_async(self._pages)(after, up_to, types, categories, reverse, limit)
         next_page = sync_to_async(lambda: next(pages, None))
         while page := await next_page():
@@ -243,12 +243,12 @@ class EventStore:
                 yield event
 
     async def asettled_position(self) -> int:
-        """Do `settled_position` from a coroutine."""
+        """Run `settled_position` from a coroutine."""
         return await sync_to_async(self.settled_position)()
 
     @staticmethod
     def _expected(expected_version: ExpectedVersion, rows: Sequence[ValidatedEvent]) -> Mapping[str, int]:
-        if expected_version is ANY:  # as it mostly is
+        if expected_version is ANY:
             return {}
         if isinstance(expected_version, Mapping):
             check_count("expected_version", len(expected_version))
@@ -273,7 +273,7 @@ class EventStore:
     def _selection(
         self, types: Collection[str] | None, categories: Collection[str] | None, numbers: Mapping[str, int | None]
     ) -> tuple[EventQuerySet, int]:
-        """Return the query for some events and then, so that it is complete up to there, the settled position."""
+        """Return a query for events, and the settled position up to which its result is complete."""
         check_names("types", types)
         check_names("categories", categories)
         for name, number in numbers.items():

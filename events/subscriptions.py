@@ -1,4 +1,4 @@
-"""Handlers by event type: Django signals, one pair for each type that anybody subscribed to, beside those for all."""
+"""Handlers by event type: two Django signals for each type with subscribers, and two for all types."""
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -21,10 +21,10 @@ Handler = Callable[..., Any]
 
 
 class Subscriptions:
-    """The subscriptions to one moment of an event's life.
+    """The subscriptions to one of the two signals, by event type.
 
-    A signal of its own per type makes the look-up one step, however many handlers there are. (Passing the type as the
-    signal's `sender` would not do: Django compares senders by identity, and equal strings need not be one object.)
+    Each type has its own signal, so the look-up takes one step however many handlers there are. (The type cannot be
+    the signal's `sender`: Django compares senders by identity, and equal strings may be different objects.)
     """
 
     def __init__(self, to_all: Signal) -> None:
@@ -32,9 +32,9 @@ class Subscriptions:
         self._by_type: dict[str, Signal] = {}
 
     def add(self, event_type: str | Subscribed, handler: Handler) -> bool:
-        """Connect `handler`; return False when it was connected already."""
+        """Connect `handler`; return False if it was already connected."""
         signal = self._to_all if event_type is ALL else self._by_type.setdefault(str(event_type), Signal())
-        # Strongly held, or lambdas and closures would vanish. Django connects an equal handler once only.
+        # A strong reference: lambdas and closures would disappear. Django connects equal handlers only once.
         before = len(signal.receivers)
         signal.connect(handler, weak=False)
         return len(signal.receivers) > before
@@ -48,8 +48,8 @@ class Subscriptions:
         return True
 
     def has_subscribers(self, events: Sequence[Any]) -> bool:
-        """Say whether anybody listens to one of `events` (or rows: whatever has a type)."""
-        # Django's own look for listeners takes its time, also where there is none.
+        """Return whether one of `events`, or other objects with a `type`, has a subscriber."""
+        # `has_listeners` is slow even without receivers.
         return (bool(self._to_all.receivers) and self._to_all.has_listeners(Event)) or (
             bool(self._by_type) and any(event.type in self._by_type for event in events)
         )
@@ -65,9 +65,9 @@ ON_COMMIT: Final = Subscriptions(event_committed)
 
 
 class Subscription:
-    """What `subscribe` returns: call it to unsubscribe, or use it as a context manager.
+    """A subscription: call it to unsubscribe, or use it as a context manager.
 
-    Leaving the context ends what it began: a handler that was subscribed before stays so.
+    Leaving the context unsubscribes the handler, unless the handler was subscribed before.
     """
 
     def __init__(self, subscriptions: Subscriptions, event_type: str | Subscribed, handler: Handler) -> None:
@@ -75,7 +75,7 @@ class Subscription:
         self._unsubscribe = partial(subscriptions.remove, event_type, handler)
 
     def __call__(self) -> bool:
-        """Unsubscribe; return False when the handler was not subscribed any more."""
+        """Unsubscribe; return whether the handler was still subscribed."""
         return self._unsubscribe()
 
     def __enter__(self) -> Self:
@@ -96,23 +96,23 @@ def subscribe(event_type: str | Subscribed, handler: Handler, *, on_commit: bool
 
 
 def unsubscribe(event_type: str | Subscribed, handler: Handler) -> bool:
-    """Disconnect `handler` from both moments; return whether it was connected to one."""
+    """Disconnect `handler` from both signals; return whether it was connected to one."""
     return any([IN_TRANSACTION.remove(event_type, handler), ON_COMMIT.remove(event_type, handler)])
 
 
 def has_subscribers(events: Sequence[Any]) -> bool:
-    """Say whether anybody listens to one of `events`, at either moment."""
+    """Return whether one of `events` has a subscriber, in the transaction or on commit."""
     return IN_TRANSACTION.has_subscribers(events) or ON_COMMIT.has_subscribers(events)
 
 
 def send_on_commit(events: Sequence[Event], using: str) -> None:
-    """Have `event_committed` sent for `events` when the transaction that holds them has committed."""
+    """Send `event_committed` for `events` after the current transaction has committed."""
     if ON_COMMIT.has_subscribers(events):
         transaction.on_commit(partial(_send_committed, events, using), using=using)
 
 
 def send_in_transaction(events: Sequence[Event], using: str) -> None:
-    """Send `event_dispatched` for `events`, in order; what a receiver raises is raised."""
+    """Send `event_dispatched` for `events`, in order; the first exception of a receiver is raised."""
     if not IN_TRANSACTION.has_subscribers(events):
         return
     for event in events:
@@ -131,15 +131,15 @@ _depth: ContextVar[int] = ContextVar("events_dispatch_depth", default=0)
 
 @contextmanager
 def nested_dispatch() -> Iterator[None]:
-    """Count how deep handlers dispatch inside handlers.
+    """Count a dispatch inside handlers during the `with` block.
 
     Raises:
-        DispatchTooDeep: deeper than `EVENTS_MAX_DISPATCH_DEPTH`.
+        DispatchTooDeep: there are more than `EVENTS_MAX_DISPATCH_DEPTH` levels.
     """
     depth = _depth.get() + 1
     if depth > conf.max_dispatch_depth:
         raise DispatchTooDeep(
-            f"Handlers dispatched events inside handlers more than {conf.max_dispatch_depth} levels deep: an endless"
+            f"Handlers dispatched events inside handlers more than {conf.max_dispatch_depth} levels deep. End the"
             " recursion, or raise EVENTS_MAX_DISPATCH_DEPTH"
         )
     token = _depth.set(depth)

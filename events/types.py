@@ -1,4 +1,4 @@
-"""The values callers hand to the event store: new events and expected versions."""
+"""The values that callers pass to the event store: new events and expected versions."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -43,21 +43,21 @@ ExpectedVersion = int | Expectation | Mapping[str, int | Expectation]
 EARLIEST: Final = datetime(1, 1, 2, tzinfo=UTC)
 LATEST: Final = datetime(9999, 12, 30, tzinfo=UTC)
 
-# How the append function writes EXISTS where it wants a version number.
+# The version number that stands for EXISTS in the arguments of the append functions.
 _EXISTS_IN_SQL = -1
 
 
 @dataclass(frozen=True, slots=True)
 class NewEvent:
-    """An event to be dispatched. It is checked by `dispatch`, not here, so that the error can name its place.
+    """An event to append. `dispatch` validates it, so that the error can name the index of the event.
 
     Attributes:
         aggregate_id: the aggregate it belongs to; 1 to 255 characters, no control characters.
         type: what happened, such as `OrderPlaced`; 1 to 255 characters, no control characters.
         data: a JSON object: dict, list, str, int, finite float, bool and None, with str keys.
-        timestamp: when it happened, timezone-aware; None for the moment it is stored.
-        metadata: a JSON object about the event, such as `correlation_id` or who caused it.
-        event_id: makes retrying safe: the same id is never stored twice. Made here (UUIDv7) when None.
+        timestamp: when it happened, timezone-aware; None stands for the moment of storing.
+        metadata: a JSON object about the event, such as its `correlation_id` or the user that caused it.
+        event_id: makes a retry safe, because an id is never stored twice. None: a UUIDv7 is generated.
     """
 
     aggregate_id: str
@@ -73,17 +73,17 @@ class NewEvent:
 
 
 def category_of(aggregate_id: str) -> str:
-    """Return the category of an aggregate: what stands before the first `-` of its id, or all of it."""
+    """Return the category of an aggregate: the part of its id before the first `-`; without a dash, the whole id."""
     return aggregate_id.partition("-")[0]
 
 
 def expectations(expected_version: ExpectedVersion, aggregate_ids: Iterable[str]) -> dict[str, int]:
-    """Return what the append function shall check, by aggregate: a version, or -1 for EXISTS. ANY is left out.
+    """Return the expected versions for the append function, by aggregate id: -1 stands for EXISTS; ANY is left out.
 
-    A single expectation holds for each of `aggregate_ids`; a mapping names its own aggregates.
+    A single expectation applies to each of `aggregate_ids`; a mapping names its own aggregates.
 
     Raises:
-        InvalidEvent: an expectation is none of int >= 0, EXISTS and ANY.
+        InvalidEvent: an expectation is not an integer from 0 up, EXISTS or ANY.
     """
     if isinstance(expected_version, Mapping):
         in_sql = {aggregate_id: _in_sql(expected) for aggregate_id, expected in expected_version.items()}
@@ -93,7 +93,7 @@ def expectations(expected_version: ExpectedVersion, aggregate_ids: Iterable[str]
 
 
 def expectation_from_sql(number: int | None) -> int | Expectation:
-    """Return the expectation that the append functions know as `number`."""
+    """Return the expectation for which the append functions use `number`."""
     if number is None:
         return ANY
     return EXISTS if number == _EXISTS_IN_SQL else number

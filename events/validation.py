@@ -1,4 +1,4 @@
-"""New events checked and made ready for the append functions, before anything reaches the database."""
+"""Validation of new events and other arguments, before anything is sent to the database."""
 
 import unicodedata
 from collections.abc import Collection, Iterable, Mapping
@@ -12,11 +12,11 @@ from .exceptions import DuplicateEvent, InvalidEvent
 from .types import EARLIEST, LATEST, NewEvent
 
 MAX_NAME_CHARACTERS = 255
-MAX_NAMES = 500  # in one selection: each is a condition of the query
+MAX_NAMES = 500  # event types or categories of one query: each is a condition
 
 
 class ValidatedEvent(NamedTuple):
-    """A checked event: what the append functions take, and `data` and `metadata` as they will be read back."""
+    """A valid event: the arguments of the append functions, and `data` and `metadata` as a read returns them."""
 
     aggregate_id: str
     type: str
@@ -29,11 +29,11 @@ class ValidatedEvent(NamedTuple):
 
 
 def validate_events(events: Iterable[NewEvent]) -> list[ValidatedEvent]:
-    """Return `events` as rows.
+    """Return `events` as rows for the append functions.
 
     Raises:
-        InvalidEvent: naming index and field of the first event that cannot be stored, or of the first too many.
-        DuplicateEvent: two of them share an id.
+        InvalidEvent: an event is not valid, or exceeds the limit on the bytes of a call; the error names its index.
+        DuplicateEvent: two events have the same id.
     """
     rows = []
     seen = set()
@@ -44,12 +44,12 @@ def validate_events(events: Iterable[NewEvent]) -> list[ValidatedEvent]:
         except InvalidEvent as error:
             raise InvalidEvent(error.field, error.reason, index) from None
         if row.event_id in seen:
-            raise DuplicateEvent(row.event_id, None, f"the event id {row.event_id} stands twice in one call")
+            raise DuplicateEvent(row.event_id, None, f"the event id {row.event_id} occurs twice in one call")
         size += len(row.data_json) + len(row.metadata_json)
         if size > most:
             raise InvalidEvent(
                 "events",
-                f"take more than {most:,} bytes as JSON with this one, the most that one call may hold"
+                f"take more than {most:,} bytes as JSON up to this one, the limit of one call"
                 " (EVENTS_MAX_DISPATCH_BYTES). Dispatch them in several calls, or import them",
                 index,
             )
@@ -59,15 +59,15 @@ def validate_events(events: Iterable[NewEvent]) -> list[ValidatedEvent]:
 
 
 def check_count(field: str, count: int) -> None:
-    """Check how many events, or expectations, one call of `dispatch` holds.
+    """Check the number of events or expectations in one call of `dispatch`.
 
     Raises:
-        InvalidEvent: more than `EVENTS_MAX_DISPATCH_EVENTS`.
+        InvalidEvent: there are more than `EVENTS_MAX_DISPATCH_EVENTS`.
     """
     if count > conf.max_dispatch_events:
         raise InvalidEvent(
             field,
-            f"holds {count:,} entries; at most {conf.max_dispatch_events:,} are allowed in one call"
+            f"has {count:,} entries; at most {conf.max_dispatch_events:,} are allowed in one call"
             " (EVENTS_MAX_DISPATCH_EVENTS). Dispatch them in several calls, or import them",
         )
 
@@ -86,10 +86,10 @@ def check_name(field: str, value: Any) -> None:
         raise InvalidEvent(field, f"has {len(value)} characters; at most {MAX_NAME_CHARACTERS} are allowed")
     if not value.isprintable():
         for place, character in enumerate(value):
-            # Cc: control characters, NUL among them; Cs: half of a surrogate pair, which is no text.
+            # Cc: control characters, such as NUL; Cs: lone surrogates.
             if unicodedata.category(character) in ("Cc", "Cs"):
                 raise InvalidEvent(
-                    field, f"holds the control character U+{ord(character):04X} at place {place}; remove it"
+                    field, f"contains the control character U+{ord(character):04X} at index {place}; remove it"
                 )
 
 
@@ -97,8 +97,7 @@ def check_names(field: str, values: Any) -> None:
     """Check a selection of event types or categories; None is no restriction.
 
     Raises:
-        InvalidEvent: it is a single string, whose letters would be taken for the names, or holds other things than
-            strings, or too many of them.
+        InvalidEvent: it is a single string, has more than 500 items, or has an item that is not a valid name.
     """
     if values is None:
         return
@@ -106,10 +105,10 @@ def check_names(field: str, values: Any) -> None:
         raise InvalidEvent(field, f"is {_kind(values)}; give a list of strings, or None for all")
     if len(values) > MAX_NAMES:
         raise InvalidEvent(
-            field, f"holds {len(values):,} names; at most {MAX_NAMES} are allowed. Read more, and choose from that"
+            field, f"has {len(values):,} names; at most {MAX_NAMES} are allowed. Read all events and filter them"
         )
     for value in values:
-        if value != "":  # the category of an aggregate id that begins with a dash
+        if value != "":  # the category of aggregate ids that begin with a dash
             check_name(field, value)
 
 
@@ -117,17 +116,17 @@ def check_number(field: str, value: Any) -> None:
     """Check a position, a version or a limit; None is no restriction.
 
     Raises:
-        InvalidEvent: it is no whole number from 0 to 2^63 - 1.
+        InvalidEvent: it is not a whole number from 0 to 2^63 - 1.
     """
     if value is not None and (type(value) is not int or not 0 <= value < 2**63):
         raise InvalidEvent(field, f"is {value!r}; give a whole number from 0 up to {2**63 - 1}")
 
 
 def check_moment(field: str, value: Any) -> None:
-    """Check a moment in time; None is none.
+    """Check a moment in time; None is allowed.
 
     Raises:
-        InvalidEvent: it is no timezone-aware datetime in the years 1 to 9999, a day less at either end.
+        InvalidEvent: it is not a timezone-aware datetime from 0001-01-02 to 9999-12-30.
     """
     if value is None:
         return
@@ -141,7 +140,7 @@ def check_moment(field: str, value: Any) -> None:
 
 def _row(event: NewEvent) -> ValidatedEvent:
     if not isinstance(event, NewEvent):
-        raise InvalidEvent("event", f"is {_kind(event)}; dispatch NewEvent objects, and a list of them as *events")
+        raise InvalidEvent("event", f"is {_kind(event)}; pass NewEvent objects, and a list of them as *events")
     check_name("aggregate_id", event.aggregate_id)
     check_name("type", event.type)
     _check_event_id(event.event_id)
@@ -154,7 +153,7 @@ def _row(event: NewEvent) -> ValidatedEvent:
     if size > limit:
         raise InvalidEvent(
             "data",
-            f"the event takes {size:,} bytes as JSON, metadata included; at most {limit:,} are allowed"
+            f"the event takes {size:,} bytes as JSON, with its metadata; at most {limit:,} are allowed"
             " (EVENTS_MAX_EVENT_BYTES). Store large content elsewhere and refer to it",
         )
     return ValidatedEvent(
@@ -162,7 +161,7 @@ def _row(event: NewEvent) -> ValidatedEvent:
         event.type,
         data_json,
         metadata_json,
-        event.timestamp and event.timestamp.astimezone(UTC),  # PostgreSQL does not take every offset that Python does
+        event.timestamp and event.timestamp.astimezone(UTC),  # PostgreSQL does not accept every offset of Python
         event.event_id,
         data,
         metadata,
@@ -175,11 +174,11 @@ def _check_event_id(value: Any) -> None:
 
 
 def _check_correlation_id(value: Any) -> None:
-    """It has an index, whose entries cannot be of any length."""
+    """Check the length of a correlation id: an index entry has a limited size."""
     if isinstance(value, str):
         characters = len(value)
     else:
-        # As PostgreSQL writes it: numbers in all their digits, and a space behind each comma and colon.
+        # The length of PostgreSQL's text: all digits of a number, and a space after each comma and colon.
         text = jsonb.dumps(value, "metadata.correlation_id")[0].decode()
         characters = len(text) + text.count(",") + text.count(":")
     if characters > MAX_NAME_CHARACTERS:
@@ -191,7 +190,7 @@ def _check_correlation_id(value: Any) -> None:
 def _json_object(field: str, value: Any) -> tuple[bytes, dict[str, Any]]:
     if not isinstance(value, (dict, Mapping)):
         raise InvalidEvent(field, f"is {_kind(value)}; it must be a JSON object: a dict with str keys")
-    if not value:  # as most metadata are
+    if not value:  # most metadata
         return b"{}", {}
     return jsonb.dumps(value if isinstance(value, dict) else dict(value), field)
 

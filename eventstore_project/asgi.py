@@ -9,5 +9,5 @@ from . import postgres
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "eventstore_project.settings")
 postgres.join_or_exit()
-# The demo serves its own static files; behind a real web server, let that do it.
+# The demo serves its static files itself; in production, a web server serves them.
 application = ASGIStaticFilesHandler(get_asgi_application())

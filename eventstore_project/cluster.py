@@ -1,8 +1,8 @@
-"""A PostgreSQL cluster in a folder of its own, shared by the processes that join it.
+"""A private PostgreSQL cluster, shared by the processes that join it.
 
-It listens on a Unix socket in a folder of mode 0700 and on no TCP port. The first process that needs it starts it,
-later ones join, and the last one to leave stops it. Membership is a shared file lock, so a process that is killed
-leaves as well; the cluster then runs until the next member leaves.
+The cluster listens on a Unix socket in a folder of mode 0700, and on no TCP port. The first process starts it, later
+processes join it, and the last process to leave stops it. Membership is a shared file lock, so a killed process leaves
+too. If all members are killed, the cluster runs until the next member leaves.
 """
 
 import atexit
@@ -26,7 +26,7 @@ SUPERUSER = "postgres"
 START_TIMEOUT_SECONDS = 60
 # Linux allows 107 bytes for a socket's path, macOS 103; PostgreSQL appends "/.s.PGSQL.5432.lock".
 MAX_SOCKET_FOLDER_BYTES = 80
-IMPOSSIBLE_PID = "999999999"  # beyond Linux' and macOS' largest
+IMPOSSIBLE_PID = "999999999"  # larger than the largest process id of Linux and macOS
 
 SERVER_SETTINGS = """listen_addresses = ''
 unix_socket_directories = '"{folder}"'
@@ -36,11 +36,11 @@ max_prepared_transactions = 10
 
 
 class PostgresUnavailable(Exception):
-    """No database server can be had; the message says why, and what to do about it."""
+    """No database server is available; the message says why, and what to do."""
 
 
 class Cluster:
-    """One PostgreSQL cluster in one folder, shared by the processes that joined it."""
+    """One PostgreSQL cluster in one folder, shared by the processes that have joined it."""
 
     def __init__(self, home: Path, bindir: Path, account: pwd.struct_passwd | None) -> None:
         self.home = home
@@ -52,15 +52,15 @@ class Cluster:
         self._membership: IO[bytes] | None = None
 
     def join(self) -> None:
-        """Start the cluster unless it runs, and keep it running until this process leaves or ends."""
+        """Start the cluster if it does not run, and keep it running until this process leaves or ends."""
         if self._membership:
             return
         self._make_private(self.home)
-        with self._one_at_a_time():
+        with self._start_lock():
             self._membership = (self.home / "members.lock").open("wb")
             fcntl.flock(self._membership, fcntl.LOCK_SH)
-            self._use_own_binaries_if_needed()  # whoever leaves last needs them too
-            if not self.answers():
+            self._use_own_binaries_if_needed()  # the last process to leave needs them too
+            if not self.is_reachable():
                 self._create()
                 self._start()
             self._create_database()
@@ -70,18 +70,18 @@ class Cluster:
         """Stop the cluster if no other process uses it."""
         if not self._membership:
             return
-        with self._one_at_a_time():
+        with self._start_lock():
             try:
                 fcntl.flock(self._membership, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
-                pass  # somebody else is still here, and will stop it
+                pass  # another member is left, and will stop it
             else:
                 self.pg_ctl("stop", "-m", "fast")
             self._membership.close()
             self._membership = None
 
-    def answers(self) -> bool:
-        """Say whether the server is up. A pid file proves nothing (stale, or its number in other hands); this does."""
+    def is_reachable(self) -> bool:
+        """Return whether a connection can be opened. A pid file may be stale, so it is no proof."""
         try:
             self._connect().close()
         except psycopg.OperationalError:
@@ -92,14 +92,14 @@ class Cluster:
         """Run `pg_ctl ACTION` on this cluster and wait for it.
 
         Raises:
-            PostgresUnavailable: it failed; the message ends with the server's last words.
+            PostgresUnavailable: it failed; the message ends with the last lines of the server's log.
         """
         self._run("pg_ctl", action, "-D", self.data, "-w", "-t", str(START_TIMEOUT_SECONDS), *options)
 
     def _create(self) -> None:
         if self.data.exists():
             return
-        # Under another name until complete: a killed initdb must not leave half a cluster that looks whole.
+        # Renamed when complete: a killed initdb must not leave an incomplete cluster under the final name.
         unfinished = self.home / "data.unfinished"
         shutil.rmtree(unfinished, ignore_errors=True)
         self._run("initdb", "-D", unfinished, "-U", SUPERUSER, "--auth=trust", "--encoding=UTF8", "--no-locale")
@@ -107,25 +107,25 @@ class Cluster:
 
     def _start(self) -> None:
         self._make_private(self.sockets)
-        if self._is_there():
+        if self._wait_for_running_server():
             return
         for lock_file in (self.data / "postmaster.pid", self.sockets / ".s.PGSQL.5432.lock"):
-            disown(lock_file)
+            invalidate(lock_file)
         folder = str(self.sockets).replace('"', '""').replace("'", "''")
         (self.data / "postgresql.auto.conf").write_text(SERVER_SETTINGS.format(folder=folder))
         try:
             self.pg_ctl("start", "-l", self.log)
         except PostgresUnavailable:
-            # The processes of a server that was killed take a moment to notice; a new one waits until they are gone.
+            # The child processes of a killed server end a moment later; until then a new server does not start.
             time.sleep(3)
             self.pg_ctl("start", "-l", self.log)
 
-    def _is_there(self) -> bool:
-        """Say whether a server is up; wait for one that recovers from a crash until it is, and for one that ends."""
+    def _wait_for_running_server(self) -> bool:
+        """Return whether a server runs; wait for a server that is recovering or shutting down."""
         pid_file = self.data / "postmaster.pid"
         deadline = time.monotonic() + START_TIMEOUT_SECONDS
         while pid_file.exists() and is_postgres(int(pid_file.read_text().split()[0])):
-            if self.answers():
+            if self.is_reachable():
                 return True
             if time.monotonic() > deadline:
                 raise PostgresUnavailable(f"The PostgreSQL in {self.home} does not answer; see {self.log}")
@@ -141,9 +141,9 @@ class Cluster:
         return psycopg.connect(host=str(self.sockets), user=SUPERUSER, dbname="postgres", connect_timeout=10, **options)
 
     def _use_own_binaries_if_needed(self) -> None:
-        """Copy the binaries into the cluster's folder when its account cannot reach them where they are.
+        """Copy the binaries into the cluster's folder if the server's account cannot reach them.
 
-        A wheel's libraries lie beside its package, in `NAME.libs`, and are found by that relative path.
+        The libraries of a wheel are in `NAME.libs` beside its package, and are found by this relative path.
         """
         if self.account is None or can_reach(self.account, self.bindir / "postgres"):
             return
@@ -167,7 +167,7 @@ class Cluster:
         if self.account and folder.stat().st_uid == 0:
             os.chown(folder, self.account.pw_uid, self.account.pw_gid)
         if folder.stat().st_uid != owner or folder.is_symlink():
-            raise PostgresUnavailable(f"{folder} belongs to somebody else; remove it or run as its owner.")
+            raise PostgresUnavailable(f"{folder} belongs to another user. Remove it, or run as its owner.")
         folder.chmod(0o700)
 
     def _socket_folder(self) -> Path:
@@ -178,13 +178,13 @@ class Cluster:
         return Path(tempfile.gettempdir()) / f"eventstore-{os.geteuid()}-{digest}"
 
     @contextmanager
-    def _one_at_a_time(self) -> Iterator[None]:
+    def _start_lock(self) -> Iterator[None]:
         with (self.home / "start.lock").open("wb") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             yield
 
     def _run(self, program: str, *arguments: str | Path) -> None:
-        # Output goes to a file, not a pipe: the server inherits it from pg_ctl and would hold a pipe open for ever.
+        # A file, because the server inherits the output from pg_ctl and would keep a pipe open.
         with tempfile.TemporaryFile() as output:
             result = subprocess.run(
                 [self.bindir / program, *arguments],
@@ -198,16 +198,16 @@ class Cluster:
             if result.returncode:
                 output.seek(0)
                 said = output.read().decode(errors="replace").strip()
-                raise PostgresUnavailable(f"{program} failed: {said}\n{self._last_words()}".strip())
+                raise PostgresUnavailable(f"{program} failed: {said}\n{self._log_tail()}".strip())
 
-    def _last_words(self) -> str:
+    def _log_tail(self) -> str:
         if not self.log.exists():
             return ""
         return "\n".join(self.log.read_text(errors="replace").splitlines()[-10:])
 
 
 def is_postgres(pid: int) -> bool:
-    """Say whether the process `pid` is a PostgreSQL server: the program by that name, not any path that holds it."""
+    """Return whether the process `pid` runs a program called `postgres`."""
     if Path("/proc/self").exists():
         process = Path(f"/proc/{pid}/cmdline")
         program = process.read_text().partition("\0")[0] if process.exists() else ""
@@ -216,11 +216,11 @@ def is_postgres(pid: int) -> bool:
     return Path(program).name.startswith("postgres")
 
 
-def disown(lock_file: Path) -> None:
-    """Give a stale lock file of PostgreSQL a process number that cannot exist.
+def invalidate(lock_file: Path) -> None:
+    """Write an impossible process id into a stale lock file of PostgreSQL.
 
-    The number in it may have passed to another program, or to a dead process nobody has asked after, and PostgreSQL
-    would take either for a server. Without the file it would not look for survivors of the old server any more.
+    The process id may now belong to another program, or to a zombie process, and PostgreSQL would take either for a
+    running server. The file is not deleted, because PostgreSQL uses it to look for child processes of the old server.
     """
     if lock_file.exists():
         _, *rest = lock_file.read_text().split("\n")
@@ -228,7 +228,7 @@ def disown(lock_file: Path) -> None:
 
 
 def can_reach(account: pwd.struct_passwd, path: Path) -> bool:
-    """Say whether `account` may enter (or execute) `path`."""
+    """Return whether `account` may enter or execute `path`."""
     return subprocess.run(["/bin/sh", "-c", 'test -x "$0"', path], cwd="/", **run_as(account)).returncode == 0
 
 

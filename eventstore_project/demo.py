@@ -1,4 +1,4 @@
-"""Demo data: two weeks of a small web shop, the same at every call but for the dates."""
+"""Demo data: two weeks of a small web shop. Each call returns the same events with other dates."""
 
 from collections.abc import Iterator
 from datetime import datetime, timedelta
@@ -14,7 +14,7 @@ DAYS = 14
 
 
 def shop_events(now: datetime, orders: int = ORDERS, days: int = DAYS) -> list[NewEvent]:
-    """Return the events of so many orders in the last days up to `now`, in the order they happened."""
+    """Return the events of `orders` orders in the `days` days before `now`, in the order they happened."""
     chance = Random(2013)
     events = [event for number in range(1, orders + 1) for event in _order(number, now, days, chance)]
     events.sort(key=itemgetter(0))
@@ -22,7 +22,7 @@ def shop_events(now: datetime, orders: int = ORDERS, days: int = DAYS) -> list[N
 
 
 def _order(number: int, now: datetime, days: int, chance: Random) -> Iterator[tuple[datetime, NewEvent]]:
-    """Yield one customer's way from the cart to the parcel, or to where it ended."""
+    """Yield the events of one order with their times, from the cart to the delivery."""
     moment = now - timedelta(days=days * chance.random())
     customer = f"customer-{chance.randrange(1, 40)}"
     cart, order = f"cart-{number}", f"order-{1000 + number}"

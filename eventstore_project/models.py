@@ -1,10 +1,10 @@
-"""The shop's read models: what its pages would show."""
+"""The shop's read models."""
 
 from django.db import models
 
 
 class Order(models.Model):
-    """An order as it stands: right the moment its event is stored."""
+    """The present state of an order, up to date when its event is stored."""
 
     order_id = models.TextField(primary_key=True, db_collation="C")
     customer = models.TextField()
@@ -18,7 +18,7 @@ class Order(models.Model):
 
 
 class ProductSales(models.Model):
-    """How much of a product was ordered."""
+    """The ordered quantity and the revenue of a product."""
 
     sku = models.TextField(primary_key=True, db_collation="C")
     quantity = models.BigIntegerField()

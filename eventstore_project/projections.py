@@ -1,4 +1,4 @@
-"""The shop's projections: one for what must be right at once, one for what every order would queue for."""
+"""The shop's projections: an INLINE one for orders, and an ASYNC one for sales."""
 
 from decimal import Decimal, InvalidOperation
 from typing import Any
@@ -11,14 +11,14 @@ from projections.registry import register
 
 from .models import Order, ProductSales
 
-MOST = Decimal(10) ** 9
+MAX_AMOUNT = Decimal(10) ** 9
 
 
 @register
 class Orders(Projection):
-    """A row per order, INLINE: whoever has just paid sees the order as paid.
+    """A row per order. It is INLINE: customers that have just paid see the order as paid.
 
-    An INLINE handler that raises rejects the event, so this one is forgiving about what is in it.
+    If an INLINE handler raises, the event is rejected, so this projection accepts incomplete events.
     """
 
     name = "orders"
@@ -40,22 +40,22 @@ class Orders(Projection):
 
     @handles("OrderPaid", "OrderPacked", "OrderShipped", "OrderDelivered", "OrderCancelled", "OrderReturned")
     def change(self, event: Event) -> None:
-        """Take the status from the event's type: `OrderPaid` makes it `paid`."""
+        """Set the status from the event type: `OrderPaid` sets `paid`."""
         status = event.type.removeprefix("Order").lower()
         Order.objects.filter(order_id=event.aggregate_id).update(status=status, changed_at=event.timestamp)
 
 
 def money(value: Any) -> Decimal:
-    """Return an amount of an event's data; 0 for what is none."""
+    """Return an amount as a `Decimal` within the limits of the column; 0 if it is not a number."""
     try:
-        return min(max(Decimal(str(value)), -MOST), MOST).quantize(Decimal("0.01"))
+        return min(max(Decimal(str(value)), -MAX_AMOUNT), MAX_AMOUNT).quantize(Decimal("0.01"))
     except InvalidOperation:
         return Decimal(0)
 
 
 @register
 class Sales(Projection):
-    """A row per product, ASYNC: orders of the same product do not wait for each other."""
+    """A row per product. It is ASYNC, so orders of the same product do not wait for each other."""
 
     name = "product_sales"
     mode = ASYNC

@@ -1,4 +1,4 @@
-"""Random secrets of this installation, made once and kept under `.data/`, readable by its owner only."""
+"""Random secrets of this installation, stored under `.data/` and readable by their owner only."""
 
 import os
 import secrets
@@ -7,8 +7,8 @@ from pathlib import Path
 from .postgres import DATA
 
 
-def kept(name: str) -> str:
-    """Return the secret `name`, making it at the first call."""
+def get_or_create(name: str) -> str:
+    """Return the secret `name`; create it at the first call."""
     path = DATA / name
     if not path.exists():
         _write_once(path, secrets.token_urlsafe(24))
@@ -16,7 +16,7 @@ def kept(name: str) -> str:
 
 
 def _write_once(path: Path, secret: str) -> None:
-    """Write a file that is whole when it appears, and of which the first of several processes' version stays."""
+    """Write a file atomically, unless another process has already written it."""
     path.parent.mkdir(exist_ok=True)
     draft = path.with_name(f"{path.name}.{os.getpid()}")
     with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:

@@ -8,7 +8,7 @@ from events.streaming.feed import Feed
 
 
 class StreamingServer(uvicorn.Server):
-    """Uvicorn, which ends the open event streams before it shuts down; else it would wait for them, or cut them off."""
+    """Uvicorn that ends open event streams before it shuts down, instead of waiting for them or cutting them off."""
 
     async def shutdown(self, sockets: Any = None) -> None:
         Feed.end_streams()

@@ -1,6 +1,6 @@
-"""Settings of the demo project; the tests use them too.
+"""The settings of the demo project and of the tests.
 
-From the environment: DATABASE_URL (else a private PostgreSQL under .data/), DJANGO_DEBUG=1, DJANGO_SECRET_KEY,
+Environment variables: DATABASE_URL (default: a private PostgreSQL under .data/), DJANGO_DEBUG=1, DJANGO_SECRET_KEY,
 DJANGO_ALLOWED_HOSTS (separated by commas).
 """
 
@@ -9,7 +9,7 @@ import os
 from . import postgres, secrets
 
 DEBUG = os.environ.get("DJANGO_DEBUG") == "1"
-SECRET_KEY = os.environ.get("DJANGO_SECRET_KEY") or secrets.kept("secret_key")
+SECRET_KEY = os.environ.get("DJANGO_SECRET_KEY") or secrets.get_or_create("secret_key")
 ALLOWED_HOSTS = os.environ.get("DJANGO_ALLOWED_HOSTS", "localhost,127.0.0.1,[::1]").split(",")
 
 INSTALLED_APPS = [
@@ -79,7 +79,7 @@ LOGGING = {
 
 REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": [
-        # The first one's scheme is what a 401 answer asks for.
+        # A 401 response asks for the scheme of the first class.
         "rest_framework.authentication.TokenAuthentication",
         "rest_framework.authentication.SessionAuthentication",
     ],

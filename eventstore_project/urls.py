@@ -1,4 +1,4 @@
-"""The addresses of the demo project."""
+"""The URLs of the demo project."""
 
 from django.contrib import admin
 from django.templatetags.static import static

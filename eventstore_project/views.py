@@ -1,4 +1,4 @@
-"""The demo's own page: the event stream, live in the browser."""
+"""The live page of the demo: the event stream in the browser."""
 
 from urllib.parse import urlencode
 
@@ -19,7 +19,7 @@ EVENTS_AT_FIRST = 20
 
 @permission_required(authorization.READ, raise_exception=True)
 def live(request: HttpRequest) -> HttpResponse:
-    """Show events as they are stored. The stream comes from its public address, as any client's would."""
+    """Show events as they are stored. The page reads the public stream, as any other client does."""
     chosen = {name: without_nul(request.GET.get(name, "")) for name in ("type", "category", "aggregate_id")}
     store = EventStore()
     after = _beginning(store, **chosen)
@@ -40,7 +40,7 @@ def live(request: HttpRequest) -> HttpResponse:
 
 
 def _beginning(store: EventStore, type: str, category: str, aggregate_id: str) -> int:  # noqa: A002
-    """Return the position after which there are some events to begin with, and all that are still to come."""
+    """Return the position to stream from, so that the page begins with the newest stored events."""
     settled = store.settled_position()
     events = Event.objects.using(store.using).up_to(settled).order_by("-position")
     if type:

@@ -23,10 +23,10 @@ class ProjectionsConfig(AppConfig):
 
 
 def _register(using: str, **kwargs: Any) -> None:
-    """Register new projections in the database; INLINE ones are live at once while the store is empty."""
+    """Register new projections in the database, so that INLINE ones are live from the first event of an empty store."""
     from events.routing import database
 
     from .engine import registration
 
     if using == database() and registration.is_migrated():
-        registration.ensure_all()
+        registration.register_all()

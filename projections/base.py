@@ -1,4 +1,4 @@
-"""What a projection is: a class that says which events it wants, and what it makes of them."""
+"""The base class of projections: a subclass names the events that it handles and the rows that it fills."""
 
 from collections.abc import Callable, Collection, Iterator, Sequence
 from enum import StrEnum
@@ -19,19 +19,19 @@ Method = TypeVar("Method", bound=Callable[..., Any])
 class Mode(StrEnum):
     """Where a projection runs."""
 
-    INLINE = "inline"  # in the writer's transaction: right at once, and paid for by the writer
-    ASYNC = "async"  # in workers: a moment later, at no cost to the writer
+    INLINE = "inline"  # in the writer's transaction: up to date at once, and each append takes longer
+    ASYNC = "async"  # in workers: up to date a moment later, and appends take no longer
 
 
 class OnError(StrEnum):
-    """What becomes of an event that cannot be handled, once it has been retried in vain."""
+    """What happens to an event that still fails after all its retries."""
 
-    PARK = "park"  # it waits, and with it later events of its aggregate; everything else goes on
-    STOP = "stop"  # the projection waits for somebody to mend it
+    PARK = "park"  # the event and later events of its aggregate wait; all other events are handled
+    STOP = "stop"  # the projection stops until an operator resumes it
 
 
 class Start(StrEnum):
-    """Where a new projection begins."""
+    """Which events a new projection begins with."""
 
     FIRST_EVENT = "first event"
     NOW = "now"
@@ -58,23 +58,23 @@ def handles(*event_types: str | Subscribed) -> Callable[[Method], Method]:
 class Projection:
     """A durable consumer of events that keeps read models up to date.
 
-    Give it either methods marked with `@handles("OrderPlaced", …)`, called with one event each, or a `project_batch`
-    of your own, called with a list of them, for work on sets. Events of one aggregate come in order. All a handler
-    writes to the database counts exactly once, because it commits together with the checkpoint; so write to `models`
-    and nothing else, without `using()` or schema names, for a rebuild runs the same handlers on other tables.
+    Either mark methods with `@handles("OrderPlaced", …)`; each is called with one event. Or override `project_batch`,
+    which is called with a list of events. Events of one aggregate arrive in order. Rows and checkpoint commit together,
+    so each event takes effect exactly once. Write only to `models`, without `using()` or schema names: a rebuild runs
+    the same handlers on other tables.
 
     Attributes:
-        name: its name for good, up to 40 of the characters a-z, 0-9 and _; the checkpoint is kept under it.
-        version: raise it when the handlers mean something new. The old rows are served until it has been rebuilt.
+        name: up to 40 of the characters a-z, 0-9 and _. The checkpoint is stored under this name, so never change it.
+        version: raise it when the handlers produce different rows. The old rows are served until the rebuild is done.
         mode: INLINE or ASYNC.
-        shards: how many parts of an ASYNC projection can be worked on at the same time; events are dealt out by
-            aggregate. 1 to 64.
-        models: the Django models whose tables it alone fills; parents before those that refer to them.
-        types: with `project_batch`: the event types wanted; None for all.
+        shards: how many workers can run an ASYNC projection at the same time, from 1 to 64. All events of an aggregate
+            belong to the same shard.
+        models: the Django models whose rows only this projection writes; referenced models first.
+        types: the event types that `project_batch` handles; None for all.
         on_error: PARK or STOP.
-        start: FIRST_EVENT, or NOW to leave out what was stored before it was registered.
-        batch_events: the most events handled in one transaction.
-        retry_delays_seconds: how long to wait before each further attempt at an event; None for the setting
+        start: FIRST_EVENT, or NOW to skip the events that were stored before it was registered.
+        batch_events: the maximum number of events handled in one transaction.
+        retry_delays_seconds: the delay before each retry of an event; None for the setting
             PROJECTIONS_RETRY_DELAYS_SECONDS.
     """
 
@@ -101,7 +101,7 @@ class Projection:
 
     @classmethod
     def marked_handlers(cls) -> Iterator[tuple[str | Subscribed, str]]:
-        """Yield (event type, name of the method) for each mark, in the order of definition."""
+        """Yield (event type, method name) for each `@handles`, in the order of definition."""
         names = dict.fromkeys(name for base in reversed(cls.__mro__) for name in vars(base))
         for name in names:
             for event_type in dict.fromkeys(getattr(getattr(cls, name, None), "handled_types", ())):
@@ -118,7 +118,7 @@ class Projection:
         return None if self._handlers_of_all else sorted(self._handlers)
 
     def project_batch(self, events: Sequence[Event]) -> None:
-        """Take `events`, in the order of their positions, into the read models.
+        """Update the read models with `events`, which are ordered by position.
 
         Raises:
             HandlerFailed: a handler raised an exception, which is its cause.

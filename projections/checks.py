@@ -1,4 +1,4 @@
-"""System checks: a mistake in a projection shows when the project starts, not when its first event comes."""
+"""System checks: they report mistakes in projections when the project starts, before the first event."""
 
 import inspect
 import re
@@ -39,11 +39,11 @@ def check_projections(**kwargs: Any) -> list[CheckMessage]:
 
 @register()
 def check_owners(**kwargs: Any) -> list[CheckMessage]:
-    """Warn of projections that own models of other apps: a rebuild replaces every row that is in them."""
+    """Warn of projections that list models of other apps: a rebuild replaces every row of these models."""
     return [
         checks.Warning(
             f"{cls.__module__}.{cls.__qualname__}: its model {model._meta.label} belongs to another app.",
-            hint="A rebuild removes every row that the projection has not made. Is it really its own?",
+            hint="A rebuild removes every row that the projection does not write. Check that no other code writes any.",
             obj=cls,
             id="projections.W003",
         )
@@ -58,16 +58,16 @@ def check_owners(**kwargs: Any) -> list[CheckMessage]:
 
 @register()
 def check_isolation_level(**kwargs: Any) -> list[CheckMessage]:
-    """Check that transactions see what is committed while they run.
+    """Check that transactions see rows that commit while they run.
 
-    Passes, rebuilds and operations wait for each other, and go on from what they then find.
+    Passes, rebuilds and operations wait for each other's locks, and then read what the others have committed.
     """
     if (level := isolation_level()) is None:
         return []
     return [
         Error(
-            f"Projections cannot be kept right in {level} transactions.",
-            hint="Leave isolation_level out of the database's OPTIONS; single transactions may ask for another level.",
+            f"Projections cannot be updated safely in {level} transactions.",
+            hint="Remove isolation_level from the database's OPTIONS; single transactions may set another level.",
             id="projections.E013",
         )
     ]
@@ -75,7 +75,7 @@ def check_isolation_level(**kwargs: Any) -> list[CheckMessage]:
 
 @register(Tags.database)
 def check_versions(databases: Sequence[str] | None = None, **kwargs: Any) -> list[CheckMessage]:
-    """Say which projections serve rows of another version than that of the code, and which have lost their code."""
+    """Warn of projections whose rows have another version than the code, and of projections without code."""
     using = router.db_for_write(ProjectionState)
     if using not in (databases or ()) or not _is_migrated(using):
         return []
@@ -83,8 +83,8 @@ def check_versions(databases: Sequence[str] | None = None, **kwargs: Any) -> lis
     here = {cls.name: cls for cls in registry.registered() if hasattr(cls, "name")}
     rebuild = [
         checks.Warning(
-            f"Projection {name!r} is version {cls.version} ({cls.mode}) in the code, but the rows it serves are of"
-            f" version {stored[name].version} ({stored[name].mode}), and stay as they are.",
+            f"Projection {name!r} is version {cls.version} ({cls.mode}) in the code, but the rows that it serves are"
+            f" of version {stored[name].version} ({stored[name].mode}), and are not updated.",
             hint=f"Run: manage.py rebuild_projection {name}",
             id="projections.W001",
         )
@@ -93,8 +93,8 @@ def check_versions(databases: Sequence[str] | None = None, **kwargs: Any) -> lis
     ]
     orphaned = [
         checks.Warning(
-            f"Projection {name!r} has a checkpoint, but no code any more.",
-            hint=f"Register it again, or remove what is known of it: manage.py forget_projection {name}",
+            f"Projection {name!r} has a checkpoint, but its code is gone.",
+            hint=f"Register it again, or remove its checkpoint: manage.py forget_projection {name}",
             id="projections.W002",
         )
         for name in sorted(stored.keys() - here.keys())
@@ -105,10 +105,10 @@ def check_versions(databases: Sequence[str] | None = None, **kwargs: Any) -> lis
 def _problems(cls: type[Projection], twice: Sequence[Any]) -> Iterator[tuple[str, str, str]]:
     name = getattr(cls, "name", None)
     if not isinstance(name, str) or not re.fullmatch(f"[a-z][a-z0-9_]{{0,{NAME_CHARACTERS - 1}}}", name):
-        hint = f"Set name to at most {NAME_CHARACTERS} of the characters a-z, 0-9 and _, a letter first."
+        hint = f"Set name to at most {NAME_CHARACTERS} of the characters a-z, 0-9 and _, beginning with a letter."
         yield "E001", f"its name is {name!r}" if name is not None else "it has no name", hint
     elif name in twice:
-        yield "E002", f"another projection has the name {name!r} too", "Each keeps its checkpoint under its name."
+        yield "E002", f"another projection has the name {name!r} too", "Rename one: a name identifies a checkpoint."
     if type(cls.version) is not int or cls.version < 1:
         yield "E003", f"its version is {cls.version!r}", "Give a whole number from 1 up."
     for attribute, kind in {"mode": Mode, "on_error": OnError, "start": Start}.items():
@@ -140,7 +140,7 @@ def _handler_problems(cls: type[Projection]) -> Iterator[tuple[str, str, str]]:
             yield (
                 "E006",
                 f"it has project_batch, so its handler {marks[0][1]}() is never called",
-                "Keep one of the two.",
+                "Remove one of the two.",
             )
         if cls.types is not None and not cls.types:
             yield "E007", f"its types are {cls.types!r}", "Give a list of event types, or None for all."
@@ -153,30 +153,30 @@ def _handler_problems(cls: type[Projection]) -> Iterator[tuple[str, str, str]]:
         if cls.types is not None:
             yield (
                 "E007",
-                "its types say nothing, because it has no project_batch",
-                "The handlers' marks name the types.",
+                "its types have no effect, because it has no project_batch",
+                "Name the types in @handles.",
             )
-    # A mark without any type leaves the attribute empty, and yields nothing above.
+    # `@handles()` without a type leaves the attribute empty, so `marked_handlers` does not yield the method.
     for name in dir(cls):
         if getattr(inspect.getattr_static(cls, name), "handled_types", None) == ():
-            yield "E006", f"its handler {name}() is for no event type", "Name one: @handles('EventType'), or ALL."
+            yield "E006", f"its handler {name}() has no event type", "Name one: @handles('EventType'), or ALL."
     for event_type in wanted:
         try:
             check_name("type", event_type)
         except InvalidEvent as error:
-            yield "E007", f"it handles {event_type!r}, which is no event type: {error.reason}", "Name an event type."
+            yield "E007", f"it handles {event_type!r}, which is no event type: {error.reason}", "Give an event type."
     methods = ["project_batch"] if cls.works_on_sets() else dict.fromkeys(method for _, method in marks)
     for method in methods:
         function = inspect.unwrap(getattr(cls, method))
         if inspect.iscoroutinefunction(function) or inspect.isgeneratorfunction(function):
-            yield "E008", f"{method}() is async, or a generator: called, it does nothing", "Make it a plain method."
+            yield "E008", f"{method}() is async or a generator, so a call does nothing", "Make it a plain method."
         try:
             inspect.signature(getattr(cls, method)).bind(None, None)
         except TypeError:
             argument = "events" if cls.works_on_sets() else "event"
             yield (
                 "E008",
-                f"{method}() does not take what it is called with",
+                f"{method}() does not accept the argument it is called with",
                 f"Define it as {method}(self, {argument}).",
             )
 
@@ -184,24 +184,24 @@ def _handler_problems(cls: type[Projection]) -> Iterator[tuple[str, str, str]]:
 def _model_problems(cls: type[Projection]) -> Iterator[tuple[str, str, str]]:
     for model in cls.models:
         if not (isinstance(model, models.base.ModelBase) and hasattr(model, "_meta")) or model._meta.abstract:
-            yield "E009", f"among its models is {model!r}, which is none", "List Django models that have tables."
+            yield "E009", f"its models contain {model!r}, which is no model", "List Django models that have tables."
         elif router.db_for_write(model) != database():
-            hint = "Both are written in one transaction: route them to one database."
+            hint = "Route the model to the events' database: one transaction writes both."
             yield "E010", f"{model._meta.label} is in another database than the events", hint
         elif not model._meta.managed or model._meta.proxy:
-            yield "E009", f"{model._meta.label} has no table of its own", "List models whose tables are theirs."
+            yield "E009", f"{model._meta.label} has no table of its own", "List managed models that are no proxies."
         elif parents := [each for each in model._meta.parents if each not in cls.models]:
             label = parents[0].__name__
-            yield "E009", f"{model._meta.label} has a part of its row in {label}", f"List {label} before it."
+            yield "E009", f"{model._meta.label} inherits columns from {label}", f"List {label} before it."
     for model, count in Counter(cls.models).items():
         if count > 1:
-            yield "E011", f"its models name {model!r} more than once", "Once is enough."
+            yield "E011", f"its models contain {model!r} more than once", "List each model once."
     others = [other for other in registry.registered() if other is not cls]
     for model in cls.models:
         if owners := [other.__qualname__ for other in others if _is_list(other.models) and model in other.models]:
             shared = str(getattr(model, "__qualname__", model))
-            hint = "A rebuild replaces all rows of a table; let one projection own it."
-            yield "E011", f"its model {shared} is also that of {', '.join(owners)}", hint
+            hint = "Let one projection write each table: a rebuild replaces all its rows."
+            yield "E011", f"its model {shared} also belongs to {', '.join(owners)}", hint
 
 
 def _is_list(value: Any) -> bool:

@@ -18,13 +18,13 @@ class ProjectionsSettings(AppSettings, prefix="PROJECTIONS_"):
     """Whether the read model `DailyActivity` is kept; read at start."""
 
     seals: bool = False
-    """Whether the workers seal the events, so that they can be verified; read at start."""
+    """Whether the workers seal the events, so that changed events can be detected; read at start."""
 
     retry_delays_seconds: Sequence[float] = (0.2, 1, 5, 25)
-    """The delays before each further attempt at an event that failed."""
+    """The delay before each retry of an event that failed."""
 
     max_lag_seconds: float = 60.0
-    """How far a projection may lag before the health endpoint fails."""
+    """How long a projection may lag before the health endpoint fails."""
 
     max_wait_seconds: float = 5.0
     """How long a request with `at_least` may wait for a projection."""

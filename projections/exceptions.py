@@ -1,4 +1,4 @@
-"""The errors of the projections: one base class, and the facts of each error as attributes."""
+"""The errors of the projections. Each error carries its data as attributes."""
 
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
@@ -18,20 +18,20 @@ __all__ = [
 
 
 class ProjectionError(Exception):
-    """Base class of every error the projections raise on their own account."""
+    """Base class of the errors that the projections raise."""
 
 
 class UnknownProjection(ProjectionError):
-    """There is no projection of this name.
+    """No projection has this name.
 
     Attributes:
-        name: the name asked for.
+        name: the unknown name.
     """
 
     def __init__(self, name: str, known: Iterable[str]) -> None:
         self.name = name
         names = ", ".join(sorted(known)) or "none; register them in an app's projections.py"
-        super().__init__(f"There is no projection {name!r}; there are: {names}")
+        super().__init__(f"There is no projection {name!r}; registered projections: {names}")
 
 
 class HandlerFailed(ProjectionError):
@@ -43,39 +43,39 @@ class HandlerFailed(ProjectionError):
 
 
 class OutdatedCode(ProjectionError):
-    """An INLINE projection has been rebuilt with newer code than this process has. Nothing is stored.
+    """An INLINE projection has been rebuilt with newer code than this process runs. Nothing is stored.
 
-    Stored without it, the event would be missing from the rows for good, and nobody would know.
+    If the event were stored without the projection, it would be missing from the rows permanently.
     """
 
     def __init__(self, name: str, version: int) -> None:
         super().__init__(
-            f"The rows of projection {name!r} are of newer code than this process has (version {version}): restart it"
-            " with the new code, and rebuild INLINE projections only when every process has it"
+            f"The rows of projection {name!r} were built by newer code than this process runs (version {version})."
+            " Restart it with the new code. Rebuild INLINE projections only after every process runs the new code"
         )
 
 
 class UnsafeTransaction(ProjectionError):
-    """An event for an INLINE projection is dispatched where the projection cannot be kept right. Nothing is stored.
+    """An event for an INLINE projection is dispatched in an unsupported isolation level. Nothing is stored.
 
-    In a snapshot that is older than the dispatch, a projection may look as it did before it was built or rebuilt.
+    The transaction's snapshot may be older than the last rebuild, so it may show a state that is out of date.
     """
 
     def __init__(self, level: str) -> None:
         super().__init__(
-            f"INLINE projections cannot be kept right in a {level.upper()} transaction: dispatch what they handle in a"
-            " READ COMMITTED one, or make them ASYNC"
+            f"INLINE projections cannot be updated safely in a {level.upper()} transaction. Dispatch their events in a"
+            " READ COMMITTED transaction, or make the projections ASYNC"
         )
 
 
 class NotCaughtUp(ProjectionError):
-    """A projection did not reach a position in the time given.
+    """A projection did not reach a position before the timeout.
 
     Attributes:
-        projection, position: what was waited for.
-        reached: the position it is at.
-        lag_events: how many events lie between.
-        status: what it is doing, such as `paused`.
+        projection, position: the projection, and the position to reach.
+        reached: the position that the projection has reached.
+        lag_events: how many events lie between the two positions.
+        status: the status of the projection, such as `paused`.
     """
 
     def __init__(self, projection: str, position: int, reached: int, lag_events: int, status: str) -> None:
@@ -85,10 +85,10 @@ class NotCaughtUp(ProjectionError):
         self.lag_events = lag_events
         self.status = status
         super().__init__(
-            f"Projection {projection!r} is at position {reached}, {lag_events:,} events before {position}; it is"
-            f" {status}"
+            f"Projection {projection!r} is at position {reached}, {lag_events:,} events before {position}; its status"
+            f" is {status}"
         )
 
 
 class OperationRejected(ProjectionError):
-    """What an operator asked for cannot be done to this projection as it is; the message says why, and what can."""
+    """The projection does not allow this operation in its present state; the message says why, and what to do."""

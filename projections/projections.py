@@ -1,4 +1,4 @@
-"""The projections that come with the app. Each is an example of its kind, switched on by a setting."""
+"""The projections that come with the app. A setting turns on each of them."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -19,7 +19,7 @@ from .registry import register
 
 
 class AggregateActivityProjection(Projection):
-    """A row per aggregate, INLINE: writers of different aggregates never wait for each other's rows."""
+    """A row per aggregate. It is INLINE: writers of different aggregates never wait for each other's rows."""
 
     name = "aggregate_activity"
     mode = INLINE
@@ -27,7 +27,7 @@ class AggregateActivityProjection(Projection):
 
     @handles(ALL)
     def take(self, event: Event) -> None:
-        """Move the aggregate's row on. Versions have no gaps, so the event's version is the number of events."""
+        """Update the aggregate's row. Versions have no gaps, so the event's version is the number of events."""
         last = {
             "event_count": event.version,
             "last_type": event.type,
@@ -37,8 +37,8 @@ class AggregateActivityProjection(Projection):
         rows = AggregateActivity.objects.filter(aggregate_id=event.aggregate_id)
         if event.version > 1 and rows.filter(event_count__lt=event.version).update(**last):
             return
-        # The aggregate's first event. Or a subscriber that came before this projection has dispatched a later one: then
-        # that one comes first here, and makes the row; the earlier one finds it further on already.
+        # A subscriber that runs before this projection may dispatch another event of the aggregate. The projection then
+        # sees the later event first, inserts the row, and must not set it back for the earlier event.
         first = event
         if event.version > 1:
             first = Event.objects.of_aggregate(event.aggregate_id).get(version=1)
@@ -53,14 +53,14 @@ class AggregateActivityProjection(Projection):
 
 
 class EventTypeActivityProjection(Projection):
-    """A row per event type. Every writer of the type would queue for it, so it is ASYNC; and it works on sets."""
+    """A row per event type. It is ASYNC: all writers of a type would wait for the same row."""
 
     name = "event_type_activity"
     mode = ASYNC
     models = [EventTypeActivity]
 
     def project_batch(self, events: Sequence[Event]) -> None:
-        """Count the batch by type in memory, and add each type's count with one statement for all."""
+        """Count the batch by type in memory, and add all counts with one statement."""
         by_type: dict[str, list[Event]] = {}
         for event in events:
             by_type.setdefault(event.type, []).append(event)
@@ -76,19 +76,19 @@ class EventTypeActivityProjection(Projection):
 
 
 class SealsProjection(Projection):
-    """The store's seals (`events.integrity.seals`), written by the workers. A rebuild leaves them as they are."""
+    """The store's seals (`events.integrity.seals`), written by the workers. A rebuild keeps them."""
 
     name = "seals"
     mode = ASYNC
 
     def project_batch(self, events: Sequence[Event]) -> None:
-        """Seal all up to the last event of the batch, which is settled."""
+        """Seal the events up to the last event of the batch, which is settled."""
         while seals.seal(database(), up_to=events[-1].position):
             pass
 
 
 class DailyActivityProjection(Projection):
-    """A row per day and category, ASYNC, on sets: what a chart of the store's life wants."""
+    """A row per day and category, for charts. It is ASYNC: all writers of a category would wait for the same row."""
 
     name = "daily_activity"
     mode = ASYNC

@@ -1,4 +1,4 @@
-"""The projections of this process, by name, as every app's `projections.py` registers them."""
+"""The projections of this process, which each app registers in its module `projections`."""
 
 from collections.abc import Iterable
 from typing import TypeVar
@@ -12,20 +12,20 @@ __all__ = ["all_projections", "get", "named", "register", "registered", "unregis
 
 ProjectionClass = TypeVar("ProjectionClass", bound=type[Projection])
 
-# All that was registered, mistakes included: the system checks speak about those, all at once.
+# Invalid classes are kept too, so that the system checks report every mistake.
 _classes: list[type[Projection]] = []
 _instances: dict[type[Projection], Projection] = {}
 
 
 def register(projection: ProjectionClass) -> ProjectionClass:
-    """Make a projection known; use it as a decorator of the class, in a module `projections.py` of an app."""
+    """Register a projection. Use it as a class decorator in the module `projections` of an app."""
     if projection not in _classes:
         _classes.append(projection)
     return projection
 
 
 def unregister(projection: type[Projection]) -> None:
-    """Forget a projection; its rows and its checkpoint stay."""
+    """Remove a projection from this process; its rows and its checkpoint stay."""
     if projection in _classes:
         _classes.remove(projection)
 
@@ -36,12 +36,12 @@ def autodiscover() -> None:
 
 
 def registered() -> list[type[Projection]]:
-    """Return the classes as they were registered."""
+    """Return the registered classes in the order of registration."""
     return list(_classes)
 
 
 def all_projections(mode: Mode | None = None) -> list[Projection]:
-    """Return the projections, by name; of one mode only, if it is given."""
+    """Return the projections ordered by name, of one mode if `mode` is given."""
     wanted = [cls for cls in _classes if mode is None or cls.mode == mode]
     return [_instance(cls) for cls in sorted(wanted, key=lambda cls: cls.name)]
 
@@ -50,7 +50,7 @@ def get(name: str) -> Projection:
     """Return the projection called `name`.
 
     Raises:
-        UnknownProjection: there is none.
+        UnknownProjection: no projection has this name.
     """
     for cls in _classes:
         if cls.name == name:
@@ -59,10 +59,10 @@ def get(name: str) -> Projection:
 
 
 def named(names: Iterable[str]) -> list[Projection]:
-    """Return the projections called `names`; all of them when it is empty.
+    """Return the projections called `names`, or all of them if `names` is empty.
 
     Raises:
-        UnknownProjection: there is none of such a name.
+        UnknownProjection: no projection has one of the names.
     """
     return [get(name) for name in dict.fromkeys(names)] or all_projections()
 

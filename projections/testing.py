@@ -1,4 +1,4 @@
-"""For the tests of your projections, in a plain `TestCase`: given events, project, assert rows. No worker is needed.
+"""Helpers for testing your projections in a plain `TestCase`, without a worker.
 
 class OrderTotals(TestCase):
     def test_total(self):
@@ -22,14 +22,14 @@ __all__ = ["project", "run_until_caught_up"]
 
 
 def project(projection: type[Projection], *events: NewEvent) -> list[Event]:
-    """Dispatch `events`, and hand them to `projection` at once; return them as stored. It need not be registered.
+    """Dispatch `events`, pass them to `projection`, and return the stored events. It need not be registered.
 
     Raises:
-        Exception: what the handler raised.
+        Exception: the exception that a handler raised.
     """
     stored = EventStore(database()).dispatch(*events)
     if projection in registry.registered() and projection.mode is Mode.INLINE:
-        return stored  # it has seen them
+        return stored  # the dispatch has called it
     wanted = projection().wanted_types()
     try:
         projection().project_batch([event for event in stored if wanted is None or event.type in wanted])
@@ -39,14 +39,14 @@ def project(projection: type[Projection], *events: NewEvent) -> list[Event]:
 
 
 def run_until_caught_up(*names: str) -> int:
-    """Do what workers would do, in this thread and transaction, until nothing is left; return how many events it was.
+    """Run projections in this thread and transaction until they have caught up; return how many events they handled.
 
     Args:
-        names: the projections to run; none: all that are registered.
+        names: the projections to run; all registered projections if none is given.
 
     Raises:
-        Exception: what a handler raised, instead of retrying and parking.
-        UnknownProjection: there is none of such a name.
+        Exception: the exception that a handler raised; events are neither retried nor parked.
+        UnknownProjection: no projection has one of the names.
     """
     handled = 0
     for task in plan(registry.named(names)):

@@ -1,4 +1,4 @@
-"""Reading your own writes: wait until a projection has come to a position."""
+"""Read your own writes: wait until a projection has reached a position."""
 
 import time
 
@@ -15,18 +15,18 @@ LONGEST_PAUSE_SECONDS = 0.02
 
 
 def wait_for(projection: str, position: int, timeout_seconds: float = 5.0) -> int:
-    """Return, once all events up to `position` are in the rows of `projection`, the position that it has reached.
+    """Wait until the rows of `projection` contain all events up to `position`; return the position it has reached.
 
-    An INLINE projection is there as soon as the append has committed. Do not wait inside the transaction that appended:
-    nobody else can see its events before it ends.
+    An INLINE projection reaches the position when the append commits. Do not wait inside the transaction that appends:
+    other sessions cannot see its events before it commits.
 
     Args:
-        projection: its name.
-        position: that of the event to wait for; `dispatch` and the HTTP interface return it.
+        projection: the name of the projection.
+        position: the position of the event to wait for; `dispatch` and the HTTP interface return it.
 
     Raises:
-        NotCaughtUp: it took longer than that; with how far it is, and what it is doing.
-        UnknownProjection: there is none of this name.
+        NotCaughtUp: the timeout passed first; the error says how far the projection is, and its status.
+        UnknownProjection: no projection has this name.
     """
     registry.get(projection)
     deadline = time.monotonic() + timeout_seconds
@@ -43,5 +43,5 @@ def wait_for(projection: str, position: int, timeout_seconds: float = 5.0) -> in
 
 
 async def await_for(projection: str, position: int, timeout_seconds: float = 5.0) -> int:
-    """Do `wait_for` from a coroutine."""
+    """Wait as `wait_for` does, from a coroutine."""
     return await sync_to_async(wait_for)(projection, position, timeout_seconds)

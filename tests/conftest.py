@@ -115,6 +115,12 @@ def client_of(make_user: Callable[..., User]) -> Callable[..., Client]:
 
 
 @pytest.fixture
+def staff(client_of: Callable[..., Client]) -> Client:
+    """A client of the admin whose user may read and append."""
+    return client_of("events.view_event", "events.view_aggregate", "events.add_event")
+
+
+@pytest.fixture
 def api(make_user: Callable[..., User]) -> APIClient:
     """A client of the HTTP interface that may read and append."""
     client = APIClient()

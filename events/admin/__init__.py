@@ -1,4 +1,4 @@
-"""The store in Django's admin: browse aggregates and events, append one, see how it is doing."""
+"""The store in Django's admin: browse aggregates and events, append an event, see the dashboard."""
 
 from django.contrib import admin
 
@@ -11,7 +11,7 @@ from .events import EventAdmin
 admin.site.register(Aggregate, AggregateAdmin)
 admin.site.register(Event, EventAdmin)
 
-# Below it is the project's own index, as its templates make it; a project that has set another stays as it is.
+# The template extends the project's own index. A project that has set another index template keeps it.
 INDEX_TEMPLATE = "admin/events/index.html"
 if conf.admin_dashboard and admin.site.index_template is None:
     admin.site.index_template = INDEX_TEMPLATE

@@ -27,12 +27,12 @@ PAGE_EVENTS = 50
 class AggregateAdmin(CategorizedAdmin):
     list_display = ["aggregate_id", "category", "version", "first_stored", "last_stored"]
     list_filter = [CategoryFilter]
-    # As the index has them: of several categories, those that lie between are passed over.
+    # The order of the index, so that several categories can be read without the categories in between.
     ordering = ["category", "aggregate_id"]
     change_form_template = "admin/events/aggregate/change_form.html"
 
     def get_search_results(self, request: HttpRequest, queryset: QuerySet, search_term: str) -> tuple[QuerySet, bool]:
-        """Search by prefix, within what it says of the category: that is where the index begins."""
+        """Search by prefix and by the category in the prefix, because the index begins with the category."""
         prefix = self.searched_prefix(request, search_term)
         category = "category" if "-" in prefix else "category__startswith"
         found, _ = super().get_search_results(request, queryset, search_term)
@@ -49,14 +49,14 @@ class AggregateAdmin(CategorizedAdmin):
     def change_view(
         self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None
     ) -> HttpResponse:
-        """Show the aggregate's history instead of a form."""
+        """Show the history of the aggregate instead of a form."""
         if not (self.has_view_permission(request) and authorization.readable(request.user)):
             raise PermissionDenied
         aggregate = self.get_object(request, unquote(object_id))
         if aggregate is None:
             messages.warning(request, f"There is no aggregate {unquote(object_id)!r}.")
             return HttpResponseRedirect(reverse("admin:events_aggregate_changelist"))
-        if not authorization.readable(request.user).holds(aggregate.aggregate_id):
+        if not authorization.readable(request.user).contains(aggregate.aggregate_id):
             raise PermissionDenied
         context = {
             **self.admin_site.each_context(request),
@@ -72,11 +72,11 @@ class AggregateAdmin(CategorizedAdmin):
         return TemplateResponse(request, self.change_form_template, context)
 
     def _append_url(self, request: HttpRequest, aggregate_id: str) -> str:
-        may_append = authorization.appendable(request.user).holds(aggregate_id)
+        may_append = authorization.appendable(request.user).contains(aggregate_id)
         return page_url("events_event_add", aggregate_id=aggregate_id) if may_append else ""
 
     def _timeline(self, request: HttpRequest, aggregate: Aggregate) -> dict[str, Any]:
-        """Return one page of the history, newest first, and the versions where its neighbours start."""
+        """Return a page of the history, newest first, and the first versions of the pages before and after it."""
         try:
             newest = max(1, min(int(request.GET["up_to_version"]), aggregate.version))
         except (KeyError, ValueError):

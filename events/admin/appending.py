@@ -1,4 +1,4 @@
-"""The form that appends one event: it shows which version it follows, and asks again when that has moved on."""
+"""The page that appends an event after a version; on a conflict it shows the new events and asks again."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -28,12 +28,12 @@ SHOWN_BETWEEN = 20
 
 @dataclass(frozen=True)
 class ConflictReport:
-    """What came between the opening of the form and its sending.
+    """The events that were appended between opening and sending the form.
 
     Attributes:
-        error: the versions, as the store tells them.
-        entries: the events, newest first, as far as the user may read them.
-        more: how many of them are not shown.
+        error: the error with the versions.
+        entries: the events, newest first; none if the user may not read them.
+        more: the number of events that are not shown.
     """
 
     error: VersionConflict
@@ -42,7 +42,7 @@ class ConflictReport:
 
 
 class AppendView:
-    """One request of the form."""
+    """The view of a request of the form."""
 
     def __init__(
         self, model_admin: CategorizedAdmin, request: HttpRequest, template: str, extra_context: dict[str, Any]
@@ -53,10 +53,10 @@ class AppendView:
         self._conflict: ConflictReport | None = None
 
     def respond(self) -> HttpResponse:
-        """Show the form, or append the event and show its aggregate.
+        """Return the form, or append the event and redirect to its aggregate.
 
         Raises:
-            PermissionDenied: the user may append to no category at all.
+            PermissionDenied: the user may not append to any category.
         """
         if not self._admin.has_add_permission(self._request):
             raise PermissionDenied
@@ -69,28 +69,28 @@ class AppendView:
         return self._page(form)
 
     def _append(self, form: AppendForm) -> DispatchResult | None:
-        """Append the event of a valid form; None when that has to be asked again, with the reason in the form."""
+        """Append the event of a valid form; return None if it was rejected, with the reason in the form."""
         event, expected = form.new_event(), form.cleaned_data["expected_version"]
-        if not authorization.appendable(self._request.user).holds(event.aggregate_id):
+        if not authorization.appendable(self._request.user).contains(event.aggregate_id):
             form.add_error("aggregate_id", f"You may not append to the category {category_of(event.aggregate_id)!r}.")
             return None
         try:
             return self._store.dispatch(event, expected_version=expected)
         except VersionConflict as conflict:
-            if conflict.aggregate_id != event.aggregate_id:  # a handler's own dispatch: not for this form to decide
+            if conflict.aggregate_id != event.aggregate_id:  # from a dispatch of a handler
                 form.add_error(None, f"Nothing was stored: {conflict}.")
                 return None
-            self._conflict = self._what_came_between(conflict, expected)
-            form.add_error(None, _moved_on(conflict))
-            # Sending it again is then a decision made in knowledge of what came between.
+            self._conflict = self._report(conflict, expected)
+            form.add_error(None, _conflict_message(conflict))
+            # The user sees the new events before sending the form again.
             form.expect(conflict.actual)
         except EventStoreError as error:
             form.add_error(None, f"Nothing was stored: {error}.")
         return None
 
-    def _what_came_between(self, conflict: VersionConflict, expected: int) -> ConflictReport:
+    def _report(self, conflict: VersionConflict, expected: int) -> ConflictReport:
         readable = authorization.readable(self._request.user)
-        if not readable.holds(conflict.aggregate_id):
+        if not readable.contains(conflict.aggregate_id):
             return ConflictReport(conflict, [], 0)
         events = self._store.get_events_for_aggregate(
             conflict.aggregate_id,
@@ -106,12 +106,12 @@ class AppendView:
 
     def _appended(self, stored: DispatchResult) -> HttpResponse:
         (event,) = stored
-        stands = f"{event.type} is version {event.version} of {event.aggregate_id}"
+        description = f"{event.type} is version {event.version} of {event.aggregate_id}"
         if stored.is_retry:
-            messages.info(self._request, f"{stands}: stored when this form was sent before, and not again.")
+            messages.info(self._request, f"{description}. It was already stored when you sent this form before.")
         else:
             self._admin.log_addition(self._request, event, [{"added": {}}])
-            messages.success(self._request, f"{stands}.")
+            messages.success(self._request, f"{description}.")
         return HttpResponseRedirect(history_url(self._request, event.aggregate_id) or self._request.path)
 
     def _page(self, form: AppendForm) -> HttpResponse:
@@ -142,40 +142,40 @@ class AppendView:
 
 
 def suggestions(model_admin: CategorizedAdmin, request: HttpRequest) -> JsonResponse:
-    """Return what the form suggests while an aggregate id is typed: ids that begin so, and the version of this one.
+    """Return the suggestions for a typed aggregate id: ids with this prefix, and the version of the aggregate.
 
-    The ids are those that the user may see; the version is that of any aggregate that they may append to.
+    The user must have the right to append to the aggregates, and to read the suggested ids.
 
     Raises:
-        PermissionDenied: the user may append to no category at all.
+        PermissionDenied: the user may not append to any category.
     """
     if not model_admin.has_add_permission(request):
         raise PermissionDenied
-    typed, using = without_nul(request.GET.get("aggregate_id", "")), database()
+    prefix, using = without_nul(request.GET.get("aggregate_id", "")), database()
     allowed = Aggregate.objects.using(using).within(authorization.appendable(request.user).names)
     visible = allowed.within(authorization.readable(request.user).names)
-    beginning = visible.filter(aggregate_id__startswith=typed).order_by("aggregate_id") if typed else visible.none()
+    matching = visible.filter(aggregate_id__startswith=prefix).order_by("aggregate_id") if prefix else visible.none()
     return JsonResponse(
         {
-            "aggregate_id": typed,
-            "version": _version(request, typed, using),
-            "aggregates": list(beginning.values_list("aggregate_id", flat=True)[:SUGGESTED_AGGREGATES]),
+            "aggregate_id": prefix,
+            "version": _version(request, prefix, using),
+            "aggregates": list(matching.values_list("aggregate_id", flat=True)[:SUGGESTED_AGGREGATES]),
         }
     )
 
 
 def _version(request: HttpRequest, aggregate_id: str, using: str) -> int:
-    """Return the version of an aggregate, as far as the user may know it; 0: it does not exist."""
+    """Return the version of an aggregate; 0 if it does not exist or the user may not append to it."""
     allowed = Aggregate.objects.using(using).within(authorization.appendable(request.user).names)
     return allowed.filter(pk=aggregate_id).values_list("version", flat=True).first() or 0
 
 
-def _moved_on(conflict: VersionConflict) -> str:
+def _conflict_message(conflict: VersionConflict) -> str:
     if conflict.expected == 0:
-        return f"Nothing was stored: {conflict.aggregate_id} exists already, at version {conflict.actual}."
+        return f"Nothing was stored: {conflict.aggregate_id} already exists, at version {conflict.actual}."
     if isinstance(conflict.expected, int) and conflict.expected > conflict.actual:
         return f"Nothing was stored: {conflict}."
     return (
         f"Nothing was stored: {conflict.aggregate_id} was at version {conflict.expected} when you opened this form, and"
-        f" is at {conflict.actual} now."
+        f" is now at {conflict.actual}."
     )

@@ -1,4 +1,4 @@
-"""What makes the admin a browser of large tables: nothing is edited, and nothing is counted to the end."""
+"""Base classes that make the admin a read-only browser of large tables, without counting them."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -21,27 +21,27 @@ from events.validation import MAX_NAME_CHARACTERS
 
 
 class BoundedPaginator(Paginator):
-    """Pages of the first rows only, so that counting them stays cheap however many there are."""
+    """Pages of the first rows only, so that the count stays cheap."""
 
     max_rows = 10_000
 
     @cached_property
-    def _rows_up_to_the_bound(self) -> int:
+    def _counted_rows(self) -> int:
         rows: Any = self.object_list
         return int(rows[: self.max_rows + 1].count())
 
     @property
-    def is_cut(self) -> bool:
+    def is_truncated(self) -> bool:
         """Whether there are more rows than the pages show."""
-        return self._rows_up_to_the_bound > self.max_rows
+        return self._counted_rows > self.max_rows
 
     @cached_property
     def count(self) -> int:
-        return min(self._rows_up_to_the_bound, self.max_rows)
+        return min(self._counted_rows, self.max_rows)
 
 
 class BoundedSearchForm(ChangeListSearchForm):
-    """Django's, which takes no more than an id has: what is longer costs time, and finds nothing."""
+    """A search form that rejects text which is longer than an id, because it would find nothing."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -49,17 +49,17 @@ class BoundedSearchForm(ChangeListSearchForm):
 
 
 class BoundedChangeList(ChangeList):
-    """Django's list; a search that is too long is left out, with a message."""
+    """A list that ignores a search text which is too long, with a message."""
 
     search_form_class = BoundedSearchForm
 
 
 class BrowsingAdmin(admin.ModelAdmin):
-    """A model that is looked at, never changed."""
+    """The admin of a model that users can view but not change."""
 
     paginator = BoundedPaginator
     show_full_result_count = False
-    show_facets = admin.ShowFacets.NEVER  # each would count the table once more
+    show_facets = admin.ShowFacets.NEVER  # each facet would count the table
     list_per_page = 50
     actions: Sequence[Any] | None = None
     ordering = ["aggregate_id"]
@@ -77,16 +77,16 @@ class BrowsingAdmin(admin.ModelAdmin):
     def get_search_results(
         self, request: HttpRequest, queryset: models.QuerySet, search_term: str
     ) -> tuple[models.QuerySet, bool]:
-        """Search by prefix, which the index answers; Django's own search would ignore case, and read every row."""
+        """Search by prefix, which uses the index; Django's own search ignores case and would read every row."""
         prefix = self.searched_prefix(request, search_term)
         return queryset.filter(**{f"{self.prefix_field}__startswith": prefix}) if prefix else queryset, False
 
     def searched_prefix(self, request: HttpRequest, search_term: str) -> str:
-        """Return the beginning of what is searched for; nothing: all rows."""
+        """Return the prefix of a search; empty for all rows."""
         return without_nul(search_term.strip())
 
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
-        # Django would have one "select" something "to view".
+        # Django's title would be "Select … to view".
         title = {"title": capfirst(self.opts.verbose_name_plural)}
         return super().changelist_view(request, title | (extra_context or {}))
 
@@ -94,7 +94,7 @@ class BrowsingAdmin(admin.ModelAdmin):
         return super().get_object(request, without_nul(object_id), from_field)
 
     def lookup_allowed(self, lookup: str, value: Any, request: HttpRequest) -> bool:
-        holds_nul = "\0" in "".join(map(str, value))  # of one value or, in later versions of Django, of several
+        holds_nul = "\0" in "".join(map(str, value))  # later versions of Django pass several values
         return not holds_nul and super().lookup_allowed(lookup, value, request)
 
     def has_add_permission(self, request: HttpRequest) -> bool:
@@ -108,10 +108,10 @@ class BrowsingAdmin(admin.ModelAdmin):
 
 
 class CategorizedAdmin(BrowsingAdmin):
-    """Rows that belong to a category each: those that the user may read, by the model's permission or a category's."""
+    """The admin of a model whose rows have categories: it shows the categories that the user may read."""
 
     def readable(self, request: HttpRequest) -> authorization.Categories:
-        """Return the categories whose rows the user may see here."""
+        """Return the categories that the user may read here."""
         return authorization.readable(request.user, f"{self.opts.app_label}.view_{self.opts.model_name}")
 
     def get_queryset(self, request: HttpRequest) -> models.QuerySet:
@@ -126,7 +126,7 @@ class CategorizedAdmin(BrowsingAdmin):
 
 
 def without_nul(text: str) -> str:
-    """Return `text` as PostgreSQL takes it: with a NUL character in it, it would reject the query."""
+    """Return `text` without NUL characters, which PostgreSQL rejects."""
     return text.replace("\0", "")
 
 

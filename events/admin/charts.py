@@ -1,11 +1,11 @@
-"""Charts as SVG, drawn by the server: they need no script, take the theme's colours, and come with their table."""
+"""Charts as SVG from the server: they need no script, use the theme's colours, and have a table of their data."""
 
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 
-# So many categories have a colour; the rest share one.
+# The number of categories with their own colour; the others share one.
 COLOURS = 6
 BAR, GAP, HEIGHT = 8, 2, 100
 
@@ -27,12 +27,12 @@ class Chart:
     """A chart of stacked bars.
 
     Attributes:
-        width: of the drawing, whose height is 100.
-        top: the number that its upper edge stands for.
-        segments: the parts of its bars.
-        labels: the names of the bars.
-        series: name, colour, numbers and total of each of what is stacked; the most first.
-        rows: label, numbers and total of each bar, for the table.
+        width: the width of the drawing, whose height is 100.
+        top: the number at the upper edge.
+        segments: the segments of the bars.
+        labels: the labels of the bars.
+        series: the name, colour, numbers and total of each series, the largest first.
+        rows: the label, numbers and total of each bar, for the table.
     """
 
     width: float
@@ -52,9 +52,9 @@ def stacked_bars(labels: Sequence[str], numbers: dict[str, list[int]]) -> Chart:
     """Return a chart with a bar for each label.
 
     Args:
-        numbers: for each of what is stacked, the most important first, a number for each label.
+        numbers: a number for each label, by series, the largest series first.
     """
-    stacked = _with_the_rest_as_one(numbers)
+    stacked = _merge_small_series(numbers)
     columns = list(zip(*(values for _, values in stacked), strict=True)) or [()] * len(labels)
     top = _round_up(max(map(sum, columns), default=0))
     segments = [
@@ -79,7 +79,7 @@ def stacked_bars(labels: Sequence[str], numbers: dict[str, list[int]]) -> Chart:
     )
 
 
-def _with_the_rest_as_one(numbers: dict[str, list[int]]) -> list[tuple[str, list[int]]]:
+def _merge_small_series(numbers: dict[str, list[int]]) -> list[tuple[str, list[int]]]:
     stacked = list(numbers.items())
     if len(stacked) <= COLOURS + 1:
         return stacked
@@ -88,7 +88,7 @@ def _with_the_rest_as_one(numbers: dict[str, list[int]]) -> list[tuple[str, list
 
 
 def _round_up(number: int) -> int:
-    """Return the next number that reads well at an axis: 1, 2 or 5 times a power of ten."""
+    """Return the next number for an axis: 1, 2 or 5 times a power of ten."""
     if number <= 1:
         return 1
     power = 10 ** math.floor(math.log10(number))

@@ -1,4 +1,4 @@
-"""The dashboard on the admin's index: what comes in, what the store holds, and what holds readers back."""
+"""The dashboard on the admin's index: new events, the size of the store, and what holds readers back."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -26,13 +26,13 @@ DAY = timedelta(days=1)
 
 @dataclass(frozen=True)
 class Unit:
-    """A way to divide the past into periods.
+    """A unit by which the chart divides the past into periods.
 
     Attributes:
-        name: of one period.
-        covers: the time that all of them cover, in words.
-        label: the format of a period's name.
-        starts: returns the beginnings of the periods up to a moment.
+        name: the name of the unit.
+        covers: the time that all periods cover, in words.
+        label: the format of a period's label.
+        starts: returns the starts of the periods up to a moment.
     """
 
     name: str
@@ -42,7 +42,7 @@ class Unit:
 
 
 def context(request: HttpRequest) -> dict[str, Any]:
-    """Return what the dashboard shows to the user of a request: nothing but of the categories they may read."""
+    """Return the context of the dashboard, from the categories that the user of a request may read."""
     readable = authorization.readable(request.user)
     if not readable:
         return {}
@@ -70,32 +70,32 @@ def context(request: HttpRequest) -> dict[str, Any]:
 
 def _size(using: str, now: datetime) -> dict[str, Any]:
     size = statistics.size(using)
-    # Positions tell how many, but for their gaps: of a young store, that could be more than there are.
-    of_a_day = min(size.events, statistics.newest_position(using) - statistics.position_at(now - DAY, using))
+    # Positions have gaps, so the difference may exceed the number of events.
+    events_of_day = min(size.events, statistics.newest_position(using) - statistics.position_at(now - DAY, using))
     return {
         "events": size.events,
         "aggregates": size.aggregates,
         "bytes": filesizeformat(size.bytes),
         "is_estimate": size.is_estimate,
-        "growth": filesizeformat(size.bytes * of_a_day // max(1, size.events)),
+        "growth": filesizeformat(size.bytes * events_of_day // max(1, size.events)),
         "seals": _seals(using),
     }
 
 
 def _seals(using: str) -> dict[str, Any] | None:
-    """How far the store is sealed; None where nobody does that."""
+    """Return how far the store is sealed; None without seals."""
     digest = seals.newest_digest(using)
     if not digest.position:
         return None
     unsealed = seals.unsealed(using)
-    return {"position": digest.position, "unsealed": unsealed, "is_cut": unsealed.events == unsealed.MAX_COUNTED}
+    return {"position": digest.position, "unsealed": unsealed, "has_more": unsealed.events == unsealed.MAX_COUNTED}
 
 
 def _progress(using: str, sees_queries: bool) -> dict[str, Any]:
-    """How far readers of the whole store get, and which transactions keep them from getting further."""
+    """Return how far readers of the whole store can read, and the transactions that hold them back."""
     appends = statistics.open_appends(using)
     try:
-        with transaction.atomic(using):  # of its own: a rejection would end one that is open
+        with transaction.atomic(using):  # a savepoint, because an error would abort an open transaction
             settled = ordering.settled_position(using)
     except UnsafeRead as error:
         return {"rejection": str(error)}
@@ -118,7 +118,7 @@ def _hours(now: datetime) -> list[datetime]:
 
 
 def _days(now: datetime) -> list[datetime]:
-    """The midnights of the current time zone, where not every day has 24 hours."""
+    """Return the midnights of the current time zone, in which not every day has 24 hours."""
     days = [now.date() - back * DAY for back in reversed(range(30))]
     return [timezone.make_aware(datetime.combine(day, time.min)) for day in days]
 

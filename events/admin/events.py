@@ -34,8 +34,8 @@ class EventAdmin(CategorizedAdmin):
     list_filter = [AggregateFilter, RecordedFilter, CategoryFilter, TypeFilter, CorrelationFilter]
     ordering = ["-position"]
     search_help_text = (
-        "An aggregate id or its beginning, or a whole event id. Or choose text in data, as JSON has it: with a space"
-        ' after each colon and comma, such as "method": "card".'
+        "The beginning of an aggregate id, or a complete event id. Or search for JSON text in the data, with a space"
+        ' after each colon and comma, for example "method": "card".'
     )
     change_form_template = "admin/events/event/change_form.html"
     append_template = "admin/events/event/append.html"
@@ -44,7 +44,7 @@ class EventAdmin(CategorizedAdmin):
         return EventChangeList
 
     def get_queryset(self, request: HttpRequest) -> QuerySet:
-        # A large event need not be fetched for the line that sums it up.
+        # Only the beginning of large data is fetched for the summary.
         events = super().get_queryset(request)
         if request.resolver_match and request.resolver_match.url_name == "events_event_changelist":
             events = events.defer("data", "metadata").annotate(
@@ -86,13 +86,13 @@ class EventAdmin(CategorizedAdmin):
     def add_view(
         self, request: HttpRequest, form_url: str = "", extra_context: dict[str, Any] | None = None
     ) -> HttpResponse:
-        """Show the form that appends an event, and append it."""
+        """Show the form that appends an event, or append the event."""
         return AppendView(self, request, self.append_template, extra_context or {}).respond()
 
     def change_view(
         self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None
     ) -> HttpResponse:
-        """Show an event: what it says, what it changed, and what it belongs to."""
+        """Show an event with its changes and related events."""
         if not self.has_view_permission(request):
             raise PermissionDenied
         event: Event | None = self.get_object(request, unquote(object_id))
@@ -126,7 +126,7 @@ class EventAdmin(CategorizedAdmin):
             "recorded_at": to_the_second(event.recorded_at),
             "history_url": history_url(request, event.aggregate_id),
             "trail": trail[:TRAIL_EVENTS] if len(trail) > 1 else [],
-            "trail_is_cut": len(trail) > TRAIL_EVENTS,
+            "trail_is_truncated": len(trail) > TRAIL_EVENTS,
         }
 
 

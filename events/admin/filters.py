@@ -1,4 +1,4 @@
-"""The filters beside the lists. None of them reads a table to know what to offer."""
+"""The filters of the lists. None of them scans a table to find its choices."""
 
 from collections.abc import Iterator
 from datetime import datetime, timedelta
@@ -21,13 +21,13 @@ from events.validation import MAX_NAME_CHARACTERS
 
 from .suggestions import distinct_values, known_types
 
-# How far `recorded_at` may run against the positions, where the clock of the database server was set back.
+# `recorded_at` may fall by this much as positions rise, because the database server's clock may be set back.
 CLOCK_SLACK = timedelta(hours=1)
 _MINUTE = "%Y-%m-%dT%H:%M"
 
 
 class DistinctValuesFilter(admin.SimpleListFilter):
-    """A filter on an indexed column that offers the values there are, as far as the user may know them."""
+    """A filter on an indexed column that offers the existing values that the user may know."""
 
     def __init__(self, *args: Any) -> None:
         self.title = self.parameter_name or ""
@@ -41,12 +41,12 @@ class DistinctValuesFilter(admin.SimpleListFilter):
         return [(value, value) for value in self.values(readable, using)]
 
     def values(self, readable: authorization.Categories, using: str) -> list[str]:
-        """Return what to offer, of the categories that are `readable`."""
+        """Return the choices from the `readable` categories."""
         raise NotImplementedError
 
 
 class CategoryFilter(DistinctValuesFilter):
-    """The aggregates of a category, or their events."""
+    """A filter by category, for aggregates and events."""
 
     parameter_name = "category"
 
@@ -59,13 +59,13 @@ class CategoryFilter(DistinctValuesFilter):
         return queryset.in_category(self.value()) if self.value() is not None else None
 
     def of_aggregates(self, aggregates: AggregateQuerySet) -> AggregateQuerySet:
-        """Narrow the aggregates that the events in the list can belong to."""
+        """Return the aggregates that pass the filter."""
         category = self.value()
         return aggregates if category is None else aggregates.in_category(category)
 
 
 class TypeFilter(DistinctValuesFilter):
-    """The events of a type."""
+    """A filter by event type."""
 
     parameter_name = "type"
 
@@ -77,7 +77,7 @@ class TypeFilter(DistinctValuesFilter):
 
 
 class InputFilter(admin.ListFilter):
-    """A filter whose values are typed. It is a form of its own, which keeps what else narrows the list."""
+    """A filter with typed values. It has its own form, which keeps the other filters."""
 
     template = "admin/events/filter_input.html"
     parameters: tuple[str, ...]
@@ -85,13 +85,13 @@ class InputFilter(admin.ListFilter):
     def __init__(self, request: HttpRequest, params: dict[str, Any], model: Any, model_admin: Any) -> None:
         super().__init__(request, params, model, model_admin)
         for name in self.parameters:
-            given = "".join(params.pop(name, [""])[-1:]).strip()
-            if len(given) > MAX_NAME_CHARACTERS:
+            value = "".join(params.pop(name, [""])[-1:]).strip()
+            if len(value) > MAX_NAME_CHARACTERS:
                 messages.error(
-                    request, f"{name}: more than {MAX_NAME_CHARACTERS} characters, which nothing has; it was left out."
+                    request, f"{name} has more than {MAX_NAME_CHARACTERS} characters; the filter was ignored."
                 )
-            elif given:
-                self.used_parameters[name] = given
+            elif value:
+                self.used_parameters[name] = value
 
     def has_output(self) -> bool:
         return True
@@ -100,14 +100,14 @@ class InputFilter(admin.ListFilter):
         return list(self.parameters)
 
     def choices(self, changelist: ChangeList) -> Iterator[Any]:
-        """Yield the links beside the form: here, the one that leaves the filter out."""
+        """Yield the links beside the form: here, the link without the filter."""
         others = changelist.get_query_string(remove=list(self.parameters))
         self.kept = parse_qsl(others.removeprefix("?"), keep_blank_values=True)
         yield {"selected": not self.used_parameters, "query_string": others, "display": "All"}
 
 
 class TextFilter(InputFilter):
-    """A filter on one text, all of it."""
+    """A filter by the exact value of a text."""
 
     @property
     def inputs(self) -> list[dict[str, str]]:
@@ -119,7 +119,7 @@ class TextFilter(InputFilter):
 
 
 class CorrelationFilter(TextFilter):
-    """The events of one correlation id."""
+    """A filter by correlation id."""
 
     title = "correlation id"
     parameters = ("correlation_id",)
@@ -129,7 +129,7 @@ class CorrelationFilter(TextFilter):
 
 
 class AggregateFilter(TextFilter):
-    """The events of one aggregate. Its history has links that lead here; nobody else needs to see it."""
+    """A filter by aggregate, which is only visible in use: the links of a history set it."""
 
     title = "aggregate id"
     parameters = ("aggregate_id",)
@@ -141,12 +141,12 @@ class AggregateFilter(TextFilter):
         return queryset.of_aggregate(self.value) if self.value else None
 
     def of_aggregates(self, aggregates: AggregateQuerySet) -> AggregateQuerySet:
-        """Narrow the aggregates that the events in the list can belong to."""
+        """Return the aggregates that pass the filter."""
         return aggregates.filter(pk=self.value) if self.value else aggregates
 
 
 class RecordedFilter(InputFilter):
-    """The events stored between two moments."""
+    """A filter by the time of storing."""
 
     title = "when it was stored"
     parameters = ("recorded_from", "recorded_before")
@@ -155,12 +155,12 @@ class RecordedFilter(InputFilter):
         super().__init__(request, *args)
         self.moments: dict[str, datetime] = {}
         for name, value in self.used_parameters.items():
-            given = str(value)
-            if moment := _moment(given):
+            if moment := _moment(str(value)):
                 self.moments[name] = moment
             else:
                 messages.error(
-                    request, f"{name}: {given!r} is no date and time such as 2026-11-23T14:00; it was left out."
+                    request,
+                    f"{name}: {value!r} is not a date and time such as 2026-11-23T14:00; the filter was ignored.",
                 )
 
     @property
@@ -181,10 +181,10 @@ class RecordedFilter(InputFilter):
             ("Past 7 days", today - timedelta(days=7)),
             ("Past 30 days", today - timedelta(days=30)),
         ):
-            wanted = {"recorded_from": since.strftime(_MINUTE)}
+            parameters = {"recorded_from": since.strftime(_MINUTE)}
             yield {
-                "selected": self.used_parameters == wanted,
-                "query_string": changelist.get_query_string(wanted, ["recorded_before"]),
+                "selected": self.used_parameters == parameters,
+                "query_string": changelist.get_query_string(parameters, ["recorded_before"]),
                 "display": display,
             }
 
@@ -193,7 +193,7 @@ class RecordedFilter(InputFilter):
         return queryset.filter(**{lookups[name]: moment for name, moment in self.moments.items()})  # type: ignore[no-any-return]
 
     def positions(self, using: str) -> tuple[int, int | None]:
-        """Return positions between which the events of that time lie, so that the others need not be looked at."""
+        """Return two positions, both excluded, between which all events of the filter are."""
         since, before = (self.moments.get(name) for name in self.parameters)
         return (
             statistics.position_at(since - CLOCK_SLACK, using) if since else 0,
@@ -201,13 +201,13 @@ class RecordedFilter(InputFilter):
         )
 
 
-def _moment(given: str) -> datetime | None:
-    """Return the moment of an ISO date, or date and time, in the current time zone unless it names one."""
+def _moment(text: str) -> datetime | None:
+    """Return the moment of an ISO date or datetime; its default time zone is the current one."""
     try:
-        moment = parse_datetime(given if len(given) > 10 else f"{given}T00:00")
+        moment = parse_datetime(text if len(text) > 10 else f"{text}T00:00")
         if moment and timezone.is_naive(moment):
             moment = timezone.make_aware(moment)
-        # Nothing lies beyond, and from there an hour more or another time zone is still within Python's years.
+        # No event is outside these limits, and one hour or another time zone cannot leave Python's range.
         return moment and min(max(moment, EARLIEST), LATEST)
     except (ValueError, OverflowError):
         return None

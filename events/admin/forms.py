@@ -2,7 +2,6 @@
 
 import json
 from typing import Any
-from uuid import UUID
 
 from django import forms
 from django.contrib.admin.widgets import AdminSplitDateTime, AdminTextareaWidget, AdminTextInputWidget
@@ -14,21 +13,21 @@ from events.validation import MAX_NAME_CHARACTERS, validate_events
 
 
 class JSONObjectField(forms.CharField):
-    """JSON typed by hand; a fault is shown with its place."""
+    """A field for JSON; an error has its line and column."""
 
     def clean(self, value: Any) -> Any:
         text = super().clean(value)
         try:
             return from_json(text) if text else {}
         except json.JSONDecodeError as error:
-            fault = f"{error.msg} at line {error.lineno}, column {error.colno}"
-        except ValueError as error:  # an integer of too many digits, nested too deep, a name twice in one object
-            fault = str(error)
-        raise forms.ValidationError(f"This cannot be read as JSON: {fault}.")
+            reason = f"{error.msg} at line {error.lineno}, column {error.colno}"
+        except ValueError as error:  # an integer of too many digits, nested too deep, a duplicate name in an object
+            reason = str(error)
+        raise forms.ValidationError(f"This is not valid JSON: {reason}.")
 
 
 class MomentWidget(AdminSplitDateTime):
-    """The admin's own, whose two fields have names for those who do not see them."""
+    """The admin's widget, whose two fields get names for screen readers."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -37,18 +36,18 @@ class MomentWidget(AdminSplitDateTime):
 
 
 class AppendForm(forms.Form):
-    """One event, the version it shall follow, and the id that makes sending it twice store it once."""
+    """An event, its expected version, and its id, so that sending the form twice stores the event once."""
 
     aggregate_id = forms.CharField(
         max_length=MAX_NAME_CHARACTERS,
         strip=False,
         widget=AdminTextInputWidget(attrs={"list": "aggregate-ids", "autocomplete": "off"}),
-        help_text="Such as order-1001. What stands before the first dash is its category.",
+        help_text="For example order-1001. The part before the first dash is the category.",
     )
     type = forms.CharField(
         max_length=MAX_NAME_CHARACTERS,
         widget=AdminTextInputWidget(attrs={"list": "event-types", "autocomplete": "off"}),
-        help_text="What happened, such as OrderShipped.",
+        help_text="What happened, for example OrderShipped.",
     )
     data = JSONObjectField(  # type: ignore[assignment]  # Django keeps the name apart from the form's own `data`
         required=False,
@@ -61,7 +60,7 @@ class AppendForm(forms.Form):
         help_text="A JSON object about the event, such as its correlation_id.",
     )
     timestamp = forms.SplitDateTimeField(
-        required=False, widget=MomentWidget, help_text="When it happened; empty for now."
+        required=False, widget=MomentWidget, help_text="When it happened; leave it empty for now."
     )
     expected_version = forms.IntegerField(min_value=0, max_value=2**63 - 1, widget=forms.HiddenInput)
     event_id = forms.UUIDField(widget=forms.HiddenInput)
@@ -78,18 +77,10 @@ class AppendForm(forms.Form):
         return cleaned
 
     def expect(self, version: int) -> None:
-        """Have the form, when it is shown again, follow another version."""
+        """Set the expected version of the form when it is shown again."""
         self.data = {**self.data.dict(), "expected_version": str(version)}  # type: ignore[attr-defined,assignment]
 
     def new_event(self) -> NewEvent:
         """Return the event of a valid form."""
-        given = self.cleaned_data
-        event_id: UUID = given["event_id"]
-        return NewEvent(
-            given["aggregate_id"],
-            given["type"],
-            given["data"],
-            given["timestamp"],
-            metadata=given["metadata"],
-            event_id=event_id,
-        )
+        fields = ("aggregate_id", "type", "data", "timestamp", "metadata", "event_id")
+        return NewEvent(**{name: self.cleaned_data[name] for name in fields})

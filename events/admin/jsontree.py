@@ -1,4 +1,4 @@
-"""JSON as HTML that people can read, fold and search, with what is other than in the JSON before it marked."""
+"""JSON as HTML that users can read, fold and search, with marks on the changes since another JSON object."""
 
 from collections.abc import Iterator
 from typing import Any, Final
@@ -8,7 +8,7 @@ from django.utils.safestring import SafeString, mark_safe
 
 from events.jsonb import pretty
 
-# What a tree shows at most; beyond, it says how to see the rest.
+# The limits of a tree, which says how much it leaves out.
 MAX_VALUES = 300
 MAX_TEXT_CHARACTERS = 600
 MAX_DEPTH = 40
@@ -17,12 +17,12 @@ _NOTHING: Final = object()
 
 
 def tree(value: dict[str, Any], before: dict[str, Any] | None = None, max_values: int = MAX_VALUES) -> SafeString:
-    """Return a JSON object as nested lists; nothing of an empty one.
+    """Return a JSON object as nested lists; an empty object gives an empty string.
 
     Args:
-        before: what to compare with: new and changed values are marked, with what they were, and those that are gone
-            are told. Two objects that have no key in common are not compared: everything would be marked.
-        max_values: how many values to show.
+        before: the object to compare with: added, changed and removed values are marked. Two objects without a common
+            key are not compared, because everything would be marked.
+        max_values: the largest number of values to show.
     """
     then = before if are_compared(value, before) else _NOTHING
     lines = "".join(_Drawing(max_values).members(value, then))
@@ -30,24 +30,24 @@ def tree(value: dict[str, Any], before: dict[str, Any] | None = None, max_values
 
 
 def are_compared(value: dict[str, Any], before: dict[str, Any] | None) -> bool:
-    """Whether one JSON object is compared with the one before it: they have a key in common."""
+    """Return whether two JSON objects have a common key, so that `tree` compares them."""
     return before is not None and bool(value.keys() & before.keys())
 
 
 def block(value: Any) -> SafeString:
-    """Return JSON as text, all of it."""
+    """Return complete JSON as preformatted text."""
     return format_html('<pre class="event-json">{}</pre>', pretty(value) if value else "{}")
 
 
 class _Drawing:
-    """One tree while it is drawn."""
+    """The state of one tree while it is written."""
 
     def __init__(self, max_values: int) -> None:
         self._left = max_values
         self._depth = 0
 
     def members(self, value: Any, before: Any) -> Iterator[SafeString]:
-        """Yield the lines of an object or a list, each compared with the one of the same key or number."""
+        """Yield the lines of an object or a list; each value is compared with the value of the same key or index."""
         now, then = _members(value), _members(before)
         for number, (key, member) in enumerate(now.items()):
             if self._left <= 0:
@@ -92,17 +92,17 @@ def _members(value: Any) -> dict[Any, Any]:
 
 
 def _same(one: Any, other: Any) -> bool:
-    """Return whether two values are written alike: to Python, True is 1 and 1 is 1.0."""
+    """Return whether two values are the same JSON: in Python, True == 1 == 1.0."""
     return bool(one == other) and pretty(one) == pretty(other)
 
 
 def _label(key: Any) -> SafeString:
-    """Return what stands before a value: the key of an object; the numbers of a list say nothing."""
+    """Return the key of a value in an object as HTML; an empty string for an index in a list."""
     return format_html('<span class="json-key">{}</span>: ', key) if isinstance(key, str) else SafeString()
 
 
 def _leaf(value: Any) -> SafeString:
-    """Return a value in one line."""
+    """Return a value on one line."""
     if isinstance(value, dict | list):
         kind, text = (
             "json-size",

@@ -1,4 +1,4 @@
-"""Links between the pages of the admin: none to a page that a project has taken out, or that the user may not open."""
+"""Links between the pages of the admin, left out if the project has no such page or the user may not open it."""
 
 from typing import Any
 
@@ -13,7 +13,7 @@ from events import authorization
 
 
 def page_url(name: str, *keys: Any, **parameters: str) -> str:
-    """Return the address of a page of the admin by its name; nothing where there is no such page."""
+    """Return the URL of a page of the admin by its name; an empty string if there is no such page."""
     try:
         url = reverse(f"admin:{name}", args=[quote(key) for key in keys])
     except NoReverseMatch:
@@ -22,21 +22,21 @@ def page_url(name: str, *keys: Any, **parameters: str) -> str:
 
 
 def event_url(position: int) -> str:
-    """Return the address of an event's page."""
+    """Return the URL of an event's page."""
     return page_url("events_event_change", position)
 
 
 def event_list_url(**parameters: str) -> str:
-    """Return the address of the list of events, narrowed by its filters."""
+    """Return the URL of the list of events with some filters."""
     return page_url("events_event_changelist", **parameters)
 
 
 def history_url(request: HttpRequest, aggregate_id: str) -> str:
-    """Return the address of an aggregate's history; nothing when the user may not see it."""
+    """Return the URL of an aggregate's history; an empty string if the user may not see it."""
     visible = authorization.readable(request.user, "events.view_aggregate")
-    return page_url("events_aggregate_change", aggregate_id) if visible.holds(aggregate_id) else ""
+    return page_url("events_aggregate_change", aggregate_id) if visible.contains(aggregate_id) else ""
 
 
 def link(url: str, text: Any) -> SafeString:
-    """Return a link, or where there is no address the bare text."""
+    """Return a link; without a URL, only the text."""
     return format_html('<a href="{}">{}</a>', url, text) if url else format_html("{}", text)

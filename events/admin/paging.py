@@ -1,4 +1,4 @@
-"""The list of events: pages that are told by the position they begin at, each found in bounded time."""
+"""The list of events, with pages by position, each of which is found in bounded time."""
 
 from typing import Any
 from urllib.parse import parse_qsl
@@ -18,15 +18,15 @@ MAX_POSITION = 2**63 - 1
 
 
 class EventChangeList(BoundedChangeList):
-    """Django's list, but for the pages: they are not numbered, because who numbers them counts all before them.
+    """Django's list with pages by position, because page numbers need a count of all events before them.
 
     Attributes:
-        newest, newer, older: the query strings of other pages; None where there is none.
-        searched_to: the position where the search was broken off, because time was up; None: it was not.
-        further: the query string to go on from there.
-        in_data: the query string of the search for the same in the events' data.
-        kept_by_search: what the search form sends along, besides its own fields.
-        stored: says how many events the store holds; None where a part of them is shown.
+        newest, newer, older: the query strings of other pages; None without such a page.
+        searched_to: the position at which the search ran out of time; None: it did not.
+        further: the query string that continues the search.
+        in_data: the query string of a search for the same text in the events' data.
+        kept_by_search: the hidden fields of the search form.
+        stored: the number of events in the store, as text; None if the list is filtered.
     """
 
     model_admin: CategorizedAdmin
@@ -41,7 +41,7 @@ class EventChangeList(BoundedChangeList):
         return {name: value for name, value in found.items() if name not in (BEFORE, AFTER, SEARCH_IN)}
 
     def get_query_string(self, new_params: Any = None, remove: Any = None) -> str:
-        """Return the query string of another list, or of another page of this one. Without a page, it is the newest."""
+        """Return the query string of another list or page; without a position, of the newest page."""
         kept = {BEFORE: None, AFTER: None} | (new_params or {})
         query: str = super().get_query_string(kept, remove)
         return query
@@ -59,17 +59,17 @@ class EventChangeList(BoundedChangeList):
             limit=self.list_per_page,
         )
         self._name_pages([event.position for event in found.events], found.next)
-        self.searched_to = found.next if found.is_cut else None
+        self.searched_to = found.next if found.has_timed_out else None
         is_all = not self.query and not self.has_active_filters and self.model_admin.readable(request).names is None
         self.stored = _how_many(statistics.size(events.db)) if is_all else None
-        # What Django's own templates ask for.
+        # Attributes that Django's templates need.
         self.result_list = list(found.events)
         self.result_count = self.full_result_count = len(self.result_list)
         self.show_full_result_count = self.can_show_all = self.multi_page = False
         self.show_admin_actions = bool(self.result_list)
 
     def _positions(self, using: str) -> tuple[int, int | None]:
-        """Return the positions that a filter has left, both excluded."""
+        """Return the positions between which a filter has all events, both excluded."""
         for spec in self.filter_specs:
             if hasattr(spec, "positions"):
                 found: tuple[int, int | None] = spec.positions(using)
@@ -77,7 +77,7 @@ class EventChangeList(BoundedChangeList):
         return 0, None
 
     def _aggregates(self, request: HttpRequest, using: str) -> AggregateQuerySet | None:
-        """Return the aggregates that the events can belong to; None: to any."""
+        """Return the aggregates of the events that pass the filters; None for all."""
         aggregates = Aggregate.objects.using(using).within(self.model_admin.readable(request).names)
         for spec in self.filter_specs:
             if hasattr(spec, "of_aggregates"):
@@ -99,8 +99,7 @@ class EventChangeList(BoundedChangeList):
         self.newest = None if is_first else self.get_query_string()
         self.further = self.older if self.after is None else self.newer
         self.in_data = self.get_query_string({SEARCH_IN: IN_DATA})
-        others = parse_qsl(self.get_query_string(remove=[SEARCH_VAR, SEARCH_IN]).removeprefix("?"))
-        self.kept_by_search = others
+        self.kept_by_search = parse_qsl(self.get_query_string(remove=[SEARCH_VAR, SEARCH_IN]).removeprefix("?"))
 
 
 def _how_many(size: statistics.Size) -> str:
@@ -108,12 +107,12 @@ def _how_many(size: statistics.Size) -> str:
 
 
 def is_search_in_data(request: HttpRequest) -> bool:
-    """Return whether what is searched for is looked for in the events' data."""
+    """Return whether the search is for text in the events' data."""
     return request.GET.get(SEARCH_IN) == IN_DATA
 
 
 def _position(request: HttpRequest, name: str) -> int | None:
-    """Return a position of the query string; None where there is none, or something else."""
+    """Return a position from the query string; None if it is missing or not a number."""
     try:
         return min(max(int(request.GET[name]), 0), MAX_POSITION)
     except (KeyError, ValueError):

@@ -1,4 +1,4 @@
-"""Finding the events next to a position that match, in bounded time however many there are."""
+"""The search for events from a position on, in bounded time however many events there are."""
 
 import time
 from collections.abc import Iterator, Sequence
@@ -14,29 +14,28 @@ from django.db.models.functions import Cast
 from events.models import AggregateQuerySet, Event, EventQuerySet
 from events.monitoring.statistics import newest_position
 
-# Of aggregates with so many events together, all are looked up; of more, the store is searched from one end on.
+# If aggregates have at most this many events in total, all their events are looked up.
 FEW_EVENTS = 10_000
-# How long a search goes on before it comes back with what it has. Its statements are cut to size for that: the first
-# one is small, because an event may be.
+# A search returns after this time with what it has found. The size of its statements adapts to the time that is left.
 SEARCH_SECONDS = 0.15
 MIN_STATEMENT_MILLISECONDS = 10
-FIRST_STRETCH = 64
+FIRST_BATCH_POSITIONS = 64
 GROWTH = 4
 
 
 @dataclass(frozen=True, kw_only=True)
 class SearchResult:
-    """What a search has come back with.
+    """The result of a search.
 
     Attributes:
-        events: those that match, newest first.
-        next: the position to go on from, in the same direction; None: there is nothing more.
-        is_cut: whether time was up: all between the beginning and `next` was looked at, and there may be more beyond.
+        events: the matching events, newest first.
+        next: the position to continue from, in the same direction; None: there are no further events.
+        has_timed_out: whether time ran out: the search is complete up to `next`, and has not looked further.
     """
 
     events: Sequence[Event]
     next: int | None
-    is_cut: bool
+    has_timed_out: bool
 
 
 def search(
@@ -49,73 +48,72 @@ def search(
     newest_first: bool = True,
     limit: int,
 ) -> SearchResult:
-    """Return the first matching events between two positions, from the upper one down, or from the lower one up.
+    """Return the first matching events between two positions, from the upper one down or from the lower one up.
 
-    PostgreSQL would plan a single query for the average, and read the whole store where what is rare lies at the far
-    end of it. Here a category's or an aggregate's events are looked up when they are few, and else the store is
-    searched stretch by stretch, until time is up.
+    PostgreSQL plans a single query for the average case, and would read the whole store if rare events are at its far
+    end. So if a category or an aggregate has few events, they are looked up. Otherwise the store is searched in batches
+    of positions until time runs out.
 
     Args:
         events: the query for the events, unordered.
-        aggregates: those that all of them belong to, if that is known: what `events` is narrowed to, said of them.
-        text: only events whose data, as JSON text, holds this, in capital or small letters as far as the database knows
-            which belong together.
-        after, before: the positions, both excluded. `before` None: to the newest.
+        aggregates: the aggregates to which `events` is restricted, if any.
+        text: only events whose data contains this as JSON text; upper and lower case match by the database's rules.
+        after, before: the positions, both excluded. `before` None: up to the newest event.
         newest_first: begin at `before`; False: begin at `after`.
-        limit: at most so many.
+        limit: the largest number of events to return.
     """
     deadline = time.monotonic() + SEARCH_SECONDS
     if before is None:
         before = newest_position(events.db) + 1
-    stretches: _Stretches = _Range(after, before, newest_first)
+    positions: _Positions = _AllPositions(after, before, newest_first)
     if aggregates is not None:
-        among = events.filter(position__gt=after, position__lt=before)
+        candidates = events.filter(position__gt=after, position__lt=before).order_by()
         with _cancelled_at(deadline, events.db):
-            if _are_few(aggregates):
-                positions = among.order_by().values_list("position", flat=True)
-                stretches = _Listed(sorted(positions, reverse=newest_first))
+            if _have_few_events(aggregates):
+                known = candidates.values_list("position", flat=True)
+                positions = _KnownPositions(sorted(known, reverse=newest_first))
     if text:
         events = events.annotate(data_text=Cast("data", TextField())).filter(data_text__icontains=text)
-    found, reached = _search(events.order_by("-position" if newest_first else "position"), stretches, limit, deadline)
-    is_cut = reached is not None
+    found, reached = _search(events.order_by("-position" if newest_first else "position"), positions, limit, deadline)
+    has_timed_out = reached is not None
     if len(found) > limit:
         found = found[:limit]
         reached = found[-1].position
-    return SearchResult(events=found if newest_first else found[::-1], next=reached, is_cut=is_cut)
+    return SearchResult(events=found if newest_first else found[::-1], next=reached, has_timed_out=has_timed_out)
 
 
 def _search(
-    events: EventQuerySet, stretches: "_Stretches", limit: int, deadline: float
+    events: EventQuerySet, positions: "_Positions", limit: int, deadline: float
 ) -> tuple[list[Event], int | None]:
-    """Return up to one more event than the limit; and, where time was up before, the position to go on from."""
+    """Return up to `limit` + 1 events; and, if time ran out before, the position to continue from."""
     found: list[Event] = []
-    size, is_first = FIRST_STRETCH, True
-    while stretches.left and len(found) <= limit:
-        reached, started = stretches.reached, time.monotonic()
-        wanted = events.filter(stretches.take(size))[: limit + 1 - len(found)]
-        if is_first:  # and small: however long it takes, or a search would never get on
-            found += wanted
-        elif started >= deadline or not _extend(found, wanted, deadline):
+    size, is_first = FIRST_BATCH_POSITIONS, True
+    while positions.left and len(found) <= limit:
+        reached, started = positions.reached, time.monotonic()
+        batch = events.filter(positions.take(size))[: limit + 1 - len(found)]
+        if is_first:  # without a time limit, so that each search makes progress
+            found += batch
+        elif started >= deadline or not _extend(found, batch, deadline):
             return found, reached
         seconds, remaining = time.monotonic() - started, deadline - time.monotonic()
-        # The next one shall take half of what is left, should it be as slow as this one.
-        size = max(FIRST_STRETCH, min(GROWTH * size, int(size / seconds * remaining / 2)))
+        # The next batch takes half of the remaining time, if it is as slow as this one.
+        size = max(FIRST_BATCH_POSITIONS, min(GROWTH * size, int(size / seconds * remaining / 2)))
         is_first = False
     return found, None
 
 
-def _extend(found: list[Event], wanted: EventQuerySet, deadline: float) -> bool:
-    """Add the events that are wanted; False: that was not done in time. What is not in memory yet may take for ever."""
+def _extend(found: list[Event], batch: EventQuerySet, deadline: float) -> bool:
+    """Add the events of `batch` to `found`; return whether the query ended before the deadline."""
     more: list[Event] | None = None
-    with _cancelled_at(deadline, wanted.db):
-        more = list(wanted)
+    with _cancelled_at(deadline, batch.db):
+        more = list(batch)
     found += more or []
     return more is not None
 
 
 @contextmanager
 def _cancelled_at(deadline: float, using: str) -> Iterator[None]:
-    """Have PostgreSQL cancel what is done in the block when the time has come, which then ends there."""
+    """Cancel the block's statements at the deadline by `statement_timeout`; the block then ends without an error."""
     connection = connections[using]
     milliseconds = max(MIN_STATEMENT_MILLISECONDS, round((deadline - time.monotonic()) * 1000))
     try:
@@ -126,35 +124,35 @@ def _cancelled_at(deadline: float, using: str) -> Iterator[None]:
             )
             (before, _) = cursor.fetchone()
             yield
-            # The transaction may be a larger one, and goes on.
+            # An outer transaction may continue.
             cursor.execute("SELECT set_config('statement_timeout', %s, true)", [before])
     except OperationalError as error:
         if not isinstance(error.__cause__, psycopg.errors.QueryCanceled):
             raise
 
 
-def _are_few(aggregates: AggregateQuerySet) -> bool:
-    # An aggregate has an event at least: of more aggregates than FEW_EVENTS nothing need be added up.
+def _have_few_events(aggregates: AggregateQuerySet) -> bool:
+    # Each aggregate has at least one event, so the sum needs FEW_EVENTS + 1 aggregates at most.
     some = aggregates.order_by()[: FEW_EVENTS + 1]
     return (some.aggregate(events=Sum("version"))["events"] or 0) <= FEW_EVENTS
 
 
-class _Stretches(Protocol):
-    """What is to be searched, piece by piece."""
+class _Positions(Protocol):
+    """The positions to search, taken in batches."""
 
     @property
     def reached(self) -> int | None:
-        """Return the position to go on from; None: nothing was taken."""
+        """The position to continue from; None before the first batch."""
 
     @property
     def left(self) -> bool:
-        """Return whether anything is left to be taken."""
+        """Whether positions are left."""
 
     def take(self, size: int) -> Q:
-        """Take the next piece, of `size` positions, and return what its events are found by."""
+        """Take the next `size` positions; return the condition on their events."""
 
 
-class _Range:
+class _AllPositions:
     """All positions between two, both excluded."""
 
     def __init__(self, after: int, before: int, newest_first: bool) -> None:
@@ -179,8 +177,8 @@ class _Range:
         return Q(position__gt=after, position__lt=before)
 
 
-class _Listed:
-    """Some positions, in the order given."""
+class _KnownPositions:
+    """Given positions, in the given order."""
 
     def __init__(self, positions: Sequence[int]) -> None:
         self._positions = positions

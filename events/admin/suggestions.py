@@ -1,4 +1,4 @@
-"""The values that filters and forms suggest, found without reading a table."""
+"""The values that filters and forms suggest, found without a table scan."""
 
 from collections.abc import Collection
 
@@ -8,22 +8,22 @@ from events.models import Event
 from events.storage.query_files import read_query
 
 MAX_VALUES = 200
-# Of restricted users, this many aggregates are asked for the types of their events.
-_ASKED_AGGREGATES = 200
+# The number of aggregates whose event types are suggested to users who may not read all categories.
+_SAMPLED_AGGREGATES = 200
 
 
 def known_types(categories: Collection[str] | None, using: str) -> list[str]:
     """Return the event types to suggest: of all events, or of some aggregates in each of `categories`."""
     if categories is None:
         return distinct_values(Event, "type", using)
-    aggregates = max(1, _ASKED_AGGREGATES // max(1, len(categories)))
+    aggregates = max(1, _SAMPLED_AGGREGATES // max(1, len(categories)))
     with connections[using].cursor() as cursor:
         cursor.execute(read_query(__package__, "types_of_categories"), [sorted(categories), aggregates])
         return [event_type for (event_type,) in cursor.fetchall()]
 
 
 def distinct_values(model: type[models.Model], column: str, using: str, limit: int = MAX_VALUES) -> list[str]:
-    """Return the different values of an indexed column, in order, at most `limit`."""
+    """Return the first `limit` distinct values of an indexed column, in order."""
     quote = connections[using].ops.quote_name
     query = read_query(__package__, "distinct_values").format(column=quote(column), table=quote(model._meta.db_table))
     with connections[using].cursor() as cursor:

@@ -1,4 +1,4 @@
-"""One aggregate's events as its history page shows them: who, when, what it said before, and what led to what."""
+"""The entries of a timeline of events: the author, the time, the changes, the cause and related events."""
 
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ from events.models import Event
 from . import jsontree
 from .links import event_list_url, event_url
 
-# Where metadata says who caused an event, by the names in use; the first one that is there counts.
+# The keys of the metadata that may name the user who caused an event, in order of precedence.
 ACTOR_KEYS = ("actor", "user", "username", "user_id")
 MAX_TRAIL_DEPTH = 6
 
@@ -26,15 +26,15 @@ class Entry:
 
     Attributes:
         event: the event.
-        who: who caused it, as its metadata says.
-        data, metadata: as HTML; the data with what is other than in the event before it.
-        is_compared: whether that event has anything to compare with.
-        url: its page.
-        cause: the event that led to it, where it is stored and may be read.
-        cause_url: the page of that event.
-        cause_id: the id of that event, as the metadata has it.
-        correlation_id: what it belongs to, as the metadata has it.
-        correlated_url: the list of all events that belong to it.
+        who: the user who caused it, from its metadata.
+        data, metadata: HTML; the data has marks on the changes since the event before it.
+        is_compared: whether the data was compared with the event before it.
+        url: the URL of its page.
+        cause: the event that caused it, if it is stored and the user may read it.
+        cause_url: the URL of the cause's page.
+        cause_id: the id of the cause, from the metadata.
+        correlation_id: the correlation id, from the metadata.
+        correlated_url: the URL of the list of all events with this correlation id.
     """
 
     event: Event
@@ -62,8 +62,8 @@ def entries(events: Sequence[Event], before: Event | None, categories: Collectio
     """Return the entries of events of one aggregate, newest first.
 
     Args:
-        before: the event before the last of them; None: there is none.
-        categories: those whose events the user may read; None: all.
+        before: the event before the oldest of them; None if there is none.
+        categories: the categories that the user may read; None for all.
     """
     causes = _causes(events, categories)
     return [
@@ -73,21 +73,21 @@ def entries(events: Sequence[Event], before: Event | None, categories: Collectio
 
 
 def entry(event: Event, before: Event | None, categories: Collection[str] | None, max_values: int) -> Entry:
-    """Return the entry of one event, which may be shown at length."""
+    """Return the entry of one event with at most `max_values` values of its data."""
     causes = _causes([event], categories)
     return _entry(event, before, causes.get(_text(event.metadata, "causation_id")), max_values)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Step:
-    """An event of a trail, and how many events of it stand between it and the first one that led to it."""
+    """An event of a trail, and its depth in the chain of causes."""
 
     event: Event
     depth: int
 
 
 def trail(event: Event, categories: Collection[str] | None, limit: int) -> list[Step]:
-    """Return the events of the same correlation id, in the order stored; none when it has no such id."""
+    """Return the events with the same correlation id by position; an empty list without a correlation id."""
     correlation_id = _text(event.metadata, "correlation_id")
     if not correlation_id:
         return []
@@ -100,12 +100,12 @@ def trail(event: Event, categories: Collection[str] | None, limit: int) -> list[
 
 
 def who(event: Event) -> str:
-    """Return who caused an event, as its metadata says; nothing when it does not."""
+    """Return the user who caused an event, from its metadata; an empty string if it has none."""
     return next((text for key in ACTOR_KEYS if (text := _text(event.metadata, key))), "")
 
 
 def ago(moment: datetime) -> str:
-    """Return how long ago a moment was, roughly."""
+    """Return a rough description of how long ago a moment was."""
     now = timezone.now()
     if moment > now:
         return f"in {timeuntil(moment, now, depth=1)}"
@@ -130,22 +130,22 @@ def _entry(event: Event, before: Event | None, cause: Event | None, max_values: 
 
 
 def _causes(events: Iterable[Event], categories: Collection[str] | None) -> dict[str, Event]:
-    """Return the events that led to others, by their ids as the metadata has them."""
+    """Return the causes of events by their ids in the metadata."""
     ids = {
-        given: event_id
+        text: event_id
         for event in events
-        if (given := _text(event.metadata, "causation_id")) and (event_id := _uuid(given))
+        if (text := _text(event.metadata, "causation_id")) and (event_id := _uuid(text))
     }
     if not ids:
         return {}
     using = next(iter(events))._state.db
     found = Event.objects.using(using).within(categories).defer("data", "metadata").filter(event_id__in=ids.values())
     by_id = {event.event_id: event for event in found}
-    return {given: by_id[event_id] for given, event_id in ids.items() if event_id in by_id}
+    return {text: by_id[event_id] for text, event_id in ids.items() if event_id in by_id}
 
 
 def _text(metadata: dict[str, Any], key: str) -> str:
-    """Return a value of the metadata that is text or a number; nothing when it is neither."""
+    """Return a text or integer of the metadata as text; an empty string for other values."""
     value = metadata.get(key, "")
     return str(value) if isinstance(value, str | int) and not isinstance(value, bool) else ""
 

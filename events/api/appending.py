@@ -1,4 +1,4 @@
-"""Appending over HTTP: the events of a request and what it expects, and its repetition recognized."""
+"""Appends over HTTP: the events and expectations of a request, and the detection of repeated requests."""
 
 import hashlib
 import json
@@ -24,69 +24,67 @@ from .views.base import StoreView
 
 @dataclass(frozen=True)
 class AppendRequest:
-    """What a request wants appended.
+    """The events and expectations of a request.
 
     Attributes:
-        expected_version: as `dispatch` takes it.
-        in_header: whether the expectation came as a header.
-        keyed: the ids that were made from the idempotency key, by index; and the one that a further event would have.
+        expected_version: the argument of `dispatch`.
+        in_header: whether a header has the expectation.
+        key_ids: the event ids from the idempotency key, by index, and the id that one more event would have.
     """
 
     events: list[NewEvent]
     expected_version: ExpectedVersion
     in_header: bool
-    keyed: Mapping[int, UUID]
+    key_ids: Mapping[int, UUID]
 
 
 def read(request: Request, aggregate_id: str | None = None) -> AppendRequest:
-    """Return what the request wants appended, to one aggregate or to those that its events name.
+    """Return the events and expectations of a request, for one aggregate or for those that its events name.
 
     Raises:
-        InvalidEvent: the body, a header or an event cannot be taken as it is.
+        InvalidEvent: the body, a header or an event is not valid.
     """
     contents, in_body = _cloudevents(request) if _has_cloudevents(request) else _envelope(request.data)
     in_header = preconditions.expectation(request)
     if aggregate_id is None and in_header is not None:
-        raise InvalidEvent("If-Match", "names no aggregate at this address; say expected_version in the body")
-    ids = _ids(request, len(contents))
-    events, keyed = [], dict(enumerate(ids))
+        raise InvalidEvent("If-Match", "has no aggregate at this URL; send expected_version in the body")
+    events, key_ids = [], dict(enumerate(_ids_from_key(request, len(contents))))
     for index, content in enumerate(contents):
-        event, is_named = _new_event(request, content, index, aggregate_id)
-        if is_named:
-            keyed.pop(index, None)
-        events.append(replace(event, event_id=keyed[index]) if index in keyed else event)
+        event, has_id = _new_event(request, content, index, aggregate_id)
+        if has_id:
+            key_ids.pop(index, None)
+        events.append(replace(event, event_id=key_ids[index]) if index in key_ids else event)
     expected = _expected(in_header, in_body)
     if aggregate_id is not None:
         if isinstance(expected, Mapping):
-            raise InvalidEvent("expected_version", "is an object; give the version of the one aggregate in the address")
+            raise InvalidEvent("expected_version", "is an object; give the version of the aggregate in the URL")
         expected = {aggregate_id: expected}
-    return AppendRequest(events, expected, in_header is not None, keyed)
+    return AppendRequest(events, expected, in_header is not None, key_ids)
 
 
-def append(view: StoreView, wanted: AppendRequest) -> DispatchResult:
-    """Append it, or find out that it was appended before.
+def append(view: StoreView, append_request: AppendRequest) -> DispatchResult:
+    """Append the events of a request, or return the events of a repeated request.
 
     Raises:
         PreconditionFailed: the expectation of a header does not hold.
-        IdempotencyKeyReused: the key came with other events before.
-        VersionConflict, DuplicateEvent, InvalidEvent: as `dispatch` has them.
+        IdempotencyKeyReused: an earlier request with the key had other events.
+        VersionConflict, DuplicateEvent, InvalidEvent: see `dispatch`.
     """
-    keyed_ids = set(wanted.keyed.values())
+    expected = append_request.expected_version
     try:
-        stored = view.store.dispatch(*wanted.events, expected_version=wanted.expected_version)
+        stored = view.store.dispatch(*append_request.events, expected_version=expected)
     except VersionConflict as conflict:
-        expected = wanted.expected_version
-        if wanted.in_header and isinstance(expected, Mapping) and conflict.aggregate_id in expected:
+        if append_request.in_header and isinstance(expected, Mapping) and conflict.aggregate_id in expected:
             raise PreconditionFailed(conflict) from None
         raise
     except DuplicateEvent as error:
-        if error.event_id in keyed_ids:
+        if error.event_id in append_request.key_ids.values():
             raise IdempotencyKeyReused from None
-        if error.aggregate_id is not None and not view.readable.holds(error.aggregate_id):
-            # Of a category that the user may know nothing of.
-            raise DuplicateEvent(error.event_id, None, f"the event id {error.event_id} is in use already") from None
+        if error.aggregate_id is not None and not view.readable.contains(error.aggregate_id):
+            # The user may not know of an aggregate in this category.
+            raise DuplicateEvent(error.event_id, None, f"the event id {error.event_id} is already in use") from None
         raise
-    if stored.is_retry and wanted.keyed and not _is_repetition(wanted, stored, view.store.using):
+    if stored.is_retry and append_request.key_ids and not _is_repetition(append_request, stored, view.store.using):
         raise IdempotencyKeyReused
     return stored
 
@@ -96,7 +94,7 @@ def _has_cloudevents(request: Request) -> bool:
 
 
 def _cloudevents(request: Request) -> tuple[list[Any], None]:
-    """Return the CloudEvents of a body, which expects nothing: that is for headers."""
+    """Return the CloudEvents of a body, and no expectation, which only headers can have."""
     contents: Any = request.data
     if not (request.content_type or "").startswith(cloudevents.BATCH_MEDIA_TYPE):
         contents = [contents]
@@ -106,7 +104,7 @@ def _cloudevents(request: Request) -> tuple[list[Any], None]:
 
 
 def _envelope(body: Any) -> tuple[list[Any], Any]:
-    """Return the events of a body, which lists them under `events`, or as a whole, or is one; and its expectation."""
+    """Return the events and the expectation of a body: an object with `events`, a list of events, or one event."""
     if isinstance(body, list):
         return body, None
     if not isinstance(body, dict):
@@ -118,14 +116,14 @@ def _envelope(body: Any) -> tuple[list[Any], Any]:
     if "events" not in content:
         return [content], in_body
     if len(content) > 1:
-        raise InvalidEvent("events", "stands beside other fields; put each event's fields into the list")
+        raise InvalidEvent("events", "cannot go with other fields; put the fields of each event into the list")
     if not isinstance(content["events"], list):
         raise InvalidEvent("events", "must be a list of events")
     return content["events"], in_body
 
 
 def _new_event(request: Request, content: Any, index: int, aggregate_id: str | None) -> tuple[NewEvent, bool]:
-    """Return an event of the body, and whether it came with an id."""
+    """Return an event of the body, and whether it has an id."""
     try:
         if _has_cloudevents(request):
             return cloudevents.to_new_event(content, aggregate_id=aggregate_id), True
@@ -139,12 +137,11 @@ def _expected(in_header: int | Expectation | None, in_body: Any) -> ExpectedVers
     if in_body is None:
         return ANY if in_header is None else in_header
     if isinstance(in_body, dict):
-        wanted: Any = {aggregate_id: _expectation(each) for aggregate_id, each in in_body.items()}
+        expected: ExpectedVersion = {aggregate_id: _expectation(each) for aggregate_id, each in in_body.items()}
     else:
-        wanted = _expectation(in_body)
-    if in_header is not None and in_header != wanted:
-        raise InvalidEvent("expected_version", "differs from that of the header; send one of the two")
-    expected: ExpectedVersion = wanted
+        expected = _expectation(in_body)
+    if in_header is not None and in_header != expected:
+        raise InvalidEvent("expected_version", "differs from the version in the header; send one of the two")
     return expected
 
 
@@ -156,29 +153,30 @@ def _expectation(value: Any) -> int | Expectation:
     return value
 
 
-def _ids(request: Request, count: int) -> list[UUID]:
-    """Return ids made from the idempotency key, for `count` events and one more; none without a key.
+def _ids_from_key(request: Request, count: int) -> list[UUID]:
+    """Return event ids from the idempotency key, for `count` events and one more; none without a key.
 
-    They are the same whenever the same user sends the same key to the same address, and nobody else's: so the store
-    itself recognizes the repetition, for ever, without a table of keys.
+    The ids depend on the user, the key and the URL. So the store itself recognizes a repeated request at any later
+    time, without a table of keys.
     """
     key = request.headers.get("Idempotency-Key")
     if key is None:
         return []
-    # The header is a string in quotes by its draft standard; most clients send it bare.
+    # The draft standard has the key in quotes; most clients send it without.
     bare = key[1:-1] if len(key) > 1 and key[0] == key[-1] == '"' else key
     if not re.fullmatch(r"[!-~](?:[ -~]{0,253}[!-~])?", bare):
-        raise InvalidEvent("Idempotency-Key", "must have 1 to 255 printable ASCII characters, such as a UUID")
+        raise InvalidEvent("Idempotency-Key", "must have 1 to 255 printable ASCII characters; send a UUID, for example")
     scope = [str(request.user.pk), request.path, bare]
     return [uuid8(hashlib.sha256(json.dumps([*scope, index]).encode()).digest()) for index in range(count + 1)]
 
 
-def _is_repetition(wanted: AppendRequest, stored: DispatchResult, using: str) -> bool:
-    """Return whether the events under the key are those of this request: the same number, with the same content."""
-    if Event.objects.using(using).filter(event_id=wanted.keyed[len(wanted.events)]).exists():
+def _is_repetition(append_request: AppendRequest, stored: DispatchResult, using: str) -> bool:
+    """Return whether the stored events of the key have the same number and content as those of the request."""
+    new_events = append_request.events
+    if Event.objects.using(using).filter(event_id=append_request.key_ids[len(new_events)]).exists():
         return False
     return all(
         (new.type, new.data, new.metadata) == (event.type, event.data, event.metadata)
         and new.timestamp in (None, event.timestamp)
-        for new, event in zip(wanted.events, stored, strict=True)
+        for new, event in zip(new_events, stored, strict=True)
     )

@@ -1,4 +1,4 @@
-"""Who asks, asked again: for requests that last."""
+"""Repeated authentication of long requests."""
 
 from contextlib import suppress
 from typing import Any
@@ -8,10 +8,10 @@ from rest_framework.exceptions import AuthenticationFailed
 from rest_framework.request import Request
 
 
-def user_by_now(request: Request) -> Any:
-    """Return the user of `request` as the database has them now; None when they would not be let in any more.
+def authenticate_again(request: Request) -> Any:
+    """Return the user of `request` with their current permissions; None if they can no longer authenticate.
 
-    The token may have been deleted, the session ended, the password changed, the account closed since.
+    Since the request began, the token may be deleted, the session ended, the password changed, the user deactivated.
     """
     plain: Any = request._request
     if hasattr(plain, "session"):
@@ -23,6 +23,6 @@ def user_by_now(request: Request) -> Any:
         user = Request(plain, authenticators=authenticators).user
     if not user or not user.is_authenticated:
         return None
-    # Without the permissions that were found the last time.
+    # A new object has no cached permissions.
     fresh = type(user)._default_manager.filter(pk=user.pk).first()
     return fresh if fresh and fresh.is_active else None

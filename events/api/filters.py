@@ -1,4 +1,4 @@
-"""Which events a list shall hold, as query parameters."""
+"""The query parameters that filter events."""
 
 from django_filters import rest_framework as filters
 from drf_spectacular.utils import OpenApiParameter
@@ -13,20 +13,32 @@ from . import parameters, schema, serializers
 
 class EventFilter(filters.FilterSet):
     type = filters.CharFilter(method="of_types", strip=False, help_text="Events of this type; may be repeated.")
-    category = filters.CharFilter(method="in_categories", strip=False, help_text="Of this category; may be repeated.")
+    category = filters.CharFilter(
+        method="in_categories", strip=False, help_text="Events of this category; may be repeated."
+    )
     aggregate_id = filters.CharFilter(strip=False, help_text="Events of this aggregate.")
-    correlation_id = filters.CharFilter(method="correlated_by", strip=False, help_text="Of this id in the metadata.")
-    recorded_at_after = filters.IsoDateTimeFilter("recorded_at", "gte", help_text="Stored then or later.")
-    recorded_at_before = filters.IsoDateTimeFilter("recorded_at", "lte", help_text="Stored then or earlier.")
-    timestamp_after = filters.IsoDateTimeFilter("timestamp", "gte", help_text="Happened then or later.")
-    timestamp_before = filters.IsoDateTimeFilter("timestamp", "lte", help_text="Happened then or earlier.")
+    correlation_id = filters.CharFilter(
+        method="correlated_by", strip=False, help_text="Events with this id in the metadata."
+    )
+    recorded_at_after = filters.IsoDateTimeFilter(
+        "recorded_at", "gte", help_text="Events stored at this moment or later."
+    )
+    recorded_at_before = filters.IsoDateTimeFilter(
+        "recorded_at", "lte", help_text="Events stored at this moment or earlier."
+    )
+    timestamp_after = filters.IsoDateTimeFilter(
+        "timestamp", "gte", help_text="Events that happened at this moment or later."
+    )
+    timestamp_before = filters.IsoDateTimeFilter(
+        "timestamp", "lte", help_text="Events that happened at this moment or earlier."
+    )
 
     repeatable = ("type", "category")
     moments = ("recorded_at_after", "recorded_at_before", "timestamp_after", "timestamp_before")
 
     @classmethod
     def parameters(cls) -> list[OpenApiParameter]:
-        """Return the filters as the parameters that they are."""
+        """Return the filters as parameters of the OpenAPI schema."""
         return [
             schema.query(
                 name,
@@ -43,20 +55,19 @@ class EventFilter(filters.FilterSet):
 
     @classmethod
     def of(cls, request: Request, using: str, readable: Categories) -> EventQuerySet:
-        """Return the events that a request asks for and its user may read.
+        """Return the events that match the filters of a request and that its user may read.
 
         Raises:
-            InvalidEvent: a parameter cannot be read.
+            InvalidEvent: a parameter is not valid.
         """
         query = request.query_params.copy()
         for name in cls.moments:
             if moment := parameters.moment_or_none(request, name):
                 query[name] = moment.isoformat()
-        asked = cls(query, queryset=Event.objects.using(using).within(readable.names))
-        for name, errors in asked.errors.items():
+        filters_of_request = cls(query, queryset=Event.objects.using(using).within(readable.names))
+        for name, errors in filters_of_request.errors.items():
             raise InvalidEvent(name, f"is {query[name]!r}: {errors[0]}")
-        events: EventQuerySet = asked.qs
-        return events
+        return filters_of_request.qs  # type: ignore[no-any-return]
 
     def of_types(self, events: EventQuerySet, name: str, value: str) -> EventQuerySet:
         return events.of_types(*self.data.getlist(name))

@@ -1,4 +1,4 @@
-"""The media types of requests and answers."""
+"""The media types of requests and responses."""
 
 from typing import Any
 
@@ -15,7 +15,7 @@ from events.formats.serialization import from_json, to_json
 
 
 class Negotiation(DefaultContentNegotiation):
-    """Choosing what to answer with. A `format` that there is not is answered by 406, as `Accept` is, not by 404."""
+    """Content negotiation that rejects an unknown `format` with 406, as it does for `Accept`, not with 404."""
 
     def filter_renderers(self, renderers: Any, format: str) -> Any:  # noqa: A002
         try:
@@ -25,7 +25,7 @@ class Negotiation(DefaultContentNegotiation):
 
 
 class StrictJSONParser(BaseParser):
-    """JSON in UTF-8, no larger than the site takes, and not open to interpretation."""
+    """JSON in UTF-8 within DATA_UPLOAD_MAX_MEMORY_SIZE, without duplicate names or NaN."""
 
     media_type = "application/json"
 
@@ -37,7 +37,7 @@ class StrictJSONParser(BaseParser):
         try:
             return from_json(body.decode("utf-8-sig"))
         except ValueError as error:
-            raise ParseError(f"cannot be read as JSON: {error}") from None
+            raise ParseError(f"is not valid JSON: {error}") from None
 
 
 class CloudEventParser(StrictJSONParser):
@@ -49,13 +49,13 @@ class CloudEventBatchParser(StrictJSONParser):
 
 
 class NDJSONParser(BaseParser):
-    """One JSON object a line. It stands for the media type; the lines are read one by one by the view."""
+    """The media type of JSON Lines; the view reads the lines one by one."""
 
     media_type = "application/x-ndjson"
 
 
 class FastJSONRenderer(JSONRenderer):
-    """JSON written several times as fast as by the standard library. Indentation on request is left to that."""
+    """JSON by orjson, several times as fast as the standard library, which writes indented JSON."""
 
     def render(self, data: Any, accepted_media_type: str | None = None, renderer_context: Any = None) -> bytes:
         if data is None or self.get_indent(accepted_media_type or "", renderer_context or {}):
@@ -72,7 +72,7 @@ class CloudEventBatchRenderer(FastJSONRenderer):
 
 
 class StreamRenderer(BaseRenderer):
-    """Stands for the media type of a view that writes its answer itself."""
+    """The media type of a view that writes its response itself."""
 
     charset = None
 

@@ -1,4 +1,4 @@
-"""Query parameters and headers, read strictly: a typing error is an answer of 400, not a wrong result."""
+"""Strict query parameters and headers: a typing error gives a 400 response, not a wrong result."""
 
 import re
 from collections.abc import Collection
@@ -20,12 +20,14 @@ MAX_HEADER_CHARACTERS = 1024
 
 
 def check(request: Request, known: Collection[OpenApiParameter]) -> None:
-    """Raise InvalidEvent for the first parameter that is unknown, empty, too long, repeated in vain, or no name."""
+    """Raise InvalidEvent for the first parameter that is unknown, empty, too long, repeated or not a valid name."""
     names = {each.name for each in known if schema.is_name(each)}
     may_repeat = {each.name: schema.may_repeat(each) for each in known}
     for name, values in request.query_params.lists():
         if name not in may_repeat and name != "format":
-            raise InvalidEvent(name, f"is not a parameter here; these are: {', '.join(sorted(may_repeat)) or 'none'}")
+            raise InvalidEvent(
+                name, f"is not a parameter here; the parameters are: {', '.join(sorted(may_repeat)) or 'none'}"
+            )
         if len(values) > 1 and not may_repeat.get(name):
             raise InvalidEvent(name, "is given more than once")
         if len(values) > MAX_NAMES:
@@ -39,12 +41,10 @@ def check(request: Request, known: Collection[OpenApiParameter]) -> None:
 
 
 def check_headers(request: Request) -> None:
-    """Raise InvalidEvent for the first header that we read and that is longer than any with a meaning."""
+    """Raise InvalidEvent for the first known header that is longer than any valid value."""
     for name in ("If-Match", "If-None-Match", "Idempotency-Key", "Last-Event-ID"):
         if len(request.headers.get(name, "")) > MAX_HEADER_CHARACTERS:
-            raise InvalidEvent(
-                name, f"has more than {MAX_HEADER_CHARACTERS:,} characters; nothing that it says needs so many"
-            )
+            raise InvalidEvent(name, f"has more than {MAX_HEADER_CHARACTERS:,} characters; no valid value is so long")
 
 
 def integer(request: Request, name: str, default: Any, *, minimum: int = 0, maximum: int = MAX_BIGINT) -> Any:
@@ -61,13 +61,13 @@ def number(name: str, text: str, minimum: int = 0, maximum: int = MAX_BIGINT) ->
 
 
 def limit(request: Request) -> int:
-    """Return how many entries a page shall have."""
+    """Return the largest number of entries of the page."""
     maximum = conf.api_max_page_events
     return int(integer(request, "limit", min(conf.api_page_events, maximum), minimum=1, maximum=maximum))
 
 
 def flag(request: Request, name: str) -> bool:
-    """Return a query parameter that is true or false; false when it is left out."""
+    """Return a query parameter that is true or false; the default is false."""
     text = request.query_params.get(name, "false")
     if text.lower() not in ("true", "1", "false", "0"):
         raise InvalidEvent(name, f"is {text!r}; give true or false")
@@ -79,5 +79,5 @@ def moment_or_none(request: Request, name: str) -> datetime | None:
     text = request.query_params.get(name)
     if text is None:
         return None
-    # An unescaped + arrives as a space. In a moment nothing else could have been meant.
+    # An unescaped + arrives as a space; before a UTC offset it can only be a plus sign.
     return moment(name, re.sub(r" (?=\d\d:?\d\d$)", "+", text))

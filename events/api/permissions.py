@@ -1,4 +1,4 @@
-"""Who may do what, and how often: the permissions for all categories or for one, and the rates of the settings."""
+"""Permissions and throttles of the views."""
 
 from typing import Any
 
@@ -10,7 +10,7 @@ from events.conf import conf
 
 
 class StorePermissions(BasePermission):
-    """The view says which permission it takes to read here and which to write; nobody is anonymous."""
+    """Allow authenticated users who may read, or with POST append to, at least one category of the view."""
 
     def has_permission(self, request: Request, view: Any) -> bool:
         if not request.user or not request.user.is_authenticated:

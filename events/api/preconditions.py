@@ -1,4 +1,4 @@
-"""Versions as HTTP has them: `ETag`, `If-Match`, `If-None-Match` (RFC 9110, sections 8.8.3 and 13.1)."""
+"""Versions in HTTP headers: `ETag`, `If-Match`, `If-None-Match` (RFC 9110, sections 8.8.3 and 13.1)."""
 
 import re
 
@@ -7,7 +7,7 @@ from rest_framework.request import Request
 from events.exceptions import InvalidEvent
 from events.types import EXISTS, Expectation
 
-# Quotes may be missing, and a proxy that compresses answers may have made the tag a weak one: it still names a version.
+# Clients may omit the quotes, and a proxy that compresses responses may make the tag a weak one.
 _TAG = re.compile(r'(?:W/)?"([0-9]{1,18})"|([0-9]{1,18})')
 
 
@@ -17,17 +17,17 @@ def etag(version: int) -> str:
 
 
 def expectation(request: Request) -> int | Expectation | None:
-    """Return the version that the headers of an append expect; None when they say nothing.
+    """Return the expectation in the headers of an append; None without one.
 
     Raises:
-        InvalidEvent: a header cannot be read as an expectation.
+        InvalidEvent: a header is not a valid expectation.
     """
     match, none_match = request.headers.get("If-Match"), request.headers.get("If-None-Match")
     if none_match is not None:
         if match is not None:
-            raise InvalidEvent("If-None-Match", "comes with If-Match; send one of the two")
+            raise InvalidEvent("If-None-Match", "cannot go with If-Match; send one of the two")
         if none_match.strip() != "*":
-            raise InvalidEvent("If-None-Match", f"is {none_match!r}; an append takes * here: it must not exist yet")
+            raise InvalidEvent("If-None-Match", f"is {none_match!r}; give * if the aggregate must not exist")
         return 0
     if match is None:
         return None
@@ -35,12 +35,12 @@ def expectation(request: Request) -> int | Expectation | None:
         return EXISTS
     tag = _TAG.fullmatch(match.strip())
     if not tag:
-        raise InvalidEvent("If-Match", f'is {match!r}; give a version such as "3", or * for any that exists')
+        raise InvalidEvent("If-Match", f'is {match!r}; give a version such as "3", or * if the aggregate must exist')
     return int(tag[1] or tag[2])
 
 
 def is_known(request: Request, version: int) -> bool:
-    """Return whether who reads has this version already, so that the answer may be 304."""
+    """Return whether the client already has this version, so that the response may be 304."""
     header = request.headers.get("If-None-Match", "").strip()
     if header == "*":
         return version > 0

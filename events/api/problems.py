@@ -1,4 +1,4 @@
-"""Errors as problem details (RFC 9457), in one place: the types there are, and which error is which."""
+"""Errors as problem details (RFC 9457): the problem types, and the response to each exception."""
 
 from functools import singledispatch
 from http import HTTPStatus
@@ -22,49 +22,49 @@ MEDIA_TYPE = "application/problem+json"
 
 
 class ProblemType(NamedTuple):
-    """A type of problem: what it is called, and what a client does about it."""
+    """A problem type with the remedy for clients."""
 
     title: str
     remedy: str
 
 
-# By the last part of their address, which is their `type`. What HTTP's own status says already has no type of its own.
+# By the last part of the URL that is their `type`. Problems that an HTTP status explains have no type.
 TYPES = {
     "invalid": ProblemType(
-        "The request cannot be taken as it is",
+        "The request is not valid",
         "`field` names the field, parameter or header, `index` the event in the list (from 0), `line` the line of"
-        " an import (from 1), `detail` what is wrong, the limit and the remedy. Mend it and send it again.",
+        " an import (from 1), `detail` the error, the limit and the remedy. Correct the request and send it again.",
     ),
     "version-conflict": ProblemType(
         "An aggregate is not at the expected version",
-        "`conflicts` lists every expectation that does not hold. Read those aggregates again and decide anew. The"
-        " status is 412 when the expectation came as a header, 409 when it came in the body.",
+        "`conflicts` lists every expectation that does not hold. Read these aggregates again and decide again. The"
+        " status is 412 if a header has the expectation, 409 if the body has it.",
     ),
     "duplicate-event": ProblemType(
-        "An event id is in use already",
-        "`event_id` is stored, and the request is no repetition of the one that stored it. A retry repeats a request as"
-        " it was; a new event takes a new id.",
+        "An event id is already in use",
+        "`event_id` is stored, and the request does not repeat the request that stored it. To retry, repeat the same"
+        " request; for a new event, use a new id.",
     ),
     "idempotency-key-reused": ProblemType(
         "The idempotency key belongs to another request",
-        "An earlier request with this key had other events. Take a new key for a new request.",
+        "An earlier request with this key had other events. Use a new key for a new request.",
     ),
     "too-large": ProblemType("The request is too large", "`detail` names the limit. Send fewer events at once."),
     "not-caught-up": ProblemType(
         "The read model is not up to date yet",
-        "`projection` is at `position`, `lag_events` before the one in `at_least`. Ask again a little later.",
+        "`projection` is at `position`, `lag_events` before the one in `at_least`. Repeat the request a little later.",
     ),
     "too-many-streams": ProblemType(
-        "This process has as many open streams as it takes", "Connect again later; `Retry-After` says when."
+        "This process has too many open streams", "Connect again later; `Retry-After` says when."
     ),
     "no-streams": ProblemType(
-        "Streams are not served here", "They need the project's ASGI application; this is its WSGI one."
+        "Streams are not available here", "Use the project's ASGI application; this is its WSGI application."
     ),
 }
 
 
 class Problem(Response):
-    """An answer that tells what is wrong. It is JSON, whatever else the view speaks."""
+    """A response with a problem. It is JSON, whatever the media types of the view."""
 
     def __init__(
         self,
@@ -78,7 +78,7 @@ class Problem(Response):
         self.exception = True
 
     def as_json(self) -> None:
-        """Be rendered as a problem document."""
+        """Select the JSON renderer and the media type of problems."""
         self.accepted_renderer, self.accepted_media_type = JSONRenderer(), MEDIA_TYPE
         self.content_type = MEDIA_TYPE
 
@@ -91,11 +91,11 @@ class PreconditionFailed(Exception):
 
 
 class IdempotencyKeyReused(Exception):
-    """An idempotency key comes with other events than before."""
+    """An earlier request with the idempotency key had other events."""
 
 
 def answer(error: Exception, context: Any) -> Response | None:
-    """Return the problem that `error` is to a client; None when it is none that a client can mend."""
+    """Return the problem for an error of the client; None for other errors."""
     return problem_for(error)
 
 
@@ -106,7 +106,7 @@ def problem_for(error: Exception) -> Response | None:
 
 @problem_for.register
 def _(error: APIException) -> Response | None:
-    plain = exception_handler(error, {})  # knows the headers, and marks the transaction
+    plain = exception_handler(error, {})  # sets headers, and marks the transaction for rollback
     return plain and Problem(plain.status_code, str(error.detail), headers=dict(plain.items()))
 
 
@@ -154,8 +154,8 @@ def _(error: ParseError) -> Response | None:
 @problem_for.register
 def _(error: RequestDataTooBig) -> Response:
     limit = settings.DATA_UPLOAD_MAX_MEMORY_SIZE
-    detail = f"The request is larger than this site takes, {limit:,} bytes (DATA_UPLOAD_MAX_MEMORY_SIZE)"
-    return Problem(413, f"{detail}; send fewer events at once", "too-large")
+    detail = f"The request has more than {limit:,} bytes (DATA_UPLOAD_MAX_MEMORY_SIZE); send fewer events at once"
+    return Problem(413, detail, "too-large")
 
 
 @problem_for.register
@@ -165,22 +165,22 @@ def _(error: TooManyFieldsSent) -> Response | None:
 
 
 def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
-    """Answer what never reached a view: a handler400 for projects."""
+    """Return the response to a request that reached no view: a handler400 for projects."""
     return _outside_of_views(request, 400) or defaults.bad_request(request, exception)
 
 
 def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
-    """Answer an address that there is not: a handler404 for projects."""
+    """Return the response to a URL that does not exist: a handler404 for projects."""
     return _outside_of_views(request, 404) or defaults.page_not_found(request, exception)
 
 
 def server_error(request: HttpRequest) -> HttpResponse:
-    """Answer what went wrong on our side: a handler500 for projects."""
+    """Return the response to an error of the server: a handler500 for projects."""
     return _outside_of_views(request, 500) or defaults.server_error(request)
 
 
 def _outside_of_views(request: HttpRequest, status: int) -> HttpResponse | None:
-    """Return a problem document for who does not ask for a page."""
+    """Return a problem for clients that do not accept HTML, None for others."""
     if request.accepts("text/html") and "text/html" in request.headers.get("Accept", ""):
         return None
     content = _content(status, HTTPStatus(status).description, None, {})

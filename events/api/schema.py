@@ -1,4 +1,4 @@
-"""The HTTP interface as OpenAPI: the parameters, and what every operation has in common."""
+"""The OpenAPI schema of the HTTP interface: the parameters, and the common parts of operations."""
 
 from collections.abc import Callable, Mapping, Sequence
 from http import HTTPStatus
@@ -42,25 +42,25 @@ def is_name(parameter: OpenApiParameter) -> bool:
 
 
 def header(name: str, description: str, pattern: str | None = None, **options: Any) -> OpenApiParameter:
-    """Return a header of the request, or with `response=` of the answer."""
+    """Return a header of the request; with `response=`, a header of responses with these statuses."""
     shape = {"type": "string"} if pattern is None else {"type": "string", "pattern": pattern}
     return OpenApiParameter(name, shape, OpenApiParameter.HEADER, description=description, **options)
 
 
-AFTER_ID = query("after", serializers.NAME, "Those after this aggregate id.")
-AFTER_POSITION = query("after", serializers.POSITION, "Those after this position.")
+AFTER_ID = query("after", serializers.NAME, "Entries after this aggregate id.")
+AFTER_POSITION = query("after", serializers.POSITION, "Events after this position.")
 AFTER_OR_NOW = query(
     "after", {"type": "string", "pattern": "^([0-9]{1,18}|now)$"}, "Begin after this position, or `now`."
 )
-AFTER_VERSION = query("after_version", serializers.POSITION, "Those after this version.")
-UP_TO_POSITION = query("up_to", serializers.POSITION, "Those up to this position.")
-UP_TO_VERSION = query("up_to_version", serializers.POSITION, "Those up to this version.")
-AS_OF = query("as_of", serializers.MOMENT, "Those that were stored by then.")
-REVERSE = query("reverse", serializers.FLAG, "The newest first.")
-STARTS_WITH = query("starts_with", serializers.NAME, "Those whose aggregate id begins so.")
-CATEGORY = query("category", serializers.NAME, "Those of this category.")
+AFTER_VERSION = query("after_version", serializers.POSITION, "Events after this version.")
+UP_TO_POSITION = query("up_to", serializers.POSITION, "Events up to this position.")
+UP_TO_VERSION = query("up_to_version", serializers.POSITION, "Events up to this version.")
+AS_OF = query("as_of", serializers.MOMENT, "Events stored at this moment or earlier.")
+REVERSE = query("reverse", serializers.FLAG, "Newest first.")
+STARTS_WITH = query("starts_with", serializers.NAME, "Entries whose aggregate id begins with this text.")
+CATEGORY = query("category", serializers.NAME, "Entries of this category.")
 TYPES = query("type", serializers.NAME, "Events of this type; may be repeated.", may_repeat=True)
-LIMIT = query("limit", {"type": "integer", "minimum": 1}, "How many a page has at most.")
+LIMIT = query("limit", {"type": "integer", "minimum": 1}, "The largest number of entries of a page.")
 AGGREGATE_ID = OpenApiParameter(
     "aggregate_id",
     {**serializers.NAME, "pattern": r"^[^/\u0000-\u001f\u007f-\u009f\ufffd]+$"},
@@ -69,33 +69,37 @@ AGGREGATE_ID = OpenApiParameter(
 )
 IF_MATCH = header(
     "If-Match",
-    'The version that the aggregate must be at, such as `"3"`; `*`: it must exist.',
+    'The expected version of the aggregate, such as `"3"`; `*`: it must exist.',
     r'^(\*|(W/)?"[0-9]{1,18}")$',
 )
 IF_NONE_MATCH = header("If-None-Match", "`*`: the aggregate must not exist.", r"^\*$")
-IF_CHANGED = header("If-None-Match", "The `ETag` of the answer that you have: 304, when it is still the same.")
+IF_CHANGED = header("If-None-Match", "The `ETag` of an earlier response; the status is 304 if nothing has changed.")
 IDEMPOTENCY_KEY = header(
-    "Idempotency-Key", "1 to 255 characters of your own: the same request again stores nothing.", r"^[!-~]{1,255}$"
+    "Idempotency-Key",
+    "1 to 255 characters of your choice. Repeating a request with its key stores nothing.",
+    r"^[!-~]{1,255}$",
 )
 LAST_EVENT_ID = header(
-    "Last-Event-ID", "The position to go on after; browsers send it. It wins over `after`.", "^[0-9]{1,18}$"
+    "Last-Event-ID",
+    "The position to continue after; browsers send it. It takes precedence over `after`.",
+    "^[0-9]{1,18}$",
 )
 ETAG = header("ETag", "The aggregate's version.", response=[200, 201, 304])
 LINK = header("Link", "The next page, as `rel=next`.", response=[200])
-RETRY_AFTER = header("Retry-After", "In how many seconds to ask again.", response=[429, 503])
+RETRY_AFTER = header("Retry-After", "Repeat the request after this number of seconds.", response=[429, 503])
 
 
-# What a request may be answered besides success: the shape, what it means, and what an example of it adds.
+# The error responses: their body, their meaning, and additional fields of an example.
 _ERRORS: Mapping[int, tuple[Any, str, dict[str, Any]]] = {
     400: (
         serializers.InvalidSerializer,
-        "The request cannot be taken as it is.",
+        "The request is not valid.",
         {"type": "/api/problems/invalid/", "field": "limit", "index": None},
     ),
     401: (serializers.ProblemDetailsSerializer, "Not authenticated.", {}),
     403: (serializers.ProblemDetailsSerializer, "Not permitted.", {}),
-    404: (serializers.ProblemDetailsSerializer, "There is no such thing.", {}),
-    406: (serializers.ProblemDetailsSerializer, "No such media type is served here.", {}),
+    404: (serializers.ProblemDetailsSerializer, "It does not exist.", {}),
+    406: (serializers.ProblemDetailsSerializer, "This media type is not available here.", {}),
     409: (
         serializers.VersionConflictSerializer,
         "An aggregate is not at the version that the body expects, or an event id is in use.",
@@ -113,15 +117,19 @@ _ERRORS: Mapping[int, tuple[Any, str, dict[str, Any]]] = {
         },
     ),
     413: (serializers.ProblemDetailsSerializer, "The request is too large.", {"type": "/api/problems/too-large/"}),
-    415: (serializers.ProblemDetailsSerializer, "The body is of another media type.", {}),
+    415: (serializers.ProblemDetailsSerializer, "This media type of the body is not supported here.", {}),
     422: (
         serializers.ProblemDetailsSerializer,
         "The idempotency key belongs to another request.",
         {"type": "/api/problems/idempotency-key-reused/"},
     ),
     429: (serializers.ProblemDetailsSerializer, "Too many requests.", {}),
-    501: (serializers.ProblemDetailsSerializer, "This is served by ASGI only.", {"type": "/api/problems/no-streams/"}),
-    503: (serializers.ProblemDetailsSerializer, "Not now; `Retry-After` says when to ask again.", {}),
+    501: (
+        serializers.ProblemDetailsSerializer,
+        "This needs the ASGI application.",
+        {"type": "/api/problems/no-streams/"},
+    ),
+    503: (serializers.ProblemDetailsSerializer, "Temporarily not available; `Retry-After` says when to try again.", {}),
 }
 READ_ERRORS = (400, 401, 403, 406, 429)
 APPEND_ERRORS = (*READ_ERRORS, 409, 413, 415, 422)
@@ -141,12 +149,12 @@ def operation(
     parameters: Sequence[OpenApiParameter] = (),
     request: Any = None,
 ) -> Callable[[Any], Any]:
-    """Describe a method of a view; the query parameters it gets from the view itself.
+    """Return a decorator that describes a method of a view; the view declares the query parameters.
 
     Args:
-        answer, example: the shape of success, and what it looks like.
-        also: further media types of success, with shape and example.
-        no_content: statuses of answers without a body.
+        answer, example: the body of a successful response, and an example.
+        also: bodies and examples in further media types.
+        no_content: statuses of responses without a body.
     """
     responses: dict[Any, Any] = {}
     for each in [status] if isinstance(status, int) else status:
@@ -167,14 +175,14 @@ def operation(
     )
 
     def decorate(method: Any) -> Any:
-        method.kwargs = {"schema": OperationSchema}  # what `extend_schema` takes for its base
+        method.kwargs = {"schema": OperationSchema}  # `extend_schema` derives from it
         return describe(method)
 
     return decorate
 
 
 def bodies(here: bool) -> dict[str, Any]:
-    """Return the bodies of an append, by media type."""
+    """Return the bodies of an append by media type; `here`: for the aggregate in the URL."""
     cloudevent = (
         serializers.CLOUDEVENT
         if here
@@ -198,7 +206,7 @@ def bodies(here: bool) -> dict[str, Any]:
 
 
 class OperationSchema(AutoSchema):
-    """What drf-spectacular cannot see by itself: the query parameters that a view of ours declares."""
+    """The schema of an operation, with the query parameters that its view declares."""
 
     view: Any
 
@@ -214,10 +222,10 @@ class OperationSchema(AutoSchema):
         return operation
 
     def _get_format_parameters(self) -> list[Any]:
-        # `format` is for the pages of REST framework; programs say what they want in `Accept`.
+        # `format` is for REST framework's browsable pages; programs send `Accept`.
         return []
 
-    def get_description(self) -> str:  # type: ignore[override]  # drf-spectacular's is without arguments
+    def get_description(self) -> str:  # type: ignore[override]  # drf-spectacular's has no arguments
         return str(self.view.get_view_description() if self.method == "GET" else "")
 
     def get_tags(self) -> list[str]:
@@ -225,7 +233,7 @@ class OperationSchema(AutoSchema):
 
 
 def _as_set_here(parameter: OpenApiParameter) -> OpenApiParameter:
-    """Return a parameter with the bounds that the settings give it, as they are now."""
+    """Return a parameter with the bounds of the current settings."""
     if parameter is not LIMIT:
         return parameter
     bounds = {"maximum": conf.api_max_page_events, "default": min(conf.api_page_events, conf.api_max_page_events)}

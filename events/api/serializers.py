@@ -1,4 +1,4 @@
-"""What goes in and comes out over HTTP, described for the schema; nothing is written or read through this."""
+"""The bodies of requests and responses, for the OpenAPI schema only; no view uses these serializers."""
 
 from typing import Any
 
@@ -44,7 +44,7 @@ class ExpectationField(serializers.Field):
 
 @extend_schema_field({"oneOf": [*EXPECTATION["oneOf"], {"type": "object", "additionalProperties": EXPECTATION}]})
 class ExpectationsField(serializers.Field):
-    """One expectation for every aggregate, or one for each."""
+    """One expectation for all aggregates, or one for each."""
 
 
 @extend_schema_field(NAME)
@@ -69,7 +69,7 @@ class StoredEventSerializer(serializers.Serializer):
     event_id = serializers.UUIDField()
     type = NameField()
     data = ObjectField(  # type: ignore[assignment]  # REST framework keeps the names of fields apart
-        required=False, help_text="Left out for those who may append but not read."
+        required=False, help_text="Left out for users who may append but not read."
     )
     metadata = ObjectField(required=False)
     timestamp = serializers.DateTimeField(help_text="When it happened.")
@@ -82,8 +82,8 @@ class NewEventHereSerializer(serializers.Serializer):
     type = NameField(help_text="What happened, such as `OrderPlaced`.")
     data = ObjectField(required=False)  # type: ignore[assignment]
     metadata = ObjectField(required=False, help_text="Such as `correlation_id`.")
-    timestamp = serializers.DateTimeField(required=False, help_text="When it happened; now, when left out.")
-    event_id = serializers.UUIDField(required=False, help_text="Name it yourself, and a retry is safe.")
+    timestamp = serializers.DateTimeField(required=False, help_text="When it happened; the default is now.")
+    event_id = serializers.UUIDField(required=False, help_text="Choose it yourself to make a retry safe.")
 
 
 class NewEventSerializer(NewEventHereSerializer):
@@ -100,7 +100,7 @@ class AppendSerializer(serializers.Serializer):
 
 
 class AppendToManySerializer(serializers.Serializer):
-    """Events for any aggregates: all are stored, or none. Aggregates that are only checked may be named as well."""
+    """Events for any aggregates: all are stored, or none. `expected_version` may name further aggregates."""
 
     events = NewEventSerializer(many=True)
     expected_version = ExpectationsField(required=False)
@@ -108,8 +108,10 @@ class AppendToManySerializer(serializers.Serializer):
 
 class AppendedSerializer(serializers.Serializer):
     aggregate_id = NameField()
-    version = NumberField(help_text="The version that the aggregate has come to.")
-    position = NumberField(allow_null=True, help_text="Of the last event: what to wait for (`at_least`).")
+    version = NumberField(help_text="The new version of the aggregate.")
+    position = NumberField(
+        allow_null=True, help_text="The position of the last event; pass it as `at_least` to wait for it."
+    )
     events = StoredEventSerializer(many=True)
 
 
@@ -125,13 +127,13 @@ class PageSerializer(serializers.Serializer):
 
 class HistorySerializer(PageSerializer):
     aggregate_id = NameField()
-    version = NumberField(help_text="What the history has come to with this page: the next expectation.")
+    version = NumberField(help_text="The version up to this page; use it as the next expectation.")
     events = StoredEventSerializer(many=True)
 
 
 class EventPageSerializer(PageSerializer):
     events = StoredEventSerializer(many=True)
-    checkpoint = NumberField(allow_null=True, help_text="Pass it as `after`, later on, for what came since.")
+    checkpoint = NumberField(allow_null=True, help_text="Pass it as `after` later to read newer events.")
 
 
 class AggregateSerializer(serializers.Serializer):
@@ -152,9 +154,9 @@ class ImportedSerializer(serializers.Serializer):
 
 
 class ProblemDetailsSerializer(serializers.Serializer):
-    """RFC 9457. Further fields tell the data of the error."""
+    """RFC 9457. Further fields have the data of the error."""
 
-    type = serializers.CharField(help_text="An address that says what to do about it, or `about:blank`.")
+    type = serializers.CharField(help_text="A URL that explains the problem and its remedy, or `about:blank`.")
     title = serializers.CharField()
     status = serializers.IntegerField()
     detail = serializers.CharField()
@@ -174,8 +176,10 @@ class ConflictingSerializer(serializers.Serializer):
 class InvalidSerializer(ProblemDetailsSerializer):
     field = serializers.CharField()
     index = serializers.IntegerField(required=False, allow_null=True)
-    line = serializers.IntegerField(required=False, help_text="Of an import, from 1.")
-    stored = serializers.IntegerField(required=False, help_text="Events of an import before the bad line.")
+    line = serializers.IntegerField(required=False, help_text="The line of an import, from 1.")
+    stored = serializers.IntegerField(
+        required=False, help_text="The number of events of an import that were stored before the bad line."
+    )
     known = serializers.IntegerField(required=False)
 
 

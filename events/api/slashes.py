@@ -1,4 +1,4 @@
-"""Addresses without the slash at their end: sent to the one meant, with method and body as they are."""
+"""Redirects from URLs without a trailing slash that keep the method and the body of the request."""
 
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponsePermanentRedirect
 from django.urls import is_valid_path
@@ -6,15 +6,15 @@ from django.utils.http import escape_leading_slashes
 from django.views.decorators.csrf import csrf_exempt
 
 
-class SameRequestElsewhere(HttpResponsePermanentRedirect):
-    """After Django's own redirect (301) clients ask with GET: an append would be answered by a page, and be lost."""
+class RedirectWithMethod(HttpResponsePermanentRedirect):
+    """A 308 redirect. After Django's 301 redirect clients send GET, so an append would be lost."""
 
     status_code = 308
 
 
-@csrf_exempt  # nothing is done here
+@csrf_exempt  # a redirect changes nothing
 def add_slash(request: HttpRequest) -> HttpResponse:
-    """Redirect to the same address with a slash, if there is one."""
+    """Redirect to the same URL with a slash, if it exists."""
     if not is_valid_path(f"{request.path_info}/", getattr(request, "urlconf", None)):
         raise Http404
-    return SameRequestElsewhere(escape_leading_slashes(request.get_full_path(force_append_slash=True)))
+    return RedirectWithMethod(escape_leading_slashes(request.get_full_path(force_append_slash=True)))

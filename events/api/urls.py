@@ -1,8 +1,8 @@
-"""The addresses of the HTTP interface; include them where you like.
+"""The URLs of the HTTP interface; projects may include them under any prefix.
 
-Aggregate ids may hold any character, percent-encoded. One limit comes with that: servers hand the path over decoded, so
-an aggregate whose id ends in `/events` or `/stream` has a history here, but its own address is that of another one's;
-find it in the list, with `starts_with`.
+Aggregate ids may contain any character, percent-encoded. There is one limit: servers pass the path decoded. So the
+history of an aggregate whose id ends in `/events` or `/stream` has a URL, but the aggregate itself does not; find it in
+the list with `starts_with`.
 """
 
 from django.urls import path, re_path, register_converter
@@ -14,7 +14,7 @@ from .views.problem_types import ProblemTypeDetail
 
 
 class AggregateIdConverter(StringConverter):
-    """Any text at all: what is wrong with it, the view can say better than a 404."""
+    """Any text, because the view can explain an error better than a 404."""
 
     regex = r"(?s:.+)"
 

@@ -1,8 +1,8 @@
-"""Events as CloudEvents 1.0 in JSON, and back (https://github.com/cloudevents/spec, formats/json-format.md).
+"""Conversion between events and CloudEvents 1.0 in JSON (https://github.com/cloudevents/spec, formats/json-format.md).
 
-`subject` is the aggregate id, `data` the data, `time` the timestamp. The extensions `sequence`, `recordedtime`,
-`correlationid` and `causationid` are listed beside the specification; `aggregateversion` and `eventmetadata`, the
-metadata as JSON text, are ours.
+`subject` is the aggregate id, `data` the data, `time` the timestamp. `sequence`, `recordedtime`, `correlationid` and
+`causationid` are documented extensions of CloudEvents; `aggregateversion` and `eventmetadata`, the metadata as JSON
+text, are extensions of this project.
 """
 
 import re
@@ -23,10 +23,10 @@ from .uri import is_uri, is_uri_reference
 MEDIA_TYPE = "application/cloudevents+json"
 BATCH_MEDIA_TYPE = "application/cloudevents-batch+json"
 
-# Where the attributes of a CloudEvent that no field of ours holds are kept, in the metadata.
+# The metadata key for attributes of a CloudEvent that have no field in an event.
 KEPT = "cloudevent"
 _CORRELATION = {"correlationid": "correlation_id", "causationid": "causation_id"}
-_OURS = ("sequence", "recordedtime", "aggregateversion")  # made anew when the event is given out
+_OURS = ("sequence", "recordedtime", "aggregateversion")  # computed from the stored event
 _FIELDS = ("specversion", "id", "type", "subject", "time", "datacontenttype", "data", "eventmetadata")
 
 
@@ -43,7 +43,7 @@ def from_event(event: Event) -> dict[str, Any]:
         "time": event.timestamp.isoformat(),
         "datacontenttype": "application/json",
         **kept,
-        "sequence": f"{event.position:019}",  # of one length: it is compared as text
+        "sequence": f"{event.position:019}",  # a fixed length, because receivers compare it as text
         "recordedtime": event.recorded_at.isoformat(),
         "aggregateversion": str(event.version),
     }
@@ -56,16 +56,17 @@ def from_event(event: Event) -> dict[str, Any]:
 
 
 def to_new_event(content: Any, *, aggregate_id: str | None = None) -> NewEvent:
-    """Return the new event that a CloudEvent stands for.
+    """Return a CloudEvent as a new event.
 
-    An event of our own source keeps its id; for others one is made from source and id, the same for the same event.
-    What has no field of ours (source, id, dataschema, extensions) is kept in the metadata, and given out again.
+    If its source is this store's, the event keeps its id; otherwise its event id is derived from source and id.
+    Attributes without a field in an event (source, id, dataschema, extensions) are kept in the metadata, and
+    `from_event` returns them.
 
     Args:
-        aggregate_id: the aggregate it belongs to, when the subject need not say it.
+        aggregate_id: the aggregate, if the CloudEvent may have no subject.
 
     Raises:
-        InvalidEvent: it is no CloudEvent, or one that cannot be stored.
+        InvalidEvent: it is not a CloudEvent, or cannot be stored.
     """
     if not isinstance(content, Mapping):
         raise InvalidEvent("event", "must be a CloudEvent: a JSON object")
@@ -73,7 +74,7 @@ def to_new_event(content: Any, *, aggregate_id: str | None = None) -> NewEvent:
         raise InvalidEvent("specversion", f'is {content.get("specversion")!r}; it must be "1.0"')
     for name in ("id", "source", "type"):
         if not isinstance(content.get(name), str) or not content[name]:
-            raise InvalidEvent(name, "must be a string that is not empty, as CloudEvents demand")
+            raise InvalidEvent(name, "must be a non-empty string in a CloudEvent")
     subject = content.get("subject", aggregate_id)
     if aggregate_id is not None and subject != aggregate_id:
         raise InvalidEvent("subject", f"is {subject!r}, but {aggregate_id!r} in the address; leave it out")
@@ -91,10 +92,10 @@ def to_new_event(content: Any, *, aggregate_id: str | None = None) -> NewEvent:
 
 def _data(content: Mapping[str, Any]) -> Any:
     if "data_base64" in content:
-        raise InvalidEvent("data_base64", "holds bytes; the data of an event is a JSON object, in `data`")
+        raise InvalidEvent("data_base64", "has bytes; send the data of the event as a JSON object in `data`")
     kind = content.get("datacontenttype", "application/json")
     if not isinstance(kind, str) or not re.fullmatch(r"[^/;\s]+/(?:[^;\s]+\+)?json\s*(?:;.*)?", kind, re.IGNORECASE):
-        raise InvalidEvent("datacontenttype", f"is {kind!r}; the data of an event is JSON")
+        raise InvalidEvent("datacontenttype", f"is {kind!r}; it must be JSON, such as application/json")
     return {} if content.get("data") is None else content["data"]
 
 
@@ -108,7 +109,7 @@ def _metadata(content: Mapping[str, Any]) -> dict[str, Any]:
         if not isinstance(metadata, dict):
             metadata = {}
         if not metadata:
-            raise InvalidEvent("eventmetadata", "must be the text of a JSON object that is not empty")
+            raise InvalidEvent("eventmetadata", "must be the text of a non-empty JSON object")
     kept = {}
     for name, value in content.items():
         if name in _CORRELATION:
@@ -121,7 +122,7 @@ def _metadata(content: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _kept(attributes: Any) -> dict[str, Any]:
-    """Return what was kept of a CloudEvent, as far as it is that: anybody may have written into the metadata."""
+    """Return the valid attributes of a CloudEvent in the metadata, where any caller may have written others."""
     if not isinstance(attributes, dict):
         return {}
     kept = {}
@@ -134,13 +135,13 @@ def _kept(attributes: Any) -> dict[str, Any]:
 
 def _attribute(name: str, value: Any) -> Any:
     if name not in ("id", "source", "dataschema") and not re.fullmatch("[a-z0-9]{1,50}", name):
-        raise InvalidEvent(name, "is no name of an attribute; those are lower-case letters and digits, 50 at most")
+        raise InvalidEvent(name, "is not a valid attribute name; use 1 to 50 lower-case letters and digits")
     if not isinstance(value, (str, bool)) and not (type(value) is int and -(2**31) <= value < 2**31):
-        raise InvalidEvent(name, "must be a string, a boolean or an integer of 32 bits, as CloudEvents demand")
+        raise InvalidEvent(name, "must be a string, a boolean or a 32-bit integer in a CloudEvent")
     if name == "source" and not (isinstance(value, str) and is_uri_reference(value)):
-        raise InvalidEvent(name, f"is {value!r}, which is no URI reference, such as https://shop.example or /shops/7")
+        raise InvalidEvent(name, f"is {value!r}; give a URI reference such as https://shop.example or /shops/7")
     if name == "dataschema" and not (isinstance(value, str) and is_uri(value)):
-        raise InvalidEvent(name, f"is {value!r}, which is no URI, such as https://shop.example/schemas/placed")
+        raise InvalidEvent(name, f"is {value!r}; give a URI such as https://shop.example/schemas/placed")
     return value
 
 
@@ -149,7 +150,7 @@ def _event_id(source: str, text: str) -> UUID:
 
 
 def _is_own(source: str, text: str) -> bool:
-    """Whether it is an event of this store: only source and id together say which one a CloudEvent is."""
+    """Return whether a CloudEvent comes from this store: its source is this store's, and its id is a UUID."""
     try:
         return source == conf.cloudevents_source and str(UUID(text)) == text
     except ValueError:

@@ -1,4 +1,4 @@
-"""Files of events, JSON Lines and CSV, read line by line; the faults are named by their line."""
+"""Files of events, JSON Lines and CSV, read line by line; errors name their line."""
 
 import csv
 import gzip
@@ -21,23 +21,23 @@ from events.types import NewEvent
 from .serialization import ADDED, from_json, moment, new_event_fields, uuid8
 
 _CONTENT = json.JSONEncoder(sort_keys=True)
-_CHUNK_LINES, _CHUNK_CHARACTERS = 500, 1024 * 1024  # that get their ids together
-# JSON may write a byte of text as six, as \u0041 for A; and there are the names beside the data.
+_CHUNK_LINES, _CHUNK_CHARACTERS = 500, 1024 * 1024  # the lines that get their ids together
+# JSON may write a byte of text as six, such as \u0041 for A; a line also has the names of the fields.
 _ESCAPED, _BESIDES = 6, 16 * 1024
 
 
 class Readable(Protocol):
-    """What can be read line by line: a file, the body of a request."""
+    """An object that can be read line by line, such as a file or the body of a request."""
 
     def readline(self, size: int, /) -> bytes: ...
 
 
 class Line(NamedTuple):
-    """One event of a file, or what is wrong with it.
+    """An event of a file, or its error.
 
     Attributes:
-        number: that of its last line, counted from 1.
-        characters: how long it is, about.
+        number: the number of the event's last line, from 1.
+        characters: the approximate length of its lines.
     """
 
     number: int
@@ -47,7 +47,7 @@ class Line(NamedTuple):
 
 
 class _Read(NamedTuple):
-    """A line that has been read: the fields of its event, by the names of `NewEvent`, or what is wrong with it."""
+    """A `Line` before its event has an id: the fields of the event, by the names of `NewEvent`, or an error."""
 
     number: int
     fields: dict[str, Any] | None
@@ -56,7 +56,7 @@ class _Read(NamedTuple):
 
 
 class Columns(NamedTuple):
-    """Which columns of a CSV file hold what; all others become data, as text."""
+    """The names of the columns of a CSV file; all other columns become data, as text."""
 
     aggregate_id: str
     type: str
@@ -64,22 +64,22 @@ class Columns(NamedTuple):
 
 
 def unpacked(file: IO[bytes], *, packed: bool) -> IO[bytes]:
-    """Return the bytes of a file, unpacked when it is `packed` by gzip."""
+    """Return the bytes of a file, unpacked if it is `packed` with gzip."""
     return gzip.GzipFile(fileobj=file) if packed else file  # type: ignore[return-value]
 
 
 def as_text(file: IO[bytes]) -> IO[str]:
-    """Return the text of a UTF-8 file; a byte-order mark is left out.
+    """Return the text of a UTF-8 file without its byte-order mark.
 
-    Bytes that are not UTF-8 pass as surrogates, which no event may hold: so they are reported with their line.
+    Bytes that are not UTF-8 become surrogates. An event with surrogates is not valid, so the error names its line.
     """
     return io.TextIOWrapper(file, encoding="utf-8-sig", errors="surrogateescape", newline="")
 
 
 def read_json_lines(file: Readable) -> Iterator[Line]:
-    """Yield the events of a file with one JSON object a line; empty lines are passed over.
+    """Return an iterator over the events of a file with one JSON object a line; empty lines are skipped.
 
-    No more of it is in memory than some lines. One that is longer than an event can be ends the file.
+    Only some lines are in memory at a time. A line that is longer than any event ends the iteration with an error.
     """
     return _with_ids(_json_lines(file))
 
@@ -88,10 +88,10 @@ def read_csv(file: IO[str], columns: Columns, default_zone: tzinfo | None = None
     """Return an iterator over the events of a CSV file with a header line.
 
     Args:
-        default_zone: the time zone of timestamps that name none.
+        default_zone: the time zone of timestamps without one.
 
     Raises:
-        InvalidEvent: the header lacks a column of `columns`, or has one twice.
+        InvalidEvent: a column of `columns` is not in the header, or a column is in it twice.
     """
     measured = _Measured(file)
     reader = csv.DictReader(measured, strict=True)
@@ -101,19 +101,19 @@ def read_csv(file: IO[str], columns: Columns, default_zone: tzinfo | None = None
         raise InvalidEvent("line 1", f"is not CSV: {error}") from None
     for column in header:
         if header.count(column) > 1:
-            raise InvalidEvent("column", f"{column!r} stands in the header twice; rename one")
+            raise InvalidEvent("column", f"{column!r} is in the header twice; rename one")
     for column in filter(None, columns):
         if column not in header:
-            raise InvalidEvent("column", f"there is no {column!r}; the file has: {', '.join(header) or 'none'}")
+            raise InvalidEvent("column", f"{column!r} is not in the header, which has: {', '.join(header) or 'none'}")
     return _with_ids(_csv_lines(reader, measured, columns, default_zone))
 
 
-Some = TypeVar("Some", Line, _Read)
+AnyLine = TypeVar("AnyLine", Line, _Read)
 
 
-def in_batches(lines: Iterable[Some], count: int, characters: int) -> Iterator[list[Some]]:
-    """Yield lists of `count` lines; of fewer, when they have so many characters together."""
-    batch: list[Some] = []
+def in_batches(lines: Iterable[AnyLine], count: int, characters: int) -> Iterator[list[AnyLine]]:
+    """Yield lists of `count` lines; a list ends earlier when its lines reach `characters` in total."""
+    batch: list[AnyLine] = []
     length = 0
     for line in lines:
         batch.append(line)
@@ -147,16 +147,16 @@ def _csv_lines(
         except StopIteration:
             return
         except csv.Error as error:
-            # The reader counts a line once it is done with it.
+            # The reader has not counted this line yet.
             yield _Read(reader.line_num + 1, None, InvalidEvent("line", f"is not CSV: {error}"))
         except InvalidEvent as error:
             yield _Read(reader.line_num, None, error)
         else:
-            yield _Read(reader.line_num, fields, None, measured.taken())
+            yield _Read(reader.line_num, fields, None, measured.take_count())
 
 
 class _Measured:
-    """The lines of a file, none longer than an event can be; and how many characters were read since last asked."""
+    """The lines of a file, which counts their characters and rejects lines that are longer than any event."""
 
     def __init__(self, file: IO[str]) -> None:
         self._file = file
@@ -170,7 +170,8 @@ class _Measured:
             self._characters += len(line)
             yield line
 
-    def taken(self) -> int:
+    def take_count(self) -> int:
+        """Return the number of characters that were read since the last call."""
         characters, self._characters = self._characters, 0
         return characters
 
@@ -186,7 +187,7 @@ def _from_json(number: int, line: bytes) -> _Read:
     except InvalidEvent as error:
         return _Read(number, None, error)
     except ValueError as error:
-        return _Read(number, None, InvalidEvent("line", f"cannot be read as JSON: {error}"))
+        return _Read(number, None, InvalidEvent("line", f"is not valid JSON: {error}"))
 
 
 def _from_row(row: dict[str, Any], columns: Columns, default_zone: tzinfo | None) -> dict[str, Any]:
@@ -201,13 +202,12 @@ def _from_row(row: dict[str, Any], columns: Columns, default_zone: tzinfo | None
 
 
 def _with_ids(lines: Iterator[_Read]) -> Iterator[Line]:
-    """Yield the events of lines. Those without an id get one made from content and occurrence, so that an import can
-    be repeated.
+    """Yield lines with events. An event without an id gets one from its content, so that an import can be repeated.
 
-    Equal lines are different events: the second, third … occurrence of a content gets an id of its own. What has been
-    seen is counted in a temporary database that SQLite moves to disk when it grows, so memory stays flat.
+    Equal lines are different events: each occurrence of a content gets its own id. A temporary database counts the
+    occurrences; SQLite moves it to disk when it grows, so memory stays flat.
     """
-    # Who reads ahead does so in a thread of its own, and may leave it to another to close this.
+    # One thread may read the lines and another may close this generator.
     with closing(sqlite3.connect("", isolation_level=None, check_same_thread=False)) as seen:
         seen.execute("CREATE TABLE seen (content BLOB PRIMARY KEY, occurrences INTEGER) WITHOUT ROWID")
         seen.execute("BEGIN")
@@ -238,6 +238,6 @@ def _digest(fields: dict[str, Any]) -> bytes:
     ]
     try:
         text = orjson.dumps(content, option=orjson.OPT_SORT_KEYS)
-    except TypeError:  # an integer of more than 64 bits, half of a surrogate pair
+    except TypeError:  # an integer of more than 64 bits, a lone surrogate
         text = _CONTENT.encode(content).encode()
     return hashlib.sha256(text).digest()

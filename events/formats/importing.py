@@ -1,4 +1,4 @@
-"""Importing: the events of many lines stored batch by batch, those that are stored already passed over."""
+"""Imports: the events of many lines, stored in batches; events that are already stored are skipped."""
 
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -19,11 +19,11 @@ BATCH_CHARACTERS = 4 * 1024 * 1024
 
 
 class BadLine(EventStoreError):
-    """A line cannot be stored. Those before it are.
+    """A line cannot be stored. The lines before it were stored.
 
     Attributes:
-        number: that of the line, counted from 1.
-        error: what is wrong with it.
+        number: the number of the line, from 1.
+        error: what is wrong with the line.
     """
 
     def __init__(self, number: int, error: InvalidEvent) -> None:
@@ -34,7 +34,7 @@ class BadLine(EventStoreError):
 
 @dataclass
 class Counts:
-    """What has become of the lines so far: `stored` by this import, `known` before it, `bad` and skipped."""
+    """The lines so far: `stored` by this import, `known` because they were stored before, `bad` and skipped."""
 
     stored: int = 0
     known: int = 0
@@ -42,7 +42,7 @@ class Counts:
 
 
 class Importer:
-    """Stores lines; run it again with the same ones, after whatever happened, and nothing is stored twice."""
+    """An import of lines. It can always be repeated: no event is stored twice."""
 
     def __init__(
         self,
@@ -55,36 +55,36 @@ class Importer:
     ) -> None:
         """
         Args:
-            batch_events: at most so many events in one transaction; fewer, when they are large.
-            dry_run: check every line, store nothing.
-            on_bad: told of each bad line, which is then skipped; without it, the first one ends the import.
-            check: raises InvalidEvent for what shall not be stored for other reasons than its form.
+            batch_events: the largest number of events in one transaction; fewer if they are large.
+            dry_run: validate every line, but store nothing.
+            on_bad: called with each bad line, which is then skipped; without it, the first bad line ends the import.
+            check: raises InvalidEvent for a valid event that must not be stored.
         """
         self.counts = Counts()
-        self._store = store
+        self._target = store
         self._batch_events = min(batch_events, conf.max_dispatch_events)
         self._dry_run = dry_run
         self._on_bad = on_bad
         self._check = check
 
     def run(self, lines: Iterable[Line]) -> Iterator[Counts]:
-        """Store the events of `lines`, and yield the counts after each batch.
+        """Write and commit the events of `lines` in batches, and yield the counts after each batch.
 
         Raises:
-            BadLine: one cannot be stored, and there is no `on_bad`. Those before it are.
-            DuplicateEvent: another import of the same events is under way.
+            BadLine: a line cannot be stored, and there is no `on_bad`. The lines before it were stored.
+            DuplicateEvent: another import of the same events is running.
         """
         for batch in _read_ahead(in_batches(lines, self._batch_events, BATCH_CHARACTERS)):
-            self._take(batch)
+            self._store(batch)
             yield self.counts
 
-    def _take(self, lines: list[Line]) -> None:
-        stored_in = aggregate_ids_of([line.event.event_id for line in lines if line.event], self._store.using)
+    def _store(self, lines: list[Line]) -> None:
+        stored_in = aggregate_ids_of([line.event.event_id for line in lines if line.event], self._target.using)
         new: list[ValidatedEvent] = []
         known = 0
         for line in lines:
             try:
-                row = self._acceptable(line, stored_in)
+                row = self._validate(line, stored_in)
             except InvalidEvent as error:
                 bad = BadLine(line.number, error)
                 if self._on_bad is None:
@@ -100,25 +100,25 @@ class Importer:
                 new.append(row)
         self._store_rows(new, known)
 
-    def _acceptable(self, line: Line, stored_in: dict[UUID, str]) -> ValidatedEvent:
+    def _validate(self, line: Line, stored_in: dict[UUID, str]) -> ValidatedEvent:
         if line.event is None:
-            raise line.error or InvalidEvent("line", "holds no event")
+            raise line.error or InvalidEvent("line", "has no event")
         (row,) = validate_events([line.event])
         if self._check:
             self._check(line.event)
         if stored_in.get(row.event_id, row.aggregate_id) != row.aggregate_id:
-            raise InvalidEvent("event_id", f"{row.event_id} is in use already, in another aggregate")
+            raise InvalidEvent("event_id", f"{row.event_id} is already in use, in another aggregate")
         return row
 
     def _store_rows(self, new: list[ValidatedEvent], known: int) -> None:
         if new and not self._dry_run:
-            append_and_send(new, {}, self._store.using)
+            append_and_send(new, {}, self._target.using)
         self.counts.stored += len(new)
         self.counts.known += known
 
 
 def _read_ahead(batches: Iterator[list[Line]]) -> Iterator[list[Line]]:
-    """Yield the batches, each of which is read while the one before it is stored: the database needs no Python."""
+    """Yield the batches; a thread reads the next batch while the caller stores this one in the database."""
     with ThreadPoolExecutor(1, "events-import") as reader:
         following = reader.submit(next, batches, None)
         while batch := following.result():

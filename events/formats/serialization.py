@@ -1,4 +1,4 @@
-"""Events outside Python: the one JSON shape that HTTP, import and export share."""
+"""The JSON format of events that HTTP, imports and exports share."""
 
 import json
 import sys
@@ -18,12 +18,12 @@ from events.storage.rows import EventRow
 from events.types import NewEvent
 
 GIVEN = ("aggregate_id", "type", "data", "metadata", "timestamp", "event_id")
-# What the store adds to an event.
+# The fields that the store adds to an event.
 ADDED = ("position", "version", "recorded_at")
 
 
 def event_as_dict(event: Event) -> dict[str, Any]:
-    """Return a stored event in the shared shape."""
+    """Return a stored event in the shared format."""
     return {
         "position": event.position,
         "aggregate_id": event.aggregate_id,
@@ -38,7 +38,7 @@ def event_as_dict(event: Event) -> dict[str, Any]:
 
 
 def event_row_as_dict(event: EventRow) -> dict[str, Any]:
-    """Return a stored row in the shared shape, for `to_json` alone: `data` and `metadata` stay JSON text."""
+    """Return a stored row in the shared format, for `to_json` only: `data` and `metadata` stay JSON text."""
     return {
         "position": event.position,
         "aggregate_id": event.aggregate_id,
@@ -53,13 +53,13 @@ def event_row_as_dict(event: EventRow) -> dict[str, Any]:
 
 
 def from_json(text: str) -> Any:
-    """Return the value of JSON text from outside.
+    """Return the value of JSON text from a client or a file.
 
-    What orjson reads and writes again as it was, but for spaces, has lost nothing: not an integer's last digits, nor a
-    name that stands twice. For nearly all else it is the slow way that tells what is wrong.
+    orjson reads the text first. If it writes the same text again, except for spaces, nothing was lost, such as the last
+    digits of an integer or a duplicate name. Otherwise the standard library's slower decoder decides.
 
     Raises:
-        ValueError: it is no JSON, or JSON of which readers make different things: NaN, a name twice in one object.
+        ValueError: the text is not JSON, or readers interpret it differently: NaN, a duplicate name in an object.
     """
     with suppress(ValueError, TypeError):
         value = orjson.loads(text)
@@ -77,7 +77,7 @@ def from_json(text: str) -> Any:
 
 
 def to_json(value: Any) -> bytes:
-    """Return `value`, of which all can be JSON, as such."""
+    """Return the JSON text of a value that JSON can represent."""
     try:
         return orjson.dumps(value)
     except TypeError:  # an integer of more than 64 bits
@@ -85,16 +85,16 @@ def to_json(value: Any) -> bytes:
 
 
 def new_event_from_dict(content: Any, **known: Any) -> NewEvent:
-    """Return the new event that a JSON object in the shared shape describes; `known` fields come from elsewhere.
+    """Return the new event that a JSON object in the shared format describes; `known` fields come from elsewhere.
 
     Raises:
-        InvalidEvent: it is no object, lacks a field, has an unknown one, or one that cannot be read.
+        InvalidEvent: it is not an object, a field is missing or unknown, or its value is not valid.
     """
     return NewEvent(**new_event_fields(content, **known))
 
 
 def new_event_fields(content: Any, *, ignored: Collection[str] = (), **known: Any) -> dict[str, Any]:
-    """Return what `new_event_from_dict` makes an event of, by the names of `NewEvent`; it raises the same."""
+    """Return the arguments of `NewEvent` for a JSON object; see `new_event_from_dict`."""
     if not isinstance(content, Mapping):
         raise InvalidEvent("event", f"must be a JSON object with the fields {', '.join(GIVEN)}")
     fields = {name: content[name] for name in GIVEN if name in content}
@@ -103,7 +103,7 @@ def new_event_fields(content: Any, *, ignored: Collection[str] = (), **known: An
             raise InvalidEvent(name, f"is {fields[name]!r} here but {value!r} in the address; leave it out")
     for name in content:
         if name not in GIVEN and name not in ignored:
-            raise InvalidEvent(str(name), f"is not a field of a new event; these are: {', '.join(GIVEN)}")
+            raise InvalidEvent(str(name), f"is not a field of a new event; the fields are: {', '.join(GIVEN)}")
     for name in ("aggregate_id", "type"):
         if name not in fields:
             raise InvalidEvent(name, "is missing")
@@ -115,10 +115,10 @@ def new_event_fields(content: Any, *, ignored: Collection[str] = (), **known: An
 
 
 def moment(field: str, text: Any, default_zone: tzinfo | None = None) -> datetime:
-    """Return the datetime that ISO 8601 `text` names; `default_zone` is for text that names no time zone.
+    """Return the datetime of ISO 8601 `text`; `default_zone` is the time zone of text without one.
 
     Raises:
-        InvalidEvent: it is no moment in time, or has no time zone and there is no default.
+        InvalidEvent: it is not a date and time, or it has no time zone and there is no default.
     """
     try:
         value = parse_datetime(text)
@@ -131,32 +131,32 @@ def moment(field: str, text: Any, default_zone: tzinfo | None = None) -> datetim
             raise InvalidEvent(field, f"{text!r} has no time zone; add one, such as +01:00 or Z")
         value = value.replace(tzinfo=default_zone)
     try:
-        return value.astimezone(UTC)  # PostgreSQL does not take every offset that Python does
+        return value.astimezone(UTC)  # PostgreSQL does not accept every offset of Python
     except OverflowError:
         raise InvalidEvent(field, f"{text!r} lies outside the years 1 to 9999") from None
 
 
 def uuid8(digest: bytes) -> UUID:
-    """Return a UUID of version 8, whose bits are the application's own (RFC 9562, section 5.8), made of a digest."""
+    """Return a UUID of version 8, with bits that the application chooses (RFC 9562, section 5.8), from a digest."""
     bits = int.from_bytes(digest[:16], "big")
     bits = bits & ~(0xF << 76) | (8 << 76)
     return UUID(int=bits & ~(0b11 << 62) | (0b10 << 62))
 
 
 def _without_spaces(text: bytes) -> bytes:
-    # In strings too, which does no harm: quotes, names and digits are still those of the text.
+    # Spaces in strings are removed too, which does no harm: a comparison still finds other differences.
     return text.strip().replace(b" ", b"")
 
 
 def _no_constant(name: str) -> NoReturn:
-    raise ValueError(f"{name} is no JSON number; use null or a string")
+    raise ValueError(f"{name} is not a JSON number; use null or a string")
 
 
 def _unambiguous(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) < len(pairs):
         names = [name for name, _ in pairs]
-        raise ValueError(f"{next(name for name in names if names.count(name) > 1)!r} stands twice in one object")
+        raise ValueError(f"{next(name for name in names if names.count(name) > 1)!r} occurs twice in one object")
     return found
 
 

@@ -1,4 +1,4 @@
-"""What a URI may look like: the grammar of RFC 3986, appendix A, in which CloudEvents name sources and schemas."""
+"""The grammar of URIs (RFC 3986, appendix A), for the sources and schemas of CloudEvents."""
 
 import re
 
@@ -8,7 +8,7 @@ _HOST = rf"\[(?:[0-9A-Fa-f]*:[0-9A-Fa-f:.]*|[vV][0-9A-Fa-f]+\.(?:[A-Za-z0-9\-._~
 _AUTHORITY = rf"//(?:(?:{_CHAR}|:)*@)?(?:{_HOST})(?::[0-9]*)?"
 _SEGMENTS = rf"(?:/(?:{_PATH_CHAR})*)*"
 _TAIL = rf"(?:\?(?:{_PATH_CHAR}|[/?])*)?(?:#(?:{_PATH_CHAR}|[/?])*)?"
-# A path without a host cannot begin with two slashes, nor have a colon in its first segment without a scheme.
+# A path without a host must not begin with two slashes; without a scheme, its first segment has no colon.
 _URI = rf"[A-Za-z][A-Za-z0-9+.\-]*:(?:{_AUTHORITY}{_SEGMENTS}|(?!//)(?:{_PATH_CHAR}|/)*){_TAIL}"
 _RELATIVE = rf"(?:{_AUTHORITY}{_SEGMENTS}|(?!//)(?:(?:{_CHAR}|@)*{_SEGMENTS})){_TAIL}"
 _IS_URI = re.compile(_URI)
@@ -16,10 +16,10 @@ _IS_RELATIVE = re.compile(_RELATIVE)
 
 
 def is_uri(text: str) -> bool:
-    """Whether it is a URI with a scheme, such as `https://example.com/a` or `urn:example:a`."""
+    """Return whether `text` is a URI with a scheme, such as `https://example.com/a` or `urn:example:a`."""
     return bool(_IS_URI.fullmatch(text))
 
 
 def is_uri_reference(text: str) -> bool:
-    """Whether it is a URI, or relative to one, such as `/shops/7`."""
+    """Return whether `text` is a URI or a relative reference, such as `/shops/7`."""
     return is_uri(text) or bool(_IS_RELATIVE.fullmatch(text))

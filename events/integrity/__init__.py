@@ -1,1 +1,1 @@
-"""Proof that stored events have not changed: seals, and their verification."""
+"""Seals, which prove that stored events have not changed, and their verification."""

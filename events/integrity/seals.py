@@ -1,9 +1,9 @@
-"""Seals: a chain of SHA-256 digests over the settled events, by which a later look proves that they are what they were.
+"""Seals: a chain of SHA-256 digests over the settled events, which proves later that they have not changed.
 
-The digest up to an event is SHA-256 of the digest up to the event before it (32 zero bytes before the first) and the
-digest of the event's own content. So it says all there is to say of the events up to a position, whatever stretches
-they were sealed in; a seal is a row that keeps it. Appends do not pay for it: events are sealed once they are settled,
-when nothing can come between them any more.
+The digest up to an event is the SHA-256 of the digest up to the event before it (32 zero bytes before the first) and
+the digest of the event's content. So it depends on all events up to a position, but not on the batches in which they
+were sealed. A seal is a row with this digest. Appends cost nothing more: events are sealed after they are settled, when
+no event can appear between them.
 """
 
 import re
@@ -25,7 +25,7 @@ MARK_BYTES: Final = 4
 
 
 class EventDigest(NamedTuple):
-    """The SHA-256 of all that one event says."""
+    """The SHA-256 of the content of one event."""
 
     position: int
     value: bytes
@@ -33,27 +33,27 @@ class EventDigest(NamedTuple):
 
 @dataclass(frozen=True)
 class StoreDigest:
-    """The digest of all events up to a position; as text `POSITION:HEX`, to be kept elsewhere."""
+    """The digest of all events up to a position; as text `POSITION:HEX`, which operators keep elsewhere."""
 
     position: int = 0
     value: bytes = bytes(32)
 
     def followed_by(self, events: Iterable[EventDigest]) -> Self:
-        """Return the digest up to the last of the events that come next."""
+        """Return the digest up to the last of the given events, which follow this digest."""
         position, value = self.position, self.value
-        for position, content in events:  # noqa: B007  # the last one's is the answer's
+        for position, content in events:  # noqa: B007  # the last position is used below
             value = sha256(value + content).digest()
         return type(self)(position, value)
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """Return the digest that `str()` has written.
+        """Return the digest that `str()` has formatted as `text`.
 
         Raises:
-            ValueError: it is none.
+            ValueError: `text` is not a digest.
         """
         if not re.fullmatch("[0-9]{1,19}:[0-9a-f]{64}", text.strip()):
-            raise ValueError(f"{text!r} is no digest; give it as events_digest prints it, POSITION:HEX")
+            raise ValueError(f"{text!r} is not a digest; give it as events_digest prints it, POSITION:HEX")
         position, _, digits = text.strip().partition(":")
         return cls(int(position), bytes.fromhex(digits))
 
@@ -62,12 +62,12 @@ class StoreDigest:
 
 
 @dataclass(frozen=True)
-class Unsealed:
-    """What no seal covers yet: an event more or less there would not be noticed.
+class UnsealedEvents:
+    """The number and age of the events that no seal covers yet; a change to them would not be noticed.
 
     Attributes:
-        events: how many there are; `MAX_COUNTED` stands for that many or more.
-        since: when the first of them was stored; None when there is none.
+        events: their number; `MAX_COUNTED` stands for this number or more.
+        since: when the first of them was stored; None without such events.
     """
 
     MAX_COUNTED = 10_000
@@ -79,33 +79,33 @@ class Unsealed:
         if not self.since:
             return "Every event is sealed."
         count = f"{self.events:,}{' or more' if self.events == self.MAX_COUNTED else ''}"
-        return f"Not sealed yet: {count} events, the first of them stored at {self.since:%Y-%m-%d %H:%M:%S %Z}."
+        return f"Not sealed yet: {count} events; the first was stored at {self.since:%Y-%m-%d %H:%M:%S %Z}."
 
 
 def event_digests(after: int, up_to: int, limit: int, using: str) -> list[EventDigest]:
     """Return the digests of the events `after` < position <= `up_to`, at most `limit`, by position."""
     connection = connections[using]
     connection.ensure_connection()
-    # Binary, which Django's cursor cannot: as text, PostgreSQL would write each byte as two, for Python to read them.
+    # Django's cursor has no binary format; in text format each byte of a digest takes two.
     with connection.wrap_database_errors, psycopg.Cursor(connection.connection) as cursor:
         cursor.execute(read_query(__package__, "digests"), [after, up_to, limit], binary=True)
         return [EventDigest._make(row) for row in cursor.fetchall()]
 
 
 def newest_digest(using: str) -> StoreDigest:
-    """Return the digest that the newest seal keeps; of nothing, when there is no seal."""
+    """Return the digest of the newest seal; without a seal, the digest of no events."""
     newest = Seal.objects.using(using).order_by("-position").first()
     return StoreDigest(newest.position, bytes(newest.digest)) if newest else StoreDigest()
 
 
 def seal(using: str, *, up_to: int | None = None) -> int:
-    """Seal the next events, at most `MAX_SEALED_EVENTS`; return how many there were.
+    """Write and commit a seal of the next events, at most `MAX_SEALED_EVENTS`; return their number.
 
-    The lock comes first, for one sealer at a time; the statements after it, READ COMMITTED, see the seal that the last
-    holder of the lock has committed. `up_to` is settled before: no event can appear below it any more.
+    A lock admits one sealer at a time. The statements after it are READ COMMITTED, so they see the seal of the lock's
+    last holder. The settled position is read before, so no event can appear below it.
 
     Args:
-        up_to: a settled position, read before; None to read it now.
+        up_to: a settled position that was read before; None to read it now.
 
     Raises:
         UnsafeRead: the transaction is not READ COMMITTED, or the server is a standby.
@@ -127,12 +127,12 @@ def seal(using: str, *, up_to: int | None = None) -> int:
 
 
 def marks(events: Iterable[EventDigest]) -> bytes:
-    """Return the beginnings of digests, by which an event that does not fit its seal is found."""
+    """Return the first bytes of each digest, by which `verify_events` finds the event that does not match its seal."""
     return b"".join(event.value[:MARK_BYTES] for event in events)
 
 
-def unsealed(using: str) -> Unsealed:
-    """Return what no seal covers yet."""
+def unsealed(using: str) -> UnsealedEvents:
+    """Return the number and age of the events that no seal covers yet."""
     events = Event.objects.using(using).after(newest_digest(using).position)
     first = events.order_by("position").values_list("recorded_at", flat=True).first()
-    return Unsealed(events[: Unsealed.MAX_COUNTED].count() if first else 0, first)
+    return UnsealedEvents(events[: UnsealedEvents.MAX_COUNTED].count() if first else 0, first)

@@ -1,4 +1,4 @@
-"""What the commands on a store share."""
+"""The base class of the management commands of a store."""
 
 from typing import Any
 
@@ -7,10 +7,10 @@ from django.db import DEFAULT_DB_ALIAS, OperationalError, connections
 
 
 class StoreCommand(BaseCommand):
-    """A command on the store of one database: `options["database"]` is its alias."""
+    """A command for the store in one database; its alias is `options["database"]`."""
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("--database", default=DEFAULT_DB_ALIAS, help="alias of the database (%(default)s)")
+        parser.add_argument("--database", default=DEFAULT_DB_ALIAS, help="the alias of the database (%(default)s)")
 
     def execute(self, *args: Any, **options: Any) -> Any:
         if options["database"] not in connections:

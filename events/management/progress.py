@@ -1,4 +1,4 @@
-"""The progress bar of the commands that go through many events; it shows on a terminal only."""
+"""The progress bar of commands that process many events; it is only shown on a terminal."""
 
 import sys
 from typing import Any
@@ -8,7 +8,7 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 
 
 def progress() -> Progress:
-    """Return a bar whose tasks have a field `events`: how many there were so far."""
+    """Return a progress bar whose tasks have a field `events`: the number of events so far."""
     return Progress(
         TextColumn("{task.description}"),
         BarColumn(),

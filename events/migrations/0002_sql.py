@@ -1,4 +1,4 @@
-"""Install the append functions, the settled position and the guards, each from its file under events/storage/sql/."""
+"""Install the SQL functions and the guards from the files in events/storage/sql/."""
 
 from pathlib import Path
 
@@ -19,13 +19,13 @@ class Migration(migrations.Migration):
     dependencies = [("events", "0001_initial")]
 
     operations = [
-        # Django adds this index to every text key, for LIKE. With collation "C" the key's own index does it.
+        # Django adds this index to a text key for LIKE; with collation "C" the index of the key is enough.
         migrations.RunSQL(
             'DROP INDEX "events_aggregate_aggregate_id_e5e9c5c1_like"',
             'CREATE INDEX "events_aggregate_aggregate_id_e5e9c5c1_like"'
             ' ON "events_aggregate" ("aggregate_id" text_pattern_ops)',
         ),
-        # Tiny, because events are stored in the order of time.
+        # A BRIN index is tiny, because events are stored in the order of time.
         migrations.RunSQL(
             'CREATE INDEX "events_event_recorded_at" ON "events_event" USING brin ("recorded_at")',
             'DROP INDEX "events_event_recorded_at"',

@@ -1,1 +1,1 @@
-"""What operators ask of a live store: diagnostics, statistics, and the rights of database roles."""
+"""Tools for operators of a live store: diagnostics, statistics, and the grants of database roles."""

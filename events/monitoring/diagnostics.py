@@ -1,4 +1,4 @@
-"""What `events_doctor` checks: a list of diagnostics, to which any app can add."""
+"""The diagnostics that `events_doctor` runs; any app can add some."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -7,15 +7,15 @@ from importlib import import_module
 
 
 class Severity(StrEnum):
-    """How bad a finding is."""
+    """The severity of a finding."""
 
-    ERROR = "error"  # events are lost, or may get lost
-    WARNING = "warning"  # it will become a problem
+    ERROR = "error"  # events are lost, or may be lost
+    WARNING = "warning"  # it can become a problem
 
 
 @dataclass(frozen=True)
 class Finding:
-    """Something that is wrong, and what to do about it."""
+    """A problem and its remedy."""
 
     problem: str
     remedy: str
@@ -27,11 +27,11 @@ Diagnose = Callable[[str], Iterator[Finding]]
 
 @dataclass(frozen=True)
 class Diagnostic:
-    """One thing to check.
+    """A check of a live store.
 
     Attributes:
-        name: the statement that holds when there are no findings.
-        diagnose: yields the findings in the database of an alias.
+        name: a sentence that is true if there are no findings.
+        diagnose: yields the findings in the database with an alias.
     """
 
     name: str
@@ -43,7 +43,7 @@ _diagnostics: list[Diagnostic] = []
 
 
 def register_module(name: str) -> None:
-    """Add the diagnostics of a module, given by its dotted name; call it in `AppConfig.ready`.
+    """Add the diagnostics of the module with a dotted name; call this in `AppConfig.ready`.
 
     The module is imported when the doctor runs, because no other program needs it.
     """
@@ -59,7 +59,7 @@ def diagnostics() -> list[Diagnostic]:
 
 
 def diagnostic(name: str) -> Callable[[Diagnose], Diagnose]:
-    """Add the decorated function to what the doctor checks."""
+    """Return a decorator that adds a function to the diagnostics."""
 
     def decorator(diagnose: Diagnose) -> Diagnose:
         _diagnostics.append(Diagnostic(name, diagnose))

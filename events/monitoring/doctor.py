@@ -1,4 +1,4 @@
-"""The examinations of the store: is everything in place that its guarantees rest on, and does nothing grow or stall?"""
+"""The diagnostics of the store: the preconditions of its guarantees, and signs of trouble to come."""
 
 import re
 from collections.abc import Iterator, Sequence
@@ -27,7 +27,7 @@ MIN_DEAD_ROWS: Final = 50_000
 CHECKED_AGGREGATES: Final = 1000
 
 _TABLES: Final = ("events_event", "events_aggregate", "events_seal")
-_THEN_VERIFY: Final = "Then verify_events: something may have been changed meanwhile."
+_THEN_VERIFY: Final = "Then run verify_events: events may have been changed in the meantime."
 _FOR_OTHERS: Final = {"events_append", "events_append_one", "events_settled_position"}
 _SQL: Final = Path(storage.__file__).parent / "sql"
 
@@ -45,62 +45,62 @@ def migrations(using: str) -> Iterator[Finding]:
     return unapplied(using, "events")
 
 
-@diagnostic("The server keeps what it has acknowledged")
+@diagnostic("The server does not lose acknowledged events")
 def server(using: str) -> Iterator[Finding]:
     (found,) = _rows(using, "server")
     if found["version"] < 150_000:
         yield Finding("the server is older than PostgreSQL 15", "Upgrade it.")
     if found["encoding"] != "UTF8":
-        yield Finding(f"the database's encoding is {found['encoding']}", "Dump it, and restore it into one of UTF8.")
+        yield Finding(f"the database's encoding is {found['encoding']}", "Dump it, and restore it into UTF8.")
     for row in _rows(using, "settings_off", [list(_DURABILITY)]):
         yield Finding(
             f"{row['name']} is off: {_DURABILITY[row['name']]}",
-            f"Set {row['name']} = on. It is off by: {row['source']}{row['file']}.",
+            f"Set {row['name']} = on. It is set to off in: {row['source']}{row['file']}.",
         )
     if found["isolation"] not in ("read committed", "read uncommitted"):
         yield Finding(
-            f"transactions are {found['isolation']} by default: the whole store cannot be read in them",
-            "Set default_transaction_isolation = 'read committed', and no other isolation_level in DATABASES.",
+            f"transactions are {found['isolation']} by default: they cannot read the whole store",
+            "Set default_transaction_isolation = 'read committed', and no isolation_level in DATABASES.",
             Severity.WARNING,
         )
 
 
-@diagnostic("The guards are in place, and nobody passes them by default")
+@diagnostic("The guards are in place, and no role passes them by default")
 def guards(using: str) -> Iterator[Finding]:
     found = {row["name"]: row for row in _rows(using, "installed_triggers", [list(_TABLES)])}
     for name, statement in _guards().items():
         if name not in found:
-            yield Finding(f"the trigger {name} is not there: events could be changed", f"{statement} {_THEN_VERIFY}")
+            yield Finding(f"the trigger {name} is missing: events could be changed", f"{statement} {_THEN_VERIFY}")
         elif not found[name]["enabled"]:
             remedy = f"ALTER TABLE {found[name]['table']} ENABLE TRIGGER {name}; {_THEN_VERIFY}"
             yield Finding(f"the trigger {name} is disabled: events could be changed", remedy)
     for row in _rows(using, "maintenance_settings"):
         yield Finding(
-            f"events.maintenance is set for {row['whom']}: it passes the guards",
+            f"events.maintenance is set for {row['whom']}: all its transactions pass the guards",
             f"{row['remedy']} RESET events.maintenance; {_THEN_VERIFY}",
         )
 
 
-@diagnostic("The functions are those of this version, and keep their own search_path")
+@diagnostic("The functions are from this version, and set their own search_path")
 def functions(using: str) -> Iterator[Finding]:
     found = {row["name"]: row for row in _rows(using, "installed_functions")}
     for name, body in _bodies().items():
         function = found.get(name)
         if function is None or function["body"].strip() != body.strip():
-            state = "is not there" if function is None else "is not what this version installs"
+            state = "is missing" if function is None else "differs from the one that this version installs"
             remedy = (
-                f"As the tables' owner: DROP FUNCTION IF EXISTS, then run the statement of {name} in {_SQL}, then"
-                " privileges.sql there; a function made anew has lost its grants: then what events_grants prints."
+                f"As the tables' owner, drop the function if it exists, run the statement of {name} in {_SQL}, then"
+                " privileges.sql there. A new function has no grants: then run what events_grants prints."
             )
             yield Finding(f"the function {name} {state}", remedy)
         elif name in _FOR_OTHERS and not (function["definer"] and function["path"]):
             yield Finding(
-                f"the function {name} runs with its caller's rights, or search_path",
+                f"the function {name} runs with the rights or the search_path of its caller",
                 f"As the tables' owner, run {_SQL / 'privileges.sql'} again.",
             )
 
 
-@diagnostic("Positions rise, one by one, and there are plenty left")
+@diagnostic("Positions rise one by one, and most are still free")
 def positions(using: str) -> Iterator[Finding]:
     (found,) = _rows(using, "position_sequence")
     if (found["step"], found["cache"], found["cycles"]) != (1, 1, False):
@@ -117,11 +117,11 @@ def positions(using: str) -> Iterator[Finding]:
         )
     if found["last"] > 2**62:
         yield Finding(
-            "half of all positions are used", "Nothing you will live to see; ask how it came.", Severity.WARNING
+            "half of all positions are used", "Find out what has raised the sequence by so much.", Severity.WARNING
         )
 
 
-@diagnostic("No open transaction holds the settled position back")
+@diagnostic("No open transaction holds back the settled position")
 def open_appends(using: str) -> Iterator[Finding]:
     for each in statistics.open_appends(using):
         age = timezone.now() - each.since if each.since else timedelta.max
@@ -129,9 +129,9 @@ def open_appends(using: str) -> Iterator[Finding]:
             who = f"session {each.pid}" if each.pid else f"the prepared transaction {each.prepared!r}"
             whose = ", ".join(filter(None, (each.user, each.application, each.client, each.state)))
             yield Finding(
-                f"{who} ({whose}) has appended and is open for {_rounded(age)}: readers wait at position"
+                f"{who} ({whose}) has appended and has been open for {_rounded(age)}: readers wait at position"
                 f" {settled_position(using)}",
-                f"Find out what it is. SELECT pg_terminate_backend({each.pid}) ends it."
+                f"Find out what it does. SELECT pg_terminate_backend({each.pid}) ends it."
                 if each.pid
                 else f"COMMIT PREPARED '{each.prepared}' or ROLLBACK PREPARED '{each.prepared}'",
                 Severity.WARNING,
@@ -142,18 +142,18 @@ def open_appends(using: str) -> Iterator[Finding]:
 def aggregates(using: str) -> Iterator[Finding]:
     for row in _rows(using, "disagreeing_aggregates", [CHECKED_AGGREGATES]):
         yield Finding(
-            f"aggregate {row['aggregate_id']} is at version {row['version']}, its last event is {row['last']}",
-            "Something wrote past the append function, or a restore is not complete. Run verify_events; restore.",
+            f"aggregate {row['aggregate_id']} is at version {row['version']}, but its last event is {row['last']}",
+            "Rows were written without the append functions, or a restore is incomplete. Run verify_events; restore.",
         )
 
 
-@diagnostic("Dead rows are cleaned up, and indexes are whole")
+@diagnostic("Dead rows are cleaned up, and indexes are valid")
 def tables(using: str) -> Iterator[Finding]:
     for row in _rows(using, "table_health", [list(_TABLES)]):
         if row["dead"] > MIN_DEAD_ROWS and row["dead"] > MAX_DEAD_PART * row["live"]:
             yield Finding(
                 f"{row['name']} has {row['dead']:,} dead rows beside {row['live']:,} live ones",
-                f"VACUUM {row['name']}; look for transactions that stay open, and let autovacuum work harder.",
+                f"VACUUM {row['name']}; look for transactions that stay open, and make autovacuum run more often.",
                 Severity.WARNING,
             )
         if row["age"] > 1.5 * row["freeze"]:
@@ -173,44 +173,44 @@ def clocks(using: str) -> Iterator[Finding]:
     if skew > MAX_CLOCK_SKEW:
         yield Finding(
             f"this machine's clock and the database server's are {_rounded(skew)} apart",
-            "Have both set by NTP. Order never comes from clocks; times of events do.",
+            "Synchronize both by NTP. The order of events does not depend on clocks, but their times do.",
             Severity.WARNING,
         )
     if found["newest"] and found["newest"] - found["now"] > MAX_CLOCK_SKEW:
         yield Finding(
             f"the newest event was recorded {_rounded(found['newest'] - found['now'])} in the future: the server's"
             " clock was set back",
-            "Have it set by NTP. Searches by time are off until then.",
+            "Synchronize it by NTP. Searches by time are inaccurate around this moment.",
             Severity.WARNING,
         )
 
 
-@diagnostic("Seals are kept up, where events are sealed")
+@diagnostic("Events are sealed regularly, if the store has seals")
 def seals(using: str) -> Iterator[Finding]:
     if not Seal.objects.using(using).exists():
         return
     since = unsealed(using).since
     if since and timezone.now() - since > MAX_UNSEALED:
         yield Finding(
-            f"events are not sealed since {since:%Y-%m-%d %H:%M %Z}",
-            "python manage.py seal_events; have it run regularly, or set PROJECTIONS_SEALS for the workers.",
+            f"events since {since:%Y-%m-%d %H:%M %Z} are not sealed",
+            "Run python manage.py seal_events regularly, or set PROJECTIONS_SEALS for the workers.",
             Severity.WARNING,
         )
 
 
 def _rows(using: str, query: str, arguments: Sequence[Any] = ()) -> list[dict[str, Any]]:
-    """Return the rows that a query of this package finds, by column."""
+    """Return the rows of a query of this package as dictionaries."""
     return fetch_dicts(using, read_query(__package__, query), arguments)
 
 
 def _bodies() -> dict[str, str]:
-    """Return the body of each function, by its name, as this version installs it."""
+    """Return the bodies of the functions that this version installs, by name."""
     text = "\n".join(file.read_text(encoding="utf-8") for file in sorted(_SQL.glob("*.sql")))
     return dict(re.findall(r"CREATE FUNCTION (\w+)\(.*?AS \$\$(.*?)\$\$;", text, re.DOTALL))
 
 
 def _guards() -> dict[str, str]:
-    """Return the statement that makes each trigger, by its name."""
+    """Return the statements that create the triggers, by name."""
     text = (_SQL / "guards.sql").read_text(encoding="utf-8")
     statements = re.findall(r"^(CREATE TRIGGER (\w+) .*?;)$", text, re.DOTALL | re.MULTILINE)
     return {name: " ".join(statement.split()) for statement, name in statements}

@@ -1,7 +1,7 @@
-"""Database roles that may do no more than their work: the statements that grant each what it needs.
+"""The minimal grants of database roles, as SQL statements.
 
-The owner of the tables runs the migrations and little else. A role that appends needs EXECUTE on two functions, and
-no right to write any table of the store.
+The owner of the tables only runs migrations. A role that appends needs EXECUTE on two functions, and no right to write
+a table of the store.
 """
 
 from collections.abc import Iterable, Iterator
@@ -30,7 +30,7 @@ class Grants:
             self._schema, self._database = cursor.fetchone()
 
     def reader(self, role: str) -> Iterator[str]:
-        """Yield what a role needs that reads histories and follows the whole store."""
+        """Yield the grants of a role that reads histories and follows the whole store."""
         name = self._quoted(role)
         yield f"GRANT USAGE ON SCHEMA {self._schema} TO {name}"
         yield f"GRANT SELECT ON {', '.join(f'{self._schema}.{table}' for table in _READ)} TO {name}"
@@ -38,13 +38,13 @@ class Grants:
         yield f"GRANT EXECUTE ON FUNCTION {self._schema}.events_settled_position() TO {name}"
 
     def writer(self, role: str) -> Iterator[str]:
-        """Yield what a role needs that also appends."""
+        """Yield the grants of a role that also appends."""
         yield from self.reader(role)
         functions = ", ".join(f"{self._schema}.{function}" for function in _APPEND)
         yield f"GRANT EXECUTE ON FUNCTION {functions} TO {self._quoted(role)}"
 
     def inline_writer(self, role: str, read_models: Iterable[str]) -> Iterator[str]:
-        """Yield what a role needs in whose transactions INLINE projections run: to write their tables, too.
+        """Yield the grants of a role that appends and runs INLINE projections, which write their tables.
 
         Args:
             read_models: the labels of the apps whose tables the projections write.
@@ -56,15 +56,15 @@ class Grants:
         yield from self._tables(role, "SELECT, INSERT, UPDATE, DELETE", read_models, with_sequences=True)
 
     def operator(self, role: str, read_models: Iterable[str]) -> Iterator[str]:
-        """Yield what a role needs that also works for projections, rebuilds them, and seals; see `inline_writer`."""
+        """Yield the grants of a role that runs workers, rebuilds projections and seals; see `inline_writer`."""
         yield from self.reader(role)
         yield from self._tables(role, "SELECT, INSERT, UPDATE, DELETE", read_models, with_sequences=True)
         yield f"GRANT INSERT ON {self._schema}.events_seal TO {self._quoted(role)}"
-        # A rebuild fills tables in a schema of its own.
+        # A rebuild creates a schema for its shadow tables.
         yield f"GRANT CREATE ON DATABASE {self._quoted(self._database)} TO {self._quoted(role)}"
 
     def monitor(self, role: str, read_models: Iterable[str]) -> Iterator[str]:
-        """Yield what a role needs that runs `events_doctor`; see `inline_writer`."""
+        """Yield the grants of a role that runs `events_doctor`; see `inline_writer`."""
         yield from self.reader(role)
         yield f"GRANT SELECT ON {self._qualified('django_migrations')} TO {self._quoted(role)}"
         yield from self._tables(role, "SELECT", read_models)
@@ -95,4 +95,4 @@ class Grants:
             return f"{cursor.fetchone()[0]}.{self._quoted(name)}"
 
     def _quoted(self, name: str) -> str:
-        return '"' + name.replace('"', '""') + '"'  # Django's own leaves quotes inside as they are
+        return '"' + name.replace('"', '""') + '"'  # Django's quote_name does not escape quotes

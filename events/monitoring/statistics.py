@@ -1,4 +1,4 @@
-"""What the store holds and how it is doing, asked in ways that stay quick however many events there are."""
+"""Statistics of the store, by queries that stay fast however many events there are."""
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from django.db import connections
 
 from events.storage.query_files import fetch_dicts, read_query
 
-# Up to so many events are counted one by one; of more, so many of them stand for all.
+# Up to COUNTED_EVENTS events are counted exactly; above it, a sample of SAMPLED_EVENTS stands for all.
 COUNTED_EVENTS = 10_000
 SAMPLED_EVENTS = 4_000
 
@@ -17,8 +17,8 @@ SAMPLED_EVENTS = 4_000
 def position_at(moment: datetime, using: str) -> int:
     """Return the position of the last event recorded before `moment`; 0 when there is none.
 
-    It halves the range of positions some two dozen times. That takes `recorded_at` to rise with the position, which it
-    does as far as the database server's clock does: around a moment when that was set back, the answer is as far off.
+    A binary search over positions finds it, because `recorded_at` rises with the position. Around a moment when the
+    database server's clock was set back, the result is inaccurate by as much as the clock was set back.
     """
     with connections[using].cursor() as cursor:
         cursor.execute(read_query(__package__, "position_at"), {"moment": moment})
@@ -27,14 +27,14 @@ def position_at(moment: datetime, using: str) -> int:
 
 @dataclass(frozen=True, kw_only=True)
 class Activity:
-    """How many events were stored, when, and of what.
+    """The numbers of stored events by period, category and type.
 
     Attributes:
-        starts: the beginnings of the periods; each ends where the next one begins, the last one now.
-        by_category: for each category, the busiest first, the number of its events in each of the periods.
-        by_type: the most frequent event types, with how often.
-        is_estimate: whether the numbers are extrapolated from some of the events.
-        total: how many events.
+        starts: the start of each period; a period ends at the start of the next, the last one now.
+        by_category: for each category, the busiest first, the number of its events in each period.
+        by_type: the most frequent event types, with their numbers of events.
+        is_estimate: whether the numbers are extrapolated from a sample.
+        total: the number of events.
     """
 
     starts: Sequence[datetime]
@@ -48,11 +48,11 @@ class Activity:
 
 
 def activity(starts: Sequence[datetime], categories: Collection[str] | None, using: str, types: int = 8) -> Activity:
-    """Return the activity in the periods that begin at `starts`, which rise.
+    """Return the activity in the periods that begin at `starts`, in ascending order.
 
     Args:
-        categories: only of these; None is no restriction.
-        types: how many event types to tell.
+        categories: count only their events; None is no restriction.
+        types: the number of event types to return.
     """
     after, newest = position_at(starts[0], using), newest_position(using)
     is_estimate = _are_many_after(after, using)
@@ -89,7 +89,7 @@ def activity(starts: Sequence[datetime], categories: Collection[str] | None, usi
 def busiest_aggregates(
     since: datetime, categories: Collection[str] | None, using: str, limit: int = 8
 ) -> list[tuple[str, int]]:
-    """Return the aggregates with most events since a moment, and how many: among the newest 10,000 events."""
+    """Return the aggregates with most of the newest 10,000 events since a moment, and their numbers of events."""
     arguments: dict[str, Any] = {
         "after": position_at(since, using),
         "newest": COUNTED_EVENTS,
@@ -103,7 +103,7 @@ def busiest_aggregates(
 
 
 def newest_position(using: str) -> int:
-    """Return the highest position that an event is seen at; 0 in an empty store."""
+    """Return the highest position of a visible event; 0 in an empty store."""
     with connections[using].cursor() as cursor:
         cursor.execute("SELECT coalesce(max(position), 0) FROM events_event")
         return int(cursor.fetchone()[0])
@@ -111,11 +111,11 @@ def newest_position(using: str) -> int:
 
 @dataclass(frozen=True, kw_only=True)
 class Size:
-    """How much the store holds.
+    """The size of the store.
 
     Attributes:
-        events, aggregates: how many; `is_estimate` tells that the database last counted them a while ago.
-        bytes: of both tables, with their indexes.
+        events, aggregates: their numbers; with `is_estimate`, PostgreSQL's estimates.
+        bytes: the size of both tables with their indexes.
     """
 
     events: int
@@ -125,14 +125,13 @@ class Size:
 
 
 def size(using: str) -> Size:
-    """Return how much the store holds: counted up to 10,000, and beyond by what the database remembers of it."""
+    """Return the size of the store: exact numbers up to 10,000, PostgreSQL's estimates above."""
     with connections[using].cursor() as cursor:
         cursor.execute(read_query(__package__, "estimated_size"))
-        remembered, aggregates, total, positions = cursor.fetchone()
-        # There cannot be more than positions, whatever it remembers.
-        events = min(remembered, positions)
+        estimate, aggregates, total, positions = cursor.fetchone()
+        events = min(estimate, positions)  # an old estimate can be higher than the number of positions
         is_estimate = events > COUNTED_EVENTS
-        if not is_estimate:  # there are as few, or the database has not looked for long
+        if not is_estimate:  # few events, or an old estimate
             cursor.execute(read_query(__package__, "counted_size"), [COUNTED_EVENTS + 1] * 2)
             events, aggregates = cursor.fetchone()
             is_estimate = events > COUNTED_EVENTS
@@ -141,16 +140,16 @@ def size(using: str) -> Size:
 
 @dataclass(frozen=True, kw_only=True)
 class OpenAppend:
-    """A transaction that has appended and not ended yet: the settled position stays below what it has taken.
+    """An open transaction that has appended: the settled position stays below its positions.
 
     Attributes:
         pid: the process id of its database session; None: it is prepared, and waits for COMMIT PREPARED `prepared`.
         since: when the transaction began.
-        state: what the session does, such as `idle in transaction`.
-        waits_for: what it waits for, such as `Lock transactionid`.
-        blocked_by: the process ids of the sessions it waits for.
-        application, user, client: who it is.
-        query: its statement, or its last one; None where the database does not tell.
+        state: the state of the session, such as `idle in transaction`.
+        waits_for: what the session waits for, such as `Lock transactionid`.
+        blocked_by: the process ids of the sessions that block it.
+        application, user, client: the owner of the session.
+        query: its current or last statement; None if the role may not see it.
     """
 
     pid: int | None
@@ -166,12 +165,12 @@ class OpenAppend:
 
 
 def open_appends(using: str, limit: int = 5) -> list[OpenAppend]:
-    """Return the transactions, other than this one, that hold the settled position back, the oldest first."""
+    """Return the other transactions that hold back the settled position, the oldest first."""
     return [OpenAppend(**row) for row in fetch_dicts(using, read_query(__package__, "open_appends"), [limit])]
 
 
 def _are_many_after(position: int, using: str) -> bool:
-    """Return whether there are more events than are counted; positions do not tell, which may have wide gaps."""
+    """Return whether more than COUNTED_EVENTS events follow; positions cannot tell, because they have gaps."""
     with connections[using].cursor() as cursor:
         cursor.execute(
             "SELECT count(*) FROM (SELECT FROM events_event WHERE position > %s LIMIT %s) AS first",

@@ -1,1 +1,1 @@
-"""The store in PostgreSQL: appending, the order of the log, reading, and the SQL functions behind them."""
+"""The store in PostgreSQL: appends, the order of the log, reads, and the SQL functions for them."""

@@ -1,4 +1,4 @@
-"""How long to wait between two looks for new events."""
+"""The pause between two polls for new events."""
 
 import time
 from typing import Final
@@ -8,21 +8,21 @@ BUSY_FOR_SECONDS: Final = 0.25
 
 
 class Backoff:
-    """The pause between two looks: a moment while there are new events, longer and longer while there are none."""
+    """The pause between two polls: short while there are new events, and growing while there are none."""
 
     def __init__(self) -> None:
         self._found_at = time.monotonic()
 
     def reset(self) -> None:
-        """Take note that there was something new."""
+        """Record that there was a new event; pauses begin short again."""
         self._found_at = time.monotonic()
 
     def quiet_seconds(self) -> float:
-        """Return how long there has been nothing new."""
+        """Return the seconds since the last new event."""
         return time.monotonic() - self._found_at
 
     def pause_seconds(self, longest: float) -> float:
-        """Return how long to wait before the next look, at most `longest`."""
+        """Return the seconds to wait before the next poll, at most `longest`."""
         quiet = self.quiet_seconds()
         if quiet < BUSY_FOR_SECONDS:
             return BUSY_SECONDS

@@ -1,4 +1,4 @@
-"""The order of the log: the settled position, up to which the order of all events is final."""
+"""The order of the log: the settled position, up to which no further event can appear."""
 
 import psycopg
 from django.db import DatabaseError, connections
@@ -17,7 +17,7 @@ _SETTLED_AFTER = PreparedStatement(
 
 
 def settled_position(using: str) -> int:
-    """Return the position of the highest event below which no other can appear; read events in a later statement.
+    """Return the position of the highest event below which no event can appear; read events in a later statement.
 
     `sql/settled_position.sql` and `sql/hold_floor.sql` explain why this holds.
 
@@ -39,7 +39,7 @@ def settled_position_after(position: int, using: str) -> int:
     """Return the settled position. Cheaper than `settled_position()` for callers that poll while nothing is stored.
 
     Args:
-        position: a settled position that was read before. It is the answer until a further position is taken.
+        position: a settled position from an earlier call; returned while no append has taken a higher position.
     """
     connection = connections[using]
     connection.ensure_connection()
@@ -47,7 +47,7 @@ def settled_position_after(position: int, using: str) -> int:
     try:
         rows = _SETTLED_AFTER.rows(session, arguments)
     except psycopg.Error:
-        rows = None  # the same query without a prepared statement raises the right error
+        rows = None  # `settled_position` raises the right error
     if rows is None:
         rows = _SETTLED_AFTER.rows_unprepared(session, arguments)
     return rows[0][0] if rows else settled_position(using)

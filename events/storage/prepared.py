@@ -1,10 +1,10 @@
-"""Statements that a connection keeps prepared: for those that are called again and again, appends and idle readers.
+"""Prepared statements for frequent calls: appends, and the polls of idle readers.
 
-PostgreSQL then need not parse and plan the call each time, and nobody builds a cursor for it: more than half of what a
-small append would cost besides its writing. Django prepares nothing by itself, because a pooler that deals out
-transactions (pgbouncer, unless it is told to keep them) gives each of them to another server process, which knows
-nothing of what was prepared. So this is tried outside transactions only, where an unknown statement harms nothing, and
-given up for a connection that has forgotten one.
+PostgreSQL then parses and plans a call only once, and no cursor is needed: for a small append this saves more than half
+of the cost besides the write. Django does not prepare statements, because a pooler in transaction mode (pgbouncer
+without `max_prepared_statements`) may send each transaction to another server process, which does not have them. So
+statements are prepared only outside transactions, where the error of an unknown statement does no harm, and a
+connection that has lost a statement is not used in this way again.
 """
 
 from collections.abc import Sequence
@@ -21,22 +21,22 @@ _forgetful: WeakSet[Any] = WeakSet()
 
 
 class PreparedStatement:
-    """A statement with arguments `$1`, `$2` … in text."""
+    """A statement whose arguments `$1`, `$2` … are text."""
 
     def __init__(self, label: str, query: str) -> None:
         self.query = query.encode()
-        # Named by what it says: behind a pooler another process, with other code, may have prepared it already.
+        # The name depends on the query: behind a pooler, a process with other code may have prepared its own version.
         self._name = f"{label}_{crc32(self.query):08x}".encode()
-        # What loads the values, by the connection to which it is known: always of the same types.
+        # The transformer that loads the values, for each connection on which the statement is prepared.
         self._loaders: WeakKeyDictionary[Any, Any] = WeakKeyDictionary()
 
     def rows(self, session: Any, arguments: Sequence[bytes | None]) -> list[tuple[Any, ...]] | None:
-        """Execute it on a psycopg connection; None where it cannot be had prepared, and nothing was done.
+        """Execute the statement on a psycopg connection; return None if it could not be prepared and was not executed.
 
-        Values come as psycopg loads them, moments in UTC, whatever loaders that connection has.
+        psycopg's own loaders convert the values, and moments are in UTC, whatever loaders the connection has.
 
         Raises:
-            psycopg.Error: what the server says.
+            psycopg.Error: the server reported an error.
         """
         server = session.pgconn
         if server.transaction_status != TransactionStatus.IDLE:
@@ -45,25 +45,25 @@ class PreparedStatement:
         if loader is None and not self._prepared_on(session):
             return None
         server.send_query_prepared(self._name, arguments, result_format=Format.BINARY)
-        # As psycopg waits: other threads run meanwhile, and Ctrl-C is heard.
+        # `wait` lets other threads run and handles Ctrl-C.
         result = session.wait(generators.execute(server))[-1]
         if result.status == ExecStatus.TUPLES_OK:
             if loader is None:
                 loader = self._loaders[session] = Transformer()
-                loader.set_pgresult(result)  # finds out how to load each column
+                loader.set_pgresult(result)  # chooses the loader of each column
             else:
                 loader.set_pgresult(result, set_loaders=False)
             rows = loader.load_rows(0, result.ntuples, tuple)
-            loader.set_pgresult(None, set_loaders=False)  # or it would keep the result
+            loader.set_pgresult(None, set_loaders=False)  # releases the result
             return rows
         if result.error_field(DiagnosticField.SQLSTATE) == _UNKNOWN_STATEMENT:
             self._loaders.pop(session, None)
-            _forgetful.add(session)  # once is enough: each time is an error in the server's log
+            _forgetful.add(session)  # each attempt writes an error to the server's log
             return None
         raise errors.error_from_result(result, encoding="utf-8")
 
     def _prepared_on(self, session: Any) -> bool:
-        """Prepare it, and say whether that can be done."""
+        """Prepare the statement on a connection; return whether that succeeded."""
         if session in _forgetful:
             return False
         if session.pgconn.prepare(self._name, self.query).status != ExecStatus.COMMAND_OK:
@@ -72,7 +72,7 @@ class PreparedStatement:
         return True
 
     def rows_unprepared(self, session: Any, arguments: Sequence[bytes | None]) -> list[tuple[Any, ...]] | None:
-        """Execute it without preparing it; None where it fails."""
+        """Execute the statement without preparing it; return None if it fails."""
         result = session.pgconn.exec_params(self.query, arguments, result_format=Format.BINARY)
         if result.status != ExecStatus.TUPLES_OK:
             return None

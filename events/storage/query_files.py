@@ -1,4 +1,4 @@
-"""The queries that Python sends, each in a file `queries/NAME.sql` of the package that sends it."""
+"""The queries in the files `queries/NAME.sql` of each package."""
 
 from collections.abc import Sequence
 from functools import cache
@@ -15,7 +15,7 @@ def read_query(package: str | None, name: str) -> str:
 
 
 def fetch_dicts(using: str, query: str, arguments: Sequence[Any] = ()) -> list[dict[str, Any]]:
-    """Return the rows of a query, each by the names of its columns."""
+    """Return the rows of a query as dictionaries by column name."""
     with connections[using].cursor() as cursor:
         cursor.execute(query, arguments)
         names = [column.name for column in cursor.description]

@@ -1,4 +1,4 @@
-"""Reading: the history of one aggregate, and the whole store page by page up to the settled position."""
+"""Reads: the history of one aggregate, and the pages of the whole store up to the settled position."""
 
 from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime
@@ -52,9 +52,9 @@ def selection(types: Iterable[str] | None, categories: Iterable[str] | None, usi
 
 
 def aggregate_ids_of(event_ids: Iterable[UUID], using: str) -> dict[UUID, str]:
-    """Return the aggregate ids of those events that are stored, by event id."""
+    """Return the aggregate id of each of `event_ids` that is stored, by event id."""
     with connections[using].cursor() as cursor:
-        # One argument: Django's cursor would write each of a thousand ids into the statement by itself.
+        # One argument: Django's cursor would write each id of a list into the statement.
         ids = "{" + ",".join(map(str, event_ids)) + "}"
         cursor.execute("SELECT event_id, aggregate_id FROM events_event WHERE event_id = ANY (%s::uuid[])", [ids])
         return dict(cursor.fetchall())
@@ -69,9 +69,9 @@ def pages(
     limit: int | None = None,
     fetch: Callable[[EventQuerySet], list[Any]] = fetch_events,
 ) -> Iterator[list[Any]]:
-    """Yield the events `after` < position <= `up_to` in lists, each by a statement of its own.
+    """Yield the events `after` < position <= `up_to` in lists; each list is read by a separate statement.
 
-    `up_to` must not lie above a settled position that was read before. Then every page is complete, however long the
+    `up_to` must not be above a settled position that was read before. Then every page is complete, however long the
     iteration takes.
     """
     while limit is None or limit > 0:
@@ -92,8 +92,8 @@ def pages(
 def json_pages(events: EventQuerySet, *, after: int, up_to: int) -> Iterator[bytes]:
     """Yield the events `after` < position <= `up_to` as JSON Lines, in the shape of `serialization.event_as_dict`.
 
-    The database writes the JSON, which costs a fraction of building `Event` objects. A page takes a few megabytes at
-    most, so memory stays flat. `up_to` must not lie above a settled position that was read before.
+    The database writes the JSON, which is much cheaper than building `Event` objects. A page takes a few megabytes at
+    most, so memory stays flat. `up_to` must not be above a settled position that was read before.
     """
     size = _JSON_FIRST_PAGE_EVENTS
     while True:
@@ -108,5 +108,5 @@ def json_pages(events: EventQuerySet, *, after: int, up_to: int) -> Iterator[byt
         if lines is None:
             return
         yield in_one_line(lines.encode()) + b"\n"
-        # The database writes lines in vain that do not fit on the page: ask for as many as fitted on the last one.
+        # Lines that do not fit on a page are written for nothing: ask for as many as fitted on the last page.
         size = min(2 * size, _JSON_PAGE_EVENTS) if count == size else count + 1

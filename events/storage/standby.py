@@ -1,15 +1,15 @@
-"""Reading from a physical standby without missing events.
+"""Reads from a physical standby without missing events.
 
-A standby alone cannot say how far its readers may read: it has the sequence's values before the events, and none of the
-locks that mark open appends. So the primary says it, and the standby is waited for:
+A standby cannot tell how far its readers may read: it receives the values of the sequence before the events, and none
+of the locks that mark open appends. So a reader takes three steps, in this order:
 
-1. the settled position S, from the primary: whatever wrote a position up to S has ended, and its commit is in the
-   write-ahead log, because locks go after that;
-2. in a later statement, the end L of the primary's log: it lies behind all those commits. The end of what is inserted,
-   not of what is on disk: a commit that does not wait for the disk is visible before it is there;
-3. until the standby has replayed up to L. It has then replayed those commits, and its next snapshot sees them.
+1. Read the settled position S from the primary. Every transaction that wrote a position up to S has ended, and its
+   commit is in the write-ahead log, because a transaction releases its locks after that.
+2. In a later statement, read the end L of the primary's log, which is after all these commits. L is the insert
+   position, not the flush position: an asynchronous commit is visible before it is on disk.
+3. Wait until the standby has replayed up to L. Its next snapshot then sees these commits.
 
-In the other order L could lie before a commit that S counts, and the reader would pass over its events for good.
+In another order, L could be before a commit below S, and the reader would skip the events of that commit for ever.
 """
 
 import time
@@ -23,7 +23,7 @@ FIRST_PAUSE_SECONDS = 0.001
 LONGEST_PAUSE_SECONDS = 0.02
 NUDGE_AFTER_SECONDS = 0.05
 
-# A transaction's own appends do not lower its settled position, for there it sees its events.
+# A transaction that has appended counts its own events as settled, but the standby does not have them yet.
 _END = """
     SELECT pg_current_wal_insert_lsn()::text, coalesce(current_setting('events.floor_held', true), '') <> ''
 """
@@ -33,11 +33,11 @@ _STATE = """
 
 
 def wait_until_replayed(primary: str, replica: str) -> None:
-    """Return when `replica` shows all that was committed on `primary` before this call.
+    """Wait until `replica` shows all transactions that were committed on `primary` before this call.
 
     Raises:
         StandbyBehind: it took longer than `EVENTS_STANDBY_WAIT_SECONDS`.
-        UnsafeRead: `replica` is no standby, or its open transaction reads an older snapshot; or the open transaction on
+        UnsafeRead: `replica` is not a standby, its open transaction is not READ COMMITTED, or the open transaction on
             the primary has appended.
     """
     started = time.monotonic()
@@ -59,7 +59,7 @@ def _end_of_log(primary: str) -> str:
         cursor.execute(_END)
         end, has_appended = cursor.fetchone()
     if has_appended:
-        raise UnsafeRead("a standby cannot be read in the transaction that appends: it does not have these events yet")
+        raise UnsafeRead("a transaction that has appended cannot read a standby: it does not have these events yet")
     return str(end)
 
 
@@ -68,18 +68,17 @@ def _has_replayed(replica: str, end: str) -> bool:
         cursor.execute(_STATE, [end])
         is_standby, isolation_level, has_replayed = cursor.fetchone()
     if not is_standby:
-        raise UnsafeRead(f"the database {replica!r} is no standby: what it has of the primary cannot be known")
+        raise UnsafeRead(f"the database {replica!r} is not a standby; set `read_from` to the alias of a standby")
     if isolation_level not in ("read committed", "read uncommitted"):
         raise UnsafeRead(f"the whole store cannot be read in a {isolation_level.upper()} transaction of a standby")
     return bool(has_replayed)
 
 
 def _nudge(primary: str) -> None:
-    """Have the primary write and send its log up to here.
+    """Write and commit an empty message on the primary, so that it sends its log up to this point.
 
-    While nothing commits, what is inserted reaches the disk, and with it the standby, after seconds only; and where a
-    page of the log has just been begun, the end lies behind its head, where the replay does not stop. A message that
-    nobody reads moves both on.
+    While nothing commits, the log reaches the disk and the standby only after seconds. And if a page of the log has
+    just begun, its end is after the page header, where replay does not stop. The message solves both.
     """
     with connections[primary].cursor() as cursor:
         cursor.execute("SELECT pg_logical_emit_message(true, 'events', '')")

@@ -1,4 +1,4 @@
-"""Appending: one call of an append function, and its answer as events or as the error it stands for."""
+"""Appends: calls of the SQL append functions, and their results as events or errors."""
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
@@ -19,14 +19,14 @@ from .prepared import PreparedStatement
 
 
 class _Call:
-    """A call of one of the append functions, as both ways to send it have it."""
+    """A call of an append function, as a query for Django's cursor and as a prepared statement."""
 
     def __init__(self, label: str, query: str, places: int) -> None:
         self.by_cursor = query.format(*["%s"] * places)
         self.prepared = PreparedStatement(label, query.format(*(f"${place}" for place in range(1, places + 1))))
 
 
-# What is asked for of events that were appended is only what is not known: each value takes its time to be read.
+# For appended events, columns that Python already knows are NULL: loading a value takes time.
 _APPEND = _Call(
     "events_append",
     """
@@ -48,16 +48,16 @@ _APPEND_ONE = _Call(
 
 
 class AppendOutcome(StrEnum):
-    """What an append function did with a call; it names the outcome in each row of its answer."""
+    """The outcome of a call of an append function; each row of its result has it."""
 
     APPENDED = "appended"
-    STORED = "stored"  # by an earlier call, of which this one is a retry
+    STORED = "stored"  # by an earlier call; this call is a retry
     CONFLICT = "conflict"
     DUPLICATE = "duplicate"
 
 
 class _Answer(NamedTuple):
-    """One row of an append function's answer."""
+    """A row of the result of an append function."""
 
     outcome: str
     aggregate_id: str
@@ -70,20 +70,20 @@ class _Answer(NamedTuple):
 
 
 class Appended(NamedTuple):
-    """The stored events of a call, in the order given, and whether this call stored them or an earlier one."""
+    """The stored events of a call, in the order of the call, and whether an earlier call stored them."""
 
     events: list[Event]
     is_retry: bool
 
 
 def append(rows: Sequence[ValidatedEvent], expected: Mapping[str, int], using: str) -> Appended:
-    """Store `rows` if every expectation holds, all of them or none, in one round trip.
+    """Write `rows` in one round trip, all or none, if every expectation holds; return the events.
 
-    A rejection is an answer of the append function, not a database error: an enclosing transaction stays usable.
+    The append function returns a rejection as a result, not as a database error: an enclosing transaction stays usable.
 
     Raises:
         VersionConflict: an expectation does not hold.
-        DuplicateEvent: an event id is in use, and this is not a retry.
+        DuplicateEvent: an event id is already in use, and the call is not a retry.
     """
     answers = _answers(rows, expected, using)
     outcome = AppendOutcome(answers[0].outcome) if answers else AppendOutcome.APPENDED
@@ -138,10 +138,10 @@ def _call(call: _Call, arguments: list[bytes | None], using: str) -> list[tuple[
 def _call_prepared(
     call: _Call, connection: BaseDatabaseWrapper, arguments: list[bytes | None]
 ) -> list[tuple[Any, ...]] | None:
-    """Call an append function past Django's cursor; None where that is to be used.
+    """Call an append function without Django's cursor; return None where the cursor must be used.
 
-    In a transaction, because a prepared statement might not be known (`prepared`); and where somebody counts, logs or
-    wraps the statements that cursors execute.
+    The cursor must be used in a transaction, which the error of an unknown statement would end (see `prepared`), and
+    where the project counts, logs or wraps the statements of cursors.
     """
     if connection.in_atomic_block or connection.queries_logged or connection.execute_wrappers:
         return None
@@ -158,7 +158,7 @@ def _call_prepared(
 
 
 def _values(row: ValidatedEvent, version: int | None) -> list[bytes | None]:
-    """Return the arguments of the function for one event."""
+    """Return the arguments of `events_append_one`."""
     return [
         row.aggregate_id.encode(),
         row.type.encode(),
@@ -171,10 +171,10 @@ def _values(row: ValidatedEvent, version: int | None) -> list[bytes | None]:
 
 
 def _arrays(rows: Sequence[ValidatedEvent], expected: Mapping[str, int]) -> list[bytes | None]:
-    """Return the arguments of the function for any number of events, as PostgreSQL writes arrays.
+    """Return the arguments of `events_append` in PostgreSQL's text format of arrays.
 
-    https://www.postgresql.org/docs/current/arrays.html#ARRAYS-IO has the rules. psycopg would look at each value of a
-    list to find out of which type it is; these are known.
+    See https://www.postgresql.org/docs/current/arrays.html#ARRAYS-IO. psycopg would examine each value of a list to
+    find its type; here the types are known.
     """
     return [
         _texts([row.aggregate_id.encode() for row in rows]),
@@ -189,7 +189,7 @@ def _arrays(rows: Sequence[ValidatedEvent], expected: Mapping[str, int]) -> list
 
 
 def _texts(values: Sequence[bytes]) -> bytes:
-    # A sign that stands in no text parts the values: then one replacement does for all of them.
+    # NUL occurs in no text, so it can separate the values, and one call of `replace` escapes all of them.
     text = b"\0".join(values).replace(b"\\", b"\\\\").replace(b'"', b'\\"')
     return b'{"' + text.replace(b"\0", b'","') + b'"}' if values else b"{}"
 
@@ -199,22 +199,22 @@ def _plain(values: Sequence[bytes]) -> bytes:
 
 
 def _race_for_an_id(error: DatabaseError, using: str) -> Exception:
-    """Return the meaning of a violated constraint.
+    """Return the error that a violated constraint stands for; mark an enclosing transaction for rollback.
 
-    The aggregates' locks order the calls that share one, so what is left is two calls that store one event id under
-    two aggregates at the same moment. PostgreSQL has then ended an enclosing transaction; Django must know.
+    The locks on aggregates serialize calls that share an aggregate. So the only cause is that two calls store one event
+    id in two aggregates at the same time. PostgreSQL has then aborted an enclosing transaction.
     """
     if getattr(error.__cause__, "sqlstate", None) != "23505":
         return error
     if connections[using].in_atomic_block:
         transaction.set_rollback(True, using)
-    return DuplicateEvent(None, None, "an event id of this call has just been stored under another aggregate")
+    return DuplicateEvent(None, None, "an event id of this call has just been stored in another aggregate")
 
 
 def _duplicate(answer: _Answer) -> DuplicateEvent:
     return DuplicateEvent(
         answer.event_id,
         answer.aggregate_id,
-        f"the event id {answer.event_id} is in use already, in aggregate {answer.aggregate_id!r} at version"
-        f" {answer.version}; a retry repeats a call as it was, a new event takes a new id",
+        f"the event id {answer.event_id} is already in use, in aggregate {answer.aggregate_id!r} at version"
+        f" {answer.version}; to retry, repeat the same call; for a new event, use a new id",
     )

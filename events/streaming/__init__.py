@@ -1,1 +1,1 @@
-"""New events for open streams: one feed in each process, and the Server-Sent Events that clients receive."""
+"""Open streams of new events: one feed in each process, and the Server-Sent Events protocol."""

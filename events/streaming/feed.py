@@ -1,8 +1,8 @@
-"""The newest events, read once for this process and handed to every open stream of it.
+"""The newest events, read once for this process and passed to each of its open streams.
 
-One poller follows the settled position, however many streams there are. What a stream has not fetched is kept for it
-up to a bound in bytes; past that it is forgotten, and the stream reads what it missed from the database at its own
-pace. So memory stays bounded and nobody slow holds up anybody else.
+One poller follows the settled position, however many streams there are. A queue keeps the messages that a stream has
+not taken, up to a limit in bytes. Above it, the queue is emptied, and the stream reads the events from the database at
+its own speed. So memory stays bounded, and a slow client does not delay other clients.
 """
 
 import asyncio
@@ -32,7 +32,7 @@ Result = TypeVar("Result")
 
 
 class Message:
-    """An event as streams send it, written once for all of them."""
+    """An event as streams send it; all streams share its JSON text."""
 
     def __init__(self, event: Event) -> None:
         self.event = event
@@ -44,23 +44,23 @@ class Message:
 
 
 class StreamQueue:
-    """What the feed has for one stream.
+    """The feed's messages for one stream.
 
     Attributes:
-        position: all that the stream wants between where it was attached and here has been put in.
-        has_overflowed: it became too much, and was forgotten; read on from the database, then attach anew.
+        position: the queue has received all selected events from its start up to here.
+        has_overflowed: the queue exceeded its limit and was emptied; read the database, then attach again.
     """
 
-    def __init__(self, position: int, wants: Callable[[Event], bool]) -> None:
+    def __init__(self, position: int, selects: Callable[[Event], bool]) -> None:
         self.position = position
         self.has_overflowed = False
-        self._wants = wants
+        self._selects = selects
         self._messages: list[Message] = []
         self._bytes = 0
         self._news = asyncio.Event()
 
     async def take(self, timeout_seconds: float) -> tuple[list[Message], int]:
-        """Return what has come, and the position that one who has it has come to. Waits for up to `timeout_seconds`."""
+        """Wait up to `timeout_seconds` for messages; return them, and the position that the stream then has reached."""
         if not self._messages and not self.has_overflowed:
             with suppress(TimeoutError):
                 async with asyncio.timeout(timeout_seconds):
@@ -70,30 +70,30 @@ class StreamQueue:
         return messages, self.position
 
     def wake(self) -> None:
-        """Have who waits for something look around."""
+        """End the wait of `take`, even without messages."""
         self._news.set()
 
     def put(self, messages: Sequence[Message], position: int) -> None:
-        """Take in what the feed has read up to `position`."""
+        """Add the messages that the feed has read up to `position`, if the stream selects them."""
         if self.has_overflowed:
             return
-        wanted = [message for message in messages if self._wants(message.event)]
-        if wanted:
+        selected = [message for message in messages if self._selects(message.event)]
+        if selected:
             self._news.set()
-            self._bytes += sum(len(message.json) for message in wanted)
-            # The first batch is taken whatever its size: the feed's pages are bounded by themselves.
+            self._bytes += sum(len(message.json) for message in selected)
+            # An empty queue accepts a batch of any size: a page of the feed is bounded.
             if self._messages and self._bytes > conf.stream_max_queued_bytes:
                 self.has_overflowed, self._messages = True, []
                 return
-            self._messages += wanted
+            self._messages += selected
         self.position = position
 
 
 class Feed:
-    """Follows the store for the streams of one event loop.
+    """The poller that follows the store for the streams of one event loop.
 
     Attributes:
-        is_ending: the server shuts down, and streams are to end.
+        is_ending: whether the server is shutting down and streams must end.
     """
 
     def __init__(self, using: str) -> None:
@@ -102,7 +102,7 @@ class Feed:
         self._position: int | None = None
         self._known = asyncio.Event()
         self._poller: asyncio.Task | None = None
-        # A thread each, so that long histories keep nobody waiting for the newest events. Two connections in all.
+        # Two threads and connections, so that reads of long histories do not delay new events.
         self._polling = ThreadPoolExecutor(1, "events-feed-poller")
         self._reading = ThreadPoolExecutor(1, "events-feed-reader")
         self._open = 0
@@ -110,7 +110,7 @@ class Feed:
 
     @classmethod
     def of_this_loop(cls, using: str) -> "Feed":
-        """Return the feed of the running event loop; streams hold it open by `with`."""
+        """Return the feed of the running event loop; it stays open while a stream is in its `with` block."""
         feeds = _feeds.setdefault(asyncio.get_running_loop(), {})
         if using not in feeds:
             feeds[using] = cls(using)
@@ -123,7 +123,7 @@ class Feed:
 
     @classmethod
     def end_streams(cls) -> None:
-        """End the streams of the running event loop: for a server that shuts down, since none ends by itself."""
+        """End the streams of the running event loop, because a server that shuts down would wait for them."""
         for feed in _feeds.get(asyncio.get_running_loop(), {}).values():
             feed.is_ending = True
             for queue in feed._queues:
@@ -138,26 +138,26 @@ class Feed:
         if not self._open:
             self._close()
 
-    async def attach(self, wants: Callable[[Event], bool]) -> StreamQueue:
-        """Return a queue that gets every event `wants` takes, from where the feed is now."""
+    async def attach(self, selects: Callable[[Event], bool]) -> StreamQueue:
+        """Return a queue for the events that `selects` accepts, from the feed's current position on."""
         if self._poller is None:
             self._poller = asyncio.create_task(self._follow())
         await self._known.wait()
-        queue = StreamQueue(self._position or 0, wants)
+        queue = StreamQueue(self._position or 0, selects)
         self._queues.add(queue)
         return queue
 
     def detach(self, queue: StreamQueue) -> None:
-        """Put nothing into `queue` any more."""
+        """Stop adding messages to `queue`."""
         self._queues.discard(queue)
 
     async def page(self, events: EventQuerySet, after: int, up_to: int) -> list[Message]:
-        """Return the first of `events` between two positions; fewer than PAGE_EVENTS when there are no more."""
+        """Return the first PAGE_EVENTS of `events` between two positions; fewer if there are no more."""
         query = events.after(after).up_to(up_to).order_by("position")[:PAGE_EVENTS]
         return [Message(event) for event in await self.in_thread(lambda: rows.fetch_events(query))]
 
     async def in_thread(self, function: Callable[[], Result]) -> Result:
-        """Return what `function` returns, called where it may use the database."""
+        """Return the result of `function`, called in a thread that may use the database."""
         return await asyncio.get_running_loop().run_in_executor(self._reading, _with_usable_connection, function)
 
     async def _follow(self) -> None:
@@ -169,7 +169,7 @@ class Feed:
                 failures = 0
             except Exception:
                 failures += 1
-                logger.warning("the event streams' poller failed, and goes on", exc_info=True)
+                logger.warning("the poller of the event streams failed and tries again", exc_info=True)
                 await loop.run_in_executor(self._polling, connections.close_all)
                 await asyncio.sleep(min(MAX_RETRY_SECONDS, 0.05 * 2 ** min(failures, 10)))
                 continue
@@ -181,7 +181,7 @@ class Feed:
             await asyncio.sleep(backoff.pause_seconds(conf.stream_idle_poll_seconds))
 
     def _poll(self) -> tuple[int, list[Event]]:
-        """Return how far the feed has come now, and the events on the way."""
+        """Return the feed's new position, and the events up to it."""
         if self._position is None:
             return ordering.settled_position(self.using), []
         settled = ordering.settled_position_after(self._position, self.using)
@@ -196,7 +196,7 @@ class Feed:
             queue.put(messages, position)
 
     def _close(self) -> None:
-        """Stop following; whoever comes next starts a new feed."""
+        """Stop the poller; the next stream gets a new feed."""
         _feeds.get(asyncio.get_running_loop(), {}).pop(self.using, None)
         if self._poller:
             self._poller.cancel()
@@ -212,5 +212,5 @@ def _with_usable_connection(function: Callable[[], Result]) -> Result:
     try:
         return function()
     except Exception:
-        connections.close_all()  # it may be the connection that is broken; the next call gets a new one
+        connections.close_all()  # the connection may be broken; the next call gets a new one
         raise

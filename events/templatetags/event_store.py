@@ -1,4 +1,4 @@
-"""For templates of the admin: the dashboard, and numbers that read well."""
+"""Template tags of the admin: the dashboard, and a filter that formats numbers."""
 
 from typing import Any
 
@@ -11,11 +11,11 @@ register = template.Library()
 
 @register.inclusion_tag("admin/events/dashboard.html", takes_context=True)
 def event_store_dashboard(context: template.Context) -> dict[str, Any]:
-    """Show the dashboard to who may read events; to others, nothing."""
+    """Show the dashboard to users who may read events; show nothing to others."""
     return dashboard.context(context["request"])
 
 
 @register.filter
 def grouped(number: int) -> str:
-    """Return a number with its digits in groups of three."""
+    """Return a number with commas between groups of three digits."""
     return f"{number:,}"

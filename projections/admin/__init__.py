@@ -1,4 +1,4 @@
-"""Projections and their read models in Django's admin."""
+"""Projections, their workers and their read models in Django's admin."""
 
 from django.contrib import admin
 

@@ -1,4 +1,4 @@
-"""Operating from the admin: every act is an admin action, and `_operate` is where it is done and written down."""
+"""The operations as admin actions; `_operate` does and records each of them."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -19,19 +19,19 @@ from projections.models import Operation, ProjectionState, Rebuild, Status
 from projections.operations import actions
 from projections.operations.status import Report, ReportedStatus
 
-MAY_OPERATE = "projections.operate_projections"
+OPERATE_PERMISSION = "projections.operate_projections"
 REASON_CHARACTERS = 1000
 
 
 @dataclass(frozen=True)
 class Button:
-    """A button of the form that operates on something.
+    """A button of the form that posts an admin action.
 
     Attributes:
-        action: the admin action that it asks for.
-        label: what is on it.
-        effect: what comes of it.
-        needs_reason: whether it is rejected without one.
+        action: the name of the admin action.
+        label: the text of the button.
+        effect: what the action does, in one sentence.
+        needs_reason: whether the action is rejected without a reason.
     """
 
     action: str
@@ -40,17 +40,17 @@ class Button:
     needs_reason: bool = False
 
 
-PAUSE = Button("pause", "Pause", "Workers leave the projection alone until it is resumed.")
+PAUSE = Button("pause", "Pause", "Workers handle no more events of the projection until it is resumed.")
 RESUME = Button("resume", "Resume", "Workers continue, and retry the event that failed.")
-REBUILD = Button("rebuild", "Rebuild", "Rebuild the rows from the events. The old rows are served meanwhile.")
-CANCEL = Button("cancel", "Cancel rebuild", "Drop the rows rebuilt so far. The rows that are served stay.")
-RETRY_ALL = Button("retry", "Retry parked", "Handle all its parked events again, in order.")
+REBUILD = Button("rebuild", "Rebuild", "Rebuild the rows from the events. The old rows are served until then.")
+CANCEL = Button("cancel", "Cancel rebuild", "Drop the rows rebuilt so far. The served rows stay.")
+RETRY_ALL = Button("retry", "Retry parked", "Handle all parked events of the projection again, in order.")
 RETRY = Button("retry", "Retry", "Handle the parked events of this aggregate again, in order.")
-SKIP = Button("skip", "Skip", "Give up the failed event permanently, and handle those behind it.", needs_reason=True)
+SKIP = Button("skip", "Skip", "Skip the failed event permanently, and handle the events behind it.", needs_reason=True)
 
 
 def buttons_for(report: Report, state: ProjectionState | None) -> list[Button]:
-    """Return what makes sense to do to a projection as it is. What is rejected all the same says why."""
+    """Return the buttons that suit the state of a projection. A rejected action returns the reason."""
     if state is None or report.status is ReportedStatus.ORPHANED:
         return []
     if report.status is ReportedStatus.OUTDATED:
@@ -65,41 +65,41 @@ def buttons_for(report: Report, state: ProjectionState | None) -> list[Button]:
         buttons.append(RETRY_ALL)
     if rebuild is None:
         buttons.append(REBUILD)
-    elif state.status != Status.BUILDING:  # that one fills the rows that are served; it has to come to its end
+    elif state.status != Status.BUILDING:  # a rebuild in place has deleted the served rows and cannot be cancelled
         buttons.append(CANCEL)
     return buttons
 
 
 @dataclass(frozen=True)
 class ActionResult:
-    """What an act came to.
+    """The result of an operation.
 
     Attributes:
-        said: in a sentence.
-        is_complete: whether nothing is left to be done.
+        message: the result in one sentence.
+        is_complete: whether nothing is left to do.
     """
 
-    said: str
+    message: str
     is_complete: bool = True
 
 
-def retried(name: str, aggregate_id: str | None, by: str, reason: str) -> ActionResult:
-    """Retry what a projection has parked, of one aggregate or of all."""
+def retry_parked(name: str, aggregate_id: str | None, by: str, reason: str) -> ActionResult:
+    """Retry the parked events of a projection, of one aggregate or of all."""
     handled, left = actions.retry(name, by=by, reason=reason, aggregate_id=aggregate_id)
     of = f" of {aggregate_id}" if aggregate_id else ""
     return ActionResult(f"Projection {name}: {handled} parked events{of} handled, {left} still parked.", left == 0)
 
 
 class ReasonForm(ActionForm):
-    """The bar with the actions, and a field for the reason, which goes into the record."""
+    """The form of the action bar, with a field for the reason that is recorded."""
 
     reason = forms.CharField(required=False, max_length=REASON_CHARACTERS, label="Reason:")
 
 
 class OperatingAdmin(BrowsingAdmin):
-    """Rows that can be operated on, by those who may; each act is recorded with who did it and why.
+    """An admin whose actions are operations, for users with the permission; each is recorded, with who did it and why.
 
-    Forms elsewhere post to the changelist as the bar with its actions does, with where to return to as `back`.
+    Forms on other pages post to the changelist too. Their field `back` is the URL to return to.
     """
 
     action_form = ReasonForm
@@ -108,7 +108,7 @@ class OperatingAdmin(BrowsingAdmin):
         css = {"all": ["projections/board.css"]}
 
     def has_operate_permission(self, request: HttpRequest) -> bool:
-        return request.user.has_perm(MAY_OPERATE)
+        return request.user.has_perm(OPERATE_PERMISSION)
 
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
         if request.method == "POST" and not self.has_operate_permission(request):
@@ -118,11 +118,11 @@ class OperatingAdmin(BrowsingAdmin):
     def response_action(
         self, request: HttpRequest, queryset: QuerySet, *args: Any, **options: Any
     ) -> HttpResponse | None:
-        """Do what was asked for, then go back to where the form was."""
+        """Do the action, then return to the page of the form."""
         chosen = request.POST.getlist(ACTION_CHECKBOX_NAME)
         if chosen and not queryset.filter(pk__in=self._keys(chosen)).exists():
-            # Sent twice, or from a page that was out of date.
-            messages.warning(request, "Nothing was done: it is not there any more.")
+            # The form was sent twice, or from a page that was out of date.
+            messages.warning(request, "Nothing was done: the chosen row no longer exists.")
             response: HttpResponse | None = HttpResponseRedirect(request.get_full_path())
         else:
             response = super().response_action(request, queryset, *args, **options)
@@ -134,9 +134,9 @@ class OperatingAdmin(BrowsingAdmin):
     def _operate(
         self, request: HttpRequest, projection: ProjectionState, action: str, act: Callable[[str, str], ActionResult]
     ) -> None:
-        """Do `act(by, reason)`, and show what came of it, or why it was rejected.
+        """Do `act(by, reason)`, and show its result, or why it was rejected.
 
-        What was done is in the project's own record, which the operation writes, and in the admin's log.
+        The operation saves a row of `Operation`, and this method an entry in the admin's log.
         """
         by, reason = request.user.get_username(), " ".join(request.POST.get("reason", "").split())
         try:
@@ -144,11 +144,11 @@ class OperatingAdmin(BrowsingAdmin):
         except ProjectionError as error:
             messages.error(request, str(error))
             return
-        messages.add_message(request, messages.SUCCESS if outcome.is_complete else messages.WARNING, outcome.said)
+        messages.add_message(request, messages.SUCCESS if outcome.is_complete else messages.WARNING, outcome.message)
         label = Operation.Action(action).label
-        self.log_change(request, projection, f"{label}: {outcome.said} Reason: {reason or 'none given'}")
+        self.log_change(request, projection, f"{label}: {outcome.message} Reason: {reason or 'none given'}")
 
     def _keys(self, chosen: list[str]) -> list[Any]:
-        """Return those of the chosen keys that could be of this model's rows."""
+        """Return the chosen keys that are valid for this model."""
         texts = [without_nul(text) for text in chosen]
         return texts if self.opts.pk.get_internal_type() == "CharField" else [key for key in texts if key.isdecimal()]

@@ -1,4 +1,4 @@
-"""What the board shows of each projection, in the words and numbers that are on it."""
+"""The rows of the board: what it shows of each projection, as text."""
 
 from dataclasses import dataclass
 
@@ -26,12 +26,12 @@ TONES = {
 
 
 @dataclass(frozen=True)
-class Row:
+class ProjectionRow:
     """A projection on the board.
 
     Attributes:
-        state: as the database knows it; None: it does not know it yet.
-        buttons: what can be done to it.
+        state: the stored state; None if the projection is not registered yet.
+        buttons: the operations that suit its state.
     """
 
     report: status.Report
@@ -40,7 +40,7 @@ class Row:
 
     @property
     def url(self) -> str:
-        """The address of its page; none before the database knows it."""
+        """The URL of its page; empty if the projection is not registered yet."""
         return page_url("projections_projectionstate_change", self.report.name) if self.state else ""
 
     @property
@@ -49,7 +49,7 @@ class Row:
 
     @property
     def problem(self) -> str:
-        """What the health endpoint has against it, where its status does not say it already."""
+        """Why the health endpoint fails for it; empty if the status says so already."""
         return self.report.problem() if self.report.status is not ReportedStatus.STOPPED else ""
 
     @property
@@ -75,28 +75,28 @@ class Row:
 
     @property
     def percent(self) -> int | None:
-        """How much of a rebuild is done; 100 only when all of it is."""
+        """How many percent of a rebuild are done, rounded down."""
         return None if self.report.rebuild is None else int(self.report.rebuild * 100)
 
 
-def rows() -> list[Row]:
-    """Return every projection there is, by name."""
+def rows() -> list[ProjectionRow]:
+    """Return a row for every projection, by name."""
     states = ProjectionState.objects.using(database()).select_related("rebuild").in_bulk()
     return [_row(report, states.get(report.name)) for report in status.reports()]
 
 
-def row(state: ProjectionState) -> Row:
-    """Return one projection."""
+def row(state: ProjectionState) -> ProjectionRow:
+    """Return the row of one projection."""
     return _row(status.report(state.name), state)
 
 
-def _row(report: status.Report, state: ProjectionState | None) -> Row:
-    return Row(report, state, buttons_for(report, state))
+def _row(report: status.Report, state: ProjectionState | None) -> ProjectionRow:
+    return ProjectionRow(report, state, buttons_for(report, state))
 
 
 @dataclass(frozen=True)
 class Shard:
-    """How far a shard is."""
+    """The progress of a shard."""
 
     checkpoint: Checkpoint
 
@@ -115,12 +115,12 @@ class Shard:
 
 
 def shards(state: ProjectionState) -> list[Shard]:
-    """Return the first shards of a projection, those of a rebuild after those of the rows that are served."""
+    """Return the first shards of a projection: those of the served rows, then those of a rebuild."""
     return [Shard(each) for each in state.checkpoints.using(database()).order_by("build", "shard")[:MAX_SHARDS]]
 
 
 def format_duration(seconds: float) -> str:
-    """Return a time as people say it: in the unit that leaves a number of few digits."""
+    """Return a duration in the largest unit of which it has at least two."""
     for unit, name in ((86_400, "d"), (3600, "h"), (60, "min")):
         if seconds >= 2 * unit:
             return f"{seconds / unit:,.0f} {name}"
@@ -128,7 +128,7 @@ def format_duration(seconds: float) -> str:
 
 
 def format_rate(events_per_second: float) -> str:
-    """Return a rate, of a slow one a digit more."""
+    """Return a rate, with one decimal below 10."""
     if events_per_second < 0.05:
         return "0"
     return f"{events_per_second:.1f}" if events_per_second < 10 else f"{events_per_second:,.0f}"

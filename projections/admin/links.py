@@ -1,4 +1,4 @@
-"""Links from the projections to the events they speak of, for those who may read them; for others, the bare names."""
+"""Links to events and aggregates, for users who may read them; plain text for all other users."""
 
 from django.http import HttpRequest
 from django.utils.safestring import SafeString
@@ -15,8 +15,8 @@ class Links:
         self._readable = authorization.readable(request.user)
 
     def event(self, position: int, aggregate_id: str) -> SafeString:
-        return link(event_url(position) if self._readable.holds(aggregate_id) else "", position)
+        return link(event_url(position) if self._readable.contains(aggregate_id) else "", position)
 
     def aggregate(self, aggregate_id: str) -> SafeString:
-        url = history_url(self._request, aggregate_id) if self._readable.holds(aggregate_id) else ""
+        url = history_url(self._request, aggregate_id) if self._readable.contains(aggregate_id) else ""
         return link(url, aggregate_id)

@@ -1,4 +1,4 @@
-"""The record of what operators did, in the admin."""
+"""The operations on projections, in the admin."""
 
 from django.contrib import admin
 from django.http import HttpRequest
@@ -11,8 +11,8 @@ from projections.models import Operation
 NEWEST = 20
 
 
-def newest_operations(name: str) -> list[Operation]:
-    """Return what was done to a projection lately, newest first."""
+def latest_operations(name: str) -> list[Operation]:
+    """Return the latest operations on a projection, newest first."""
     return list(Operation.objects.using(database()).filter(projection=name).order_by("-at", "-pk")[:NEWEST])
 
 

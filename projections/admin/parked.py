@@ -1,4 +1,4 @@
-"""Parked events in the admin: the list, and a page that shows one with what it holds up."""
+"""Parked events in the admin: the list, and a page for each event with the events that wait behind it."""
 
 from functools import partial
 from typing import Any
@@ -18,9 +18,9 @@ from projections.models import Build, Operation, ParkedEvent
 from projections.operations import actions
 
 from . import parked_aggregates
-from .actions import RETRY, SKIP, ActionResult, OperatingAdmin, retried
+from .actions import RETRY, SKIP, ActionResult, OperatingAdmin, retry_parked
 from .links import Links
-from .refresh import refreshing
+from .refresh import refresh_context
 
 
 class ParkedEventAdmin(OperatingAdmin):
@@ -38,7 +38,7 @@ class ParkedEventAdmin(OperatingAdmin):
 
     @admin.display(description="error")
     def problem(self, event: ParkedEvent) -> str:
-        return event.error or "waits behind an earlier one"
+        return event.error or "waits behind an earlier event"
 
     @admin.display(description="parked at")
     def parked(self, event: ParkedEvent) -> SafeString:
@@ -47,17 +47,17 @@ class ParkedEventAdmin(OperatingAdmin):
     def change_view(
         self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None
     ) -> HttpResponse:
-        """Show the event with its error and those behind it, or, of one that waits, what it waits for."""
+        """Show a failed event with its error and the events behind it, or a waiting event and what it waits for."""
         if not self.has_view_permission(request):
             raise PermissionDenied
         event: ParkedEvent | None = self.get_object(request, unquote(object_id))
         if event is None:
-            messages.info(request, "This event is not parked any more.")
+            messages.info(request, "This event is no longer parked.")
             return HttpResponseRedirect(reverse("admin:projections_parkedevent_changelist"))
         links = Links(request)
         context = {
             **self.admin_site.each_context(request),
-            **refreshing(request),
+            **refresh_context(request),
             "title": str(event),
             "opts": self.opts,
             "media": self.media,
@@ -79,18 +79,19 @@ class ParkedEventAdmin(OperatingAdmin):
         events = queryset.select_related("projection").defer("traceback")
         aggregates = {(event.projection, event.aggregate_id): None for event in events}
         for projection, aggregate_id in aggregates:
-            act = partial(retried, projection.name, aggregate_id)
+            act = partial(retry_parked, projection.name, aggregate_id)
             self._operate(request, projection, Operation.Action.RETRY, act)
 
-    @admin.action(description="Skip (give up; needs a reason)", permissions=["operate"])
+    @admin.action(description="Skip permanently (needs a reason)", permissions=["operate"])
     def skip(self, request: HttpRequest, queryset: QuerySet) -> None:
         for event in list(queryset.select_related("projection").defer("traceback")):
-            act = partial(_skipped, event.projection_id, event.position)
+            act = partial(_skip_parked, event.projection_id, event.position)
             self._operate(request, event.projection, Operation.Action.SKIP, act)
 
 
-def _skipped(name: str, position: int, by: str, reason: str) -> ActionResult:
+def _skip_parked(name: str, position: int, by: str, reason: str) -> ActionResult:
     handled, left = actions.skip(name, position, by=by, reason=reason)
     return ActionResult(
-        f"Projection {name}: position {position} skipped; {handled} behind it handled, {left} still parked.", left == 0
+        f"Projection {name}: position {position} skipped; {handled} events behind it handled, {left} still parked.",
+        left == 0,
     )

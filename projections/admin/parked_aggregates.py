@@ -1,4 +1,4 @@
-"""Parked events by aggregate: the one that failed, and behind it those that wait for it."""
+"""Parked events by aggregate: the event that failed, and the events that wait behind it."""
 
 from collections import defaultdict
 from collections.abc import Sequence
@@ -18,59 +18,59 @@ MAX_WAITING = 20
 
 
 @dataclass(frozen=True)
-class Waiting:
-    """An event that waits."""
+class WaitingEvent:
+    """An event that waits behind a failed one."""
 
     parked: ParkedEvent
     position: SafeString
 
 
 @dataclass(frozen=True)
-class Blocked:
+class BlockedAggregate:
     """An aggregate whose events are parked.
 
     Attributes:
-        failed: its event that could not be handled.
-        position, aggregate: of that event, as links for those who may follow them.
-        waiting: the first of those behind it.
-        count: how many are behind it.
+        failed: the event that could not be handled.
+        position, aggregate: those of the failed event, as links for users who may read it.
+        waiting: the first events behind it.
+        count: the number of events behind it.
     """
 
     failed: ParkedEvent
     position: SafeString
     aggregate: SafeString
-    waiting: list[Waiting]
+    waiting: list[WaitingEvent]
     count: int
 
     @property
     def more(self) -> int:
-        """How many of those behind it are not listed."""
+        """The number of events behind it that are not in `waiting`."""
         return self.count - len(self.waiting)
 
 
 def live() -> QuerySet[ParkedEvent]:
-    """Return what is parked beside the rows that are served; what a rebuild parks is its own affair."""
+    """Return the parked events of the served rows, without those of rebuilds."""
     return ParkedEvent.objects.using(database()).filter(build=Build.LIVE)
 
 
-def of_projection(name: str, links: Links) -> tuple[list[Blocked], int]:
-    """Return the first aggregates that a projection has parked events of, and how many more there are."""
+def of_projection(name: str, links: Links) -> tuple[list[BlockedAggregate], int]:
+    """Return the first aggregates with parked events of a projection, and the number of the others."""
     failed = live().filter(projection=name).exclude(error="")
     shown = list(failed.order_by("position")[:MAX_AGGREGATES])
     more = failed.count() - MAX_AGGREGATES if len(shown) == MAX_AGGREGATES else 0
     return of_failed(name, shown, links), max(0, more)
 
 
-def of_failed(name: str, failed: Sequence[ParkedEvent], links: Links) -> list[Blocked]:
-    """Return failed events of a projection, with those behind each; in two queries, however many they are."""
+def of_failed(name: str, failed: Sequence[ParkedEvent], links: Links) -> list[BlockedAggregate]:
+    """Return failed events of a projection with the events behind each, in two queries."""
     waiting = live().filter(projection=name, aggregate_id__in=[each.aggregate_id for each in failed], error="")
     counts = dict(waiting.order_by().values_list("aggregate_id").annotate(Count("pk")))
     place = Window(RowNumber(), partition_by="aggregate_id", order_by="position")
-    behind: dict[str, list[Waiting]] = defaultdict(list)
+    behind: dict[str, list[WaitingEvent]] = defaultdict(list)
     for each in waiting.defer("traceback").annotate(place=place).filter(place__lte=MAX_WAITING).order_by("position"):
-        behind[each.aggregate_id].append(Waiting(each, links.event(each.position, each.aggregate_id)))
+        behind[each.aggregate_id].append(WaitingEvent(each, links.event(each.position, each.aggregate_id)))
     return [
-        Blocked(
+        BlockedAggregate(
             failed=each,
             position=links.event(each.position, each.aggregate_id),
             aggregate=links.aggregate(each.aggregate_id),
@@ -82,6 +82,6 @@ def of_failed(name: str, failed: Sequence[ParkedEvent], links: Links) -> list[Bl
 
 
 def in_front_of(waiting: ParkedEvent) -> ParkedEvent | None:
-    """Return the failed event that `waiting` waits for; None if it was done with in this very moment."""
+    """Return the failed event that `waiting` waits for; None if it was retried or skipped in the meantime."""
     ahead = live().filter(projection=waiting.projection_id, aggregate_id=waiting.aggregate_id)
     return ahead.filter(position__lt=waiting.position).exclude(error="").order_by("position").first()

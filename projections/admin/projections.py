@@ -1,4 +1,4 @@
-"""The projections in the admin: the board of all, a page for each, and what can be done to them."""
+"""The projections in the admin: the board, a page for each projection, and the operations on them."""
 
 from collections.abc import Callable
 from typing import Any
@@ -15,10 +15,10 @@ from projections.models import Operation, ProjectionState
 from projections.operations import actions
 
 from . import board, parked_aggregates
-from .actions import RETRY, SKIP, ActionResult, OperatingAdmin, retried
+from .actions import RETRY, SKIP, ActionResult, OperatingAdmin, retry_parked
 from .links import Links
-from .operation_log import may_view_operations, newest_operations
-from .refresh import refreshing
+from .operation_log import latest_operations, may_view_operations
+from .refresh import refresh_context
 from .workers import MAX_WORKERS, may_view_workers, workers
 
 Action = Operation.Action
@@ -32,7 +32,7 @@ class ProjectionAdmin(OperatingAdmin):
     change_list_template = "admin/projections/projectionstate/change_list.html"
 
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
-        """Show the board; or do what a form has posted."""
+        """Show the board, or do the action that a form has posted."""
         response = super().changelist_view(request, extra_context)
         if isinstance(response, TemplateResponse) and response.context_data is not None:
             response.context_data |= {"title": "Projections", **self._shared(request), **_board(request)}
@@ -41,7 +41,7 @@ class ProjectionAdmin(OperatingAdmin):
     def change_view(
         self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None
     ) -> HttpResponse:
-        """Show all there is to know about one projection."""
+        """Show the status, shards, parked events and operations of one projection."""
         if not self.has_view_permission(request):
             raise PermissionDenied
         projection: ProjectionState | None = self.get_object(request, unquote(object_id))
@@ -74,7 +74,7 @@ class ProjectionAdmin(OperatingAdmin):
 
     @admin.action(description="Cancel the rebuild", permissions=["operate"])
     def cancel(self, request: HttpRequest, queryset: QuerySet) -> None:
-        done = "is not rebuilt any more; its rows stay as they are"
+        done = "is no longer rebuilt; its served rows stay"
         self._each(request, queryset, Action.CANCEL, actions.cancel_rebuild, done)
 
     @admin.action(description="Retry parked events", permissions=["operate"])
@@ -82,7 +82,7 @@ class ProjectionAdmin(OperatingAdmin):
         for projection in queryset:
 
             def act(by: str, reason: str, name: str = projection.name) -> ActionResult:
-                return retried(name, None, by, reason)
+                return retry_parked(name, None, by, reason)
 
             self._operate(request, projection, Action.RETRY, act)
 
@@ -98,9 +98,9 @@ class ProjectionAdmin(OperatingAdmin):
             self._operate(request, projection, action, act)
 
     def _shared(self, request: HttpRequest) -> dict[str, Any]:
-        """Return what the board and the pages of its projections have in common."""
+        """Return the context that the board and the pages of the projections share."""
         return {
-            **refreshing(request),
+            **refresh_context(request),
             "may_operate": self.has_operate_permission(request),
             "may_view_parked": request.user.has_perm("projections.view_parkedevent"),
         }
@@ -117,7 +117,7 @@ def _board(request: HttpRequest) -> dict[str, Any]:
 
 def _page(request: HttpRequest, projection: ProjectionState) -> dict[str, Any]:
     name = projection.name
-    groups: list[parked_aggregates.Blocked] = []
+    groups: list[parked_aggregates.BlockedAggregate] = []
     more = 0
     if request.user.has_perm("projections.view_parkedevent"):
         groups, more = parked_aggregates.of_projection(name, Links(request))
@@ -129,6 +129,6 @@ def _page(request: HttpRequest, projection: ProjectionState) -> dict[str, Any]:
         "more_blocked": more,
         "parked_buttons": [RETRY, SKIP],
         "may_view_operations": may_view_operations(request),
-        "operations": newest_operations(name) if may_view_operations(request) else [],
+        "operations": latest_operations(name) if may_view_operations(request) else [],
         "history_url": reverse("admin:projections_projectionstate_history", args=[quote(name)]),
     }

@@ -1,4 +1,4 @@
-"""Pages that keep themselves up to date: `board.js` asks for them again and again, and takes over what has changed."""
+"""Pages that refresh themselves: `board.js` requests them again at intervals, and updates what has changed."""
 
 from typing import Any
 
@@ -7,9 +7,9 @@ from django.http import HttpRequest
 HEADER = "X-Board-Refresh"
 
 
-def refreshing(request: HttpRequest) -> dict[str, Any]:
-    """Return what the template of such a page needs to know.
+def refresh_context(request: HttpRequest) -> dict[str, Any]:
+    """Return the context of a page that refreshes itself.
 
-    What is said once, such as that an act was done, is for the page that is opened next, not for one in the background.
+    The admin shows a message once, so a refresh in the background must not show messages.
     """
     return {"is_refresh": HEADER in request.headers}

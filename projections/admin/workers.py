@@ -1,4 +1,4 @@
-"""The workers in the admin: those that run, and those that have gone silent."""
+"""The workers in the admin, with when each was last seen."""
 
 from dataclasses import dataclass
 
@@ -14,7 +14,7 @@ from projections.workers.heartbeat import HEARTBEAT_SECONDS
 
 from .board import format_duration
 
-SILENT_AFTER_SECONDS = 3 * HEARTBEAT_SECONDS
+MAX_SILENCE_SECONDS = 3 * HEARTBEAT_SECONDS
 MAX_WORKERS = 100
 
 
@@ -34,8 +34,8 @@ class Worker:
 
     @property
     def is_silent(self) -> bool:
-        """Whether it was not seen for so long that it has died, or hangs."""
-        return self.seconds_ago > SILENT_AFTER_SECONDS
+        """Whether it has not been seen for so long that it has probably died or hangs."""
+        return self.seconds_ago > MAX_SILENCE_SECONDS
 
     @property
     def events(self) -> str:
@@ -47,7 +47,7 @@ class Worker:
 
 
 def workers() -> list[Worker]:
-    """Return the workers, those seen last first, as many as a page takes."""
+    """Return the workers that were seen last, as many as a page shows: those alive first, by start."""
     heartbeats = Heartbeat.objects.using(database()).order_by("-seen_at")[:MAX_WORKERS]
     return sorted(map(Worker, heartbeats), key=lambda worker: (worker.is_silent, worker.heartbeat.started_at))
 

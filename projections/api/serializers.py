@@ -1,4 +1,4 @@
-"""The answers of the projections' addresses, described for the schema."""
+"""The serializers of the projections and of the read models, with their examples."""
 
 from rest_framework import serializers
 
@@ -10,7 +10,9 @@ class ProjectionSerializer(serializers.Serializer):
     name = serializers.CharField()
     mode = serializers.CharField()
     version = serializers.IntegerField()
-    rows_version = serializers.IntegerField(help_text="The version of the rows that are served; 0: none yet.")
+    rows_version = serializers.IntegerField(
+        help_text="The version of the rows that are served; 0 if there are none yet."
+    )
     status = serializers.CharField()
     status_reason = serializers.CharField(allow_blank=True, help_text="Why it is not running.")
     position = NumberField()
@@ -35,7 +37,7 @@ class ParkedEventSerializer(serializers.Serializer):
     parked_at = serializers.DateTimeField()
     attempts = serializers.IntegerField()
     error = serializers.CharField(allow_blank=True)
-    waits = serializers.BooleanField(help_text="Whether it only waits behind an earlier one of its aggregate.")
+    waits = serializers.BooleanField(help_text="Whether it waits behind an earlier event of its aggregate.")
 
 
 class ParkedPageSerializer(PageSerializer):
@@ -46,7 +48,7 @@ class HealthSerializer(serializers.Serializer):
     status = serializers.ChoiceField(["ok", "failing"])
     failing = serializers.ListField(child=serializers.CharField())
     reasons = serializers.DictField(
-        child=serializers.CharField(), required=False, help_text="By projection, for those who may see them."
+        child=serializers.CharField(), required=False, help_text="By projection, for users who may see the projections."
     )
 
 

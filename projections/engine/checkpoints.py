@@ -1,4 +1,4 @@
-"""Taking a shard's checkpoint, and moving it: whoever holds the row's lock is the only one at work on that shard."""
+"""Lock the checkpoint of a shard, and save its new position. Only the holder of the row lock works on the shard."""
 
 import math
 from datetime import datetime
@@ -12,17 +12,17 @@ from events.routing import database
 from projections.base import Projection
 from projections.models import Build, Checkpoint, Status
 
-# Time after which an old rate counts for a third of what it was.
+# The time constant of the rate: after it, the weight of the past has fallen to 1/e.
 RATE_SECONDS = 15.0
 
 
-def take(checkpoint_id: int, projection: Projection) -> Checkpoint | None:
-    """Lock a checkpoint until the transaction ends; None when it is not ours to work on just now.
+def lock_checkpoint(checkpoint_id: int, projection: Projection) -> Checkpoint | None:
+    """Lock a checkpoint until the transaction ends, and return it; None if this worker may not run a pass now.
 
-    That is: another worker has it, the projection is paused or stopped, the next attempt at a failed event is not due,
-    or the checkpoint is gone, or is one of other code. PostgreSQL looks at the row again as it is once it is locked, so
-    what is asked of the row itself holds even if it has changed since the statement began. The projection's status is
-    read as of the statement's beginning: a pass may still begin in the moment that somebody pauses it.
+    The result is None if another worker holds the lock, if the projection is paused or stopped, if the next attempt at
+    a failed event is not due, or if the checkpoint is gone or belongs to another version of the code. PostgreSQL checks
+    the conditions on the row itself again after locking it, so they hold even if the row has changed. The projection's
+    status is read when the statement begins, so one more pass may begin at the moment of a pause.
     """
     rows = Checkpoint.objects.using(database()).filter(
         Q(build=Build.REBUILD) | Q(projection__status=Status.RUNNING), pk=checkpoint_id, version=projection.version
@@ -33,8 +33,8 @@ def take(checkpoint_id: int, projection: Projection) -> Checkpoint | None:
     return checkpoint
 
 
-def move(checkpoint: Checkpoint, position: int, events: int) -> None:
-    """Write down that all up to `position` is done, `events` of them just now; a failure at hand is thereby past."""
+def save_position(checkpoint: Checkpoint, position: int, events: int) -> None:
+    """Save that all events up to `position` are handled, `events` of them in this pass, and clear the failure."""
     now = timezone.now()
     checkpoint.rate = rate_at(now, checkpoint) + events / RATE_SECONDS
     checkpoint.position, checkpoint.moved_at = max(position, checkpoint.position), now
@@ -49,14 +49,14 @@ FAILURE_FIELDS = ("attempts", "next_attempt_at", "failing_position", "error")
 
 
 def rate_at(now: datetime, checkpoint: Checkpoint) -> float:
-    """Return the events per second, lately, as of `now`: an average in which the past counts less and less."""
+    """Return the events per second at `now`, as an exponentially decaying average."""
     return checkpoint.rate * math.exp(-max(0.0, (now - checkpoint.moved_at).total_seconds()) / RATE_SECONDS)
 
 
 def of_shard(events: EventQuerySet, checkpoint: Checkpoint) -> EventQuerySet:
-    """Narrow to the events of a shard. All of an aggregate are in the same one, so their order is kept.
+    """Narrow to the events of a shard. All events of an aggregate belong to one shard, so they stay in order.
 
-    PostgreSQL deals out rows to hash partitions by the same function, and so keeps its results as they are.
+    The results of the hash function are stable: PostgreSQL assigns rows to hash partitions with it.
     """
     if checkpoint.shards == 1:
         return events

@@ -1,4 +1,4 @@
-"""What happens after a failed pass: find the event, retry it with growing delays, and at last park it or stop."""
+"""Handle failed passes: find the failing event, retry it after growing delays, then park it or stop."""
 
 import logging
 import traceback
@@ -22,17 +22,18 @@ logger = logging.getLogger(__name__)
 MAX_TRACEBACK_CHARACTERS = 20_000
 
 
-def record(projection: Projection, seen: Checkpoint, events: Sequence[Event], error: Exception) -> None:
-    """Write down that the batch `events` failed with `error`, so that whoever comes next goes on from there.
+def record_failure(projection: Projection, seen: Checkpoint, events: Sequence[Event], error: Exception) -> None:
+    """Save that the batch `events` failed with `error`; the next pass continues from there.
 
-    Nothing of the batch was kept. If the failing event is not known, or is not the first, the next passes take fewer
-    events, until it comes first; then it is an attempt at that event that has failed.
+    The batch was rolled back. If the failing event is unknown, or is not the first of the batch, the next passes handle
+    fewer events, until the failing event is the first. Then the failure counts as an attempt at this event.
 
     Args:
-        seen: the checkpoint as the pass had taken it. If it has changed since, somebody else is further on.
+        seen: the checkpoint that the failed pass locked. If it has changed since, another worker has gone further, and
+            nothing is saved.
     """
     with transaction.atomic(database(), durable=True):
-        checkpoint = checkpoints.take(seen.pk, projection)
+        checkpoint = checkpoints.lock_checkpoint(seen.pk, projection)
         if checkpoint is None or (checkpoint.position, checkpoint.attempts) != (seen.position, seen.attempts):
             return
         if isinstance(error, HandlerFailed) and error.event in events:
@@ -48,12 +49,12 @@ def record(projection: Projection, seen: Checkpoint, events: Sequence[Event], er
 
 
 def summary(error: BaseException) -> str:
-    """Return an exception in a line."""
+    """Return the type and the message of an exception in one line."""
     return " ".join(f"{type(error).__name__}: {error}".rstrip(": ").replace("\0", "\\0").split())
 
 
 def full(error: BaseException) -> str:
-    """Return an exception's traceback, of a very long one its end."""
+    """Return the traceback of an exception; a very long one without its beginning."""
     return "".join(traceback.format_exception(error)).replace("\0", "\\0")[-MAX_TRACEBACK_CHARACTERS:]
 
 
@@ -74,7 +75,7 @@ def _count_attempt(projection: Projection, checkpoint: Checkpoint, event: Event,
         logger.error(line + "stopped=true", *facts, exc_info=error)
     else:
         attempts = checkpoint.attempts
-        checkpoints.move(checkpoint, event.position, 0)
+        checkpoints.save_position(checkpoint, event.position, 0)
         parking.park(checkpoint, event, attempts, summary(error), full(error))
         logger.error(line + "parked=true", *facts, exc_info=error)
         return
@@ -82,7 +83,7 @@ def _count_attempt(projection: Projection, checkpoint: Checkpoint, event: Event,
 
 
 def _stop(checkpoint: Checkpoint, reason: str) -> None:
-    """Let nobody go on until an operator resumes it. What fails in a rebuild leaves the rows that are served alone."""
+    """Stop the projection, or only its rebuild if that failed, until an operator resumes it."""
     if checkpoint.build == Build.REBUILD:
         Rebuild.objects.using(database()).filter(pk=checkpoint.projection_id).update(error=reason)
         return

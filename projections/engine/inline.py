@@ -1,4 +1,4 @@
-"""INLINE projections: run by the writer, in its transaction, so that their rows are right the moment it commits."""
+"""INLINE projections: the writer runs them in its transaction, so their rows are up to date when it commits."""
 
 import logging
 from enum import Enum
@@ -21,15 +21,15 @@ logger = logging.getLogger(__name__)
 
 
 class Liveness(Enum):
-    """How an INLINE projection stands in a transaction."""
+    """Whether an INLINE projection handles events in a transaction."""
 
     LIVE = "live"  # it handles events
-    NOT_LIVE = "not live"  # it is being built, or its rows are of another version
-    NEWER = "newer"  # its rows are of newer code than this process has
+    NOT_LIVE = "not live"  # a rebuild runs, or its rows are of another version
+    NEWER = "newer"  # newer code than that of this process built its rows
 
 
 def subscribe(projection: Projection) -> None:
-    """Have `projection` called for the events it wants; an append of any other type does not notice it."""
+    """Subscribe `projection` to the events that it handles."""
     store = EventStore()
     wanted = projection.wanted_types()
     for event_type in [ALL] if wanted is None else wanted:
@@ -48,7 +48,7 @@ def receiver(projection: Projection) -> "Receiver":
 
 
 class Receiver:
-    """What the store calls for each event. Equal objects subscribe once: there is one per projection."""
+    """The subscriber of one projection. `receiver` returns the same object each time, so it is subscribed once."""
 
     def __init__(self, projection: Projection) -> None:
         self._projection = projection
@@ -68,30 +68,30 @@ class Receiver:
             raise failure.__cause__ or failure from None
 
 
-class _Entered:
-    """Says, among the transaction's on-commit functions, which projections are live in it.
+class _TransactionLiveness:
+    """Stores, among the on-commit functions of a transaction, which projections are live in it.
 
-    Django drops such a function when the savepoint it came in is rolled back, and when the transaction ends: exactly
-    when PostgreSQL drops the locks that `projections_enter_inline` has taken.
+    Django removes an on-commit function when its savepoint is rolled back and when the transaction ends. PostgreSQL
+    releases the locks of `projections_enter_inline` at the same moments.
     """
 
     def __init__(self, liveness: dict[str, Liveness]) -> None:
         self.liveness = liveness
 
     def __call__(self) -> None:
-        """Do nothing: its place in the list is all that counts."""
+        """Do nothing: only the entry in `run_on_commit` matters."""
 
 
 def _liveness(projection: Projection, event: Event, using: str) -> Liveness:
     connection = connections[using]
     for _, function, *_ in connection.run_on_commit:
-        if isinstance(function, _Entered) and projection.name in function.liveness:
+        if isinstance(function, _TransactionLiveness) and projection.name in function.liveness:
             return function.liveness[projection.name]
     liveness = _enter([*registry.all_projections(Mode.INLINE)], using)
     if projection.name not in liveness:
-        registration.ensure(projection, before=event.position)
+        registration.ensure_registered(projection, before=event.position)
         liveness |= _enter([projection], using)
-    transaction.on_commit(_Entered(liveness), using=using)
+    transaction.on_commit(_TransactionLiveness(liveness), using=using)
     return liveness[projection.name]
 
 
@@ -107,7 +107,7 @@ def _enter(projections: list[Projection], using: str) -> dict[str, Liveness]:
         cursor.execute(_ENTER, [names, versions])
         answers = cursor.fetchall()
     for *_, level in answers:
-        if level not in ("read committed", "read uncommitted"):  # an older snapshot: how it stands may be long past
+        if level not in ("read committed", "read uncommitted"):  # its snapshot may be older than a rebuild
             raise UnsafeTransaction(level)
     return {
         name: Liveness.NEWER if newer else Liveness.LIVE if live else Liveness.NOT_LIVE
@@ -117,5 +117,5 @@ def _enter(projections: list[Projection], using: str) -> dict[str, Liveness]:
 
 @cache
 def _warn(name: str) -> None:
-    """Say once in this process why rows do not change."""
-    logger.warning("projection=%s is not live, events pass it by; run: manage.py rebuild_projection %s", name, name)
+    """Log, once per process, why the rows do not change."""
+    logger.warning("projection=%s is not live and misses events; run: manage.py rebuild_projection %s", name, name)

@@ -1,19 +1,19 @@
-"""Outages: errors that are the database server's, and no fault of an event or a rebuild; to be tried again later."""
+"""Outages: errors of the database server, which no event and no rebuild has caused; a later attempt may succeed."""
 
 from collections.abc import Iterator
 from typing import Any
 
 from django.db import connections
 
-OUT_OF_RESOURCES = "53"  # the class of the SQLSTATEs that tell of a full disk, of no memory, of too many connections
+OUT_OF_RESOURCES = "53"  # SQLSTATE class: disk full, out of memory, too many connections
 
 
 def is_outage(error: BaseException, using: str, session: Any = None) -> bool:
-    """Say whether `error` came of a connection that is gone, or of a server that is short of something.
+    """Return whether a lost connection, or a server without enough resources, has caused `error`.
 
     Args:
-        session: the connection as it was before. A transaction that loses its connection ends with a new one in place,
-            if the server is there again by then: Django opens it on the way out.
+        session: the connection that the transaction began with. If a transaction loses its connection, Django may
+            already have opened a new one when the transaction ends.
     """
     connection = connections[using].connection
     if connection is None or connection.closed or session not in (None, connection):

@@ -1,4 +1,4 @@
-"""Parked events: those that could not be handled, and, so that order holds, those of the same aggregate behind them."""
+"""Park events that could not be handled, and later events of the same aggregates, which have to stay in order."""
 
 from collections.abc import Sequence
 
@@ -8,17 +8,17 @@ from projections.models import Build, Checkpoint, Operation, ParkedEvent
 
 
 def park(checkpoint: Checkpoint, event: Event, attempts: int, error: str, traceback: str) -> None:
-    """Put `event` aside with its error."""
+    """Save `event` as parked, with its error."""
     parked = _parked(checkpoint, event)
     parked.attempts, parked.error, parked.traceback = attempts, error, traceback
     parked.save(force_insert=True, using=database())
 
 
-def hold_back(checkpoint: Checkpoint, events: Sequence[Event]) -> Sequence[Event]:
-    """Park those of `events` whose aggregate has parked ones, and return the others.
+def park_behind(checkpoint: Checkpoint, events: Sequence[Event]) -> Sequence[Event]:
+    """Park the events whose aggregate already has parked events, and return the others.
 
-    To be asked after the checkpoint's lock was taken, in a statement of its own: else the events that the lock's last
-    holder has parked might not be seen.
+    Call it after the checkpoint is locked, in another statement: otherwise the snapshot may lack the events that the
+    previous holder of the lock has parked.
     """
     if checkpoint.build == Build.REBUILD:
         events = _without_skipped(checkpoint, events)
@@ -33,7 +33,7 @@ def hold_back(checkpoint: Checkpoint, events: Sequence[Event]) -> Sequence[Event
 
 
 def _without_skipped(checkpoint: Checkpoint, events: Sequence[Event]) -> Sequence[Event]:
-    """Leave out what an operator has skipped in this version; a new version gets to see it again."""
+    """Return `events` without those that an operator has skipped in this version of the projection."""
     skipped = set(
         Operation.objects.using(database())
         .filter(

@@ -1,4 +1,4 @@
-"""Making a projection known to the database, once: where it begins, and whether it has history to catch up with."""
+"""Register a projection in the database, once: where it begins, and whether it has to handle earlier events first."""
 
 from django.db import connections, transaction
 
@@ -9,15 +9,15 @@ from projections.base import Mode, Projection, Start
 from projections.models import Checkpoint, ProjectionState, Rebuild, Status
 
 
-def ensure(projection: Projection, *, before: int | None = None) -> ProjectionState:
-    """Return the state of `projection`, registering it if the database does not know it yet.
+def ensure_registered(projection: Projection, *, before: int | None = None) -> ProjectionState:
+    """Return the state of `projection`, and register it if the database does not know it yet.
 
-    An ASYNC one begins at its checkpoint. An INLINE one is live at once when there is no event it would have handled;
-    else a rebuild is asked for, because rows made from half a history would be wrong. Two processes that register at
-    the same moment wait for each other at the row's unique key, so that the second sees what the first has decided.
+    An ASYNC projection begins at its checkpoint. An INLINE projection is live at once if the store has no event for it.
+    Otherwise a rebuild is requested, because rows made from a part of the events would be wrong. If two processes
+    register at the same time, the second waits at the unique key of the row, and then reads what the first has saved.
 
     Args:
-        before: the position of the event that a writer is about to hand to it; that one does not count as history.
+        before: the position of the event that a writer is about to pass to the projection. Only earlier events count.
     """
     using = database()
     states = ProjectionState.objects.using(using)
@@ -40,17 +40,17 @@ def ensure(projection: Projection, *, before: int | None = None) -> ProjectionSt
     return state
 
 
-def ensure_all() -> None:
-    """Register every projection of this process that the database does not know yet."""
+def register_all() -> None:
+    """Register the projections of this process that the database does not know yet."""
     for projection in registry.all_projections():
-        ensure(projection)
+        ensure_registered(projection)
 
 
-def lock(name: str) -> ProjectionState:
-    """Lock a projection until the transaction ends, once no pass over it is under way; return its state.
+def lock_state(name: str) -> ProjectionState:
+    """Wait for the passes over a projection to end, lock it until the transaction ends, and return its state.
 
-    Everybody locks in this order, passes included: the checkpoints, then the state. Its key is left out of the lock
-    (`no_key`), because an event that is parked refers to it.
+    All code, passes included, locks the checkpoints first and the state second. The lock is `no_key`, so that passes
+    can park events, which refer to the state by a foreign key.
     """
     using = database()
     Checkpoint.objects.using(using).filter(projection=name).lock()
@@ -75,7 +75,7 @@ def create_checkpoints(
 
 
 def is_migrated() -> bool:
-    """Say whether this app's tables are there."""
+    """Return whether the tables of this app exist."""
     return ProjectionState._meta.db_table in connections[database()].introspection.table_names()
 
 

@@ -1,4 +1,4 @@
-"""Which tables the handlers of a pass write to: those that are served, or the shadow tables of a rebuild."""
+"""Choose the tables that the handlers of a pass write to: the served tables, or the shadow tables of a rebuild."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,7 +16,7 @@ def shadow_schema(name: str) -> str:
 
 @contextmanager
 def tables_of(checkpoint: Checkpoint) -> Iterator[None]:
-    """Make unqualified table names mean the tables of a checkpoint, until the end of the block."""
+    """Resolve unqualified table names to the tables of a checkpoint, inside the block."""
     if checkpoint.build == Build.LIVE:
         yield
         return
@@ -30,7 +30,7 @@ def tables_of(checkpoint: Checkpoint) -> Iterator[None]:
 
 @contextmanager
 def first_in_search_path(schema: str) -> Iterator[None]:
-    """Put a schema first in the transaction's search_path, until the end of the block."""
+    """Put a schema first in the transaction's search_path, inside the block."""
     connection = connections[database()]
     with connection.cursor() as cursor:
         cursor.execute("SELECT current_setting('search_path')")
@@ -38,5 +38,5 @@ def first_in_search_path(schema: str) -> Iterator[None]:
         set_path = "SELECT set_config('search_path', %s, true)"
         cursor.execute(set_path, [f"{connection.ops.quote_name(schema)}, {before}"])
         yield
-        # Not after an error: the transaction, or its savepoint, is then rolled back, and the setting with it.
+        # After an error, the rollback of the transaction or of its savepoint restores the setting.
         cursor.execute(set_path, [before])

@@ -1,4 +1,4 @@
-"""Who gives a command, and the commands that are one act on one projection."""
+"""The base class of the commands that do one operation on one projection."""
 
 import getpass
 from typing import Any
@@ -9,7 +9,7 @@ from projections.exceptions import ProjectionError
 
 
 def operator() -> str:
-    """Return who runs the command, for the record: the account of the operating system."""
+    """Return the account of the operating system that runs the command, for the record."""
     try:
         return getpass.getuser()
     except (KeyError, OSError):  # an account without a name, as in some containers
@@ -17,7 +17,7 @@ def operator() -> str:
 
 
 class OperationCommand(BaseCommand):
-    """A command that does one thing to one projection, and says what came of it."""
+    """A command that does one operation on one projection, and prints the result."""
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("name", metavar="NAME")

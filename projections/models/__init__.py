@@ -1,4 +1,4 @@
-"""The tables of the machinery, and the read models that this app ships."""
+"""The tables that store the state of the projections, and the read models that come with the app."""
 
 from .read_models import AggregateActivity, DailyActivity, EventTypeActivity
 from .state import Build, Checkpoint, Heartbeat, Operation, ParkedEvent, ProjectionState, Rebuild, Status

@@ -1,4 +1,4 @@
-"""The read models that this app ships; each is filled by the projection of the same name in `projections.py`."""
+"""The read models that come with the app. The projection of the same name in `projections.py` fills each of them."""
 
 from collections.abc import Collection
 from typing import Self
@@ -21,7 +21,7 @@ class DailyActivityQuerySet(models.QuerySet):
 
 
 class AggregateActivity(models.Model):
-    """What has happened to an aggregate, in one row of its own: writers of different aggregates never meet here."""
+    """The first and the last event of an aggregate, and how many events it has."""
 
     aggregate_id = models.TextField(primary_key=True, db_collation="C")
     event_count = models.BigIntegerField()
@@ -42,7 +42,7 @@ class AggregateActivity(models.Model):
 
 
 class EventTypeActivity(models.Model):
-    """How often events of a type were stored, and when first and last."""
+    """How many events of a type are stored, and when the first and the last were stored."""
 
     type = models.TextField(primary_key=True, db_collation="C")
     event_count = models.BigIntegerField()

@@ -1,4 +1,4 @@
-"""What the projections must not forget: where each stands, what it could not handle, and what was done to it."""
+"""The stored state of the projections: checkpoints, parked events, rebuilds, workers and operations."""
 
 from typing import Self
 
@@ -8,23 +8,23 @@ NAME_CHARACTERS = 40
 
 
 class Status(models.TextChoices):
-    """What a projection is allowed to do, as it is stored; `status.describe` tells the whole of it."""
+    """The stored status of a projection; `status.describe` adds its code and its rebuild."""
 
     RUNNING = "running"
     PAUSED = "paused"  # by an operator
     STOPPED = "stopped"  # by an event that it could not handle
-    BUILDING = "building"  # INLINE, and not live yet: it has history to catch up with
+    BUILDING = "building"  # INLINE, and not live before a rebuild has handled the earlier events
 
 
 class Build(models.TextChoices):
-    """Which tables a checkpoint speaks of: those that are served, or those that a rebuild fills."""
+    """Which tables a checkpoint belongs to: the tables that are served, or the tables that a rebuild fills."""
 
     LIVE = "live"
     REBUILD = "rebuild"
 
 
 class ProjectionState(models.Model):
-    """A projection as the database knows it; code may be ahead of it, or behind."""
+    """The registered state of a projection. The code may have a newer or an older version."""
 
     name = models.CharField(primary_key=True, max_length=NAME_CHARACTERS)
     mode = models.CharField(max_length=10, help_text="Of the rows that are served.")
@@ -50,12 +50,12 @@ class CheckpointQuerySet(models.QuerySet["Checkpoint"]):
         return self.filter(build=Build.REBUILD)
 
     def lock(self) -> list["Checkpoint"]:
-        """Lock the rows until the transaction ends, once no worker is at work on them; return them as they then are."""
+        """Wait for passes over these shards to end, lock the rows until the transaction ends, and return them."""
         return list(self.select_for_update().order_by("build", "shard"))
 
 
 class Checkpoint(models.Model):
-    """How far one shard of a projection has worked. Its row lock is the right to work on."""
+    """The position that one shard of a projection has reached. Only the holder of the row lock may run a pass."""
 
     projection = models.ForeignKey(ProjectionState, models.CASCADE, related_name="checkpoints")
     build = models.CharField(max_length=10, choices=Build, default=Build.LIVE)
@@ -66,7 +66,6 @@ class Checkpoint(models.Model):
     moved_at = models.DateTimeField(auto_now_add=True)
     rate = models.FloatField(default=0, help_text="Events per second lately, as of moved_at.")
 
-    # A failure that is being narrowed down, or waits for its next attempt.
     batch_limit = models.PositiveIntegerField(null=True, help_text="The most events to take at once, while narrowing.")
     attempts = models.PositiveSmallIntegerField(default=0, help_text="Failed ones at the event in the way.")
     next_attempt_at = models.DateTimeField(null=True)
@@ -89,7 +88,7 @@ class ParkedEventQuerySet(models.QuerySet["ParkedEvent"]):
         return self.filter(projection=checkpoint.projection_id, build=checkpoint.build)
 
     def failed(self) -> Self:
-        """The events that failed, without those that wait behind them."""
+        """Return the events that failed, without the events that wait behind them."""
         return self.exclude(error="")
 
 
@@ -122,7 +121,7 @@ class ParkedEvent(models.Model):
 
 
 class Rebuild(models.Model):
-    """A rebuild that is asked for or under way. Whoever runs its shards next goes on where the last one ended."""
+    """A rebuild that is requested or running. Any worker can continue it from its checkpoints."""
 
     projection = models.OneToOneField(ProjectionState, models.CASCADE, primary_key=True)
     version = models.PositiveIntegerField(help_text="Of the code that may work on it.")
@@ -136,7 +135,7 @@ class Rebuild(models.Model):
 
 
 class Heartbeat(models.Model):
-    """A worker process, by what it said last."""
+    """A worker process, and what it reported last."""
 
     id = models.UUIDField(primary_key=True)
     host = models.CharField(max_length=255)
@@ -156,7 +155,7 @@ class Heartbeat(models.Model):
 
 
 class Operation(models.Model):
-    """What was done to a projection: by whom, when and why. Rows are only ever added."""
+    """An operation on a projection: who did it, when and why. Rows are only inserted."""
 
     class Action(models.TextChoices):
         PAUSE = "pause"

@@ -1,1 +1,1 @@
-"""What operators see of projections, and what they can do to them."""
+"""What operators can see of projections and do to them: status, lag, actions and diagnostics."""

@@ -1,4 +1,4 @@
-"""What an operator may do to a projection; each act is written down, with who did it and why."""
+"""The operations on projections. Each is recorded, with who did it and why."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -19,28 +19,28 @@ Action = Operation.Action
 
 
 def pause(name: str, *, by: str, reason: str = "") -> None:
-    """Let workers leave a projection alone, from the end of the pass that is under way.
+    """Wait for the running passes of a projection to end, then pause it, so that workers run no more passes.
 
     Raises:
-        OperationRejected: it is INLINE, and so a part of every append.
-        UnknownProjection: there is none of this name.
+        OperationRejected: the projection is INLINE, so every append runs it.
+        UnknownProjection: no projection has this name.
     """
     projection = registry.get(name)
     if projection.mode is Mode.INLINE:
         raise OperationRejected(
-            f"Projection {name!r} is INLINE: paused, it would miss events for good. Take it out of the code, or make it"
-            " ASYNC"
+            f"Projection {name!r} is INLINE and cannot be paused: it would miss events permanently. Remove it from the"
+            " code, or make it ASYNC"
         )
     with _recorded(projection, Action.PAUSE, by, reason) as (state, _):
         _set_status(state, Status.PAUSED, f"by {by}" + (f": {reason}" if reason else ""))
 
 
 def resume(name: str, *, by: str, reason: str = "") -> None:
-    """Let workers go on with a projection that was paused or has stopped, and with a rebuild that has.
+    """Resume a projection that is paused or stopped, and its rebuild if that has stopped.
 
     Raises:
-        OperationRejected: nothing keeps it from running.
-        UnknownProjection: there is none of this name.
+        OperationRejected: neither the projection nor its rebuild is paused or stopped.
+        UnknownProjection: no projection has this name.
     """
     projection = registry.get(name)
     with _recorded(projection, Action.RESUME, by, reason) as (state, _):
@@ -54,13 +54,13 @@ def resume(name: str, *, by: str, reason: str = "") -> None:
 
 
 def retry(name: str, *, by: str, reason: str = "", aggregate_id: str | None = None) -> tuple[int, int]:
-    """Replay parked events in order, of one aggregate or of all; return how many were handled, and how many still wait.
+    """Replay parked events in order, of one aggregate or of all; return how many were handled, and how many are left.
 
-    Of an aggregate whose event fails again, that one and those behind it stay parked, with the new error.
+    If an event fails again, it stays parked with the new error, and so do the later events of its aggregate.
 
     Raises:
-        OperationRejected: nothing is parked, or the rows are of another version than the code.
-        UnknownProjection: there is none of this name.
+        OperationRejected: no event is parked, or the rows are of another version than the code.
+        UnknownProjection: no projection has this name.
     """
     projection = registry.get(name)
     with _recorded(projection, Action.RETRY, by, reason) as (state, record):
@@ -75,41 +75,43 @@ def retry(name: str, *, by: str, reason: str = "", aggregate_id: str | None = No
 
 
 def skip(name: str, position: int, *, by: str, reason: str) -> tuple[int, int]:
-    """Give up one parked event, for good in this version, and replay those that waited behind it.
+    """Skip one parked event permanently in this version, and replay the events that waited behind it.
 
     Raises:
-        OperationRejected: no event that failed is parked at `position`, or there is no reason.
-        UnknownProjection: there is none of this name.
+        OperationRejected: no failed event is parked at `position`, or the reason is empty.
+        UnknownProjection: no projection has this name.
     """
     projection = registry.get(name)
     if not reason.strip():
-        raise OperationRejected("Give a reason: the event will be missing from the rows, and somebody will ask why")
+        raise OperationRejected("Give a reason, for the record: the event will be missing from the rows")
     with _recorded(projection, Action.SKIP, by, reason) as (state, record):
         waiting = _parked(projection, state, None)
         skipped = next((event for event in waiting if event.position == position), None)
         if skipped is None or not skipped.error:
             failed = ", ".join(str(event.position) for event in waiting if event.error)
-            raise OperationRejected(f"No failed event is parked at position {position}; there are some at: {failed}")
+            raise OperationRejected(
+                f"No failed event is parked at position {position}. Failed events are parked at: {failed}"
+            )
         behind = [event for event in waiting if event.aggregate_id == skipped.aggregate_id and event is not skipped]
         skipped.delete(using=database())
         handled = _replay(projection, behind)
         left = len(behind) - handled
         record.aggregate_id, record.position = skipped.aggregate_id, position
-        record.outcome = f"{handled} behind it handled, {left} still parked; error was {skipped.error}"
+        record.outcome = f"{handled} events behind it handled, {left} still parked; its error was {skipped.error}"
     return handled, left
 
 
 def ask_for_rebuild(name: str, *, by: str, reason: str = "", in_place: bool = False) -> None:
-    """Have the projection's rows made anew from the events, by whatever worker comes first.
+    """Request a rebuild of the projection's rows from the events; the next worker begins it.
 
-    Asking again lets a rebuild that has begun go on, after an error too.
+    If a rebuild has already begun, it continues, even after an error.
 
     Args:
-        in_place: empty the rows that are served, and fill them again: they are incomplete meanwhile.
+        in_place: delete the rows that are served, and fill the tables again. The rows are incomplete until the end.
 
     Raises:
-        OperationRejected: a rebuild of the other kind is under way.
-        UnknownProjection: there is none of this name.
+        OperationRejected: a rebuild with another `in_place` is running.
+        UnknownProjection: no projection has this name.
     """
     projection = registry.get(name)
     with _recorded(projection, Action.REBUILD, by, reason) as (state, record):
@@ -117,61 +119,63 @@ def ask_for_rebuild(name: str, *, by: str, reason: str = "", in_place: bool = Fa
             projection_id=name, defaults={"version": projection.version, "in_place": in_place, "by": by}
         )
         if is_new:
-            # Should anything be left of an earlier one: it may have been of the other kind.
+            # An earlier rebuild, perhaps with another `in_place`, may have left checkpoints.
             Checkpoint.objects.using(database()).of_rebuild().filter(projection=name).delete()
             return
         if in_place != rebuild.in_place and state.status != Status.BUILDING:
-            kind = "in place" if rebuild.in_place else "beside its rows"
+            kind = "in place" if rebuild.in_place else "in shadow tables"
             raise OperationRejected(
-                f"A rebuild of {name!r} {kind} is under way; let it end, or cancel it:"
+                f"A rebuild of {name!r} {kind} is running. Wait until it ends, or cancel it:"
                 f" rebuild_projection {name} --cancel"
             )
         rebuild.version, rebuild.error = projection.version, ""
         rebuild.save(using=database())
-        record.outcome = "goes on"
+        record.outcome = "continues"
         Checkpoint.objects.using(database()).of_rebuild().filter(projection=name).update(
             attempts=0, next_attempt_at=None
         )
 
 
 def cancel_rebuild(name: str, *, by: str, reason: str = "") -> None:
-    """Give up a rebuild, and what it has filled so far; the rows that are served go on as they are.
+    """Cancel a rebuild, and drop the rows that it has built; the served rows stay.
 
     Raises:
-        OperationRejected: there is none, or it fills the rows that are served, which it has emptied.
-        UnknownProjection: there is none of this name.
+        OperationRejected: no rebuild is running, or it runs in place and has deleted the served rows.
+        UnknownProjection: no projection has this name.
     """
     projection = registry.get(name)
     with _recorded(projection, Action.CANCEL, by, reason) as (state, _):
         rebuild = Rebuild.objects.using(database()).filter(pk=name).first()
         if rebuild is None:
-            raise OperationRejected(f"No rebuild of {name!r} is under way")
+            raise OperationRejected(f"No rebuild of {name!r} is running")
         if rebuild.in_place and _is_emptied(state):
             raise OperationRejected(
-                f"{name!r} is filled in place: its rows are incomplete until that is done. Let it end"
+                f"The rebuild of {name!r} runs in place: the rows are incomplete until it ends. Wait until it ends"
             )
         _remove_rebuild(name)
 
 
 def _is_emptied(state: ProjectionState) -> bool:
-    """Say whether a rebuild in place has begun. INLINE rows have no checkpoint that would be gone by then."""
+    """Return whether a rebuild in place has begun. INLINE projections have no live checkpoints to look at."""
     if state.mode == Mode.INLINE or state.status == Status.BUILDING:
         return state.status == Status.BUILDING
     return not state.checkpoints.using(database()).live().exists()
 
 
 def forget(name: str) -> None:
-    """Remove what the database knows of a projection that has no code any more; its tables stay as they are.
+    """Remove the state, checkpoints and parked events of a projection whose code is gone; its tables stay.
 
     Raises:
-        OperationRejected: there is code for it, or it is not known.
+        OperationRejected: the projection is still in the code, or the database does not know it.
     """
     if name in {each.name for each in registry.all_projections()}:
-        raise OperationRejected(f"Projection {name!r} is in the code; it would be registered again at once")
+        raise OperationRejected(
+            f"Projection {name!r} is still in the code and would be registered again. Remove its code first"
+        )
     with transaction.atomic(database()):
         if not ProjectionState.objects.using(database()).filter(pk=name).exists():
-            raise OperationRejected(f"No projection {name!r} is known")
-        state = registration.lock(name)
+            raise OperationRejected(f"The database knows no projection {name!r}")
+        state = registration.lock_state(name)
         _remove_rebuild(name)
         state.delete(using=database())
 
@@ -188,12 +192,12 @@ def _remove_rebuild(name: str) -> None:
 def _recorded(
     projection: Projection, action: Action, by: str, reason: str
 ) -> Iterator[tuple[ProjectionState, Operation]]:
-    """Do an operation in one transaction, which locks the projection's state; then write down what it was."""
+    """Open a transaction that locks the projection; at the end of the block, save the record of the operation."""
     using = database()
-    registration.ensure(projection)
+    registration.ensure_registered(projection)
     record = Operation(projection=projection.name, version=projection.version, action=action, by=by, reason=reason)
     with transaction.atomic(using):
-        yield registration.lock(projection.name), record
+        yield registration.lock_state(projection.name), record
         record.save(using=using)
 
 
@@ -203,11 +207,11 @@ def _set_status(state: ProjectionState, status: Status, reason: str) -> None:
 
 
 def _parked(projection: Projection, state: ProjectionState, aggregate_id: str | None) -> list[ParkedEvent]:
-    """Return the parked events. Every shard is locked: no pass can park another one behind them meanwhile."""
+    """Return the parked events. Every shard is locked, so no pass can park further events."""
     if (state.version, state.mode) != (projection.version, projection.mode):
         raise OperationRejected(
-            f"The rows of {projection.name!r} are of version {state.version}, the code is of version"
-            f" {projection.version}. Rebuild it: that replays everything"
+            f"The rows of {projection.name!r} are of version {state.version}, but the code is of version"
+            f" {projection.version}. Rebuild the projection: a rebuild handles all events again"
         )
     parked = ParkedEvent.objects.using(database()).filter(projection=projection.name, build=Build.LIVE)
     if aggregate_id is not None:
@@ -215,19 +219,19 @@ def _parked(projection: Projection, state: ProjectionState, aggregate_id: str | 
     found = list(parked.order_by("position"))
     if not found:
         of = f" of aggregate {aggregate_id!r}" if aggregate_id is not None else ""
-        raise OperationRejected(f"Nothing{of} is parked by {projection.name!r}")
+        raise OperationRejected(f"Projection {projection.name!r} has no parked events{of}")
     return found
 
 
 def _replay(projection: Projection, parked: Sequence[ParkedEvent]) -> int:
-    """Handle the parked events of one aggregate in order, up to the first that fails; return how many."""
+    """Handle the parked events of one aggregate in order, up to the first failure; return how many were handled."""
     using = database()
     events = Event.objects.using(using).in_bulk([each.position for each in parked])
     for handled, each in enumerate(parked):
         try:
             with transaction.atomic(using):
                 projection.project_batch([events[each.position]])
-                connections[using].check_constraints()  # now, and not at the end, for all of them at once
+                connections[using].check_constraints()  # per event: at the commit, one violation would roll back all
                 each.delete(using=using)
         except Exception as error:
             cause = error.__cause__ or error

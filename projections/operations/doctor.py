@@ -1,4 +1,4 @@
-"""What `events_doctor` looks at in projections."""
+"""The diagnostics of the projections for `events_doctor`."""
 
 from collections.abc import Iterator
 from datetime import timedelta
@@ -14,7 +14,7 @@ from projections.models import Heartbeat
 from . import status
 from .status import ReportedStatus
 
-SILENT_AFTER = timedelta(seconds=30)
+MAX_SILENCE = timedelta(seconds=30)
 
 
 @diagnostic("The migrations of the projections are applied")
@@ -22,7 +22,7 @@ def migrations(using: str) -> Iterator[Finding]:
     return unapplied(using, "projections")
 
 
-@diagnostic("Projections keep up, and park nothing")
+@diagnostic("Projections keep up, and no event is parked")
 def projections(using: str) -> Iterator[Finding]:
     for report in status.reports():
         if problem := report.problem():
@@ -30,14 +30,14 @@ def projections(using: str) -> Iterator[Finding]:
             yield Finding(f"projection {report.name}: {problem}{why}", _remedy(report))
         if report.status is ReportedStatus.ORPHANED:
             yield Finding(
-                f"projection {report.name} has rows, but no code any more",
+                f"projection {report.name} has rows, but its code is gone",
                 f"python manage.py forget_projection {report.name}, or install its app again.",
                 Severity.WARNING,
             )
         if report.parked:
             yield Finding(
                 f"projection {report.name} has parked {report.parked} events: {report.last_error or 'see list_parked'}",
-                f"python manage.py list_parked; mend the handler, then retry_parked {report.name}.",
+                f"See python manage.py list_parked, correct the handler, then run retry_parked {report.name}.",
                 Severity.WARNING,
             )
 
@@ -46,17 +46,18 @@ def projections(using: str) -> Iterator[Finding]:
 def workers(using: str) -> Iterator[Finding]:
     if not any(each.mode is Mode.ASYNC for each in registry.all_projections()):
         return
-    if not Heartbeat.objects.filter(seen_at__gt=timezone.now() - SILENT_AFTER).exists():
+    if not Heartbeat.objects.filter(seen_at__gt=timezone.now() - MAX_SILENCE).exists():
         yield Finding(
-            "no worker has been seen lately: ASYNC projections stand still", "python manage.py run_projections"
+            f"no worker has been seen in the last {MAX_SILENCE.seconds} s, so ASYNC projections do not advance",
+            "python manage.py run_projections",
         )
 
 
 def _remedy(report: status.Report) -> str:
     if report.status is ReportedStatus.STOPPED:
-        return f"Mend what stopped it, then python manage.py resume_projection {report.name}."
+        return f"Correct the cause, then run python manage.py resume_projection {report.name}."
     if report.status is ReportedStatus.OUTDATED:
         return f"python manage.py rebuild_projection {report.name}"
     if report.status is ReportedStatus.PAUSED:
         return f"python manage.py resume_projection {report.name}"
-    return "Look at its rate with list_projections; run more workers, or give it more shards."
+    return "See its rate in list_projections. Run more workers, or give it more shards."

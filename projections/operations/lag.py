@@ -1,4 +1,4 @@
-"""The lag of projections: the position that their rows have reached, and how far behind the store that is."""
+"""The lag of projections: the position that their rows have reached, and how far it is behind the store."""
 
 from datetime import datetime
 from typing import Final
@@ -9,12 +9,12 @@ from projections import registry
 from projections.base import Mode, Projection
 from projections.models import Build, ProjectionState, Status
 
-# Events behind are counted up to here; beyond, the lag is this many or more.
+# The lag in events is counted up to this number.
 MAX_COUNTED_LAG: Final = 10_000
 
 
 def reached(name: str) -> int:
-    """Return the position up to which all events are in the rows of a projection; 0: it has no rows yet."""
+    """Return the position up to which the rows of a projection contain all events; 0 if it is not registered."""
     state = ProjectionState.objects.using(database()).filter(pk=name).prefetch_related("checkpoints").first()
     return rows_position(registry.get(name), state) if state else 0
 
@@ -25,7 +25,7 @@ def lag_events(position: int, up_to: int) -> int:
 
 
 def rows_position(projection: Projection | None, state: ProjectionState) -> int:
-    """Return the position that the rows have reached: that of the slowest shard.
+    """Return the position that the rows have reached, which is the position of the slowest shard.
 
     The rows of a live INLINE projection have reached the last event that is visible.
     """

@@ -1,4 +1,4 @@
-"""How the projections are: what they do, how far behind they are, and what is in their way."""
+"""The status of the projections: what they do, how far behind they are, and which errors they have."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ from . import lag
 
 
 class ReportedStatus(StrEnum):
-    """What a projection is doing, as operators see it: its stored status, its code and its rebuild together."""
+    """The status that operators see: it combines the stored status, the code and the rebuild of a projection."""
 
     NEW = "new"  # no worker has registered it yet
     RUNNING = "running"
@@ -28,28 +28,28 @@ class ReportedStatus(StrEnum):
     STOPPED = "stopped"  # by an event that it could not handle
     BUILDING = "building"  # INLINE, and not live yet
     REBUILDING = "rebuilding"
-    OUTDATED = "outdated"  # the rows are of another version than the code, and stay as they are until a rebuild
+    OUTDATED = "outdated"  # the rows are of another version than the code, and are not updated until a rebuild
     ORPHANED = "orphaned"  # there is no code for it
 
 
 @dataclass(frozen=True, kw_only=True)
 class Report:
-    """How one projection is.
+    """The status of one projection.
 
     Attributes:
-        name, mode, version: as in the code; of one that has no code any more, as its rows are.
-        rows_version: the version of the rows that are served; 0: none yet.
-        status: what it is doing.
+        name, mode, version: those of the code, or those of the rows if the code is gone.
+        rows_version: the version of the rows that are served; 0 if there are none yet.
+        status: what the projection is doing.
         status_reason: why it is not running.
-        position: all events up to here are in its rows.
-        lag_events: how many events are not, of any type, counted up to 10,000.
-        lag_seconds: for how long the oldest of them has been stored.
-        rate: events it has handled per second, lately.
-        parked: how many events it could not handle, or wait behind such.
-        last_error: of an event that is retried, that stopped it, or that was parked last.
-        attempts: how often the event in the way has failed.
-        next_attempt_at: when it is tried again.
-        rebuild: how much of a rebuild is done, from 0 to 1; None: there is none.
+        position: its rows contain all events up to this position.
+        lag_events: the number of later events, of any type, counted up to 10,000.
+        lag_seconds: how long ago the first of these events was stored.
+        rate: the events that it has handled per second, lately.
+        parked: the number of parked events: those that failed, and those that wait behind them.
+        last_error: the error of the event that is retried, that stopped it, or that was parked last.
+        attempts: how often the event that is retried has failed.
+        next_attempt_at: when this event is retried.
+        rebuild: how much of a rebuild is done, from 0 to 1; None if no rebuild is running.
     """
 
     name: str
@@ -69,23 +69,23 @@ class Report:
     rebuild: float | None
 
     def problem(self) -> str:
-        """Return what is wrong with it by the measure of the health endpoint; nothing: it is well."""
+        """Return why the health endpoint fails for this projection; empty if it is healthy."""
         if self.status is ReportedStatus.ORPHANED:
             return ""
         if self.status is ReportedStatus.STOPPED:
             return "it has stopped"
         if self.status is ReportedStatus.OUTDATED and self.mode == Mode.INLINE:
-            return "its rows are of another version than the code, and events pass it by until it is rebuilt"
+            return "its rows are of another version than the code, and miss events until it is rebuilt"
         if self.lag_seconds > conf.max_lag_seconds:
-            return f"it lags {self.lag_seconds:.0f} s behind; at most {conf.max_lag_seconds:g} are allowed"
+            return f"it lags {self.lag_seconds:.0f} s behind; the limit is {conf.max_lag_seconds:g} s"
         return ""
 
 
 def reports(names: Sequence[str] = ()) -> list[Report]:
-    """Return how the projections are; all of them when no names are given.
+    """Return the reports of the projections called `names`, or of all projections if `names` is empty.
 
     Raises:
-        UnknownProjection: there is none of such a name.
+        UnknownProjection: no projection has one of the names.
     """
     using = database()
     by_name = {each.name: each for each in registry.all_projections()}
@@ -107,10 +107,10 @@ def reports(names: Sequence[str] = ()) -> list[Report]:
 
 
 def report(name: str) -> Report:
-    """Return how the projection `name` is.
+    """Return the report of one projection.
 
     Raises:
-        UnknownProjection: there is none.
+        UnknownProjection: no projection has this name.
     """
     return reports([name])[0]
 
@@ -118,7 +118,7 @@ def report(name: str) -> Report:
 def describe(
     projection: Projection | None, state: ProjectionState | None, rebuild: Rebuild | None
 ) -> tuple[ReportedStatus, str]:
-    """Return what a projection is doing, in one word, and why, if it is not running."""
+    """Return the status of a projection, and the reason if it is not running."""
     if state is None:
         return ReportedStatus.NEW, "no worker has run yet"
     if projection is None:
@@ -126,9 +126,9 @@ def describe(
     if rebuild and rebuild.error:
         return ReportedStatus.STOPPED, f"its rebuild failed at {rebuild.error}"
     if rebuild and state.status != Status.BUILDING:
-        return ReportedStatus.REBUILDING, f"asked for by {rebuild.by}"
+        return ReportedStatus.REBUILDING, f"requested by {rebuild.by}"
     if state.status == Status.BUILDING:
-        return ReportedStatus.BUILDING, "it catches up with what was stored before it"
+        return ReportedStatus.BUILDING, "it handles the events that were stored before it was registered"
     if (state.version, state.mode) != (projection.version, projection.mode):
         return ReportedStatus.OUTDATED, f"rebuild it: the rows are of version {state.version} ({state.mode})"
     return ReportedStatus(state.status), state.status_reason

@@ -1,1 +1,1 @@
-"""Rebuilding a projection in shadow tables, and swapping the rows in."""
+"""Rebuild a projection: fill shadow tables from the events, then swap the rows in."""

@@ -9,7 +9,7 @@ from projections.base import Projection
 
 logger = logging.getLogger(__name__)
 
-# How long the swap of an INLINE projection lets appends wait behind it for transactions that still use the old rows.
+# How long the swap of an INLINE projection waits for transactions that use the old rows; appends wait behind it.
 SWAP_LOCK_TIMEOUT_MS: Final = 500
 _TRANSIENT_SQLSTATES: Final = ("55P03", "40P01")  # lock_not_available, deadlock_detected
 
@@ -17,8 +17,8 @@ _TRANSIENT_SQLSTATES: Final = ("55P03", "40P01")  # lock_not_available, deadlock
 def lock_out_writers(projection: Projection, using: str) -> None:
     """Lock a projection against writers that run it INLINE, until the transaction ends.
 
-    It waits for transactions that already run it. Further writers wait behind this lock, so it gives up soon when such
-    a transaction stays open.
+    The lock waits for the transactions that already run the projection, and other writers wait behind it. So it times
+    out after `SWAP_LOCK_TIMEOUT_MS` if such a transaction stays open.
     """
     with connections[using].cursor() as cursor:
         cursor.execute(f"SET LOCAL lock_timeout = {SWAP_LOCK_TIMEOUT_MS}")
@@ -30,7 +30,7 @@ def lock_out_writers(projection: Projection, using: str) -> None:
 
 
 def is_transient(error: Exception) -> bool:
-    """Return whether `error` is a lock that could not be had in time, or a deadlock; then trying again later helps."""
+    """Return whether `error` is a lock timeout or a deadlock, so that a later attempt may succeed."""
     transient = getattr(error.__cause__, "sqlstate", None) in _TRANSIENT_SQLSTATES
     if transient:
         logger.info("rebuild=waiting for a transaction that uses the old rows")

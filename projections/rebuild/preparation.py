@@ -1,4 +1,4 @@
-"""Beginning a rebuild: its checkpoints, and empty tables to fill. Any process can continue it."""
+"""Begin a rebuild: create its checkpoints, and empty tables to fill. Any process can continue it."""
 
 import logging
 
@@ -6,7 +6,7 @@ from django.db import transaction
 
 from events.routing import database
 from projections.base import Mode, Projection
-from projections.engine.registration import create_checkpoints, lock
+from projections.engine.registration import create_checkpoints, lock_state
 from projections.models import Build, Checkpoint, ParkedEvent, ProjectionState, Rebuild, Status
 
 from . import shadow_tables
@@ -16,10 +16,9 @@ logger = logging.getLogger(__name__)
 
 
 def prepare(projection: Projection) -> list[Checkpoint]:
-    """Make everything ready for a rebuild that is asked for; return its checkpoints.
+    """Lock the projection, begin its requested rebuild or continue it, and return the checkpoints of the rebuild.
 
-    What an earlier process has begun is gone on with. It is begun anew if it was for other code, or if the tables have
-    been changed since.
+    A rebuild begins again if it was begun for another version of the code, or if the tables have changed since.
     """
     using = database()
     with transaction.atomic(using):
@@ -28,8 +27,8 @@ def prepare(projection: Projection) -> list[Checkpoint]:
             return []
         if rebuild.in_place:
             lock_out_writers(projection, using)
-        state = lock(projection.name)
-        if (rebuild := asked.first()) is None:  # others have done it, while we waited
+        state = lock_state(projection.name)
+        if (rebuild := asked.first()) is None:  # another process has finished it during the wait
             return []
         checkpoints = state.checkpoints.using(using).of_rebuild()
         ready = list(checkpoints)
@@ -39,7 +38,7 @@ def prepare(projection: Projection) -> list[Checkpoint]:
         checkpoints.delete()
         ParkedEvent.objects.using(using).filter(projection=state, build=Build.REBUILD).delete()
         if rebuild.in_place:
-            _clear_the_place(projection, state, using)
+            _delete_served_rows(projection, state, using)
         else:
             shadow_tables.create(projection)
         rebuild.version, rebuild.error = projection.version, ""
@@ -48,8 +47,8 @@ def prepare(projection: Projection) -> list[Checkpoint]:
         return create_checkpoints(projection, state, state.start_position, build=Build.REBUILD)
 
 
-def _clear_the_place(projection: Projection, state: ProjectionState, using: str) -> None:
-    """Remove the rows that are served. Nobody works on them now, nor until the rebuild is done."""
+def _delete_served_rows(projection: Projection, state: ProjectionState, using: str) -> None:
+    """Delete the rows that are served, with their checkpoints and parked events. The state is locked."""
     if Mode.INLINE in (projection.mode, state.mode):
         state.status = Status.BUILDING
         state.save(update_fields=["status"], using=using)
@@ -58,7 +57,7 @@ def _clear_the_place(projection: Projection, state: ProjectionState, using: str)
     shadow_tables.empty(projection)
 
 
-def stop(projection: Projection, reason: str) -> None:
-    """Let a rebuild rest, until an operator asks for it again or cancels it."""
+def stop_rebuild(projection: Projection, reason: str) -> None:
+    """Stop a rebuild and save why, until an operator requests it again or cancels it."""
     Rebuild.objects.using(database()).filter(pk=projection.name).update(error=reason)
     logger.error("projection=%s rebuild=stopped error=%r", projection, reason)

@@ -1,7 +1,7 @@
-"""Shadow tables: copies of a projection's tables in a schema of their own, which a rebuild fills and then moves over.
+"""Shadow tables: copies of a projection's tables in another schema, which a rebuild fills.
 
-The rows are moved into the tables that are served, in one transaction, instead of exchanging the tables: what hangs on
-those (grants, foreign keys, indexes, triggers, views, publications) stays as it is, and nobody who reads has to wait.
+The swap copies the rows into the served tables in one transaction. It does not exchange the tables, so their grants,
+foreign keys, indexes, triggers, views and publications stay, and readers do not wait.
 """
 
 from collections.abc import Sequence
@@ -17,7 +17,7 @@ from projections.exceptions import OperationRejected
 
 
 def tables(projection: Projection) -> list[str]:
-    """Return the tables it owns, those of its models' many-to-many fields included; parents before children."""
+    """Return the tables of its models and of their many-to-many fields; referenced tables first."""
     models: list[type[Model]] = []
     for model in projection.models:
         models.append(model)
@@ -27,7 +27,7 @@ def tables(projection: Projection) -> list[str]:
 
 
 def create(projection: Projection) -> None:
-    """Make empty shadow tables, instead of those of an earlier rebuild, if there are any."""
+    """Create empty shadow tables, and drop those of an earlier rebuild."""
     drop(projection.name)
     schema = _quoted(shadow_schema(projection.name))
     try:
@@ -36,12 +36,12 @@ def create(projection: Projection) -> None:
         if getattr(error.__cause__, "sqlstate", None) != "42501":
             raise
         raise OperationRejected(
-            f"Projection {projection.name!r} cannot be rebuilt beside the rows that are served, because this database"
-            " role may not create a schema. GRANT CREATE ON DATABASE … TO it, or rebuild with --in-place"
+            f"Projection {projection.name!r} cannot be rebuilt in shadow tables, because this database role may not"
+            " create a schema. GRANT CREATE ON DATABASE … TO the role, or rebuild with --in-place"
         ) from error
     for table in tables(projection):
         _execute(f"CREATE TABLE {schema}.{_quoted(table)} (LIKE {_quoted(table)} INCLUDING ALL)")
-    # Foreign keys among them are copied as well, for what they cascade. Those to other tables hold when rows are moved.
+    # Foreign keys between these tables are copied because they may cascade. The swap checks those to other tables.
     foreign_keys = _foreign_keys(tables(projection))
     with first_in_search_path(shadow_schema(projection.name)):
         for table, name, definition in foreign_keys:
@@ -49,7 +49,7 @@ def create(projection: Projection) -> None:
 
 
 def fits(projection: Projection) -> bool:
-    """Say whether the shadow tables are there, with the same columns as the tables that are served."""
+    """Return whether the shadow tables exist, with the same columns as the served tables."""
     schema = shadow_schema(projection.name)
     return all(
         (columns := _columns(f"{_quoted(schema)}.{_quoted(table)}")) is not None and columns == _columns(_quoted(table))
@@ -58,19 +58,19 @@ def fits(projection: Projection) -> bool:
 
 
 def move_rows(projection: Projection) -> None:
-    """Make the tables that are served equal to their shadows.
+    """Make the rows of the served tables equal to those of the shadow tables.
 
-    Rows that are equal already stay untouched. Those that are not are removed first, in all tables, children before
-    parents; then what is missing is added. So no unique key meets the row that it replaces.
+    Equal rows are not touched. Rows that differ are deleted first, from all tables, referencing tables first; then the
+    missing rows are inserted. So an inserted row cannot violate a unique key of the row that it replaces.
     """
     schema, owned = _quoted(shadow_schema(projection.name)), tables(projection)
-    # Shadows cannot be dropped with a check to come, so the caller has had them checked. The tables that are served are
-    # checked at the end, when rows that refer to each other are all there.
+    # A shadow table cannot be dropped while it has deferred constraint checks, so the caller has run them. Those of the
+    # served tables run at the end of the transaction, when all rows that refer to each other exist.
     for table in reversed(owned):
         _execute(f"ANALYZE {schema}.{_quoted(table)}")
         key, columns = _key(table), _names(table)
         same_key = _equal(key)
-        # *= compares the stored form: it works for every type, and can tell apart what = cannot.
+        # *= compares the binary form: not every type has =, and = holds for some values that differ.
         _execute(
             f"DELETE FROM {_quoted(table)} AS a WHERE NOT EXISTS ("
             f"SELECT FROM {schema}.{_quoted(table)} AS b WHERE {same_key} AND ROW({_list(columns, 'a')})::record *= "
@@ -87,19 +87,19 @@ def move_rows(projection: Projection) -> None:
 
 
 def empty(projection: Projection) -> None:
-    """Remove all rows of the tables that are served."""
+    """Delete all rows of the served tables."""
     for table in reversed(tables(projection)):
         _execute(f"DELETE FROM {_quoted(table)}")
 
 
 def drop(name: str) -> None:
-    """Remove the shadow tables, if there are any."""
+    """Drop the shadow tables if they exist."""
     if _row("SELECT to_regnamespace(%s)::text", _quoted(shadow_schema(name)))[0]:
         _execute(f"DROP SCHEMA {_quoted(shadow_schema(name))} CASCADE")
 
 
 def _move_sequence(table: str, schema: str) -> None:
-    """Let the numbers of new rows go on behind those of the moved ones."""
+    """Set the sequences of the served table so that new rows get higher numbers than the moved rows."""
     query = "SELECT pg_get_serial_sequence(%s, column_name) FROM unnest(%s::text[]) AS column_name"
     for (served,), (shadow,) in zip(
         _rows(query, _quoted(table), _names(table)),
@@ -125,7 +125,7 @@ def _columns(table: str) -> list[tuple[Any, ...]] | None:
 
 
 def _names(table: str) -> list[str]:
-    """Return the columns that are written; a generated one follows from them."""
+    """Return the columns that are written: all that are not generated."""
     return [name for name, _, _, generated in _columns(_quoted(table)) or () if not generated]
 
 

@@ -1,4 +1,4 @@
-"""Ending a rebuild: the last events, and the rebuilt rows in place of the old ones, in one transaction."""
+"""End a rebuild: handle the last events and swap the rebuilt rows in, in one transaction."""
 
 import logging
 from typing import Final
@@ -12,31 +12,31 @@ from events.storage import ordering, reader
 from projections.base import Mode, Projection
 from projections.engine import failures, runner
 from projections.engine.outages import is_outage
-from projections.engine.registration import lock
+from projections.engine.registration import lock_state
 from projections.models import Build, Checkpoint, ParkedEvent, ProjectionState, Rebuild, Status
 
 from . import shadow_tables
 from .locking import is_transient, lock_out_writers
-from .preparation import stop
+from .preparation import stop_rebuild
 
 logger = logging.getLogger(__name__)
 
-# With more events than this to go, filling goes on before a swap is tried.
+# A swap is tried when at most this many events are left.
 NEAR_EVENTS: Final = 500
 
 
 def is_near(projection: Projection, settled: int) -> bool:
-    """Say whether so little is left to do that the switch can be tried."""
+    """Return whether so few events are left that a swap can be tried."""
     using = database()
     rebuilt = Checkpoint.objects.using(using).of_rebuild().filter(projection=projection.name)
     lowest = min(rebuilt.values_list("position", flat=True), default=settled)
-    return _left(lowest, settled, using) <= NEAR_EVENTS
+    return _count_remaining(lowest, settled, using) <= NEAR_EVENTS
 
 
 def swap(projection: Projection) -> bool:
-    """Do what is left, and put the rebuilt rows in place of the old ones: in one transaction. False: try again later.
+    """Handle the last events, swap the rebuilt rows in, and commit; return False if it has to be tried again later.
 
-    Who reads sees the old rows until it commits, and the new ones from then on.
+    Readers see the old rows until the commit, and the new rows after it.
     """
     using = database()
     session = connections[using].connection
@@ -44,24 +44,24 @@ def swap(projection: Projection) -> bool:
         with transaction.atomic(using, durable=True):
             return _swap(projection, using)
     except _CatchUpFailed as error:
-        # The next pass over the shard meets the same event, and retries it or parks it as it should be.
-        logger.warning("projection=%s rebuild=not switched error=%r", projection, str(error))
+        # The next pass over the shard fails at the same event, and retries or parks it.
+        logger.warning("projection=%s rebuild=not swapped error=%r", projection, str(error))
     except IntegrityError as error:
         hint = (
-            "Rows that other tables refer to need a key that follows from the events; one that the database generates"
-            " is another after a rebuild"
+            "If other tables refer to rows, their key must be derived from the events: a key that the database"
+            " generates changes with each rebuild"
         )
-        stop(projection, f"the switch: {failures.summary(error)}. {hint}")
+        stop_rebuild(projection, f"the swap: {failures.summary(error)}. {hint}")
     except Exception as error:
         if is_outage(error, using, session):
             raise
         if not is_transient(error):
-            stop(projection, f"the switch: {failures.summary(error)}")
+            stop_rebuild(projection, f"the swap: {failures.summary(error)}")
     return False
 
 
 class _CatchUpFailed(Exception):
-    """What is left to do before the switch could not be done."""
+    """The last events before the swap could not be handled."""
 
 
 def _swap(projection: Projection, using: str) -> bool:
@@ -70,8 +70,7 @@ def _swap(projection: Projection, using: str) -> bool:
         or ProjectionState.objects.using(using).get(pk=projection.name).mode == Mode.INLINE
     ):
         lock_out_writers(projection, using)
-    # From here on no worker is at work on the old rows, nor on the new ones.
-    state = lock(projection.name)
+    state = lock_state(projection.name)
     live = list(state.checkpoints.using(using).live())
     rebuilt = list(state.checkpoints.using(using).of_rebuild())
     rebuild = Rebuild.objects.using(using).filter(pk=projection.name, version=projection.version, error="").first()
@@ -79,7 +78,7 @@ def _swap(projection: Projection, using: str) -> bool:
         return False
     try:
         up_to = _catch_up(projection, rebuilt, live, using)
-        connections[using].check_constraints()  # so that what is wrong with the new rows shows here
+        connections[using].check_constraints()  # here, so that errors in the new rows are retried as failed passes
     except Exception as error:
         if is_outage(error, using):
             raise
@@ -107,19 +106,20 @@ def _swap(projection: Projection, using: str) -> bool:
 
 
 def _catch_up(projection: Projection, rebuilt: list[Checkpoint], live: list[Checkpoint], using: str) -> int | None:
-    """Handle what is left, inside the transaction of the switch; return the position then reached. None: too much.
+    """Handle the last events inside the transaction of the swap; return the position reached, or None if too many.
 
-    ASYNC: up to the settled position, or to where the old rows are, so that nobody sees a row go back in time.
+    ASYNC: handle the events up to the settled position, or up to the position of the old rows if it is higher, so that
+    no row goes back in time.
 
-    INLINE: everything that is stored, whether settled or not. With writers shut out, an event of a type that the
-    projection handles is either visible by now, because its transaction has ended, and no settled position matters;
-    or its writer has not handed it over yet, and will write it to the new rows itself, once we are through.
+    INLINE: handle all stored events, settled or not. Writers are locked out, so there are two cases. Either the
+    transaction of an event has ended, and the event is visible. Or its writer has not passed it to the projection yet,
+    and will write it to the new rows after the swap.
     """
     if projection.mode is Mode.INLINE:
         up_to = Event.objects.using(using).order_by("-position").values_list("position", flat=True).first() or 0
     else:
         up_to = max([ordering.settled_position(using), *(each.position for each in live)])
-    if _left(min(each.position for each in rebuilt), up_to, using) > 2 * NEAR_EVENTS:
+    if _count_remaining(min(each.position for each in rebuilt), up_to, using) > 2 * NEAR_EVENTS:
         return None
     for checkpoint in rebuilt:
         if checkpoint.attempts:
@@ -132,5 +132,5 @@ def _catch_up(projection: Projection, rebuilt: list[Checkpoint], live: list[Chec
     return up_to
 
 
-def _left(after: int, up_to: int, using: str) -> int:
+def _count_remaining(after: int, up_to: int, using: str) -> int:
     return reader.selection(None, None, using).after(after).up_to(up_to)[: 2 * NEAR_EVENTS + 1].count()

@@ -1,1 +1,1 @@
-"""The processes that run the engine: schedule, loop, heartbeat and supervisor."""
+"""The processes that run the engine: scheduler, worker loop, heartbeat and supervisor."""

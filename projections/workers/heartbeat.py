@@ -1,4 +1,4 @@
-"""A worker's heartbeat: the row that tells who it is, what it does, and when it was last seen."""
+"""A worker's heartbeat: the row that says which process it is, what it does, and when it was last seen."""
 
 import os
 import socket
@@ -35,7 +35,7 @@ class WorkerHeartbeat:
         return f"{self._host}:{self._pid}"
 
     def beat(self, doing: str, events: int) -> None:
-        """Say what this worker does, unless it did a moment ago."""
+        """Save what this worker does, at most every `HEARTBEAT_SECONDS`, and delete the rows of old workers."""
         now = time.monotonic()
         if now - self._at < HEARTBEAT_SECONDS:
             return
@@ -45,5 +45,5 @@ class WorkerHeartbeat:
         Heartbeat.objects.using(database()).filter(seen_at__lt=timezone.now() - FORGET_WORKER_AFTER).delete()
 
     def end(self) -> None:
-        """Take the row away: this worker has ended as it should."""
+        """Delete the row of this worker, which has ended without an error."""
         Heartbeat.objects.using(database()).filter(pk=self._row.pk).delete()

@@ -1,4 +1,4 @@
-"""The schedule of a worker: the shards of its projections that there is something to do for, rebuilds included."""
+"""The schedule of a worker: the shards of its projections and rebuilds that it may work on."""
 
 import logging
 import os
@@ -14,27 +14,27 @@ from events.routing import database
 from projections.base import Mode, Projection
 from projections.engine import failures
 from projections.engine.outages import is_outage
-from projections.engine.registration import create_checkpoints, ensure
+from projections.engine.registration import create_checkpoints, ensure_registered
 from projections.models import Build, Checkpoint, ProjectionState, Rebuild, Status
 from projections.rebuild import preparation
 from projections.rebuild.locking import is_transient
 
 logger = logging.getLogger(__name__)
 
-# How often a worker plans again. Then it sees resumed projections, rebuilds, and shards that another worker has left.
+# How often a worker plans again, to find resumed projections, rebuilds, and shards that other workers have released.
 PLAN_SECONDS: Final = 1.0
-IDLE_PLAN_SECONDS: Final = 3.0  # when there has been nothing to do for IDLE_AFTER_SECONDS
+IDLE_PLAN_SECONDS: Final = 3.0  # after IDLE_AFTER_SECONDS without work
 IDLE_AFTER_SECONDS: Final = 10.0
 
 
 @dataclass
 class Task:
-    """A shard to be worked on.
+    """A shard to work on.
 
     Attributes:
-        position: where it stood when it was last looked at; passes move it on.
-        up_to: work no further than this; None for no bound.
-        not_before: the next attempt at a failed event; None for now.
+        position: the position of the shard after the last plan or pass.
+        up_to: the last position to handle; None for no limit.
+        not_before: when to retry a failed event; None for now.
     """
 
     projection: Projection
@@ -51,10 +51,10 @@ class Task:
 
 
 class Schedule:
-    """The tasks of one worker, planned again every now and then.
+    """The tasks of one worker, planned again at intervals.
 
     Attributes:
-        tasks: in the order to work on them.
+        tasks: the tasks, in the order to work on them.
         settled: the settled position that every task has reached.
     """
 
@@ -63,19 +63,19 @@ class Schedule:
         self.settled = 0
         self._projections = projections
         self._rebuilds_only = rebuilds_only
-        self._planned_at: float | None = None  # by the monotonic clock; None: plan at the next occasion
+        self._planned_at: float | None = None  # on the monotonic clock; None: plan in the next round
 
     def refresh_if_due(self, quiet_seconds: float) -> bool:
-        """Plan again if it is time; return whether it was.
+        """Plan again if the interval has passed; return whether it has.
 
         Args:
-            quiet_seconds: how long there has been nothing to do.
+            quiet_seconds: how long the worker has had nothing to do.
         """
         interval = IDLE_PLAN_SECONDS if quiet_seconds > IDLE_AFTER_SECONDS else PLAN_SECONDS
         if self._planned_at is not None and time.monotonic() - self._planned_at < interval:
             return False
         tasks = self._plan()
-        # Workers begin at different shards, so that they meet less.
+        # Workers begin at different shards, so that they compete less for the same locks.
         start = os.getpid() % len(tasks) if tasks else 0
         self.tasks = tasks[start:] + tasks[:start]
         self.settled = min((task.position for task in tasks), default=self.settled)
@@ -83,24 +83,24 @@ class Schedule:
         return True
 
     def expire(self) -> None:
-        """Plan again at the next occasion."""
+        """Plan again in the next round."""
         self._planned_at = None
 
     def reset(self) -> None:
-        """Forget what is known of the database, after an error."""
+        """Discard the plan and the settled position after an error."""
         self._planned_at, self.settled = None, 0
 
     def drop(self, task: Task) -> None:
-        """Leave a task alone until the next plan."""
+        """Remove a task until the next plan."""
         self.tasks.remove(task)
 
     def note_settled(self, settled: int) -> None:
-        """Take note of the settled position that a round has worked up to."""
+        """Remember the settled position of a round, as far as every task has reached it."""
         all_done = all(task.position >= settled for task in self.tasks)
         self.settled = settled if all_done else min(self.settled, settled)
 
     def has_reached(self, position: int) -> bool:
-        """Return whether the database says that every task has reached `position`, and no rebuild is left."""
+        """Return whether, in a new plan, every task has reached `position` and no rebuild is left."""
         return all(task.position >= position and task.build == Build.LIVE for task in self._plan())
 
     def _plan(self) -> list[Task]:
@@ -108,12 +108,12 @@ class Schedule:
 
 
 def plan(projections: Iterable[Projection], *, rebuilds_only: bool = False) -> list[Task]:
-    """Return the tasks of `projections` that this process has the right code for, and may work on as things are."""
+    """Register `projections` if needed, prepare requested rebuilds, and return the tasks that this process may run."""
     by_name = {each.name: each for each in projections}
     states = ProjectionState.objects.using(database()).filter(name__in=by_name).prefetch_related("checkpoints")
     known = {state.name: state for state in states.select_related("rebuild")}
     for name in by_name.keys() - known.keys():
-        known[name] = ensure(by_name[name])
+        known[name] = ensure_registered(by_name[name])
     tasks: list[Task] = []
     for name, state in sorted(known.items()):
         checkpoints = list(state.checkpoints.all())
@@ -129,11 +129,11 @@ def _rebuild_tasks(projection: Projection, asked: Rebuild, checkpoints: Sequence
     if asked.error or asked.version > projection.version:
         return []
     mine = [each for each in checkpoints if each.build == Build.REBUILD and each.version == projection.version]
-    return [_task(projection, each) for each in mine or _prepared(projection)]
+    return [_task(projection, each) for each in mine or _prepare_rebuild(projection)]
 
 
-def _prepared(projection: Projection) -> list[Checkpoint]:
-    """Return the checkpoints of a rebuild that nobody has begun yet; none, if it cannot be begun now, or at all."""
+def _prepare_rebuild(projection: Projection) -> list[Checkpoint]:
+    """Begin a requested rebuild, and return its checkpoints; none if it cannot begin now, or has failed."""
     session = connections[database()].connection
     try:
         return preparation.prepare(projection)
@@ -141,7 +141,7 @@ def _prepared(projection: Projection) -> list[Checkpoint]:
         if is_outage(error, database(), session):
             raise
         if not is_transient(error):
-            preparation.stop(projection, f"its beginning: {failures.summary(error)}")
+            preparation.stop_rebuild(projection, f"its preparation: {failures.summary(error)}")
         return []
 
 
@@ -151,14 +151,15 @@ def _live_tasks(projection: Projection, checkpoints: Sequence[Checkpoint], *, ma
     live = [each for each in checkpoints if each.build == Build.LIVE and each.version == projection.version]
     if not live or live[0].shards == projection.shards or not may_reshard:
         return [_task(projection, each) for each in live]
-    # Another number of shards than the code wants: bring them level, then deal out anew.
-    level = max(each.position for each in live)
-    if all(each.position == level for each in live):
-        return _resharded(projection)
-    return [_task(projection, each, level) for each in live if each.position < level]
+    # The code has another number of shards: bring all shards to the same position, then replace them.
+    highest = max(each.position for each in live)
+    if all(each.position == highest for each in live):
+        return _reshard(projection)
+    return [_task(projection, each, highest) for each in live if each.position < highest]
 
 
-def _resharded(projection: Projection) -> list[Task]:
+def _reshard(projection: Projection) -> list[Task]:
+    """Replace the checkpoints by those for the number of shards in the code; return their tasks."""
     using = database()
     with transaction.atomic(using):
         state = ProjectionState.objects.using(using).get(pk=projection.name)

@@ -1,4 +1,4 @@
-"""Several processes that do the same, under one that starts them, replaces those that die, and ends them."""
+"""Run a function in several processes: start them, replace processes that die, and stop them."""
 
 import logging
 import multiprocessing
@@ -17,15 +17,15 @@ from django.utils.module_loading import import_string
 logger = logging.getLogger(__name__)
 
 RESTART_SECONDS = 1.0
-LOOK_SECONDS = 0.2
+POLL_SECONDS = 0.2
 
 
 def run_in_processes(function: str, arguments: tuple[object, ...], processes: int, *, replace: bool) -> bool:
-    """Call a function in `processes` processes of their own; return whether all of them ended as they should.
+    """Run a function in `processes` processes until they end; return whether none of them failed.
 
     Args:
-        function: its dotted name; the process that calls it imports it once Django is set up there.
-        replace: start another process for one that dies.
+        function: its dotted name; each process sets up Django and then imports it.
+        replace: start another process if one dies.
     """
     stopping = failed = False
 
@@ -33,12 +33,12 @@ def run_in_processes(function: str, arguments: tuple[object, ...], processes: in
         nonlocal stopping
         stopping = True
         for child in children:
-            child.terminate()  # SIGTERM; a second one ends it at once
+            child.terminate()  # SIGTERM; a second one ends the process at once
 
     children = [start_process(function, arguments) for _ in range(processes)]
-    with ended_by_signals(stop, stop):
+    with stop_on_signals(stop, stop):
         while children:
-            time.sleep(LOOK_SECONDS)
+            time.sleep(POLL_SECONDS)
             for child in [each for each in children if not each.is_alive()]:
                 children.remove(child)
                 if child.exitcode == 0 or stopping:
@@ -53,8 +53,8 @@ def run_in_processes(function: str, arguments: tuple[object, ...], processes: in
 
 
 def start_process(function: str, arguments: tuple[object, ...]) -> SpawnProcess:
-    """Call a function, given by its dotted name, in a process of its own, which ends when this one does."""
-    # Spawned, not forked: no connection, no lock and no thread of this process is shared.
+    """Start a process that calls a function, given by its dotted name, and that ends when this process ends."""
+    # A forked process would share the connections and locks of this one.
     context = multiprocessing.get_context("spawn")
     child = context.Process(target=_child, args=(function, arguments, os.getpid()))
     child.start()
@@ -62,8 +62,8 @@ def start_process(function: str, arguments: tuple[object, ...]) -> SpawnProcess:
 
 
 @contextmanager
-def ended_by_signals(stop: Callable[[], None], stop_now: Callable[[], None] | None = None) -> Iterator[None]:
-    """Have the first SIGTERM or SIGINT call `stop`, and a second one `stop_now`, or else end the process at once."""
+def stop_on_signals(stop: Callable[[], None], stop_now: Callable[[], None] | None = None) -> Iterator[None]:
+    """Call `stop` at the first SIGTERM or SIGINT; at a second one call `stop_now`, or else exit at once."""
 
     def on_second(number: int, frame: object) -> None:
         if stop_now is None:
@@ -83,7 +83,7 @@ def ended_by_signals(stop: Callable[[], None], stop_now: Callable[[], None] | No
 
 
 def log_to_stderr() -> None:
-    """Let the log lines of the projections be seen, if the project has not said where they go."""
+    """Log the projections to standard error, unless the project has configured their logger."""
     projections = logging.getLogger("projections")
     if projections.hasHandlers():
         return
@@ -96,12 +96,12 @@ def log_to_stderr() -> None:
 def _child(function: str, arguments: tuple[object, ...], parent: int) -> None:
     django.setup()
     log_to_stderr()
-    threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
+    threading.Thread(target=_end_after_parent, args=(parent,), daemon=True).start()
     import_string(function)(*arguments)
 
 
-def _end_with(parent: int) -> None:
-    """End this process, as by SIGTERM, when the one that started it has gone without a word."""
+def _end_after_parent(parent: int) -> None:
+    """Send SIGTERM to this process after its parent has ended, even by SIGKILL."""
     while os.getppid() == parent:
         time.sleep(1)
     os.kill(os.getpid(), signal.SIGTERM)

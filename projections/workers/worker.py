@@ -1,4 +1,4 @@
-"""The loop around the passes: what to do next, when to look again, and what to do when the database goes away."""
+"""The worker: a loop that runs passes, sleeps when there is nothing to do, and reconnects after outages."""
 
 import logging
 import os
@@ -25,12 +25,12 @@ from projections.rebuild import swap
 
 from .heartbeat import WorkerHeartbeat
 from .scheduler import Schedule, Task
-from .supervisor import ended_by_signals
+from .supervisor import stop_on_signals
 
 logger = logging.getLogger(__name__)
 
 MAX_RECONNECT_SECONDS: Final = 2.0
-# A worker that is to end by itself gives up when the database stays away for this long.
+# A worker that ends by itself gives up if the database is unavailable for this long.
 GIVE_UP_SECONDS: Final = 30.0
 
 
@@ -39,27 +39,23 @@ class Until(Enum):
 
     STOPPED = "stopped"  # never
     ONCE = "once"  # after one pass over each shard
-    CAUGHT_UP = "caught up"  # with what was settled when it began
+    CAUGHT_UP = "caught up"  # when every shard has reached the position that was settled when the worker began
 
 
-def work(names: Sequence[str], until: str) -> None:
-    """Run a worker in this process for the projections called `names`, until it is done or a signal ends it.
-
-    Args:
-        until: the name of a member of `Until`.
-    """
-    worker = Worker(registry.named(names), until=Until[until])
-    with ended_by_signals(worker.stop):
+def work(names: Sequence[str], until: Until) -> None:
+    """Run a worker in this process for the projections called `names`, until `until` or until a signal stops it."""
+    worker = Worker(registry.named(names), until=until)
+    with stop_on_signals(worker.stop):
         logger.info("worker=%s started=true projections=%s", os.getpid(), ",".join(names) or "all")
         worker.run()
         logger.info("worker=%s ended=true events=%s", os.getpid(), worker.events)
 
 
 class Worker:
-    """Works for projections in this process, one pass at a time. Any number of workers, anywhere, share the work.
+    """Works for projections in this process, one pass at a time. Any number of workers share the work.
 
     Attributes:
-        events: how many events it has handled.
+        events: the number of events that it has handled.
     """
 
     def __init__(
@@ -68,31 +64,31 @@ class Worker:
         *,
         until: Until = Until.STOPPED,
         rebuilds_only: bool = False,
-        on_round: Callable[[], bool] = lambda: True,
+        should_continue: Callable[[], bool] = lambda: True,
     ) -> None:
         """
         Args:
-            projections: those to work for; none: all there are.
-            rebuilds_only: leave the rows that are served to other workers.
-            on_round: called after each round; the worker ends when it returns False.
+            projections: the projections to work for; all registered projections if none is given.
+            rebuilds_only: work on rebuilds only, not on the rows that are served.
+            should_continue: called after each round; the worker ends if it returns False.
         """
         projections = list(projections) or registry.all_projections()
         self.events = 0
         self._until = until
-        self._on_round = on_round
+        self._should_continue = should_continue
         self._stopping = False
-        self._target: int | None = None  # the settled position when it began
+        self._target: int | None = None  # the settled position of the first round
         self._session: Any = None  # the database connection that the round began with
         self._backoff = Backoff()
         self._schedule = Schedule(projections, rebuilds_only=rebuilds_only)
         self._heartbeat = WorkerHeartbeat(projections)
 
     def stop(self) -> None:
-        """Let the worker end after the pass it is at. May be called from a signal handler."""
+        """End the worker after its present pass. A signal handler may call it."""
         self._stopping = True
 
     def run(self) -> None:
-        """Work until it is time to end."""
+        """Run rounds until the worker is done or stopped."""
         failures, last_success = 0, time.monotonic()
         try:
             while not self._stopping:
@@ -100,7 +96,7 @@ class Worker:
                 try:
                     more = self._round()
                     failures, last_success = 0, time.monotonic()
-                    if self._is_done(more) or not self._on_round():
+                    if self._is_done(more) or not self._should_continue():
                         return
                     if not more:
                         time.sleep(self._backoff.pause_seconds(conf.idle_poll_seconds))
@@ -115,7 +111,7 @@ class Worker:
                 self._heartbeat.end()
 
     def _round(self) -> bool:
-        """Do one pass over each shard that has something to do; return whether there is more at once."""
+        """Run one pass over each shard with events to handle; return whether more can be done at once."""
         if self._schedule.refresh_if_due(self._backoff.quiet_seconds()):
             self._heartbeat.beat("", self.events)
         settled = ordering.settled_position_after(self._schedule.settled, database())
@@ -132,7 +128,7 @@ class Worker:
         return more
 
     def _work_on(self, task: Task, settled: int) -> bool:
-        """Run a pass over a shard if it has something to do; return whether there is more at once."""
+        """Run a pass over a shard if it has events to handle; return whether more can be done at once."""
         up_to = settled if task.up_to is None else min(settled, task.up_to)
         if task.position >= up_to and task.build == Build.LIVE:
             return False
@@ -141,7 +137,6 @@ class Worker:
         self._heartbeat.beat(str(task), self.events)
         result = runner.run_pass(task.projection, task.checkpoint_id, up_to)
         if result.outcome is not PassOutcome.DONE:
-            # Another worker has it, or it failed: the next schedule says how it stands.
             self._schedule.drop(task)
             if result.outcome is PassOutcome.FAILED:
                 self._schedule.expire()
@@ -155,7 +150,7 @@ class Worker:
         return task.position < up_to or result.events > 0
 
     def _swap(self, task: Task, settled: int) -> bool:
-        """Try to finish the rebuild whose shard has caught up; only now and then, while other shards have not."""
+        """Swap in the rows of a rebuild if all its shards have almost caught up; otherwise wait for the next plan."""
         if swap.is_near(task.projection, settled) and swap.swap(task.projection):
             self._schedule.expire()
             return True
@@ -173,7 +168,7 @@ class Worker:
         return is_outage(error, database(), self._session)
 
     def _recover(self, error: Exception, failures: int) -> None:
-        """Go on with a new connection, a little later. Only a signal ends a worker."""
+        """Log the error, close the connection, and wait before the next round."""
         pause = min(MAX_RECONNECT_SECONDS, 0.05 * 2 ** min(failures, 10))
         if self._is_outage(error):
             line = str(error.__cause__ or error).strip().partition("\n")[0]

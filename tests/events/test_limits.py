@@ -312,12 +312,12 @@ LIMITS = [
     Limit("digits of an integer", 4300, digits, "data.n: is an integer of more digits than Python converts"),
     Limit("characters of an aggregate id, an event type, a category", 255, name, "aggregate_id: "),
     Limit("characters of `correlation_id` in the metadata", 255, correlation_id, "metadata.correlation_id: "),
-    Limit("moments", 0, days_beyond, "timestamp: lies outside 0001-01-02 to 9999-12-30"),
+    Limit("timestamps", 0, days_beyond, "timestamp: lies outside 0001-01-02 to 9999-12-30"),
     Limit("positions, versions, a `limit` in Python", 2**63 - 1, number, "after: "),
-    Limit("types, or categories, in one selection", 500, selection, "types: "),
+    Limit("types or categories in one query", 500, selection, "types: "),
     Limit("handlers that dispatch inside handlers", 32, depth, "levels deep", "EVENTS_MAX_DISPATCH_DEPTH"),
     Limit("characters of a category with permissions of its own", 80, permitted_category, "events.E004"),
-    Limit("bytes of a request's body, an import's apart", 2621440, body, "413", "DATA_UPLOAD_MAX_MEMORY_SIZE"),
+    Limit("bytes of a request's body, except an import", 2621440, body, "413", "DATA_UPLOAD_MAX_MEMORY_SIZE"),
     Limit("parameters in one address", 1000, query, "query ", "DATA_UPLOAD_MAX_NUMBER_FIELDS"),
     Limit("characters of one parameter", 255, parameter, "400 type "),
     Limit("entries of a page (`limit`)", 1000, page, "400 limit ", "EVENTS_API_MAX_PAGE_EVENTS"),
@@ -349,7 +349,7 @@ def test_table_names_the_limits_that_are_tested() -> None:
     assert list(table) == [limit.what for limit in LIMITS]
     for limit in LIMITS:
         most, origin, _ = table[limit.what]
-        if limit.what != "moments":
+        if limit.what != "timestamps":
             assert most == f"{limit.most:,}", limit.what
         named = re.findall(r"`((?:EVENTS|DATA)_\w+)`", origin)
         assert limit.setting in ("", *named)
@@ -370,7 +370,7 @@ def test_limit_is_where_the_table_says(system: System, limit: Limit) -> None:
     error = limit.ask(system, most + 1)
     assert limit.says in error
     assert error, "what is beyond the limit was taken"
-    assert "moments" in limit.what or "digits" in limit.what or f"{most:,}" in error or str(most) in error, error
+    assert "timestamps" in limit.what or "digits" in limit.what or f"{most:,}" in error or str(most) in error, error
     assert limit.setting in error or limit.setting == "EVENTS_API_MAX_PAGE_EVENTS", "the setting is not named"
     assert Event.objects.count() == before
 

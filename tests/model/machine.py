@@ -92,7 +92,7 @@ class StoreMachine(RuleBasedStateMachine):
         super().__init__()
         StoreMachine.steps -= 1  # the invariants are looked at once before the first step
         empty_the_store()
-        registration.ensure_all()
+        registration.register_all()
         self.store, self.model = EventStore(), StoreModel()
         self.tried: list[tuple[list[NewEvent], Any]] = []
         self.transactions: list[Any] = []

@@ -14,7 +14,7 @@ from events.store import EventStore
 from projections import registry
 from projections.admin.projections import ProjectionAdmin
 from projections.engine import runner
-from projections.engine.registration import ensure_all
+from projections.engine.registration import register_all
 from projections.models import Operation, ParkedEvent, ProjectionState
 from projections.operations import actions
 from projections.workers.scheduler import plan
@@ -39,7 +39,7 @@ def operator(make_user: Callable[..., User]) -> User:
 @pytest.fixture
 def open_page(asgi_server: AsgiServer, browser: Browser, operator: User) -> Callable[..., None]:
     """Opens a page, and notes in it that it is this one, and not one loaded later."""
-    ensure_all()
+    register_all()
     browser.log_in(operator, asgi_server.url)
 
     def open_page(path: str = BOARD) -> None:
@@ -203,7 +203,7 @@ def test_event_that_was_parked_and_is_mended_leads_to_the_list(
     _click(browser, "Retry or skip a-1")
     _click(browser, "Retry")
     browser(lambda page: expect(page.get_by_text("1 parked events of a-1 handled, 0 still parked")).to_be_visible())
-    browser(lambda page: expect(page.get_by_text("This event is not parked any more.")).to_be_visible())
+    browser(lambda page: expect(page.get_by_text("This event is no longer parked.")).to_be_visible())
     assert notes() == [("a-1", 1)]
 
 
@@ -245,7 +245,7 @@ def test_failing_refresh_is_shown_and_recovers(open_page: Callable[..., None], b
     ("lose", "text"),
     [
         (lambda user: Session.objects.all().delete(), "Your session has ended"),
-        (lambda user: user.user_permissions.clear(), "This page is not there for you any more"),
+        (lambda user: user.user_permissions.clear(), "This page no longer exists, or you may no longer see it"),
     ],
     ids=["session", "permission"],
 )

@@ -169,7 +169,7 @@ def test_page_filters(open_live: Callable[..., None], browser: Browser, store: E
     _, later = store.dispatch(new("order-2", "Paid"), new("order-1", "Paid"))
     _shows(browser, [later.position, wanted[3].position, wanted[0].position])
     choose(Aggregate="order-3")
-    browser(lambda page: expect(page.get_by_text("Nothing here yet that matches.")).to_be_visible())
+    browser(lambda page: expect(page.get_by_text("No events yet match the filter.")).to_be_visible())
     (first,) = store.dispatch(new("order-3"))
     _shows(browser, [first.position])
     assert browser.errors == []
@@ -184,7 +184,7 @@ def test_page_pauses_and_keeps_the_newest_events(
     _has_status(browser, "Paused")
     events += store.dispatch(*some(150, "b-1"))
     browser(lambda page: expect(page.locator("#live tbody tr")).to_have_count(3))
-    browser(lambda page: page.get_by_role("button", name="Go on").click())
+    browser(lambda page: page.get_by_role("button", name="Resume").click())
     _has_status(browser, "Live")
     _shows(browser, _positions(events))
     events += store.dispatch(*some(250, "c-1"))
@@ -220,8 +220,8 @@ def test_page_tells_why_it_ended(open_live: Callable[..., None], browser: Browse
     settings.EVENTS_STREAM_PERMISSION_SECONDS = 0.1
     open_live()
     reader.user_permissions.clear()
-    _has_status(browser, "Ended: You may not read these events any more")
-    browser(lambda page: page.get_by_role("button", name="Go on").click())
+    _has_status(browser, "Ended: You may no longer read these events")
+    browser(lambda page: page.get_by_role("button", name="Resume").click())
     _has_status(browser, "Ended: You do not have permission")
 
 

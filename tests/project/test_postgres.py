@@ -41,7 +41,7 @@ def cluster(request: pytest.FixtureRequest, home: Path, monkeypatch: pytest.Monk
         fill(cluster)
     yield cluster
     cluster.leave()
-    if cluster.answers():
+    if cluster.is_reachable():
         cluster.pg_ctl("stop", "-m", "immediate")
 
 
@@ -76,33 +76,33 @@ def test_first_starts_others_share_and_the_last_stops_it(cluster: Cluster) -> No
     first, second = member(cluster), member(cluster)
     cluster.join()
     end(first)
-    assert cluster.answers()
+    assert cluster.is_reachable()
     cluster.leave()
-    assert cluster.answers()
+    assert cluster.is_reachable()
     end(second)
-    assert not cluster.answers()
+    assert not cluster.is_reachable()
     cluster.join()
-    assert cluster.answers()
+    assert cluster.is_reachable()
 
 
 def test_killed_member_does_not_keep_it_running(cluster: Cluster) -> None:
     process = member(cluster)
     process.send_signal(signal.SIGKILL)
     process.communicate()
-    assert cluster.answers()
+    assert cluster.is_reachable()
     cluster.join()
     cluster.leave()
-    assert not cluster.answers()
+    assert not cluster.is_reachable()
 
 
 def test_crashed_server_is_started_again(cluster: Cluster) -> None:
     cluster.join()
     server = int((cluster.data / "postmaster.pid").read_text().split()[0])
     os.kill(server, signal.SIGKILL)
-    Wait.until(lambda: not cluster.answers())
+    Wait.until(lambda: not cluster.is_reachable())
     end(member(cluster))
     process = member(cluster)
-    assert cluster.answers()
+    assert cluster.is_reachable()
     end(process)
 
 
@@ -113,7 +113,7 @@ def test_stale_pid_file_is_seen_through(cluster: Cluster) -> None:
     cluster.leave()
     pid_file.write_text(content.replace(content.split()[0], str(os.getpid()), 1))
     cluster.join()
-    assert cluster.answers()
+    assert cluster.is_reachable()
 
 
 def test_data_and_socket_are_closed_to_others_and_no_port_is_open(cluster: Cluster) -> None:
@@ -137,7 +137,7 @@ def test_folder_of_another_account_is_rejected(tmp_path: Path) -> None:
     cluster = Cluster(tmp_path / "cluster", Path("/nowhere"), server_account())
     cluster.home.mkdir()
     os.chown(cluster.home, 12345, 12345)
-    with pytest.raises(PostgresUnavailable, match="belongs to somebody else"):
+    with pytest.raises(PostgresUnavailable, match="belongs to another user"):
         cluster.join()
 
 
@@ -155,7 +155,7 @@ def test_binaries_that_the_servers_account_cannot_reach_are_copied(cluster_folde
         pytest.skip("the server's binaries are the system's, which everybody can reach")
     cluster = Cluster(cluster_folder / "cluster", closed / bindir.relative_to(bindir.parents[2]), account)
     cluster.join()
-    assert cluster.answers()
+    assert cluster.is_reachable()
     assert cluster.bindir.is_relative_to(cluster.home)
     cluster.leave()
 

@@ -49,25 +49,25 @@ def on_sets(self: Any, events: Any) -> None: ...
         ({"batch_events": 0}, "E005", "its batch_events are 0"),
         ({"retry_delays_seconds": [-1]}, "E005", "its retry_delays_seconds are [-1]"),
         ({"note": ...}, "E006", "it handles nothing"),
-        ({"note": handles()(lambda self, event: None)}, "E006", "its handler note() is for no event type"),
+        ({"note": handles()(lambda self, event: None)}, "E006", "its handler note() has no event type"),
         ({"project_batch": on_sets}, "E006", "its handler note() is never called"),
         ({"note": handles("")(lambda self, event: None)}, "E007", "it handles ''"),
         ({"note": handles(5)(lambda self, event: None)}, "E007", "it handles 5"),  # type: ignore[arg-type]
-        ({"types": ["A"]}, "E007", "its types say nothing, because it has no project_batch"),
+        ({"types": ["A"]}, "E007", "its types have no effect, because it has no project_batch"),
         ({"note": ..., "project_batch": on_sets, "types": "A"}, "E012", "its types are 'A'"),
         ({"note": ..., "project_batch": on_sets, "types": []}, "E007", "its types are []"),
-        ({"note": handles("A")(lambda self: None)}, "E008", "note() does not take what it is called with"),
+        ({"note": handles("A")(lambda self: None)}, "E008", "note() does not accept the argument it is called with"),
         (
             {"note": ..., "project_batch": lambda self: None},
             "E008",
-            "project_batch() does not take what it is called with",
+            "project_batch() does not accept the argument it is called with",
         ),
-        ({"note": handles("A")(ahandler)}, "E008", "note() is async, or a generator"),
+        ({"note": handles("A")(ahandler)}, "E008", "note() is async or a generator"),
         ({"models": Total}, "E012", "its models are"),
         ({"models": [Total, Total]}, "E011", "more than once"),
         ({"retry_delays_seconds": 5}, "E005", "its retry_delays_seconds are 5"),
-        ({"models": ["Total"]}, "E009", "among its models is 'Total', which is none"),
-        ({"models": [models.Model]}, "E009", "which is none"),
+        ({"models": ["Total"]}, "E009", "its models contain 'Total', which is no model"),
+        ({"models": [models.Model]}, "E009", "which is no model"),
     ],
 )
 def test_mistake_is_named(
@@ -108,5 +108,5 @@ def test_rows_of_another_version_and_rows_without_code_are_reported(monkeypatch:
     outdated, orphaned = check_versions(databases=["default"])
     assert "is version 2 (async) in the code" in outdated.msg
     assert outdated.hint == "Run: manage.py rebuild_projection tally"
-    assert "'forgotten' has a checkpoint, but no code" in orphaned.msg
+    assert "'forgotten' has a checkpoint, but its code is gone" in orphaned.msg
     assert check_versions() == []

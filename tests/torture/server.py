@@ -56,7 +56,7 @@ class Server(Cluster):
 
     def be_up(self) -> None:
         """Start it if it is down; wait for it if it recovers."""
-        while not self.answers():
+        while not self.is_reachable():
             self._start()
 
     def kill(self) -> None:

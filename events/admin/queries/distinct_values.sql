@@ -1,5 +1,4 @@
--- The different values of an indexed column. It jumps along the index from each value to the next: one look-up a value,
--- where DISTINCT would read every row.
+-- The distinct values of an indexed column: one index look-up finds the next value, while DISTINCT would read every row.
 WITH RECURSIVE jumps AS (
     (SELECT {column} FROM {table} ORDER BY {column} LIMIT 1)
     UNION ALL

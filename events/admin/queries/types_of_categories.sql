@@ -1,5 +1,5 @@
--- The event types of some aggregates of each category: the last events of those with the highest ids. Not those of the
--- newest events of the store: the events of a rare or retired category may lie anywhere in it.
+-- The types of the last events of some aggregates of each category, those with the highest ids. The newest events of the
+-- store would not do, because the events of a rare or retired category may be anywhere in it.
 SELECT DISTINCT e.type
 FROM unnest(%s::text[]) AS wanted(category)
 CROSS JOIN LATERAL (

@@ -1,4 +1,4 @@
-"""Aggregates over HTTP: the list, one, its history, and appending to it."""
+"""The views of aggregates: the list, one aggregate, and its history, which also accepts appends."""
 
 from typing import Any
 
@@ -101,7 +101,7 @@ class AggregateEvents(EventsView):
             following = self.link(up_to_version=last - 1) if reverse else self.link(after_version=last)
         if as_of is None and _is_complete(events, more, reverse, up_to, current):
             headers["Cache-Control"] = UNCHANGING
-        # What a reader of this page has seen the history up to: the right expectation for what it decides on it.
+        # The version up to which this page shows the history: the expected version for decisions based on it.
         seen = current if as_of is None else min(after, current)
         version = max(event.version for event in (events[0], events[-1])) if events else seen
         return self.page(events, following, headers, aggregate_id=aggregate_id, version=version)
@@ -119,8 +119,7 @@ class AggregateEvents(EventsView):
     )
     def post(self, request: Request, aggregate_id: str) -> Response:
         self.check_appendable(aggregate_id)
-        wanted = appending.read(request, aggregate_id)
-        stored = appending.append(self, wanted)
+        stored = appending.append(self, appending.read(request, aggregate_id))
         version = stored[-1].version if stored else self._version(aggregate_id)
         headers = {"ETag": preconditions.etag(version)}
         return self.appended(stored, headers, aggregate_id=aggregate_id, version=version)
@@ -141,6 +140,6 @@ def aggregate_as_dict(aggregate: Aggregate) -> dict[str, Any]:
 
 
 def _is_complete(events: list[Any], more: bool, reverse: bool, up_to: int | None, current: int) -> bool:
-    """Return whether a page will be the same for ever: no event to come can belong to it."""
+    """Return whether a page can never change, because no future event belongs to it."""
     ends_below = up_to is not None and up_to <= current
     return ends_below if reverse else ends_below or more

@@ -1,4 +1,4 @@
-"""What all views share: permissions, strict parameters, media types, and errors as problem details."""
+"""The base classes of the views: permissions, strict parameters, media types, errors as problem details."""
 
 from collections.abc import Callable, Sequence
 from io import SEEK_END
@@ -38,11 +38,11 @@ from events.store import DispatchResult, EventStore
 from events.types import category_of
 from events.validation import check_name
 
-# The pages of REST framework for people, where the project has them.
+# REST framework's browsable pages, if the project has them.
 _RENDERERS: Any = api_settings.DEFAULT_RENDERER_CLASSES
 _PAGES = [each for each in _RENDERERS if issubclass(each, BrowsableAPIRenderer)]
 
-# What was stored never changes; but whoever asks must have been allowed to, so no shared cache may answer.
+# Stored events never change, but only users with permission may see them, so shared caches must not keep them.
 UNCHANGING = "private, max-age=31536000, immutable"
 ASK_AGAIN = "private, no-cache"
 
@@ -51,10 +51,10 @@ class StoreView(APIView):
     """A view of the store.
 
     Attributes:
-        view_permission: the model permission that it takes to read all there is here.
-        by_category: whether the permissions for single categories count too: then those are shown.
+        view_permission: the model permission to read everything here.
+        by_category: whether users with permissions for some categories may read those.
         parameters: the query parameters of GET.
-        throttle_scope: the kind of request that GET is, in `EVENTS_API_THROTTLE_RATES`.
+        throttle_scope: the kind of a GET request in `EVENTS_API_THROTTLE_RATES`.
     """
 
     permission_classes = [StorePermissions]
@@ -74,8 +74,8 @@ class StoreView(APIView):
     @cached_property
     def readable(self) -> authorization.Categories:
         """The categories that the user may read here."""
-        found = authorization.readable(self.request.user, self.view_permission)
-        return found if self.by_category or found.names is None else authorization.Categories(frozenset())
+        categories = authorization.readable(self.request.user, self.view_permission)
+        return categories if self.by_category or categories.names is None else authorization.Categories(frozenset())
 
     @cached_property
     def appendable(self) -> authorization.Categories:
@@ -83,7 +83,7 @@ class StoreView(APIView):
         return authorization.appendable(self.request.user)
 
     def initialize_request(self, request: Any, *args: Any, **kwargs: Any) -> Request:
-        # Under ASGI a request may come without telling its length, and REST framework would take it for empty.
+        # Under ASGI a request may have no Content-Length, and REST framework would treat its body as empty.
         if isinstance(request, ASGIRequest) and "CONTENT_LENGTH" not in request.META and request.method == "POST":
             body: Any = request._stream  # a file; Django has received all of it
             request.META["CONTENT_LENGTH"] = str(body.seek(0, SEEK_END))
@@ -95,29 +95,29 @@ class StoreView(APIView):
         parameters.check(request, self.parameters if request.method != "POST" else ())
         parameters.check_headers(request)
         if request.headers.get("Content-Encoding", "identity") != "identity":
-            raise InvalidEvent("Content-Encoding", "is not taken; send the body as it is")
+            raise InvalidEvent("Content-Encoding", "is not supported; send the body without compression")
         if "aggregate_id" in kwargs:
             self._check_aggregate_id(kwargs["aggregate_id"])
 
     def check_readable(self, aggregate_id: str) -> None:
-        """Reject an aggregate of a category that the user may not read."""
+        """Raise PermissionDenied if the user may not read the category of an aggregate."""
         self._check(self.readable, aggregate_id, "read", self.view_permission)
 
     def check_appendable(self, aggregate_id: str) -> None:
-        """Reject an aggregate of a category that the user may not append to."""
+        """Raise PermissionDenied if the user may not append to the category of an aggregate."""
         self._check(self.appendable, aggregate_id, "append to", authorization.APPEND)
 
     def get_throttles(self) -> list[BaseThrottle]:
         if self.request.method == "POST" and self.throttle_scope == "read":
             self.throttle_scope = "append"
-        return [*super().get_throttles(), StoreThrottle()]  # the project's own, and that of the settings
+        return [*super().get_throttles(), StoreThrottle()]  # the project's own throttles, and EVENTS_API_THROTTLE_RATES
 
     def get_exception_handler(self) -> Callable[..., Response | None]:
         return problems.answer
 
     def finalize_response(self, request: Request, response: Any, *args: Any, **kwargs: Any) -> Any:
         response = super().finalize_response(request, response, *args, **kwargs)
-        patch_vary_headers(response, ("Authorization", "Cookie"))  # a browser's cache outlives who is logged in
+        patch_vary_headers(response, ("Authorization", "Cookie"))  # another user of the browser may log in
         if isinstance(response, problems.Problem) and response.accepted_renderer.format != "api":
             response.as_json()
         return response
@@ -130,27 +130,27 @@ class StoreView(APIView):
         return url
 
     def _check(self, allowed: authorization.Categories, aggregate_id: str, verb: str, permission: str) -> None:
-        if not allowed.holds(aggregate_id):
+        if not allowed.contains(aggregate_id):
             category = category_of(aggregate_id)
             own = authorization.for_category(
                 authorization.APPEND if permission == authorization.APPEND else authorization.READ, category
             )
-            raise PermissionDenied(f"You may not {verb} the category {category!r}; it takes {permission} or {own}")
+            raise PermissionDenied(f"You may not {verb} the category {category!r}; you need {permission} or {own}")
 
     def _check_aggregate_id(self, aggregate_id: str) -> None:
         check_name("aggregate_id", aggregate_id)
-        if "\ufffd" in aggregate_id:  # what Django makes of bytes that it cannot decode
-            raise InvalidEvent("aggregate_id", "is not UTF-8 in the address; percent-encode it in UTF-8")
+        if "\ufffd" in aggregate_id:  # Django replaces bytes that it cannot decode
+            raise InvalidEvent("aggregate_id", "is not UTF-8 in the URL; percent-encode it in UTF-8")
 
 
 class EventsView(StoreView):
-    """A view that gives out a list of events, and perhaps takes some."""
+    """A view that returns a list of events and may accept appends."""
 
     parser_classes = [StrictJSONParser, CloudEventParser, CloudEventBatchParser]
     renderer_classes = [*StoreView.renderer_classes, CloudEventBatchRenderer]
 
     def fetch(self, events: EventQuerySet | Query) -> list[Any]:
-        """Return events for `page`: as the database wrote them, where that is how they go out."""
+        """Return events for `page`: as rows if the response has their JSON as the database wrote it."""
         renderer = self.request.accepted_renderer
         is_as_written = type(renderer) is FastJSONRenderer and not renderer.get_indent(
             self.request.accepted_media_type or "", {}
@@ -158,7 +158,7 @@ class EventsView(StoreView):
         return fetch_rows(events) if is_as_written else fetch_events(events)
 
     def page(self, events: Sequence[Any], following: str | None, headers: dict[str, str], **envelope: Any) -> Response:
-        """Answer with a page of events. CloudEvents come as a bare list, so the next page is in `Link` besides."""
+        """Return a response with a page of events. A list of CloudEvents has the next page only in `Link`."""
         if following:
             headers = {**headers, "Link": f'<{following}>; rel="next"'}
         if self._wants_cloudevents():
@@ -167,7 +167,7 @@ class EventsView(StoreView):
         return Response({**envelope, "events": found, "next": following}, headers=headers)
 
     def appended(self, stored: DispatchResult, headers: dict[str, str], **envelope: Any) -> Response:
-        """Answer an append: with the events, whose content only readers get to see."""
+        """Return the response to an append, with the content of the events only if the user may read them."""
         events = [self._as_dict(event) for event in stored]
         status = 201 if stored and not stored.is_retry else 200
         if self._wants_cloudevents():
@@ -176,7 +176,7 @@ class EventsView(StoreView):
         return Response({**envelope, "position": position, "events": events}, status=status, headers=headers)
 
     def _as_dict(self, event: Event) -> dict[str, Any]:
-        is_readable = self.readable.holds(event.aggregate_id)
+        is_readable = self.readable.contains(event.aggregate_id)
         if not is_readable:
             event.metadata = {}
         content = cloudevents.from_event(event) if self._wants_cloudevents() else event_as_dict(event)
@@ -188,7 +188,7 @@ class EventsView(StoreView):
 
 
 class PageByAggregateId(StoreView):
-    """Rows that are keyed by aggregate id, in its order, a page at a time."""
+    """Pages of rows in the order of their aggregate ids."""
 
     parameters: Sequence[OpenApiParameter] = (schema.AFTER_ID, schema.STARTS_WITH, schema.LIMIT)
     entries = ""

@@ -1,4 +1,4 @@
-"""Events over HTTP: those of the whole store, one, and appending to several aggregates at once."""
+"""The views of events: the list, which also accepts appends to several aggregates, and one event."""
 
 from typing import Any
 from uuid import UUID
@@ -19,7 +19,7 @@ from .base import UNCHANGING, EventsView, StoreView
 
 
 class EventList(EventsView):
-    """The events of the whole store by position, up to the settled position: whoever follows it misses none."""
+    """The events of the whole store by position, up to the settled position: clients that follow it miss none."""
 
     parameters = (
         schema.AFTER_POSITION,
@@ -54,7 +54,7 @@ class EventList(EventsView):
         if more:
             last = page[-1].position
             following = self.link(up_to=last - 1) if reverse else self.link(after=last)
-        # Where to go on (`after`) once the last page is read, though the filter may have matched nothing.
+        # The value of `after` to continue with later, even if the filter has matched nothing.
         checkpoint = None if reverse else page[-1].position if more else max(after, up_to)
         return self.page(page, following, {}, checkpoint=checkpoint)
 
@@ -70,19 +70,19 @@ class EventList(EventsView):
         request=schema.bodies(here=False),
     )
     def post(self, request: Request) -> Response:
-        wanted = appending.read(request)
-        self._check_aggregates(wanted)
-        stored = appending.append(self, wanted)
+        append_request = appending.read(request)
+        self._check_aggregates(append_request)
+        stored = appending.append(self, append_request)
         return self.appended(stored, {}, versions={event.aggregate_id: event.version for event in stored})
 
-    def _check_aggregates(self, wanted: appending.AppendRequest) -> None:
-        """Reject an aggregate that the user may not append to; for one that is only checked, reading is enough."""
-        written = {event.aggregate_id for event in wanted.events if isinstance(event.aggregate_id, str)}
+    def _check_aggregates(self, append_request: appending.AppendRequest) -> None:
+        """Raise PermissionDenied if the user may not append to an aggregate, or read one that is only checked."""
+        written = {event.aggregate_id for event in append_request.events if isinstance(event.aggregate_id, str)}
         for aggregate_id in sorted(written):
             self.check_appendable(aggregate_id)
-        if isinstance(wanted.expected_version, dict):
-            for aggregate_id in sorted(wanted.expected_version.keys() - written):
-                if not self.appendable.holds(aggregate_id):
+        if isinstance(append_request.expected_version, dict):
+            for aggregate_id in sorted(append_request.expected_version.keys() - written):
+                if not self.appendable.contains(aggregate_id):
                     self.check_readable(aggregate_id)
 
 
@@ -101,7 +101,7 @@ class EventDetail(StoreView):
     )
     def get(self, request: Request, event_id: UUID) -> Response:
         event = Event.objects.using(self.store.using).filter(event_id=event_id).first()
-        if event is None or not self.readable.holds(event.aggregate_id):
+        if event is None or not self.readable.contains(event.aggregate_id):
             raise Http404(f"There is no event {event_id}")
         as_dict: Any = event_as_dict
         if isinstance(request.accepted_renderer, CloudEventRenderer):

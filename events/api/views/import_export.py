@@ -1,4 +1,4 @@
-"""Export and import over HTTP: bodies of any length, written and read as they come."""
+"""The views for export and import, which stream bodies of any length."""
 
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
@@ -30,7 +30,7 @@ class Forbidden(InvalidEvent):
 
 
 class EventExport(StoreView):
-    """The events of the store as JSON Lines, by position, in one go: what `POST …/import/` takes."""
+    """The events of the store by position, as JSON Lines that `POST …/import/` accepts."""
 
     renderer_classes = [NDJSONRenderer, FastJSONRenderer]
     parameters = (schema.AFTER_POSITION, schema.UP_TO_POSITION, *EventFilter.parameters())
@@ -52,7 +52,7 @@ class EventExport(StoreView):
 
 
 class EventImport(StoreView):
-    """Events of any aggregates, one JSON object a line, as many as you like. Safe to repeat."""
+    """Any number of events of any aggregates, one JSON object a line. It is safe to repeat the request."""
 
     parser_classes = [NDJSONParser]
     throttle_scope = "import"
@@ -60,7 +60,7 @@ class EventImport(StoreView):
     @classmethod
     def as_view(cls, **initkwargs: Any) -> Any:
         view = super().as_view(**initkwargs)
-        # One transaction around all of it, as ATOMIC_REQUESTS would have it, would hold up every reader until it ends.
+        # A transaction around the whole import (ATOMIC_REQUESTS) would delay all readers until it ends.
         for alias in connections:
             view = transaction.non_atomic_requests(using=alias)(view)
         return view
@@ -74,7 +74,7 @@ class EventImport(StoreView):
         request={schema.NDJSON: str},
     )
     def post(self, request: Request) -> Response:
-        # The body is read here, line by line: REST framework would first hold all of it.
+        # The body is read line by line; REST framework would load all of it into memory.
         if not self.get_content_negotiator().select_parser(request, self.get_parsers()):
             raise UnsupportedMediaType(request.content_type or "")
         importer = Importer(self.store, check=self._check_category)
@@ -82,20 +82,20 @@ class EventImport(StoreView):
             for _ in importer.run(read_json_lines(request._request)):
                 pass
         except BadLine as bad:
-            detail = f"{bad}. The events before it are stored; mend the line, and send all of it again"
+            detail = f"{bad}. The events before it were stored; correct the line, and send the whole file again"
             status, slug = (403, None) if isinstance(bad.error, Forbidden) else (400, "invalid")
             field, counts = bad.error.field, importer.counts
             return Problem(status, detail, slug, field=field, line=bad.number, stored=counts.stored, known=counts.known)
         return Response({"stored": importer.counts.stored, "known": importer.counts.known})
 
     def _check_category(self, event: NewEvent) -> None:
-        if not self.appendable.holds(event.aggregate_id):
+        if not self.appendable.contains(event.aggregate_id):
             category = category_of(event.aggregate_id)
-            raise Forbidden("aggregate_id", f"is of the category {category!r}, to which you may not append")
+            raise Forbidden("aggregate_id", f"has the category {category!r}, to which you may not append")
 
 
 async def _in_thread(pages: Iterator[bytes]) -> AsyncIterator[bytes]:
-    """Yield the pages under ASGI, where Django would make a list of them first."""
-    following = sync_to_async(lambda: next(pages, None))
-    while page := await following():
+    """Yield the pages under ASGI; Django would first collect a synchronous iterator into a list."""
+    next_page = sync_to_async(lambda: next(pages, None))
+    while page := await next_page():
         yield page

@@ -1,4 +1,4 @@
-"""What the `type` of a problem leads to: its explanation."""
+"""The view that explains the `type` of a problem."""
 
 from django.http import Http404
 from rest_framework.permissions import AllowAny
@@ -12,7 +12,7 @@ from .base import StoreView
 
 
 class ProblemTypeDetail(StoreView):
-    """What a problem of this type means, and what to do about it. Anybody may ask."""
+    """The meaning of a problem type, and its remedy. It needs no permission."""
 
     permission_classes = [AllowAny]
 

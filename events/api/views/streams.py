@@ -1,4 +1,4 @@
-"""Event streams over HTTP: the views that open them. `events.streaming` has the feed and the protocol."""
+"""The views that open event streams. `events.streaming` has the feed and the protocol."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -12,7 +12,7 @@ from rest_framework.request import Request
 
 from events import authorization
 from events.api import parameters, schema, serializers
-from events.api.authentication import user_by_now
+from events.api.authentication import authenticate_again
 from events.api.filters import EventFilter
 from events.api.negotiation import EventStreamRenderer, FastJSONRenderer
 from events.api.problems import Problem
@@ -27,7 +27,7 @@ STREAM_ERRORS = (*schema.READ_ERRORS, 501, 503)
 
 
 class EventStream(StoreView):
-    """The events of the store as they come, as Server-Sent Events: history first, then live, none missed."""
+    """The events of the store as Server-Sent Events: first the history, then each new event, without gaps."""
 
     renderer_classes = [EventStreamRenderer, FastJSONRenderer]
     parameters: Sequence[OpenApiParameter] = (
@@ -38,7 +38,7 @@ class EventStream(StoreView):
 
     @schema.operation(
         "stream_events",
-        "Events as they come",
+        "A stream of events",
         str,
         serializers.STREAMED,
         media_type=schema.EVENT_STREAM,
@@ -49,65 +49,65 @@ class EventStream(StoreView):
         after = self._after()
         selection = self._selection(self.readable)
         if selection is None:
-            raise PermissionDenied("You may not read this")
+            raise PermissionDenied("You may not read these events")
         if not isinstance(request._request, ASGIRequest):
             return Problem(501, "Event streams need the project's ASGI application", "no-streams")
         if Feed.open_streams() >= conf.stream_max_streams:
-            detail = f"{conf.stream_max_streams:,} streams are open here, and no more are served"
+            detail = f"This process already has {conf.stream_max_streams:,} open streams (EVENTS_STREAM_MAX_STREAMS)"
             return Problem(503, detail, "too-many-streams", headers={"Retry-After": "5"})
-        stream = Stream(self.store.using, selection, after, self._select_anew)
+        stream = Stream(self.store.using, selection, after, self._reselect)
         _release_connections()
         return StreamingHttpResponse(
             stream,
             content_type=EventStreamRenderer.media_type,
-            # The second is for nginx, which would keep back what is to come at once.
+            # X-Accel-Buffering is for nginx, which would buffer the stream.
             headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"},
         )
 
     def _after(self) -> int | None:
-        """Return where to begin: after what a client that comes again has seen, or as the address says."""
-        seen = self.request.headers.get("Last-Event-ID")
-        if seen is not None:
-            return parameters.number("Last-Event-ID", seen)
+        """Return the position to begin after: the `Last-Event-ID` of a client that reconnects, or `after`."""
+        last_event_id = self.request.headers.get("Last-Event-ID")
+        if last_event_id is not None:
+            return parameters.number("Last-Event-ID", last_event_id)
         if self.request.query_params.get("after") == "now":
             return None
         return int(parameters.integer(self.request, "after", 0))
 
     def _selection(self, readable: authorization.Categories) -> Selection | None:
-        """Return what the request asks for, as far as it may be read; None when nothing of it may."""
+        """Return the requested events that the user may read; None if the user may read none of them."""
         if not readable:
             return None
         aggregate_id = self.kwargs.get("aggregate_id", self.request.query_params.get("aggregate_id"))
-        if aggregate_id is not None and not readable.holds(aggregate_id):
+        if aggregate_id is not None and not readable.contains(aggregate_id):
             return None
         query = self.request.query_params
         types, categories = set(query.getlist("type")), set(query.getlist("category"))
         events = EventFilter.of(self.request, self.store.using, readable)
-        asked = authorization.Categories(frozenset(categories) if categories else None)
+        requested = authorization.Categories(frozenset(categories) if categories else None)
 
-        def wants(event: Event) -> bool:
+        def selects(event: Event) -> bool:
             return (
                 (not types or event.type in types)
                 and (aggregate_id is None or event.aggregate_id == aggregate_id)
-                and asked.holds(event.aggregate_id)
-                and readable.holds(event.aggregate_id)
+                and requested.contains(event.aggregate_id)
+                and readable.contains(event.aggregate_id)
             )
 
-        return Selection(events if aggregate_id is None else events.of_aggregate(aggregate_id), wants)
+        return Selection(events if aggregate_id is None else events.of_aggregate(aggregate_id), selects)
 
-    def _select_anew(self) -> Selection | None:
-        user = user_by_now(self.request)
+    def _reselect(self) -> Selection | None:
+        user = authenticate_again(self.request)
         return self._selection(authorization.readable(user, self.view_permission)) if user else None
 
 
 class AggregateStream(EventStream):
-    """The events of one aggregate as they come, as Server-Sent Events."""
+    """The events of one aggregate as Server-Sent Events: first the history, then each new event."""
 
     parameters = (schema.AFTER_OR_NOW, schema.TYPES)
 
     @schema.operation(
         "stream_history",
-        "The events of an aggregate as they come",
+        "A stream of the events of an aggregate",
         str,
         serializers.STREAMED,
         media_type=schema.EVENT_STREAM,
@@ -123,7 +123,7 @@ class AggregateStream(EventStream):
 
 
 def _release_connections() -> None:
-    """Give back the connections of this request now: its thread stays as long as the stream is open."""
+    """Close the database connections of this request now, because its thread lives as long as the stream."""
     for connection in connections.all(initialized_only=True):
         if not connection.in_atomic_block:
             connection.close()

@@ -1,6 +1,6 @@
--- The content of an event as bytes. Numbers, moments (microseconds since 2000-01-01 UTC) and ids are of a fixed length,
--- and a text has its length before it, but for the last: so no two contents are written alike. JSON is as PostgreSQL
--- writes it.
+-- The digest of the content of each event. Numbers, moments (microseconds since 2000-01-01 UTC) and ids have a fixed
+-- length, and each text except the last has its length before it, so two different contents never give the same bytes.
+-- JSON is PostgreSQL's text of it.
 SELECT position, sha256(
     int8send(position) || int8send(version) || uuid_send(event_id)
     || timestamptz_send("timestamp") || timestamptz_send(recorded_at)

@@ -1,4 +1,4 @@
-"""`manage.py events_digest`: the digest of all sealed events, to be kept elsewhere."""
+"""`manage.py events_digest`: print the digest of all sealed events."""
 
 from typing import Any
 
@@ -10,8 +10,8 @@ from events.management.base import StoreCommand
 
 class Command(StoreCommand):
     help = (
-        "Print the digest of all sealed events. Keep it where nobody who can write to the database can: "
-        "verify_events --against DIGEST then proves that nothing up to it has changed or gone."
+        "Print the digest of all sealed events. Keep it out of reach of everybody who can write to the database:"
+        " verify_events --against DIGEST then proves that no event up to it was changed or removed."
     )
 
     def handle(self, *args: Any, **options: Any) -> None:

@@ -1,4 +1,4 @@
-"""`manage.py events_doctor`: whether a live installation is well, and what to do where it is not."""
+"""`manage.py events_doctor`: check a live installation, and print problems with their remedies."""
 
 import json
 from dataclasses import asdict
@@ -13,18 +13,18 @@ from events.monitoring.diagnostics import Diagnostic, Finding, Severity, diagnos
 
 class Command(StoreCommand):
     help = (
-        "Look at a live installation: what the guarantees rest on, what grows, what stalls. Each finding comes with its"
-        " remedy; with any, the exit code is 1. It changes nothing."
+        "Check a live installation for problems, without changing anything. Each finding has a remedy. The exit code is"
+        " 1 if there are findings."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("--json", action="store_true", help="findings as JSON, for a monitor")
+        parser.add_argument("--json", action="store_true", help="print the findings as JSON, for monitoring")
         parser.add_argument(
             "--fail-level",
             choices=[*Severity],
             type=Severity,
             default=Severity.WARNING,
-            help="what makes the exit code 1: any finding, or errors only (%(default)s)",
+            help="the lowest severity that sets the exit code to 1 (%(default)s)",
         )
         super().add_arguments(parser)
 
@@ -35,7 +35,7 @@ class Command(StoreCommand):
             findings = _findings_of(each, using)
             found += findings
             if not options["json"]:
-                self._tell(each, findings)
+                self._print(each, findings)
         if options["json"]:
             self.stdout.write(json.dumps([asdict(finding) for finding in found], indent=2))
         levels = [Severity.ERROR] if options["fail_level"] == Severity.ERROR else [*Severity]
@@ -43,7 +43,7 @@ class Command(StoreCommand):
         if counted:
             raise CommandError(f"{len(found)} finding{'s' * (len(found) != 1)}.", returncode=1)
 
-    def _tell(self, diagnostic: Diagnostic, findings: list[Finding]) -> None:
+    def _print(self, diagnostic: Diagnostic, findings: list[Finding]) -> None:
         if not findings:
             self.stdout.write(f"{self.style.SUCCESS('ok')}       {diagnostic.name}")
         for finding in findings:
@@ -57,5 +57,5 @@ def _findings_of(diagnostic: Diagnostic, using: str) -> list[Finding]:
         return list(diagnostic.diagnose(using))
     except DatabaseError as error:
         line = str(error).strip().partition("\n")[0]
-        remedy = "Mend what stands above first; or run it as a role that may look there."
-        return [Finding(f"could not be looked at: {diagnostic.name} ({line})", remedy)]
+        remedy = "Solve the problems above first, or run the command as a role with the necessary grants."
+        return [Finding(f"could not be checked: {diagnostic.name} ({line})", remedy)]

@@ -1,4 +1,4 @@
-"""`manage.py events_grants`: the SQL that grants database roles what they need, and no more."""
+"""`manage.py events_grants`: print the SQL for the minimal grants of database roles."""
 
 import argparse
 from typing import Any
@@ -9,10 +9,10 @@ from events.management.base import StoreCommand
 from events.monitoring.grants import Grants
 
 KINDS = {
-    "reader": "reads; each of these may be repeated",
+    "reader": "reads events; each of these options may be repeated",
     "writer": "reads and appends",
-    "inline_writer": "the same where INLINE projections are on: writes their tables as well",
-    "operator": "runs workers, rebuilds projections, seals",
+    "inline_writer": "reads and appends, and writes the tables of INLINE projections",
+    "operator": "runs workers, rebuilds projections, seals events",
     "monitor": "runs events_doctor",
 }
 WITH_READ_MODELS = {"inline_writer", "operator", "monitor"}
@@ -20,8 +20,8 @@ WITH_READ_MODELS = {"inline_writer", "operator", "monitor"}
 
 class Command(StoreCommand):
     help = (
-        "Print the SQL that grants roles what they need, and no more. The roles exist already; run it as the owner of"
-        " the tables, and again after an upgrade."
+        "Print the SQL that grants existing roles what they need, and no more. Run the SQL as the owner of the tables,"
+        " and again after an upgrade."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
@@ -33,15 +33,15 @@ class Command(StoreCommand):
             nargs="+",
             default=[],
             metavar="APP",
-            help="the apps whose tables the projections write, `projections` among them",
+            help="the apps whose tables the projections write, including `projections`",
         )
         super().add_arguments(parser)
 
     def handle(self, *args: Any, **options: Any) -> None:
-        asked = [kind for kind in KINDS if options[kind]]
-        if not asked:
+        kinds = [kind for kind in KINDS if options[kind]]
+        if not kinds:
             raise CommandError(f"Name at least one role: {', '.join('--' + kind.replace('_', '-') for kind in KINDS)}")
-        if bool(set(asked) & WITH_READ_MODELS) != bool(options["read_models"]):
+        if bool(set(kinds) & WITH_READ_MODELS) != bool(options["read_models"]):
             raise CommandError(
                 "--read-models goes with --inline-writer, --operator and --monitor: name the apps whose tables the"
                 " projections write"
@@ -49,7 +49,7 @@ class Command(StoreCommand):
         grants = Grants(options["database"])
         statements: list[str] = []
         try:
-            for kind in asked:
+            for kind in kinds:
                 extra = [options["read_models"]] if kind in WITH_READ_MODELS else []
                 for role in options[kind]:
                     statements += getattr(grants, kind)(role, *extra)
@@ -61,5 +61,5 @@ class Command(StoreCommand):
 
 def _role(name: str) -> str:
     if not name.strip() or name.lower() in ("public", "current_user", "session_user", "current_role"):
-        raise argparse.ArgumentTypeError(f"{name!r} is no role; name one that exists")
+        raise argparse.ArgumentTypeError(f"{name!r} is not a role; name an existing role")
     return name

@@ -1,4 +1,4 @@
-"""`manage.py export_events`: write the events of the store as JSON Lines."""
+"""`manage.py export_events`: write the events of the store to a file as JSON Lines."""
 
 import gzip
 import os
@@ -15,13 +15,17 @@ from events.store import EventStore
 
 
 class Command(StoreCommand):
-    help = "Write all events by position, one JSON object a line, as import_events reads them."
+    help = "Write all events by position, one JSON object a line, in the format that import_events reads."
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("file", nargs="?", type=Path, help="where to; packed when it ends in .gz (standard output)")
+        parser.add_argument(
+            "file", nargs="?", type=Path, help="the file to write, packed if it ends in .gz (standard output)"
+        )
         parser.add_argument("--after", type=int, default=0, help="only events after this position")
         parser.add_argument("--type", action="append", dest="types", help="only events of this type; may be repeated")
-        parser.add_argument("--category", action="append", dest="categories", help="only of this category; likewise")
+        parser.add_argument(
+            "--category", action="append", dest="categories", help="only events of this category; may be repeated"
+        )
         super().add_arguments(parser)
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -35,7 +39,7 @@ class Command(StoreCommand):
         if path is None:
             self._print(pages)
             return
-        # Under another name until it is whole: a file that looks like an export is one.
+        # Under another name until it is complete, so that no partial file looks like an export.
         draft = path.with_name(path.name + ".part")
         opener: Any = gzip.open if path.suffix == ".gz" else open
         count = 0
@@ -54,5 +58,5 @@ class Command(StoreCommand):
             for page in pages:
                 self.stdout.write(page.decode(), ending="")
         except BrokenPipeError:
-            # The reader has seen enough (`| head`). Python would complain when it flushes the pipe at its end.
+            # The reader has closed the pipe (`| head`); without this, Python reports an error when it flushes at exit.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -1,6 +1,6 @@
-"""Django's `flush`, let past the guards while tests run, because `TransactionTestCase` empties the database with it.
+"""`manage.py flush`, which passes the guards only in tests, because `TransactionTestCase` empties the database with it.
 
-Everywhere else it is rejected: it would empty the event store.
+Outside tests it is rejected, because it would remove all events.
 """
 
 from typing import Any
@@ -15,12 +15,13 @@ from events.models import Event
 
 class Command(FlushCommand):
     def handle(self, **options: Any) -> None:
-        # Django's test runner, and pytest-django, put the outbox there (setup_test_environment).
         connection = connections[options["database"]]
         if Event._meta.db_table not in connection.introspection.table_names():
             return super().handle(**options)  # a database without the event store
-        if not hasattr(mail, "outbox"):
-            raise CommandError("Rejected: it would remove every event. To start anew, drop the database and migrate.")
+        if not hasattr(mail, "outbox"):  # set by Django's setup_test_environment
+            raise CommandError(
+                "Rejected: flush would remove every event. To start again, drop the database and migrate."
+            )
         with transaction.atomic(using=connection.alias):
             with connection.cursor() as cursor:
                 cursor.execute("SET LOCAL events.maintenance = 'on'")

@@ -19,19 +19,21 @@ from events.store import EventStore
 
 class Command(StoreCommand):
     help = (
-        "Append the events of a file: JSON Lines in the shape export_events writes, or CSV with named columns."
-        " Safe to run again: an event that is stored already is passed over."
+        "Append the events of a file: JSON Lines in the format of export_events, or CSV with named columns."
+        " It is safe to run it again: events that are already stored are skipped."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("file", type=Path, help="*.jsonl or *.csv, also packed as *.gz")
         parser.add_argument("--aggregate-id", metavar="COLUMN", help="CSV: the column with the aggregate id")
         parser.add_argument("--type", metavar="COLUMN", help="CSV: the column with the event type")
-        parser.add_argument("--timestamp", metavar="COLUMN", help="CSV: the column with the moment it happened")
-        parser.add_argument("--timezone", metavar="ZONE", type=_zone, help="CSV: of timestamps that name none")
+        parser.add_argument("--timestamp", metavar="COLUMN", help="CSV: the column with the timestamp")
+        parser.add_argument(
+            "--timezone", metavar="ZONE", type=_zone, help="CSV: the time zone of timestamps without one"
+        )
         parser.add_argument("--batch-size", type=int, default=BATCH_EVENTS, help="events per transaction (%(default)s)")
-        parser.add_argument("--dry-run", action="store_true", help="check every line, store nothing")
-        parser.add_argument("--skip-bad", action="store_true", help="report lines that cannot be stored, and go on")
+        parser.add_argument("--dry-run", action="store_true", help="check every line, but store nothing")
+        parser.add_argument("--skip-bad", action="store_true", help="report lines that cannot be stored, and continue")
         super().add_arguments(parser)
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -51,11 +53,11 @@ class Command(StoreCommand):
             self._import(path, options)
         except BadLine as bad:
             raise CommandError(
-                f"{bad}\n{self._summary()} Mend the line, or pass --skip-bad, and run it again."
+                f"{bad}\n{self._summary()} Correct the line, or pass --skip-bad, and run the command again."
             ) from None
         except DuplicateEvent as error:
             raise CommandError(
-                f"{error}. Is another import of these events under way? Run this one again after it.\n{self._summary()}"
+                f"{error}. If another import of these events is running, run this one after it.\n{self._summary()}"
             ) from error
         except (EventStoreError, EOFError, OSError, zlib.error) as error:
             raise CommandError(f"{path.name}: {error}\n{self._summary()}") from error
@@ -65,14 +67,14 @@ class Command(StoreCommand):
         with path.open("rb") as file, progress() as bar:
             task = bar.add_task(path.name, total=path.stat().st_size, events=0)
             content = unpacked(file, packed=path.suffix == ".gz")
-            text = as_text(content)  # kept here: it closes the file when it goes
+            text = as_text(content)  # a reference, because its deletion closes the file
             lines = self._csv(text, options) if ".csv" in path.suffixes[-2:] else read_json_lines(content)
             for counts in self.importer.run(lines):
                 bar.update(task, completed=file.tell(), events=counts.stored + counts.known)
 
     def _csv(self, text: IO[str], options: dict[str, Any]) -> Iterator[Line]:
         if not (options["aggregate_id"] and options["type"]):
-            raise CommandError("A CSV file needs --aggregate-id and --type: the columns that hold them")
+            raise CommandError("A CSV file needs --aggregate-id and --type, the names of their columns")
         columns = Columns(options["aggregate_id"], options["type"], options["timestamp"])
         return read_csv(text, columns, options["timezone"])
 
@@ -80,7 +82,7 @@ class Command(StoreCommand):
         counts = self.importer.counts
         parts = [f"{counts.stored:,} events {'would be stored' if self.dry_run else 'stored'}"]
         if counts.known:
-            parts.append(f"{counts.known:,} were stored already")
+            parts.append(f"{counts.known:,} were already stored")
         if counts.bad:
             parts.append(f"{counts.bad:,} bad lines skipped")
         return ", ".join(parts) + "."
@@ -90,4 +92,4 @@ def _zone(name: str) -> ZoneInfo:
     try:
         return ZoneInfo(name)
     except (ZoneInfoNotFoundError, ValueError):
-        raise argparse.ArgumentTypeError(f"{name!r} is no time zone; give one such as Europe/Berlin") from None
+        raise argparse.ArgumentTypeError(f"{name!r} is not a time zone; give one such as Europe/Berlin") from None

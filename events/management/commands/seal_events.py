@@ -1,4 +1,4 @@
-"""`manage.py seal_events`: seal what is settled and not sealed yet."""
+"""`manage.py seal_events`: seal the settled events that are not sealed yet."""
 
 from typing import Any
 
@@ -13,7 +13,7 @@ from events.storage import ordering
 
 class Command(StoreCommand):
     help = (
-        "Seal all settled events that are not sealed yet, so that verify_events can tell whether they have changed."
+        "Seal all settled events that are not sealed yet, so that verify_events can detect changes to them."
         " Run it regularly, or let the projections' workers do it (PROJECTIONS_SEALS)."
     )
 

@@ -1,4 +1,4 @@
-"""`manage.py verify_events`: whether the events are those that were sealed."""
+"""`manage.py verify_events`: verify that the sealed events have not changed."""
 
 import time
 from typing import Any
@@ -16,9 +16,9 @@ from events.management.progress import progress
 
 class Command(StoreCommand):
     help = (
-        "Compare every sealed event with its seal. It ends with exit code 1 at the first event, or seal, that does not"
-        " fit. Whoever may write past the guards may write the seals anew as well: only a digest kept elsewhere"
-        " (events_digest) proves the store against them."
+        "Compare every sealed event with its seal. The command ends with exit code 1 at the first event or seal that"
+        " does not match. A role that may pass the guards can also forge seals: only a digest that was kept elsewhere"
+        " (events_digest) reveals such changes."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
@@ -26,7 +26,7 @@ class Command(StoreCommand):
             "--from", type=int, dest="begin", metavar="POSITION", help="begin with the seal that covers this position"
         )
         parser.add_argument(
-            "--against", metavar="DIGEST", help="what events_digest printed once, and was kept elsewhere"
+            "--against", metavar="DIGEST", help="a digest that events_digest printed and that was kept elsewhere"
         )
         super().add_arguments(parser)
 
@@ -36,7 +36,7 @@ class Command(StoreCommand):
         begin = options["begin"]
         newest = seals.newest_digest(using).position
         if begin is not None and not 0 < begin <= newest:
-            raise CommandError(f"--from: give a position from 1 up to {newest}, which is how far seals reach")
+            raise CommandError(f"--from: give a position from 1 to {newest}, the last sealed position")
         started = time.monotonic()
         verification = Verification(using, begin=begin or 0, against=against)
         after = verification.digest.position
@@ -44,26 +44,26 @@ class Command(StoreCommand):
             self._run(verification, using)
         except BrokenSeal as broken:
             raise CommandError(
-                f"{capfirst(str(broken))}.\n{verification.events:,} events, in the seals before it, fit."
-                " What to do now is in docs/operations.md, under “When it does not fit”."
+                f"{capfirst(str(broken))}.\n{verification.events:,} events in the seals before it match."
+                " docs/operations.md says what to do, under “When verification fails”."
             ) from broken
         seconds = time.monotonic() - started
         self.stdout.write(
-            f"{verification.events:,} events, in {verification.seals:,} seal{'s' * (verification.seals != 1)}, fit: all"
+            f"{verification.events:,} events in {verification.seals:,} seal{'s' * (verification.seals != 1)} match: all"
             f" from position {after + 1} to {verification.digest.position}"
             f" ({verification.events / max(seconds, 1e-9):,.0f} events/s)."
         )
         if after:
-            self.stdout.write(f"What lies up to position {after} was not looked at.")
+            self.stdout.write(f"The events up to position {after} were not verified.")
         if against:
-            self.stdout.write(f"All up to position {against.position} is what it was when the digest was taken.")
+            self.stdout.write(f"All events up to position {against.position} match the digest.")
         self.stdout.write(str(seals.unsealed(using)))
 
     def _against(self, options: dict[str, Any]) -> StoreDigest | None:
         if not options["against"]:
             return None
         if options["begin"] is not None:
-            raise CommandError("--against tells of all events from the first one on: leave --from out")
+            raise CommandError("--against verifies all events from the first one on: leave out --from")
         try:
             return StoreDigest.parse(options["against"])
         except ValueError as error:

@@ -1,4 +1,4 @@
--- Of those that moved last. One statement has one snapshot: both sides of the comparison are of the same moment.
+-- The aggregates of the newest events whose versions differ from their last events. One statement has one snapshot.
 SELECT a.aggregate_id, a.version, e.last
 FROM (SELECT DISTINCT aggregate_id FROM
          (SELECT aggregate_id FROM events_event ORDER BY position DESC LIMIT %s) AS newest) AS n

@@ -4,7 +4,7 @@ SELECT l.pid, coalesce(a.xact_start, p.prepared) AS since, a.state,
        coalesce(a.usename, p.owner)::text AS user, host(a.client_addr) AS client, a.query, p.gid AS prepared
 FROM pg_locks AS l
 LEFT JOIN pg_stat_activity AS a ON a.pid = l.pid
--- A prepared transaction has no session. What its locks have in common is a virtual transaction; one is on its id.
+-- A prepared transaction has no session. All its locks share a virtual transaction, and one lock is on its id.
 LEFT JOIN pg_prepared_xacts AS p ON l.pid IS NULL AND EXISTS (
     SELECT FROM pg_locks AS same
     WHERE same.pid IS NULL AND same.virtualtransaction = l.virtualtransaction

@@ -1,5 +1,5 @@
--- low: recorded before the moment, or 0; high: not before it, or the end. Positions have gaps: what is looked at is the
--- first event from the middle on, and where there is none, nothing lies there.
+-- A binary search. The event at `low` was recorded before the moment (or `low` is 0), the events from `high` on not.
+-- Positions have gaps, so each step reads the first event from the middle on; without one, the upper half is empty.
 WITH RECURSIVE search(low, high) AS (
     SELECT 0::bigint, coalesce(max(position), 0) + 1 FROM events_event
     UNION ALL

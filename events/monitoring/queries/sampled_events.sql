@@ -1,6 +1,6 @@
--- The positions are cut into as many stretches of one length, and out of each comes an event: the first one from a place
--- on that differs from stretch to stretch, or a pattern in what is stored could meet the one of the places. It is the
--- same at every call, so that the picture does not change while the store does not.
+-- A sample of events: the positions are divided into `samples` ranges of one length, and each range gives the first
+-- event from a pseudo-random place on. Equal distances could coincide with a pattern in the events. The places are the
+-- same in each call, so the result changes only with the store.
 SELECT e.aggregate_id, e.type, e.recorded_at
 FROM (
     SELECT first + floor((hashint4(n) & 65535) / 65536.0 * (beyond - first))::bigint AS place, beyond

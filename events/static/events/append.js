@@ -1,5 +1,5 @@
-// The append form: suggests aggregates while an id is typed, says which version the event will follow, and tells of
-// faults in the JSON before it is sent. Without it the form works all the same; the server checks everything again.
+// The append form: suggests aggregate ids, shows the version that the event will follow, and shows errors in the JSON
+// before it is sent. The form also works without this script; the server checks everything again.
 
 const form = document.getElementById("append");
 const aggregate = form.elements.aggregate_id;
@@ -7,21 +7,21 @@ const version = form.elements.expected_version;
 const follows = document.getElementById("follows");
 const ids = document.getElementById("aggregate-ids");
 
-let asked = 0;
+let lastRequest = 0;
 
 async function suggest() {
-  const mine = ++asked;
+  const thisRequest = ++lastRequest;
   const typed = aggregate.value;
   const response = await fetch(`${form.dataset.suggestions}?${new URLSearchParams({ aggregate_id: typed })}`);
-  // An answer to what is no longer there, or none: the version stays what it was, and the server would ask.
-  if (!response.ok || response.redirected || mine !== asked) return;
+  // After an error, or if the text has changed, the version stays, and the server would report a conflict.
+  if (!response.ok || response.redirected || thisRequest !== lastRequest) return;
   const found = await response.json();
-  if (mine !== asked) return;
+  if (thisRequest !== lastRequest) return;
   ids.replaceChildren(...found.aggregates.map((id) => Object.assign(document.createElement("option"), { value: id })));
   version.value = found.version;
   follows.textContent = found.version
-    ? `It will follow version ${found.version}; if somebody appends before you, you will be asked.`
-    : "It will be the first event of a new aggregate; if there is one by this id, you will be asked.";
+    ? `The event will follow version ${found.version}. If somebody else appends first, you will be asked.`
+    : "The event will be the first of a new aggregate. If the aggregate already exists, you will be asked.";
 }
 
 let timer;
@@ -30,27 +30,27 @@ aggregate.addEventListener("input", () => {
   timer = setTimeout(() => suggest().catch(() => {}), 150);
 });
 
-// Only the server knows all that is allowed. What it would reject for its form is told at once, with the place.
+// Shows invalid JSON at once, with its place; only the server can check the rest.
 function fault(text) {
   if (!text.trim()) return "";
   let value;
   try {
     value = JSON.parse(text);
   } catch (error) {
-    return `Not JSON yet: ${error.message}`;
+    return `Not valid JSON yet: ${error.message}`;
   }
   return value && typeof value === "object" && !Array.isArray(value) ? "" : "It must be a JSON object: { … }";
 }
 
 function check(field) {
-  const said = document.getElementById(`${field.id}_fault`);
-  said.textContent = fault(field.value);
-  field.setAttribute("aria-invalid", String(Boolean(said.textContent)));
-  return !said.textContent;
+  const message = document.getElementById(`${field.id}_fault`);
+  message.textContent = fault(field.value);
+  field.setAttribute("aria-invalid", String(Boolean(message.textContent)));
+  return !message.textContent;
 }
 
-// Going back to a form that was sent gets a new one from the server, with an id of its own. It takes the sent one's again:
-// sent twice, it stores once.
+// A user who goes back to a sent form gets a new form with a new event id. The new form takes the id of the sent form, so
+// that sending it again does not store a second event.
 const kept = ["aggregate_id", "type", "event_id", "expected_version"];
 if (history.state?.sent) {
   for (const name of kept) form.elements[name].value = history.state.sent[name];
@@ -62,18 +62,18 @@ const jsonFields = [form.elements.data, form.elements.metadata];
 for (const field of jsonFields) {
   const bar = document.createElement("div");
   bar.className = "event-json-bar";
-  const said = Object.assign(document.createElement("p"), { id: `${field.id}_fault`, className: "event-fault" });
-  said.setAttribute("role", "status");
+  const message = Object.assign(document.createElement("p"), { id: `${field.id}_fault`, className: "event-fault" });
+  message.setAttribute("role", "status");
   const tidy = Object.assign(document.createElement("button"), { type: "button", className: "button" });
   tidy.textContent = "Tidy up";
   tidy.setAttribute("aria-label", `Tidy up the ${field.name}`);
   tidy.addEventListener("click", () => {
-    // Numbers that JavaScript would change are left alone, and so is all that holds them.
+    // JSON with numbers that JavaScript would change stays unchanged.
     if (check(field) && field.value.trim() && !/\d{16}|\d[eE.]\d*0\b|-0\b/.test(field.value)) {
       field.value = JSON.stringify(JSON.parse(field.value), null, 2);
     }
   });
-  bar.append(said, tidy);
+  bar.append(message, tidy);
   field.closest(".form-row > *").after(bar);
   field.setAttribute("aria-describedby", `${field.id}_helptext ${field.id}_fault`);
   field.addEventListener("input", () => check(field));

@@ -1,4 +1,5 @@
-// A history: find text on the page, fold the data, and move along the versions. Without it, the number field does that.
+// A history: find text on the page, fold the data, and choose a version with a slider. Without this script, the number
+// field chooses the version.
 
 const asOf = document.querySelector(".event-as-of");
 const slider = asOf.querySelector("[type=range]");
@@ -21,31 +22,31 @@ function* textsIn(element) {
 }
 
 function show() {
-  const wanted = find.querySelector("input").value.trim().toLowerCase();
+  const searched = find.querySelector("input").value.trim().toLowerCase();
   marks?.clear();
   let shown = 0;
   for (const entry of entries) {
     const body = entry.querySelector(".event-body");
-    const holds = !wanted || body.textContent.toLowerCase().includes(wanted);
-    entry.hidden = !holds;
-    shown += holds;
-    if (wanted && holds) mark(body, wanted);
+    const matches = !searched || body.textContent.toLowerCase().includes(searched);
+    entry.hidden = !matches;
+    shown += matches;
+    if (searched && matches) mark(body, searched);
   }
   for (const day of document.querySelectorAll(".event-day")) {
     let next = day.nextElementSibling;
     while (next?.matches(".event-entry[hidden]")) next = next.nextElementSibling;
     day.hidden = !next?.matches(".event-entry");
   }
-  status.textContent = wanted ? `${shown} of ${entries.length}` : "";
+  status.textContent = searched ? `${shown} of ${entries.length}` : "";
 }
 
-function mark(body, wanted) {
+function mark(body, searched) {
   for (const text of textsIn(body)) {
     const lower = text.data.toLowerCase();
-    for (let at = lower.indexOf(wanted); at >= 0; at = lower.indexOf(wanted, at + wanted.length)) {
+    for (let at = lower.indexOf(searched); at >= 0; at = lower.indexOf(searched, at + searched.length)) {
       const range = new Range();
       range.setStart(text, at);
-      range.setEnd(text, Math.min(at + wanted.length, text.length));
+      range.setEnd(text, Math.min(at + searched.length, text.length));
       marks?.add(range);
       for (let fold = text.parentElement.closest("details"); fold; fold = fold.parentElement.closest("details")) {
         fold.open = true;

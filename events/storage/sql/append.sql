@@ -1,14 +1,14 @@
--- Append events: the way into the store, beside events_append_one, which is the same for a single event. It checks,
--- numbers and stores a whole call, or leaves no trace of it.
+-- Append events: validate, number and store the events of one call, all of them or none. events_append_one does the
+-- same for a single event.
 --
--- Answers one row per event in the order given, with outcome 'appended', or 'stored' when every event of the call was
--- stored before (a retry). With p_raise false a rejection is an answer as well, so that the caller's transaction goes
--- on: one row per failed expectation ('conflict': version is the actual one) or per id in use ('duplicate').
+-- Returns one row per event in the order of the call, with outcome 'appended', or 'stored' if an earlier call stored
+-- every event (a retry). With p_raise false, a rejection is a result too, so the caller's transaction stays usable:
+-- one row per failed expectation ('conflict': version is the actual one) or per id in use ('duplicate').
 --
--- What Python could not read again is the caller's to avoid: numbers of more than 4,300 digits or beyond a float's range,
--- JSON nested by the hundred. EventStore checks for them.
+-- Callers must not store JSON that Python cannot read: numbers of more than 4,300 digits or beyond a float's range, and
+-- hundreds of levels of nesting. EventStore checks this.
 --
--- Signals and inline projections live in Python and do not see a call made from psql; readers of the whole store do.
+-- Signals and inline projections run in Python and do not see a call made from psql; readers of the whole store do.
 CREATE FUNCTION events_append(
     p_aggregate_ids text[],
     p_types text[],
@@ -23,8 +23,8 @@ CREATE FUNCTION events_append(
     outcome text, aggregate_id text, event_id uuid, expected bigint, version bigint, "position" bigint,
     "timestamp" timestamptz, recorded_at timestamptz
 ) LANGUAGE plpgsql
--- A session keeps the plans it made first. Those made while the table was small would read all of it, for every append,
--- until the next ANALYZE. And there is one way to do each statement: weighing it anew costs more than some of them.
+-- A session keeps its first plans. Plans from the time when the table was small would scan the whole table for each
+-- append until the next ANALYZE. And each statement has one sensible plan: planning again costs more than some of them.
 SET enable_seqscan = off
 SET plan_cache_mode = force_generic_plan
 AS $$
@@ -33,7 +33,7 @@ DECLARE
     v_error text;
     v_versions bigint[];       -- of each event of the call
     v_times timestamptz[];     -- recorded_at of each event of the call
-    v_targets text[];          -- the aggregates that this call has moved on
+    v_targets text[];          -- the aggregates whose versions this call has raised
     v_rejected boolean;
     v_ignored text;
 BEGIN
@@ -47,14 +47,14 @@ BEGIN
             cardinality(p_expected_versions) USING ERRCODE = '22023', HINT = 'Give each one its version.';
     END IF;
 
-    -- What lets the statements of this function, and no others, past the guards. (A SET clause of the function would be
-    -- neater, but for a setting of one's own PostgreSQL allows it to superusers only.)
+    -- The guards let statements pass while this setting is on. (A SET clause of the function would be simpler, but
+    -- PostgreSQL allows it for a custom setting to superusers only.)
     v_ignored := set_config('events.appending', 'on', true);
 
     SELECT l.targets, l.versions, l.times, l.rejected INTO v_targets, v_versions, v_times, v_rejected
     FROM events_lock_aggregates(p_aggregate_ids, p_expected_ids, p_expected_versions) AS l;
 
-    -- After the lock, as a statement of its own: it sees the events of a retry that ran side by side with this call.
+    -- A separate statement after the lock, so that it sees the events of a concurrent retry.
     IF v_rejected OR EXISTS (SELECT FROM events_event WHERE event_id = ANY (p_event_ids)) THEN
         RETURN QUERY SELECT * FROM events_reject(
             v_targets, p_aggregate_ids, p_event_ids, p_expected_ids, p_expected_versions, p_raise);
@@ -62,7 +62,7 @@ BEGIN
         RETURN;
     END IF;
 
-    -- Before the first nextval, or a reader could pass over this transaction's positions.
+    -- Before the first nextval; otherwise a reader could skip this transaction's positions.
     IF cardinality(p_aggregate_ids) > 0 THEN
         v_ignored := events_hold_floor();
     END IF;
@@ -70,7 +70,7 @@ BEGIN
     RETURN QUERY
     INSERT INTO events_event AS e
         (position, aggregate_id, version, event_id, type, data, metadata, timestamp, recorded_at)
-    -- nextval outside the sorted subquery: positions rise in the order given.
+    -- nextval is outside the sorted subquery, so that positions rise in the order of the call.
     SELECT nextval('events_event_position_seq'), s.*
     FROM (
         SELECT n.id, n.version, n.event_id, n.type, n.data, n.metadata, coalesce(n.happened, n.stored), n.stored

@@ -1,5 +1,5 @@
--- Append one event: what events_append does for a call that holds one, in as few statements and expressions as it takes,
--- because most calls are of this kind. Its answer is one row, and means what a row of events_append means.
+-- Append one event. The result is one row with the meaning of a row of events_append. Most calls append one event, so
+-- this function uses as few statements and expressions as possible.
 CREATE FUNCTION events_append_one(
     p_aggregate_id text,
     p_type text,
@@ -26,19 +26,19 @@ BEGIN
     IF v_error IS NOT NULL THEN
         RAISE EXCEPTION '%', v_error USING ERRCODE = '23514';
     END IF;
-    -- What lets the statements of this function, and no others, past the guards.
+    -- The guards let statements pass while this setting is on.
     v_ignored := set_config('events.appending', 'on', true);
 
-    -- Taking the aggregate's row lock and moving its version on is one statement; whoever comes second waits here, and
-    -- then sees what the first has committed. A failed expectation locks but writes nothing. The moment is taken under
-    -- the lock and never runs backwards inside an aggregate, whatever the clock does.
+    -- One statement locks the aggregate's row and raises its version. A concurrent call waits here, and then sees the
+    -- committed version. If the expectation fails, the statement writes nothing. The time is read under the lock, and
+    -- does not go backwards within an aggregate, even if the clock does.
     IF p_expected IS DISTINCT FROM 0 THEN
         UPDATE events_aggregate AS a
         SET version = a.version + 1, updated_at = greatest(a.updated_at, clock_timestamp())
         WHERE aggregate_id = p_aggregate_id AND events_check_version(p_expected, a.version)
         RETURNING a.version, a.updated_at INTO v_version, v_now;
     END IF;
-    -- It is new, or has become so since, or is not where it was expected. The first statement is for its speed alone.
+    -- The aggregate is new, or not at the expected version. The statement above is only faster for existing aggregates.
     IF v_version IS NULL THEN
         INSERT INTO events_aggregate AS a (aggregate_id, category, version, created_at, updated_at)
         SELECT p_aggregate_id, split_part(p_aggregate_id, '-', 1), 1, now, now FROM clock_timestamp() AS now
@@ -48,12 +48,12 @@ BEGIN
         RETURNING a.version, a.updated_at INTO v_version, v_now;
     END IF;
 
-    -- The aggregate was at the version before. Of a new one, no statement above has checked that yet.
+    -- The INSERT of a new aggregate has not checked the expectation yet.
     IF events_check_version(p_expected, v_version - 1) THEN
-        -- Before nextval, or a reader could pass over this transaction's positions.
+        -- Before nextval; otherwise a reader could skip this transaction's positions.
         v_ignored := events_hold_floor();
-        -- After the lock, as a statement of its own: it sees the event of a retry that ran side by side with this call.
-        -- Where the id is in use, no position is taken.
+        -- A separate statement after the lock, so that it sees the event of a concurrent retry. If the id is in use, it
+        -- takes no position.
         INSERT INTO events_event AS e
             (position, aggregate_id, version, event_id, type, data, metadata, timestamp, recorded_at)
         SELECT nextval('events_event_position_seq'), p_aggregate_id, v_version, p_event_id, p_type, p_data, p_metadata,

@@ -1,16 +1,16 @@
--- Reject to write except through the append functions, and to change or remove events at all, whoever asks. Maintenance passes,
--- for one transaction and on purpose, with
+-- Triggers that reject writes outside the append functions, and every change or removal of an event, for all roles.
+-- Maintenance can pass them for one transaction with
 --     SET LOCAL events.maintenance = 'on';
--- The SQLSTATE lies outside class 23, which Django would report as an IntegrityError and take for a version conflict.
+-- The SQLSTATE is outside class 23, because Django reports that class as an IntegrityError.
 CREATE FUNCTION events_reject_change() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
     IF current_setting('events.maintenance', true) = 'on' THEN
         RETURN NULL;
     ELSIF TG_OP = 'INSERT' THEN
-        RAISE EXCEPTION 'INSERT rejected: % is written by events_append() alone', TG_TABLE_NAME
-            USING ERRCODE = 'EV004', HINT = 'It numbers the events, and lets readers know of them in time.';
+        RAISE EXCEPTION 'INSERT rejected: only events_append() may write %', TG_TABLE_NAME
+            USING ERRCODE = 'EV004', HINT = 'It numbers the events, and tells readers of them in time.';
     ELSE
-        RAISE EXCEPTION '% rejected: what % holds is never changed or removed', TG_OP, TG_TABLE_NAME
+        RAISE EXCEPTION '% rejected: rows of % cannot be changed or removed', TG_OP, TG_TABLE_NAME
             USING ERRCODE = 'EV004', HINT = 'Append a new event that corrects the old one.';
     END IF;
 END
@@ -19,8 +19,8 @@ $$;
 CREATE TRIGGER events_event_immutable BEFORE UPDATE OR DELETE OR TRUNCATE ON events_event
     FOR EACH STATEMENT EXECUTE FUNCTION events_reject_change();
 
--- events.appending is on while an append function runs, and only then. The condition costs an append next to nothing; calling
--- the trigger's function for each would not.
+-- events.appending is on only while an append function runs. The WHEN condition costs an append almost nothing; a call
+-- of the trigger's function would cost time.
 CREATE TRIGGER events_event_appended BEFORE INSERT ON events_event
     FOR EACH STATEMENT WHEN (current_setting('events.appending', true) IS DISTINCT FROM 'on')
     EXECUTE FUNCTION events_reject_change();

@@ -1,10 +1,10 @@
--- Lock every aggregate that a call names, move those on that it writes, and say which version and time each event gets.
+-- Lock all aggregates of a call, raise the versions of those that get events, and return each event's version and time.
 CREATE FUNCTION events_lock_aggregates(
     p_aggregate_ids text[],
     p_expected_ids text[],
     p_expected_versions bigint[],
-    OUT targets text[],       -- the aggregates moved on
-    OUT versions bigint[],    -- of each event, in the order given
+    OUT targets text[],       -- the aggregates whose versions were raised
+    OUT versions bigint[],    -- of each event, in the order of the call
     OUT times timestamptz[],  -- recorded_at of each event
     OUT rejected boolean      -- an expectation does not hold
 ) LANGUAGE plpgsql AS $$
@@ -17,7 +17,7 @@ DECLARE
     v_before bigint[];
     v_times timestamptz[];
 BEGIN
-    -- One aggregate, as in most calls: the same as below, for a third of what sets of one row cost.
+    -- Most calls have one aggregate. This branch does the same as the statements below, at a third of their cost.
     IF v_count > 0 AND p_aggregate_ids[1] = ALL (p_aggregate_ids)
        AND (p_expected_ids = '{}' OR p_expected_ids = p_aggregate_ids[1:1]) THEN
         INSERT INTO events_aggregate AS a (aggregate_id, category, version, created_at, updated_at)
@@ -32,9 +32,9 @@ BEGIN
         RETURN;
     END IF;
 
-    -- Rows are locked in the order of the sort, existing and new ones alike, so two calls that share aggregates can
-    -- never wait for each other. An aggregate that is only checked counts 0 events: its lock keeps it as it is until
-    -- commit, and when it does not exist, a row of version 0 keeps others from creating it.
+    -- Existing and new rows are locked in sorted order, so two calls that share aggregates cannot deadlock. An
+    -- aggregate that is only checked has 0 events: its lock prevents other appends until commit, and if it does not
+    -- exist, a row of version 0 prevents its creation.
     WITH named AS (
         SELECT id, sum(events) AS events
         FROM (SELECT unnest(p_aggregate_ids), 1 UNION ALL SELECT unnest(p_expected_ids), 0) AS x(id, events)

@@ -1,6 +1,6 @@
--- Who may call what. The functions for others run with the rights of the store's owner, so that whoever may append
--- needs no right to write the tables, and none gets past the functions. Hence the search_path of their own: or a caller
--- could put tables and operators of its own making before the store's. What they call is theirs alone.
+-- The rights to call the functions. The public functions run with the rights of the store's owner, so a role that may
+-- append needs no right to write the tables, and cannot bypass the functions. They set their own search_path; otherwise
+-- a caller could put its own tables and operators before the store's. Only the owner may call the other functions.
 DO $$
 DECLARE
     v_function record;

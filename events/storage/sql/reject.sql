@@ -1,6 +1,6 @@
--- Undo what a rejected call has done to its aggregates, and say why it is rejected, or that it is a retry.
+-- Undo a rejected call's changes to its aggregates, and return the reasons of the rejection, or the events of a retry.
 CREATE FUNCTION events_reject(
-    p_targets text[],            -- the aggregates that the call has moved on; NULL: none
+    p_targets text[],            -- the aggregates whose versions the call has raised; NULL: none
     p_aggregate_ids text[],
     p_event_ids uuid[],
     p_expected_ids text[],
@@ -16,7 +16,7 @@ DECLARE
     v_retry boolean;
     v_rejection record;
 BEGIN
-    -- Back to what the events say.
+    -- Restore the versions and times from the events.
     UPDATE events_aggregate AS a
     SET version = a.version - t.events,
         updated_at = coalesce((SELECT e.recorded_at FROM events_event AS e
@@ -25,7 +25,7 @@ BEGIN
     WHERE a.aggregate_id = t.id AND t.id = ANY (p_targets);
     DELETE FROM events_aggregate WHERE aggregate_id = ANY (p_targets) AND version = 0;
 
-    -- A retry: every id is stored, in this order, each in its aggregate. Its expectation is of no account any more.
+    -- A retry: every id is stored, in this order, each in its aggregate. A retry ignores its expected versions.
     SELECT count(x.position), bool_and(x.same AND (x.previous IS NULL OR x.previous < x.position))
     INTO v_stored, v_retry
     FROM (
@@ -52,12 +52,12 @@ BEGIN
         ORDER BY 2, 6
     LOOP
         IF p_raise AND v_rejection.outcome = 'duplicate' THEN
-            RAISE EXCEPTION 'the event id % is in use already, in aggregate %', v_rejection.event_id, v_rejection.aggregate_id
-                USING ERRCODE = 'EV002', HINT = 'A retry repeats a call as it was; a new event takes a new id.';
+            RAISE EXCEPTION 'the event id % is already in use, in aggregate %', v_rejection.event_id, v_rejection.aggregate_id
+                USING ERRCODE = 'EV002', HINT = 'To retry, repeat the same call; for a new event, use a new id.';
         ELSIF p_raise THEN
             RAISE EXCEPTION 'aggregate % was expected at version % but is at %',
                 v_rejection.aggregate_id, v_rejection.expected, v_rejection.version
-                USING ERRCODE = 'EV001', HINT = 'Versions: 0 is an aggregate that does not exist, -1 expects any that does.';
+                USING ERRCODE = 'EV001', HINT = 'Version 0: the aggregate must not exist; -1: it must exist.';
         END IF;
         outcome := v_rejection.outcome;
         aggregate_id := v_rejection.aggregate_id;

@@ -1,4 +1,4 @@
-"""`manage.py serve`: set up the demo, serve it and work for its projections, until Ctrl-C."""
+"""`manage.py serve`: set up the demo, serve it, and run a worker, until Ctrl-C."""
 
 import os
 import socket
@@ -32,9 +32,9 @@ class Command(BaseCommand):
         config = uvicorn.Config(
             "eventstore_project.asgi:application", log_level="warning", lifespan="off", timeout_graceful_shutdown=2
         )
-        worker = start_process("projections.workers.worker.work", ([], Until.STOPPED.name))
+        worker = start_process("projections.workers.worker.work", ([], Until.STOPPED))
         try:
-            with suppress(KeyboardInterrupt):  # uvicorn has shut down by then, and passes the signal on
+            with suppress(KeyboardInterrupt):  # uvicorn raises the signal again after its shutdown
                 StreamingServer(config).run(sockets=[listener])
         finally:
             worker.terminate()
@@ -44,19 +44,19 @@ class Command(BaseCommand):
     def _listen(self, port: int) -> socket.socket:
         try:
             listener = socket.create_server((HOST, port))
-            # asyncio does not see that this is TCP. Without, each answer would wait for the client's delayed ACK.
+            # asyncio does not set it on this socket, and each response would wait for the client's delayed ACK.
             listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             return listener
         except OverflowError:
             reason = "ports go up to 65535"
         except OSError as error:
             reason = os.strerror(error.errno or 0)
-        raise CommandError(f"Port {port} cannot be used: {reason}. Choose another: PORT=8001 make run")
+        raise CommandError(f"Port {port} cannot be used: {reason}. Choose another port: PORT=8001 make run")
 
     def _print_addresses(self, port: int) -> None:
         user = make_admin()
-        kept = secrets.kept("admin_password")
-        password = kept if user.check_password(kept) else "(the one you gave it)"
+        created = secrets.get_or_create("admin_password")
+        password = created if user.check_password(created) else "(the password that you have set)"
         base = f"http://{HOST}:{port}"
         token = Token.objects.get(user=user).key
         self.stdout.write(
@@ -64,7 +64,7 @@ class Command(BaseCommand):
             f"  Live      {base}/live/\n"
             f"  API       {base}/api/events/\n"
             f"  Log in    {user.username} / {password}\n"
-            f"  Database  {postgres.described()}\n\n"
+            f"  Database  {postgres.database_description()}\n\n"
             f"  export SITE={base} TOKEN={token}\n"
             '  curl -H "Authorization: Token $TOKEN" $SITE/api/events/\n\n'
             "Ctrl-C stops it."

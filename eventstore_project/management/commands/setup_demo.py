@@ -1,4 +1,4 @@
-"""`manage.py setup_demo`: bring the demo's database up to date, with an admin user and something to look at."""
+"""`manage.py setup_demo`: migrate the demo's database, and create an admin user and demo events."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -22,7 +22,7 @@ ADMIN = "admin"
 
 
 class Command(BaseCommand):
-    help = "Migrate, make the user 'admin', and store demo events if there are none. Safe to run again."
+    help = "Migrate, create the user 'admin', and store demo events if the store is empty. Safe to run again."
 
     def handle(self, *args: Any, **options: Any) -> None:
         migrate()
@@ -35,8 +35,8 @@ class Command(BaseCommand):
 def migrate() -> None:
     """Apply the migrations.
 
-    Before the first release, migrations are changed in place: a database of another checkout may have applied
-    migrations of the same names with other contents.
+    Before the first release, migrations are changed in place. So the database may have applied migrations with the same
+    names and other contents.
 
     Raises:
         CommandError: the database belongs to another version of this project.
@@ -48,8 +48,8 @@ def migrate() -> None:
         fits = False
     if not fits:
         raise CommandError(
-            f"The database ({postgres.described()}) was set up by another version of this project, and its tables do"
-            f" not fit this one. {postgres.how_to_start_afresh()}"
+            f"The database ({postgres.database_description()}) was set up by another version of this project, and its"
+            f" tables do not fit this one. {postgres.reset_instructions()}"
         )
 
 
@@ -65,9 +65,9 @@ def _has_its_columns(model: type[Model]) -> bool:
 
 
 def make_admin() -> User:
-    """Return the user 'admin', made with a random password and an API token if there is none."""
+    """Return the user 'admin'; create it with a random password and an API token if it does not exist."""
     user = User.objects.filter(username=ADMIN).first()
     if user is None:
-        user = User.objects.create_superuser(ADMIN, password=secrets.kept("admin_password"))
+        user = User.objects.create_superuser(ADMIN, password=secrets.get_or_create("admin_password"))
     Token.objects.get_or_create(user=user)
     return user

@@ -1,6 +1,6 @@
-// The live page: the store's event stream, newest on top. What is in events is only ever put in as text.
+// The live page: the event stream, newest events on top. Content of events is only inserted as text.
 
-const MOST_ROWS = 200;
+const MAX_ROWS = 200;
 const RETRY_MILLISECONDS = 5000;
 const STATUS = {
   connecting: "Connecting",
@@ -10,7 +10,7 @@ const STATUS = {
   paused: "Paused",
   ended: "Ended",
 };
-// Answers that another attempt would not change.
+// Statuses that a retry does not change.
 const FINAL = [400, 401, 403, 404, 501];
 
 const root = document.getElementById("live");
@@ -34,10 +34,10 @@ function connect() {
     if (opened.readyState === EventSource.CLOSED) ask(opened);
   };
   source.addEventListener("caught-up", (message) => {
-    moveOn(message);
+    remember(message);
     show("live");
   });
-  source.addEventListener("checkpoint", moveOn);
+  source.addEventListener("checkpoint", remember);
   source.addEventListener("revoked", (message) => stop("ended", JSON.parse(message.data).detail));
 }
 
@@ -50,14 +50,14 @@ function stop(state, reason = "") {
 
 function show(state, reason = "") {
   const text = reason ? `${STATUS[state]}: ${reason}` : STATUS[state];
-  button.textContent = state === "paused" || state === "ended" ? "Go on" : "Pause";
-  if (status.textContent === text) return; // or screen readers would say it again
+  button.textContent = state === "paused" || state === "ended" ? "Resume" : "Pause";
+  if (status.textContent === text) return; // or screen readers would read it again
   status.dataset.state = state;
   status.textContent = text;
 }
 
-// An EventSource goes on by itself when its connection breaks, but gives up when the answer is no stream, and does not
-// tell what it was.
+// An EventSource reconnects after a broken connection, but gives up if the response is no stream, and does not expose the
+// response.
 async function ask(opened) {
   const request = new AbortController();
   let rejection = "";
@@ -65,34 +65,34 @@ async function ask(opened) {
     const answer = await fetch(address, { signal: request.signal });
     if (FINAL.includes(answer.status)) rejection = (await answer.json()).detail ?? answer.statusText;
   } catch {
-    // No connection, or not our server's words: the next attempt may do better.
+    // No connection, or no JSON: the next attempt may succeed.
   }
   request.abort();
-  if (source !== opened) return; // paused meanwhile
+  if (source !== opened) return; // paused in the meantime
   if (rejection) stop("ended", rejection);
   else retry = setTimeout(connect, RETRY_MILLISECONDS);
 }
 
-function moveOn(message) {
+function remember(message) {
   position.textContent = message.lastEventId;
-  address.searchParams.set("after", message.lastEventId); // where to go on after a pause
+  address.searchParams.set("after", message.lastEventId); // where to resume after a pause
 }
 
 function take(message) {
-  moveOn(message);
+  remember(message);
   waiting.push(message);
-  if (waiting.length > MOST_ROWS) waiting.shift();
+  if (waiting.length > MAX_ROWS) waiting.shift();
   else if (waiting.length === 1) requestAnimationFrame(draw);
 }
 
 function draw() {
   rows.prepend(...waiting.reverse().map(row));
   waiting = [];
-  while (rows.rows.length > MOST_ROWS) rows.lastElementChild.remove();
+  while (rows.rows.length > MAX_ROWS) rows.lastElementChild.remove();
 }
 
 function row(message) {
-  const event = JSON.parse(message.data, asWritten);
+  const event = JSON.parse(message.data, keepNumber);
   const found = document.createElement("tr");
   found.append(
     element("td", "live-number", message.lastEventId),
@@ -106,7 +106,7 @@ function row(message) {
 
 function link(id) {
   if (!root.dataset.aggregates) return id;
-  // As the admin quotes keys: django.contrib.admin.utils.quote
+  // The admin quotes keys like this: django.contrib.admin.utils.quote
   const quoted = id.replace(/[":/_#?;@&=+$,[\]<>%\n\\]/g, (character) => {
     return "_" + character.charCodeAt(0).toString(16).toUpperCase().padStart(2, "0");
   });
@@ -125,15 +125,15 @@ function data(value) {
   const line = JSON.stringify(value);
   if (line === "{}") return "–";
   const found = document.createElement("details");
-  // Data may be large: of the line some words will do, and the rest is for those who open it.
+  // Data may be large: the summary shows its beginning, and opening it shows the rest.
   found.append(element("summary", "", line.slice(0, 200)));
   const open = () => found.append(element("pre", "event-json", JSON.stringify(value, null, 2)));
   found.addEventListener("toggle", open, { once: true });
   return found;
 }
 
-// Numbers are shown as they are stored: of 12345678901234567890 and 1.0, JavaScript would make others.
-function asWritten(key, value, context) {
+// JavaScript would show 12345678901234567890 and 1.0 as other numbers than those stored.
+function keepNumber(key, value, context) {
   return typeof value === "number" && context?.source && JSON.rawJSON ? JSON.rawJSON(context.source) : value;
 }
 

@@ -1,17 +1,17 @@
--- Let this transaction run INLINE projections: return, for each one named, whether it is live, and whether its rows are
--- of newer code than the caller's.
+-- Lock INLINE projections for this transaction, and return for each of them whether it is live, and whether newer code
+-- than the caller's has built its rows.
 --
--- The shared lock keeps a projection from being switched to rebuilt rows until the transaction ends, and shared locks
--- never wait for each other. The switch takes the lock exclusively, so it comes either after all that this transaction
--- writes, and then sees its events; or before, and then this transaction writes to the new rows. That is why the states
--- are read in a statement after the locks: it sees what a switch has committed that we had to wait for.
+-- The shared lock prevents the swap of a rebuild until the transaction ends; shared locks do not wait for each other. The
+-- swap takes the lock exclusively. If it comes after this transaction, it sees the events of this transaction. If it comes
+-- before, this transaction writes to the new rows. The states are read in a statement after the locks, because only then
+-- the snapshot includes a swap that this transaction has waited for.
 CREATE FUNCTION projections_enter_inline(p_names text[], p_versions integer[])
 RETURNS TABLE (name text, live boolean, newer boolean) LANGUAGE plpgsql AS $$
 #variable_conflict use_column
 DECLARE
     v_class CONSTANT int := 'projections_projectionstate'::regclass::oid::int;
 BEGIN
-    -- Sorted, as everybody does who takes several.
+    -- Sorted, so that two transactions that lock several projections do not deadlock.
     PERFORM pg_advisory_xact_lock_shared(v_class, hashtext(n)) FROM (SELECT unnest(p_names) AS n ORDER BY 1) AS s;
 
     RETURN QUERY

@@ -1,4 +1,4 @@
-"""`manage.py forget_projection`: remove what is known of a projection whose code is gone."""
+"""`manage.py forget_projection`: remove the stored state of a projection whose code is gone."""
 
 from typing import Any
 
@@ -19,4 +19,4 @@ class Command(BaseCommand):
             actions.forget(options["name"])
         except ProjectionError as error:
             raise CommandError(str(error)) from error
-        self.stdout.write(f"{options['name']} is forgotten. Drop its tables by a migration.")
+        self.stdout.write(f"{options['name']} is forgotten. Its tables are still there; a migration can drop them.")

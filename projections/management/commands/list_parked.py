@@ -11,7 +11,7 @@ from projections.models import Build, ParkedEvent
 
 
 class Command(BaseCommand):
-    help = "Show parked events with their errors, and how many wait behind each; of one projection, or of all."
+    help = "Show failed events with their errors, and how many events wait behind each, of one projection or of all."
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("name", metavar="NAME", nargs="?")

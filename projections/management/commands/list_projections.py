@@ -1,4 +1,4 @@
-"""`manage.py list_projections`: how the projections are."""
+"""`manage.py list_projections`: the status of the projections."""
 
 import json
 from dataclasses import asdict
@@ -13,7 +13,7 @@ from projections.operations import lag, status
 
 
 class Command(BaseCommand):
-    help = "Show what each projection does, how far behind it is, and what is in its way."
+    help = "Show the status, lag and last error of each projection."
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--json", action="store_true", help="as JSON, with every field")
@@ -26,7 +26,7 @@ class Command(BaseCommand):
         if not found:
             self.stdout.write("There are no projections; register them in an app's projections.py.")
             return
-        # Into a file or a pipe, lines are as long as they are.
+        # In a file or a pipe, rich would wrap lines at 80 characters.
         width = None if self.stdout.isatty() else 250
         console = Console(file=self.stdout, width=width)  # type: ignore[arg-type]  # writes text, as a file does
         table = Table("name", "mode", "status", box=None, pad_edge=False)

@@ -1,4 +1,4 @@
-"""`manage.py pause_projection`: let workers leave a projection alone."""
+"""`manage.py pause_projection`: pause a projection."""
 
 from typing import Any
 
@@ -7,7 +7,7 @@ from projections.operations import actions
 
 
 class Command(OperationCommand):
-    help = "Let workers leave an ASYNC projection alone until it is resumed. Nothing is lost meanwhile."
+    help = "Pause an ASYNC projection until it is resumed. It then handles the events stored in between."
 
     def operate(self, name: str, by: str, reason: str, options: dict[str, Any]) -> str:
         actions.pause(name, by=by, reason=reason)

@@ -1,4 +1,4 @@
-"""`manage.py resume_projection`: let workers go on with a projection that was paused, or has stopped."""
+"""`manage.py resume_projection`: resume a projection that is paused or stopped."""
 
 from typing import Any
 
@@ -7,7 +7,7 @@ from projections.operations import actions
 
 
 class Command(OperationCommand):
-    help = "Let workers go on with a projection that was paused, or has stopped at an event, or with its rebuild."
+    help = "Resume a projection that is paused or has stopped at an event, and its rebuild if that has stopped."
 
     def operate(self, name: str, by: str, reason: str, options: dict[str, Any]) -> str:
         actions.resume(name, by=by, reason=reason)

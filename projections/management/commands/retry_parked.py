@@ -9,11 +9,11 @@ from projections.operations import actions
 
 
 class Command(OperationCommand):
-    help = "Replay a projection's parked events, in order, with the code as it is now."
+    help = "Replay a projection's parked events, in order, with the present code."
 
     def add_arguments(self, parser: CommandParser) -> None:
         super().add_arguments(parser)
-        parser.add_argument("--aggregate-id", metavar="ID", help="only those of this aggregate")
+        parser.add_argument("--aggregate-id", metavar="ID", help="only the events of this aggregate")
 
     def operate(self, name: str, by: str, reason: str, options: dict[str, Any]) -> str:
         handled, left = actions.retry(name, by=by, reason=reason, aggregate_id=options["aggregate_id"])

@@ -1,4 +1,4 @@
-"""`manage.py run_projections`: work for the projections, until told to stop."""
+"""`manage.py run_projections`: run a worker for the projections."""
 
 from contextlib import suppress
 from typing import Any
@@ -16,8 +16,8 @@ WORK = f"{work.__module__}.{work.__qualname__}"
 
 class Command(BaseCommand):
     help = (
-        "Keep ASYNC projections up to date, and carry out rebuilds that were asked for. Run as many as you like, on as"
-        " many machines: they share the work. SIGTERM or SIGINT (Ctrl-C) ends it after the pass it is at."
+        "Keep ASYNC projections up to date, and do requested rebuilds. Any number of workers on any number of machines"
+        " share the work. SIGTERM or SIGINT (Ctrl-C) ends a worker after its present pass."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
@@ -25,17 +25,17 @@ class Command(BaseCommand):
         parser.add_argument("--processes", type=int, default=1, metavar="N", help="worker processes (%(default)s)")
         ends = parser.add_mutually_exclusive_group()
         ends.add_argument("--once", action="store_true", help="end after one pass over each shard")
-        ends.add_argument("--until-caught-up", action="store_true", help="end when all that is stored is handled")
+        ends.add_argument("--until-caught-up", action="store_true", help="end when all stored events are handled")
 
     def check(self, *args: Any, **kwargs: Any) -> None:
-        # Django's own checks ask the database (from 6.0 on), and a worker may start before it.
+        # From 6.0 on, Django's checks query the database, and a worker may start before the database does.
         with suppress(OperationalError):
             super().check(*args, **kwargs)
 
     def handle(self, *args: Any, **options: Any) -> None:
         names, processes = options["names"], options["processes"]
         if processes < 1:
-            raise CommandError("--processes: give 1 or more")
+            raise CommandError(f"--processes is {processes}; give 1 or more")
         try:
             if not registry.named(names):
                 raise CommandError("There are no projections; register them in an app's projections.py")
@@ -44,6 +44,6 @@ class Command(BaseCommand):
         until = Until.ONCE if options["once"] else Until.CAUGHT_UP if options["until_caught_up"] else Until.STOPPED
         log_to_stderr()
         if processes == 1:
-            work(names, until.name)
-        elif not run_in_processes(WORK, (names, until.name), processes, replace=until is Until.STOPPED):
+            work(names, until)
+        elif not run_in_processes(WORK, (names, until), processes, replace=until is Until.STOPPED):
             raise CommandError("A worker process ended with an error; see above")

@@ -1,4 +1,4 @@
-"""`manage.py skip_parked`: give up one parked event."""
+"""`manage.py skip_parked`: skip one parked event permanently."""
 
 from typing import Any
 
@@ -9,7 +9,7 @@ from projections.operations import actions
 
 
 class Command(OperationCommand):
-    help = "Give up one parked event, and replay those that waited behind it. Needs a --reason."
+    help = "Skip one parked event permanently, and replay the events that waited behind it. Needs a --reason."
 
     def add_arguments(self, parser: CommandParser) -> None:
         super().add_arguments(parser)

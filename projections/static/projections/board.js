@@ -1,15 +1,15 @@
-// Keeps a page of the projections up to date: asks for the same page again, and takes over its marked regions. They are
-// changed in place, not replaced, so that focus, scrolling, what is opened and what is typed stay as they are.
+// Keeps a page of the projections up to date: requests the page again, and updates its marked regions. They are changed
+// in place, not replaced, so that focus, scroll position, open details and typed text stay.
 
-const EVERY_MILLISECONDS = 2000;
-const PATIENCE_MILLISECONDS = 10000;
+const REFRESH_MILLISECONDS = 2000;
+const TIMEOUT_MILLISECONDS = 10000;
 const REGIONS = "[data-board-region]";
 
 const bar = document.querySelector("[data-board-bar]");
 const status = bar.querySelector("[role=status]");
 const button = bar.querySelector("button");
 
-let state = "live"; // or "paused", by the user, or "ended", for good
+let state = "live"; // or "paused" by the user, or "ended"
 let timer = null;
 let request = null;
 let refreshedAt = new Date();
@@ -17,14 +17,14 @@ let refreshedAt = new Date();
 async function refresh() {
   clearTimeout(timer);
   request?.abort();
-  if (state !== "live" || document.hidden) return; // comes again when the page is looked at
-  if (isInUse()) show("waiting", "Refreshing waits: a form is in use");
+  if (state !== "live" || document.hidden) return; // visibilitychange calls it again
+  if (isInUse()) show("waiting", "Not refreshed while a form is in use");
   else await ask((request = new AbortController()));
-  if (state === "live") timer = setTimeout(refresh, EVERY_MILLISECONDS);
+  if (state === "live") timer = setTimeout(refresh, REFRESH_MILLISECONDS);
 }
 
 async function ask(mine) {
-  const patience = setTimeout(() => mine.abort(), PATIENCE_MILLISECONDS);
+  const timeout = setTimeout(() => mine.abort(), TIMEOUT_MILLISECONDS);
   try {
     const answer = await fetch(location.href, {
       headers: { "X-Board-Refresh": "1" },
@@ -37,10 +37,10 @@ async function ask(mine) {
     const text = await answer.text();
     if (state === "live" && request === mine && !isInUse()) take(text);
   } catch {
-    if (state !== "live" || request !== mine) return; // paused meanwhile, or asked again
+    if (state !== "live" || request !== mine) return; // paused, or a newer request runs
     show("failing", `Not refreshed since ${refreshedAt.toTimeString().slice(0, 8)}`);
   } finally {
-    clearTimeout(patience);
+    clearTimeout(timeout);
   }
 }
 
@@ -51,10 +51,10 @@ function take(text) {
     if (fresh) morph(region, fresh);
   }
   refreshedAt = new Date();
-  show("live", `Refreshed every ${EVERY_MILLISECONDS / 1000} s`);
+  show("live", `Refreshed every ${REFRESH_MILLISECONDS / 1000} s`);
 }
 
-// Somebody who fills in a form must not have it change under their hands.
+// A form must not change while the user fills it in.
 function isInUse() {
   const field = document.activeElement?.closest("input, textarea, select");
   return Boolean(document.querySelector(":popover-open") || field?.closest(REGIONS));
@@ -63,16 +63,16 @@ function isInUse() {
 function end(address) {
   state = "ended";
   const isLogin = address?.pathname === bar.dataset.boardLogin;
-  show("ended", isLogin ? "Your session has ended: log in again" : "This page is not there for you any more");
+  show("ended", isLogin ? "Your session has ended: log in again" : "This page no longer exists, or you may no longer see it");
   button.hidden = true;
 }
 
 function show(name, text) {
   bar.dataset.boardBar = name;
-  if (status.textContent !== text) status.textContent = text; // else screen readers would say it again
+  if (status.textContent !== text) status.textContent = text; // else screen readers would read it again
 }
 
-// Make `old` what `fresh` is. Children with an id are kept wherever they move to, others by their place.
+// Make `old` equal to `fresh`. Children with an id are matched by id, all others by their place.
 function morph(old, fresh) {
   for (const { name } of [...old.attributes]) {
     const isOpened = name === "open" && old.localName === "details"; // by the user
@@ -113,12 +113,12 @@ button.addEventListener("click", () => {
   refresh();
 });
 document.addEventListener("visibilitychange", refresh);
-// What is on its way would come too late, and the answer to the form is a page of its own.
+// A refresh must not change the page after the form is sent; its response is a new page.
 document.addEventListener("submit", () => {
   clearTimeout(timer);
   request?.abort();
 });
 addEventListener("pageshow", (event) => event.persisted && refresh());
 
-show("live", `Refreshed every ${EVERY_MILLISECONDS / 1000} s`);
-timer = setTimeout(refresh, EVERY_MILLISECONDS);
+show("live", `Refreshed every ${REFRESH_MILLISECONDS / 1000} s`);
+timer = setTimeout(refresh, REFRESH_MILLISECONDS);

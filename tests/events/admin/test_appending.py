@@ -22,7 +22,7 @@ def test_form_appends_an_event_and_logs_it(staff: Client, store: EventStore) -> 
         "timestamp_1": "12:30:00",
     }
     html = page(staff, ADD, aggregate_id="order-1")
-    assert "first event of a new aggregate" in html
+    assert "The event will be the first of a new aggregate" in html
     response = staff.post(ADD, form)
     assert (response.status_code, response["Location"]) == (302, history_url("order-1"))
     (event,) = store.get_events_for_aggregate("order-1")
@@ -82,7 +82,7 @@ def test_new_aggregate_that_exists_is_reported(staff: Client, store: EventStore)
     form = form_of(staff) | {"aggregate_id": "order-1"}
     store.dispatch(new("order-1", "Placed"))
     html = staff.post(ADD, form).content.decode()
-    assert "order-1 exists already, at version 1." in html
+    assert "order-1 already exists, at version 1." in html
     assert versions_on(html) == [1]
     assert aggregates() == {"order-1": 1}
 
@@ -90,14 +90,14 @@ def test_new_aggregate_that_exists_is_reported(staff: Client, store: EventStore)
 @pytest.mark.parametrize(
     ("fault", "message"),
     [
-        ({"data": '{"a": ' + "[" * 50_000}, "This cannot be read as JSON"),
-        ({"data": '{"a": ' + "9" * 5000 + "}"}, "This cannot be read as JSON"),
+        ({"data": '{"a": ' + "[" * 50_000}, "This is not valid JSON"),
+        ({"data": '{"a": ' + "9" * 5000 + "}"}, "This is not valid JSON"),
         ({"expected_version": "9" * 30}, "Expected version: Ensure this value is less"),
         ({"event_id": "x"}, "Event id: Enter a valid UUID"),
         ({"data": '{"a": 1,\n "b" 2}'}, "Expecting &#x27;:&#x27; delimiter at line 2, column 6"),
         ({"data": "[1]"}, "it must be a JSON object"),
-        ({"data": '{"a": {"b": NaN}}'}, "NaN is no JSON number"),
-        ({"data": '{"a": 1, "b": {"c": 2, "c": 3}}'}, "&#x27;c&#x27; stands twice in one object"),
+        ({"data": '{"a": {"b": NaN}}'}, "NaN is not a JSON number"),
+        ({"data": '{"a": 1, "b": {"c": 2, "c": 3}}'}, "&#x27;c&#x27; occurs twice in one object"),
         ({"metadata": "5"}, "it must be a JSON object"),
         ({"type": ""}, "This field is required"),
         ({"aggregate_id": "a\tb"}, "control character"),

@@ -29,7 +29,7 @@ def test_index_shows_what_comes_in(client_of: Callable[..., Client], store: Even
     assert ": 1 cart</title>" in html
     assert f'<a href="{history_url("order-1")}">order-1</a> <span>3</span>' in html
     assert '<a href="/admin/events/event/?type=ItemAdded">ItemAdded</a> <span>1</span>' in html
-    assert "No append is under way" in html
+    assert "No append is open" in html
     for name, count in (("events", 4), ("aggregates", 2)):
         assert f"<dt>{name}</dt><dd>{count}</dd>" in html
 

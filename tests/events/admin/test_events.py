@@ -39,7 +39,7 @@ def test_event_page_shows_what_it_follows_and_what_belongs_to_it(staff: Client, 
     assert "<del>" in html
     assert re.findall(r'data-depth="(\d)"', html) == ["0", "0", "0"]
     assert history_url("order-1") in html
-    assert "What belongs together" not in page(staff, f"{EVENTS}{other.position}/change/")
+    assert "Related events" not in page(staff, f"{EVENTS}{other.position}/change/")
 
 
 def test_trail_shows_what_led_to_what(store: EventStore) -> None:

@@ -31,10 +31,10 @@ def test_search_that_ran_out_of_time_says_how_far_it_came(
     staff: Client, store: EventStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     store.dispatch(*some(80))
-    monkeypatch.setattr(search, "SEARCH_SECONDS", 0)
+    monkeypatch.setattr(search_module, "SEARCH_SECONDS", 0)
     html = page(staff, EVENTS, q="absent", **{"in": "data"})
-    reached = last_position() + 1 - search.FIRST_STRETCH
-    assert f"Nothing found as far as position {reached}, which is not all." in html
+    reached = last_position() + 1 - search_module.FIRST_BATCH_POSITIONS
+    assert f"Nothing found up to position {reached}; the search is not complete." in html
     monkeypatch.undo()
     assert "No event matches" in page(staff, EVENTS + link_on(html, "Search further"))
 
@@ -87,7 +87,7 @@ def test_pages_are_what_one_query_finds(
     store: EventStore, monkeypatch: pytest.MonkeyPatch, name: str, text: str, newest_first: bool, few: int
 ) -> None:
     monkeypatch.setattr(search_module, "FEW_EVENTS", few)
-    monkeypatch.setattr(search_module, "FIRST_STRETCH", 4)
+    monkeypatch.setattr(search_module, "FIRST_BATCH_POSITIONS", 4)
     monkeypatch.setattr(search_module, "SEARCH_SECONDS", 60)
     fill(store)
     events, aggregates = SEARCHES[name]()
@@ -113,7 +113,7 @@ def test_bounds_are_kept(store: EventStore) -> None:
     assert [event.position for event in found.events] == wanted[3::-1]
     assert found.next == wanted[3]
     nothing = search(Event.objects.all(), after=after, before=after + 1, limit=5)
-    assert nothing == SearchResult(events=[], next=None, is_cut=False)
+    assert nothing == SearchResult(events=[], next=None, has_timed_out=False)
 
 
 @pytest.mark.parametrize("few", [0, 10_000], ids=["many", "few"])
@@ -122,7 +122,7 @@ def test_search_that_runs_out_of_time_goes_on_where_it_stopped(
     store: EventStore, monkeypatch: pytest.MonkeyPatch, newest_first: bool, few: int
 ) -> None:
     monkeypatch.setattr(search_module, "FEW_EVENTS", few)
-    monkeypatch.setattr(search_module, "FIRST_STRETCH", 3)
+    monkeypatch.setattr(search_module, "FIRST_BATCH_POSITIONS", 3)
     monkeypatch.setattr(search_module, "GROWTH", 1)
     fill(store, 60)
     clock = count()
@@ -131,7 +131,7 @@ def test_search_that_runs_out_of_time_goes_on_where_it_stopped(
     monkeypatch.setattr(search_module, "time", SimpleNamespace(monotonic=lambda: next(clock)))
     events, aggregates = SEARCHES["category"]()
     first = search(events, aggregates, text="absent", after=1, newest_first=newest_first, limit=5)
-    assert first.is_cut
+    assert first.has_timed_out
     assert first.next is not None
     assert first.events == []
     beginning = events.earliest("position").position - 1
@@ -145,7 +145,7 @@ def test_search_stops_in_time(store: EventStore, monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(search_module, "SEARCH_SECONDS", 0)
     store.dispatch(*some(500))
     found = search(Event.objects.all(), text="absent", limit=5)
-    assert (found.is_cut, found.events) == (True, [])
+    assert (found.has_timed_out, found.events) == (True, [])
 
 
 def test_text_is_searched_as_it_stands(store: EventStore) -> None:
@@ -170,7 +170,7 @@ def test_statement_that_takes_too_long_is_cancelled(
     began = time.monotonic()
     found = search(events, Aggregate.objects.filter(pk="a-1") if few else None, limit=5)
     assert time.monotonic() - began < 5  # all of it would take 25 seconds
-    assert (found.events, found.is_cut) == ([], True)
+    assert (found.events, found.has_timed_out) == ([], True)
     assert found.next is not None
     assert positions[200] < found.next <= positions[-1] + 1
     with connection.cursor() as cursor:
@@ -185,8 +185,8 @@ def test_slow_first_stretch_may_finish_so_that_a_search_makes_progress(
     store.dispatch(*some(200))
     naps = "(SELECT pg_sleep(0.002 + 0 * events_event.position)) IS NULL"
     found = search(Event.objects.extra(where=[naps]), limit=5)  # noqa: S610
-    assert found.is_cut
-    assert found.next == Event.objects.latest("position").position + 1 - search_module.FIRST_STRETCH
+    assert found.has_timed_out
+    assert found.next == Event.objects.latest("position").position + 1 - search_module.FIRST_BATCH_POSITIONS
 
 
 def test_search_in_a_transaction_leaves_it_as_it_was(store: EventStore, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -194,6 +194,6 @@ def test_search_in_a_transaction_leaves_it_as_it_was(store: EventStore, monkeypa
     store.dispatch(*some(200))
     with connection.cursor() as cursor:
         cursor.execute("SET LOCAL statement_timeout = '77s'")
-        assert not search(Event.objects.all(), Aggregate.objects.filter(pk="a-1"), text="absent", limit=5).is_cut
+        assert not search(Event.objects.all(), Aggregate.objects.filter(pk="a-1"), text="absent", limit=5).has_timed_out
         cursor.execute("SHOW statement_timeout")
         assert cursor.fetchone()[0] == "77s"

@@ -45,16 +45,16 @@ def test_json_lines_become_events(tmp_path: Path, name: str) -> None:
 
 
 BAD = [
-    ("{", "line: cannot be read as JSON"),
+    ("{", "line: is not valid JSON"),
     ("[]", "event: must be a JSON object"),
     ('{"aggregate_id": "x"}', "type: is missing"),
-    ('{"aggregate_id": "x", "type": "A", "data": {"n": NaN}}', "line: cannot be read as JSON: NaN"),
+    ('{"aggregate_id": "x", "type": "A", "data": {"n": NaN}}', "line: is not valid JSON: NaN"),
     ('{"aggregate_id": "x", "type": "A", "data": {"a":' + "[" * 980 + "]" * 980 + "}}", "(line|data)"),
     ('{"aggregate_id": "", "type": "A"}', "aggregate_id: is empty"),
     ('{"aggregate_id": "x", "type": "A", "timestamp": "2020-01-01T00:00:00"}', "timestamp: .* has no time zone"),
-    ('{"aggregate_id": "x", "type": "A", "data": {"a": "\\u0000"}}', "data.a: holds a NUL"),
+    ('{"aggregate_id": "x", "type": "A", "data": {"a": "\\u0000"}}', "data.a: contains a NUL"),
     ('{"aggregate_id": "x", "type": "A", "colour": 1}', "colour: is not a field of a new event"),
-    ('{"aggregate_id": "\udcff", "type": "A"}', "aggregate_id: holds the control character"),
+    ('{"aggregate_id": "\udcff", "type": "A"}', "aggregate_id: contains the control character"),
 ]
 
 
@@ -63,11 +63,11 @@ def test_bad_line_is_named_and_what_came_before_it_is_kept(tmp_path: Path, bad: 
     good = LINES.splitlines(keepends=True)
     path = tmp_path / "events.jsonl"
     path.write_text("".join([*good[:3], bad + "\n", *good[3:]]), encoding="utf-8", errors="surrogateescape")
-    with pytest.raises(CommandError, match=rf"^line 4: {message}[\s\S]*2 events stored\. Mend the line"):
+    with pytest.raises(CommandError, match=rf"^line 4: {message}[\s\S]*2 events stored\. Correct the line"):
         run(path)
     assert aggregates() == {"a-1": 2}
     out, err = run(path, skip_bad=True)
-    assert out == "1 events stored, 2 were stored already, 1 bad lines skipped."
+    assert out == "1 events stored, 2 were already stored, 1 bad lines skipped."
     assert err.startswith("line 4: ")
     assert aggregates() == {"a-1": 2, "b-1": 1}
 
@@ -88,14 +88,14 @@ def test_bad_row_is_named(tmp_path: Path, row: str, message: str) -> None:
     path = write(tmp_path / "events.csv", CSV + row + "\nc-3,Opened,2020-01-01T00:00:00Z,1,\n")
     with pytest.raises(CommandError, match=message):
         run(path, **COLUMNS)
-    assert run(path, **COLUMNS, skip_bad=True)[0] == "1 events stored, 4 were stored already, 1 bad lines skipped."
+    assert run(path, **COLUMNS, skip_bad=True)[0] == "1 events stored, 4 were already stored, 1 bad lines skipped."
 
 
 def test_naive_timestamps_can_be_given_a_zone(tmp_path: Path) -> None:
     path = write(tmp_path / "events.csv", "case,what,when\nc-1,A,2020-07-01T12:00:00\n")
     call_command("import_events", path, "--timezone", "Europe/Berlin", stdout=io.StringIO(), **COLUMNS)
     assert Event.objects.get().timestamp.isoformat() == "2020-07-01T10:00:00+00:00"
-    with pytest.raises(CommandError, match="no time zone"):
+    with pytest.raises(CommandError, match="is not a time zone"):
         call_command("import_events", str(path), "--timezone", "Atlantis", **COLUMNS)
 
 
@@ -104,10 +104,10 @@ def test_naive_timestamps_can_be_given_a_zone(tmp_path: Path) -> None:
     [
         ("none.csv", {}, "There is no file"),
         ("events.csv", {}, "--aggregate-id and --type"),
-        ("events.csv", {"aggregate_id": "case", "type": "x"}, "there is no 'x'; the file has: case, what, when"),
+        ("events.csv", {"aggregate_id": "case", "type": "x"}, "'x' is not in the header, which has: case, what, when"),
         ("events.csv", {**COLUMNS, "batch_size": 0}, "--batch-size: give 1 or more"),
         ("broken.csv", {"aggregate_id": "case", "type": "what"}, "line 1: is not CSV"),
-        ("twice.csv", {"aggregate_id": "case", "type": "what"}, "column: 'note' stands in the header twice"),
+        ("twice.csv", {"aggregate_id": "case", "type": "what"}, "column: 'note' is in the header twice"),
     ],
 )
 def test_wrong_call_is_explained(tmp_path: Path, name: str, options: dict[str, Any], message: str) -> None:
@@ -156,7 +156,7 @@ def test_export_and_import_into_an_empty_store_give_the_same_events(
     assert contents() == []
     assert run(tmp_path / name)[0] == "10 events stored."
     assert contents() == before
-    assert run(tmp_path / name)[0] == "0 events stored, 10 were stored already."
+    assert run(tmp_path / name)[0] == "0 events stored, 10 were already stored."
 
 
 def test_export_can_be_narrowed_and_goes_to_standard_output(store: EventStore) -> None:
@@ -176,7 +176,7 @@ def test_export_can_be_narrowed_and_goes_to_standard_output(store: EventStore) -
 def test_real_event_log_reads_the_same_everywhere(api: Any, client: Any, admin_user: Any, store: EventStore) -> None:
     options = {"aggregate_id": "case:concept:name", "type": "concept:name", "timestamp": "time:timestamp"}
     assert run(RECEIPTS, **options)[0] == "8,577 events stored."
-    assert run(RECEIPTS, **options)[0] == "0 events stored, 8,577 were stored already."
+    assert run(RECEIPTS, **options)[0] == "0 events stored, 8,577 were already stored."
 
     with gzip.open(RECEIPTS, "rt", encoding="utf-8") as file:
         header, *rows = (line.rstrip("\n").split(",") for line in file)

@@ -27,8 +27,8 @@ def test_import_can_be_repeated_and_goes_on_where_it_ended(tmp_path: Path, batch
     lines = CSV.splitlines(keepends=True)
     path = tmp_path / "events.csv"
     run(write(path, "".join(lines[:4])), **COLUMNS, batch_size=batch_size)
-    assert run(write(path, CSV), **COLUMNS, batch_size=batch_size)[0] == "2 events stored, 2 were stored already."
-    assert run(path, **COLUMNS, batch_size=batch_size)[0] == "0 events stored, 4 were stored already."
+    assert run(write(path, CSV), **COLUMNS, batch_size=batch_size)[0] == "2 events stored, 2 were already stored."
+    assert run(path, **COLUMNS, batch_size=batch_size)[0] == "0 events stored, 4 were already stored."
     assert stored() == [("c-1", 1), ("c-2", 1), ("c-1", 2), ("c-1", 3)]
 
 
@@ -38,7 +38,7 @@ def test_equal_lines_are_events_of_their_own_however_far_apart(tmp_path: Path, m
     path = write(tmp_path / "a.jsonl", line * 2 + line.replace("a-1", "b-1") * 3 + line)
     assert run(path)[0] == "6 events stored."
     assert stored() == [("a-1", 1), ("a-1", 2), ("b-1", 1), ("b-1", 2), ("b-1", 3), ("a-1", 3)]
-    assert run(path)[0] == "0 events stored, 6 were stored already."
+    assert run(path)[0] == "0 events stored, 6 were already stored."
 
 
 def test_dry_run_checks_every_line_and_stores_nothing(tmp_path: Path) -> None:
@@ -51,9 +51,9 @@ def test_dry_run_checks_every_line_and_stores_nothing(tmp_path: Path) -> None:
 def test_own_event_ids_are_kept_and_in_use_elsewhere_rejected(tmp_path: Path) -> None:
     event_id = new().event_id
     line = line_of("a-1", event_id)
-    assert run(write(tmp_path / "a.jsonl", line * 2))[0] == "1 events stored, 1 were stored already."
+    assert run(write(tmp_path / "a.jsonl", line * 2))[0] == "1 events stored, 1 were already stored."
     assert Event.objects.get().event_id == event_id
-    with pytest.raises(CommandError, match=r"line 1: event_id: .* in use already, in another aggregate"):
+    with pytest.raises(CommandError, match=r"line 1: event_id: .* already in use, in another aggregate"):
         run(write(tmp_path / "a.jsonl", line_of("b-1", event_id)))
 
 
@@ -68,14 +68,14 @@ def test_id_of_another_aggregate_is_a_bad_line_whatever_the_batches(
     path = write(tmp_path / "b.jsonl", line + line_of("b-1", event_id) + LINES)
     out, err = run(path, batch_size=batch_size, skip_bad=True, dry_run=dry_run)
     did = "would be stored" if dry_run else "stored"
-    assert out == f"3 events {did}, 1 were stored already, 1 bad lines skipped."
+    assert out == f"3 events {did}, 1 were already stored, 1 bad lines skipped."
     assert err.startswith("line 2: event_id: ")
 
 
 def test_handler_that_fails_ends_the_import(tmp_path: Path, store: EventStore) -> None:
     event_id = new().event_id
     store.subscribe("A", lambda event, **kwargs: store.dispatch(new(f"x-{event.version}", event_id=event_id)))
-    with pytest.raises(CommandError, match="in use already"):
+    with pytest.raises(CommandError, match="already in use"):
         run(write(tmp_path / "a.jsonl", LINES))
     assert stored() == []
 

@@ -39,7 +39,7 @@ def test_duplicate_name_is_rejected_at_any_depth(value: dict[str, Any], space: s
     name, inner = next(iter(value.items()))
     again = f"{space}{json.dumps(name, ensure_ascii=False)}:{space}{json.dumps(inner, ensure_ascii=False)}"
     text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))[:-1] + f",{again}{space}}}"
-    with pytest.raises(ValueError, match="stands twice in one object"):
+    with pytest.raises(ValueError, match="occurs twice in one object"):
         from_json(f'[{{"a":{text}}}]' if is_nested else text)
 
 

@@ -14,7 +14,7 @@ def test_flush_empties_test_databases_only(event: Event, monkeypatch: pytest.Mon
 
     with monkeypatch.context() as patch:
         patch.delattr(mail, "outbox")
-        with pytest.raises(CommandError, match="Rejected: it would remove every event"):
+        with pytest.raises(CommandError, match="Rejected: flush would remove every event"):
             call_command("flush", interactive=False, verbosity=0)
     assert Event.objects.count() == 1
     call_command("flush", interactive=False, verbosity=0)

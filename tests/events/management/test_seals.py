@@ -17,28 +17,28 @@ def test_commands(store: EventStore, sealed: list[Event], capsys: pytest.Capture
     call_command("events_digest")
     out, err = capsys.readouterr()
     assert out == f"{seals.newest_digest('default')}\n"
-    assert "Not sealed yet: 3 events, the first of them stored at 2" in err
+    assert "Not sealed yet: 3 events; the first was stored at 2" in err
     call_command("seal_events")
     last = Event.objects.latest("position").position
     assert f"3 events sealed. Seals reach up to position {last}." in capsys.readouterr().out
     call_command("verify_events", against=out)
-    assert f"15 events, in 4 seals, fit: all from position 1 to {last}" in (text := capsys.readouterr().out)
-    assert "what it was when the digest was taken.\nEvery event is sealed." in text
+    assert f"15 events in 4 seals match: all from position 1 to {last}" in (text := capsys.readouterr().out)
+    assert "match the digest.\nEvery event is sealed." in text
 
     tamper(f"{SQL} type = 'Other' WHERE position = %(sixth)s", sixth=sealed[5].position)
-    named = r"The event at position \d+ \(Other, version 2 of c-1\) .*\n5 events, in the"
+    named = r"The event at position \d+ \(Other, version 2 of c-1\) .*\n5 events in the"
     with pytest.raises(CommandError, match=named):
         call_command("verify_events")
     call_command("verify_events", "--from", str(last))
     text = capsys.readouterr().out
-    assert f"3 events, in 1 seal, fit: all from position {sealed[-1].position + 1} to {last}" in text
-    assert f"What lies up to position {sealed[-1].position} was not looked at." in text
+    assert f"3 events in 1 seal match: all from position {sealed[-1].position + 1} to {last}" in text
+    assert f"The events up to position {sealed[-1].position} were not verified." in text
     for beyond in (0, -1, last + 1):
-        with pytest.raises(CommandError, match=f"--from: give a position from 1 up to {last}"):
+        with pytest.raises(CommandError, match=f"--from: give a position from 1 to {last}"):
             call_command("verify_events", f"--from={beyond}")
-    with pytest.raises(CommandError, match="--against: 'x' is no digest; give it as events_digest prints it"):
+    with pytest.raises(CommandError, match="--against: 'x' is not a digest; give it as events_digest prints it"):
         call_command("verify_events", against="x")
-    with pytest.raises(CommandError, match="leave --from out"):
+    with pytest.raises(CommandError, match="leave out --from"):
         call_command("verify_events", "--from=7", against=out)
     with pytest.raises(CommandError, match="there is no 'other' in DATABASES"):
         call_command("seal_events", database="other")

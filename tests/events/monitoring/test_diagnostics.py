@@ -28,4 +28,4 @@ def test_failing_diagnostic_is_a_finding(store: EventStore, capsys: pytest.Captu
             call_command("events_doctor")
     finally:
         connection.cursor().execute("ALTER TABLE elsewhere RENAME TO events_seal")
-    assert "could not be looked at: Seals are kept up, where events are sealed" in capsys.readouterr().out
+    assert "could not be checked: Events are sealed regularly, if the store has seals" in capsys.readouterr().out

@@ -29,7 +29,7 @@ def test_nothing_is_found_where_all_is_well(healthy: None, capsys: pytest.Captur
 FAULTS = {
     "trigger gone": (
         "DROP TRIGGER events_event_immutable ON events_event",
-        "trigger events_event_immutable is not there",
+        "trigger events_event_immutable is missing",
     ),
     "trigger disabled": (
         "ALTER TABLE events_aggregate DISABLE TRIGGER events_aggregate_appended",
@@ -41,19 +41,19 @@ FAULTS = {
     ),
     "guard function replaced": (
         "CREATE OR REPLACE FUNCTION events_reject_change() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN OLD; END'",
-        "the function events_reject_change is not what this version installs",
+        "the function events_reject_change differs from the one that this version installs",
     ),
     "function gone": (
         "ALTER FUNCTION events_reject RENAME TO elsewhere",
-        "the function events_reject is not there",
+        "the function events_reject is missing",
     ),
     "search_path of the caller": (
         "ALTER FUNCTION events_settled_position() RESET search_path",
-        "events_settled_position runs with its caller's rights, or search_path",
+        "events_settled_position runs with the rights or the search_path of its caller",
     ),
     "rights of the caller": (
         "ALTER FUNCTION events_settled_position() SECURITY INVOKER",
-        "events_settled_position runs with its caller's rights, or search_path",
+        "events_settled_position runs with the rights or the search_path of its caller",
     ),
     "positions cached": ("ALTER SEQUENCE events_event_position_seq CACHE 20", "INCREMENT 1, CACHE 20: readers"),
     "positions by twos": ("ALTER SEQUENCE events_event_position_seq INCREMENT 2", "INCREMENT 2, CACHE 1: readers"),
@@ -65,11 +65,11 @@ FAULTS = {
     "sequence restored wrong": ("SELECT setval('events_event_position_seq', 1)", "the sequence of positions is at 1"),
     "aggregate behind": (
         f"{MAINTAIN} UPDATE events_aggregate SET version = 2 WHERE aggregate_id = 'a-1'",
-        "aggregate a-1 is at version 2, its last event is 3",
+        "aggregate a-1 is at version 2, but its last event is 3",
     ),
     "event gone": (
         f"{MAINTAIN} DELETE FROM events_event WHERE aggregate_id = 'a-1' AND version = 3",
-        "aggregate a-1 is at version 3, its last event is 2",
+        "aggregate a-1 is at version 3, but its last event is 2",
     ),
     "commits not waited for": ("SET LOCAL synchronous_commit = off", "synchronous_commit is off"),
     "old snapshots": (
@@ -99,7 +99,7 @@ FAULTS = {
     ),
     "projection without code": (
         "UPDATE projections_projectionstate SET name = 'left_over' WHERE name = 'orders'",
-        "projection left_over has rows, but no code any more",
+        "projection left_over has rows, but its code is gone",
     ),
 }
 
@@ -121,7 +121,7 @@ def test_open_append_is_named(store: EventStore, monkeypatch: pytest.MonkeyPatch
     last = Event.objects.latest("position").position
     with open_append(store, new("b-1")):
         (finding,) = doctor.open_appends("default")
-        assert "has appended and is open for 0:00:0" in finding.problem
+        assert "has appended and has been open for 0:00:0" in finding.problem
         assert f"readers wait at position {last}" in finding.problem
         assert "pg_terminate_backend(" in finding.remedy
     with transaction.atomic():
@@ -154,7 +154,7 @@ def test_seals_that_are_not_kept_up_are_found(healthy: None, store: EventStore) 
     with connection.cursor() as cursor:
         cursor.execute(f"{MAINTAIN} UPDATE events_event SET recorded_at = now() - interval '25 hours'")
     (finding,) = doctor.seals("default")
-    assert "events are not sealed since" in finding.problem
+    assert "are not sealed" in finding.problem
     assert finding.severity is Severity.WARNING
 
 

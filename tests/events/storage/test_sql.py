@@ -57,7 +57,7 @@ def test_append_function_for_one_event_serves_psql_and_raises_there(store: Event
     before = last_position()
     with pytest.raises(DatabaseError, match="aggregate a-1 was expected at version 7 but is at 1"):
         append_one("'a-1', 'Happened', '{}', p_expected => 7")
-    with pytest.raises(DatabaseError, match=f"the event id {event.event_id} is in use already, in aggregate a-1"):
+    with pytest.raises(DatabaseError, match=f"the event id {event.event_id} is already in use, in aggregate a-1"):
         append_one(f"'b-1', 'Happened', '{{}}', p_event_id => '{event.event_id}'")
     assert last_position() == before
     assert aggregates() == {"a-1": 1}
@@ -117,12 +117,12 @@ BAD_NAMES = ["", "x" * 256, "a\nb", "a\x7fb", "a\x85b"]
 
 
 FAULTS = [
-    *[("aggregate_id", name, "the aggregate id takes 1 to 255 characters") for name in BAD_NAMES],
-    *[("type", name, "the type takes 1 to 255 characters") for name in BAD_NAMES],
+    *[("aggregate_id", name, "the aggregate id must have 1 to 255 characters") for name in BAD_NAMES],
+    *[("type", name, "the type must have 1 to 255 characters") for name in BAD_NAMES],
     *[("data", value, "the data must be a JSON object") for value in ("[]", "null", "1")],
     ("metadata", '"text"', "the metadata must be a JSON object"),
-    ("metadata", '{"correlation_id": "%s"}' % ("x" * 256), "the correlation_id takes at most 255 characters"),
-    *[("timestamp", moment, "the timestamp must lie from") for moment in ("0001-01-01Z", "infinity", "9999-12-31Z")],
+    ("metadata", '{"correlation_id": "%s"}' % ("x" * 256), "the correlation_id must have at most 255 characters"),
+    *[("timestamp", moment, "the timestamp must be from") for moment in ("0001-01-01Z", "infinity", "9999-12-31Z")],
 ]
 
 

@@ -44,7 +44,7 @@ def databases(django_db_setup: None) -> Iterator[dict[str, Any]]:
         with standby_of(primary) as standby:
             login = {"NAME": DATABASE, "USER": SUPERUSER, "PASSWORD": "", "PORT": "", "HOST": str(primary.sockets)}
             databases: dict[str, Any] = {"default": {**connections.settings["default"], **login}}
-            snippet = snippet.replace("replica.internal", str(standby.sockets))
+            snippet = snippet.replace("standby.internal", str(standby.sockets))
             exec(compile(snippet, SETTINGS_PAGE, "exec"), {"DATABASES": databases})  # noqa: S102
             yield databases
 
@@ -52,7 +52,7 @@ def databases(django_db_setup: None) -> Iterator[dict[str, Any]]:
 @pytest.fixture
 def store(databases: dict[str, Any]) -> Iterator[EventStore]:
     """A store that reads from a standby."""
-    with connected_by(databases["default"], "primary"), connected_by(databases["replica"], "replica"):
+    with connected_by(databases["default"], "primary"), connected_by(databases["standby"], "replica"):
         yield EventStore("primary", read_from="replica")
 
 
@@ -111,7 +111,7 @@ def test_standby_that_is_behind_is_waited_for_up_to_a_bound(store: EventStore, s
     assert list(store.read_all(after=start)) == before
     ask("replica", "SELECT pg_wal_replay_pause()::text")
     (event,) = store.dispatch(new("b-1"))
-    with pytest.raises(StandbyBehind, match="'replica' has not come to where the primary was") as caught:
+    with pytest.raises(StandbyBehind, match="'replica' did not catch up with the primary") as caught:
         list(store.read_all(after=before[-1].position))
     assert caught.value.replica == "replica"
     assert list(store.read_all(after=event.position)) == [], "there is nothing to wait for"
@@ -138,7 +138,7 @@ def test_standby_is_not_waited_for_while_the_primary_is_idle(store: EventStore) 
 def test_unsafe_reads_are_rejected(store: EventStore) -> None:
     start = store.settled_position()
     (event,) = store.dispatch(new())
-    with pytest.raises(UnsafeRead, match="'primary' is no standby"):
+    with pytest.raises(UnsafeRead, match="'primary' is not a standby"):
         list(EventStore("primary", read_from="primary").read_all())
     with transaction.atomic("replica"):
         with connections["replica"].cursor() as cursor:
@@ -148,6 +148,6 @@ def test_unsafe_reads_are_rejected(store: EventStore) -> None:
     with transaction.atomic("primary"):
         assert list(store.read_all(after=start)) == [event]
         store.dispatch(new("own"))
-        with pytest.raises(UnsafeRead, match="in the transaction that appends"):
+        with pytest.raises(UnsafeRead, match="transaction that has appended cannot read a standby"):
             list(store.read_all())
     assert [each.aggregate_id for each in store.read_all(after=start)] == ["a-1", "own"]

@@ -9,7 +9,7 @@ from django.contrib.auth.models import User
 from django.test import Client
 
 from events.store import EventStore
-from projections.engine.registration import ensure_all
+from projections.engine.registration import register_all
 from projections.models import Operation, ParkedEvent, ProjectionState, Rebuild
 from projections.testing import run_until_caught_up
 from tests.projections.admin.support import LIST, PARKED, act, acts_offered, break_some, logged, page_of, read
@@ -36,9 +36,9 @@ def test_acts_that_make_sense_are_offered(operator: Client, change: dict[str, An
 
 def test_inline_projection_cannot_be_paused(operator: Client) -> None:
     run_until_caught_up("fragile")
-    ensure_all()
+    register_all()
     assert acts_offered(read(operator, page_of("aggregate_activity"))) == ["rebuild"]
-    assert "it would miss events for good" in act(operator, LIST, "pause", "aggregate_activity")
+    assert "it would miss events permanently" in act(operator, LIST, "pause", "aggregate_activity")
     assert logged() == []
 
 
@@ -55,7 +55,7 @@ def test_operations_are_done_and_recorded(operator: Client, store: EventStore) -
     assert notes() == [("a-0", 2)]
     assert "will be rebuilt by the next worker" in act(operator, LIST, "rebuild", "fragile")
     assert acts_offered(read(operator, page_of("fragile"))) == ["pause", "cancel"]
-    assert "is not rebuilt any more" in act(operator, LIST, "cancel", "fragile", reason="too slow")
+    assert "is no longer rebuilt" in act(operator, LIST, "cancel", "fragile", reason="too slow")
     assert "No rebuild of" in act(operator, LIST, "cancel", "fragile")
     assert not Rebuild.objects.exists()
     user = User.objects.get()
@@ -71,7 +71,7 @@ def test_operations_are_done_and_recorded(operator: Client, store: EventStore) -
         "Retry: Projection fragile: 0 parked events handled, 2 still parked. Reason: none given",
         f"{skipped} Reason: a test",
         "Rebuild: Projection fragile will be rebuilt by the next worker. Reason: none given",
-        "Cancel: Projection fragile is not rebuilt any more; its rows stay as they are. Reason: too slow",
+        "Cancel: Projection fragile is no longer rebuilt; its served rows stay. Reason: too slow",
     ]
     assert {(entry.user, entry.object_id) for entry in LogEntry.objects.all()} == {(user, "fragile")}
     page = read(operator, f"{LIST}fragile/history/")
@@ -100,7 +100,7 @@ def test_form_that_is_sent_twice_does_no_harm(operator: Client, store: EventStor
     assert "1 still parked" in act(operator, PARKED, "skip", first.pk, reason="a test")
     page = act(operator, PARKED, "skip", first.pk, reason="a test", back=back)
     assert "Nothing was done" in page
-    assert "This event is not parked any more." in page
+    assert "This event is no longer parked." in page
     assert "cannot handle 3" in ParkedEvent.objects.get(aggregate_id="b-1").error
     for action in ("pause", "pause", "resume", "resume", "rebuild", "rebuild", "cancel", "cancel"):
         act(operator, LIST, action, "fragile")

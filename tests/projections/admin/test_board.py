@@ -11,7 +11,7 @@ from django.utils import timezone
 
 from events.store import EventStore
 from projections.admin import board
-from projections.engine.registration import ensure_all
+from projections.engine.registration import register_all
 from projections.models import Heartbeat, ProjectionState
 from tests.projections.admin.support import LIST, PARKED, acts_offered, break_some, page_of, read
 
@@ -24,7 +24,7 @@ def test_board_shows_how_they_are(operator: Client, store: EventStore) -> None:
     assert "Broken: cannot handle 1" in page
     assert f"{PARKED}?projection__name__exact=fragile" in page
     assert page_of("fragile") in page
-    assert "waits behind an earlier one" in read(operator, f"{PARKED}?projection__name__exact=fragile")
+    assert "waits behind an earlier event" in read(operator, f"{PARKED}?projection__name__exact=fragile")
     ProjectionState.objects.create(name="gone", mode="async", version=1)
     page = read(operator, LIST)
     assert "orphaned" in page
@@ -47,7 +47,7 @@ def test_queries_of_the_board_do_not_grow(client_of: Callable[..., Client], stor
         *[f"projections.view_{model}" for model in ("projectionstate", "parkedevent", "heartbeat", "operation")]
     )
     break_some(store)
-    ensure_all()
+    register_all()
 
     def queries(path: str) -> int:
         with CaptureQueriesContext(connection) as seen:

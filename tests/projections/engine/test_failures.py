@@ -33,7 +33,7 @@ def test_transient_error_is_retried_and_nothing_is_parked(store: EventStore, mon
     _, poison = store.dispatch(fragile("a-1"), fragile("b-1", 1))
     catch_up_to = store.settled_position()
     projection = instance(Fragile)
-    registration.ensure(projection)
+    registration.ensure_registered(projection)
 
     def one_pass() -> runner.PassOutcome:
         return runner.run_pass(projection, checkpoint("fragile").pk, catch_up_to).outcome
@@ -48,7 +48,7 @@ def test_transient_error_is_retried_and_nothing_is_parked(store: EventStore, mon
     assert found.next_attempt_at is not None
     assert found.next_attempt_at > before
     assert checkpoint("fragile").failing_position == poison.position
-    assert one_pass() is runner.PassOutcome.NOT_OURS  # not due yet
+    assert one_pass() is runner.PassOutcome.NOT_LOCKED  # not due yet
     Checkpoint.objects.update(next_attempt_at=before)
     assert one_pass() is runner.PassOutcome.DONE
     assert notes() == [("a-1", 1), ("b-1", 1)]

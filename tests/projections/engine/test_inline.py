@@ -54,7 +54,7 @@ def test_savepoint_that_is_rolled_back_takes_the_lock_with_it(store: EventStore,
 
 
 def test_batch_enters_once(store: EventStore, inline_fragile: None, django_assert_num_queries: Any) -> None:
-    registration.ensure(instance(Fragile))
+    registration.ensure_registered(instance(Fragile))
     # BEGIN, append, one entry for all INLINE projections, the rows of both, COMMIT.
     with django_assert_num_queries(4 + 10 + 10):
         store.dispatch(*[new("a-1", "Fragile") for _ in range(10)])
@@ -76,7 +76,7 @@ def test_new_code_leaves_rows_of_the_old_version_alone_and_says_so_once(
     store.dispatch(new("a-1", "Fragile"))
     assert notes() == [("a-1", 1)]
     assert [record.getMessage() for record in caplog.records if "not live" in record.getMessage()] == [
-        "projection=fragile is not live, events pass it by; run: manage.py rebuild_projection fragile"
+        "projection=fragile is not live and misses events; run: manage.py rebuild_projection fragile"
     ]
     assert "another version" in status.report("fragile").problem()
 

@@ -60,7 +60,7 @@ def test_outage_inside_a_pass_is_no_event_s_fault(store: EventStore, outage: Any
     """Django has a new connection by the time the error comes out of the transaction; it was lost all the same."""
     store.dispatch(new("a-1", "Counted"))
     with outage(4, "INSERT INTO readmodels_total"):  # an event that fails so often is parked
-        Worker(registry.named(["tally"]), on_round=lambda: not (tally() or ParkedEvent.objects.exists())).run()
+        Worker(registry.named(["tally"]), should_continue=lambda: not (tally() or ParkedEvent.objects.exists())).run()
     assert tally() == {"all": 1, "a-1": 1}
     assert not ParkedEvent.objects.exists()
 
@@ -72,6 +72,6 @@ def test_outage_inside_a_rebuild_does_not_stop_it(store: EventStore, at: str, ou
     catch_up("tally")
     actions.ask_for_rebuild("tally", by="test")
     with outage(1, at):
-        Worker(registry.named(["tally"]), on_round=lambda: Rebuild.objects.filter(error="").exists()).run()
+        Worker(registry.named(["tally"]), should_continue=lambda: Rebuild.objects.filter(error="").exists()).run()
     assert not Rebuild.objects.exists()
     assert tally() == {"all": 1, "a-1": 1}

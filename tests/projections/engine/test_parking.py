@@ -77,7 +77,7 @@ def test_skip_gives_up_one_event_with_a_reason_and_replays_those_behind(store: E
     catch_up("fragile")
     with pytest.raises(OperationRejected, match="reason"):
         actions.skip("fragile", poison.position, by="x", reason=" ")
-    with pytest.raises(OperationRejected, match=f"there are some at: {poison.position}"):
+    with pytest.raises(OperationRejected, match=f"Failed events are parked at: {poison.position}"):
         actions.skip("fragile", behind.position, by="x", reason="no")
     assert actions.skip("fragile", poison.position, by="x", reason="a test order") == (1, 0)
     assert notes() == [("a-1", 2)]
@@ -122,7 +122,7 @@ def test_no_worker_parks_an_event_behind_those_that_are_being_replayed(
         settled = store.settled_position()
         result = runner.run_pass(instance(Fragile), checkpoint("fragile").pk, settled)
         may_end.set()
-    assert result.outcome is runner.PassOutcome.NOT_OURS
+    assert result.outcome is runner.PassOutcome.NOT_LOCKED
     catch_up("fragile")
     assert notes() == [("a-1", 1), ("a-1", 2)]
     assert not ParkedEvent.objects.exists()

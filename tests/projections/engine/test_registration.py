@@ -45,7 +45,7 @@ def test_added_from_now_on_it_leaves_history_out(
     monkeypatch.setattr(Fragile, "start", NOW)
     store.unsubscribe("Fragile", inline.receiver(instance(Fragile)))
     store.dispatch(new("a-1", "Fragile"))
-    registration.ensure(instance(Fragile))
+    registration.ensure_registered(instance(Fragile))
     inline.subscribe(instance(Fragile))
     store.dispatch(new("a-1", "Fragile"))
     assert notes() == [("a-1", 2)]

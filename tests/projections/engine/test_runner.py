@@ -64,9 +64,9 @@ def test_pass_over_a_checkpoint_that_is_gone_or_of_other_code_is_not_ours() -> N
     (position,) = counted(1)
     pk = checkpoint("tally").pk
     Checkpoint.objects.filter(pk=pk).update(version=99)
-    assert run_pass(instance(Tally), pk, position).outcome is PassOutcome.NOT_OURS
+    assert run_pass(instance(Tally), pk, position).outcome is PassOutcome.NOT_LOCKED
     Checkpoint.objects.filter(pk=pk).delete()
-    assert run_pass(instance(Tally), pk, position).outcome is PassOutcome.NOT_OURS
+    assert run_pass(instance(Tally), pk, position).outcome is PassOutcome.NOT_LOCKED
     assert tally() == {}
 
 

@@ -14,7 +14,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 def test_command_asks_names_what_is_wrong_and_reports(store: EventStore, capsys: Any) -> None:
     store.dispatch(new("a-1", "Counted"))
-    with pytest.raises(CommandError, match=r"There is no projection 'nothing'; there are: .*tally"):
+    with pytest.raises(CommandError, match=r"There is no projection 'nothing'; registered projections: .*tally"):
         call_command("rebuild_projection", "nothing", yes=True)
     with pytest.raises(CommandError, match="pass --yes"):
         call_command("rebuild_projection", "tally")

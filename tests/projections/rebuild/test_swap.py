@@ -211,7 +211,7 @@ def test_mode_can_change_by_a_rebuild(
     monkeypatch.setattr(Cases, "mode", before)
     ProjectionState.objects.filter(name="cases").delete()
     inline.subscribe(instance(Cases))
-    registration.ensure(instance(Cases))
+    registration.ensure_registered(instance(Cases))
     store.dispatch(new("a-1"), new("a-2"))
     if before is ASYNC:
         catch_up("cases")

@@ -1,4 +1,4 @@
-"""Import and export over HTTP: many events, little memory, safe to repeat."""
+"""Exports and imports over HTTP: bad lines, filters, many events in little memory."""
 
 import json
 import tracemalloc
@@ -18,7 +18,6 @@ from tests import FULL
 from tests.support import AsgiServer, new, some, stored
 
 pytestmark = pytest.mark.django_db
-
 
 NDJSON = "application/x-ndjson"
 

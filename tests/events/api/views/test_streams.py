@@ -1,4 +1,4 @@
-"""Event streams over HTTP: filters, limits, and parameters."""
+"""Event streams over HTTP: filters and limits."""
 
 from typing import Any
 

@@ -1,0 +1,54 @@
+"""The base class of the views of read models."""
+
+from typing import Any, ClassVar
+
+from django.http import Http404
+from rest_framework import status as http
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from events.api import parameters, schema
+from events.api import serializers as store_serializers
+from events.api.problems import Problem
+from events.api.views.base import StoreView
+from projections import waiting
+from projections.conf import conf
+from projections.exceptions import NotCaughtUp, UnknownProjection
+
+AT_LEAST = schema.query("at_least", store_serializers.POSITION, "Wait until the projection has reached this position.")
+
+
+class AtLeast(StoreView):
+    """A view of a read model that waits with `?at_least=POSITION` until the projection has reached this position.
+
+    It waits at most `PROJECTIONS_MAX_WAIT_SECONDS`; then the response has the status 503. Use it as a base class of the
+    views of your read models, and set `projection`.
+    """
+
+    projection: ClassVar[str]
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        if AT_LEAST not in cls.parameters:
+            cls.parameters = (*cls.parameters, AT_LEAST)
+
+    def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
+        super().initial(request, *args, **kwargs)
+        position = parameters.integer(request, "at_least", None)
+        if position is not None:
+            waiting.wait_for(self.projection, position, conf.max_wait_seconds)
+
+    def handle_exception(self, exc: Exception) -> Response:
+        if isinstance(exc, NotCaughtUp):
+            return Problem(
+                http.HTTP_503_SERVICE_UNAVAILABLE,
+                str(exc),
+                "not-caught-up",
+                headers={"Retry-After": "1"},
+                projection=exc.projection,
+                position=exc.reached,
+                lag_events=exc.lag_events,
+            )
+        if isinstance(exc, UnknownProjection):
+            return super().handle_exception(Http404("This read model is not enabled in the settings"))
+        return super().handle_exception(exc)

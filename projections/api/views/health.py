@@ -1,0 +1,43 @@
+"""The health of the projections, for monitors."""
+
+from typing import Any
+
+from django.db import DatabaseError
+from rest_framework import status as http
+from rest_framework.permissions import AllowAny
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from events.api import schema
+from events.api.views.base import StoreView
+from projections.api import serializers
+from projections.operations import status
+
+
+class Health(StoreView):
+    """Whether projections keep up: 200, or 503 with the projections that do not.
+
+    Anybody may request it, so that monitors can. Users who may see the projections get the reasons too.
+    """
+
+    view_permission = "projections.view_projectionstate"
+    by_category = False
+    permission_classes = [AllowAny]
+
+    @schema.operation(
+        "get_health",
+        "Whether projections keep up",
+        serializers.HealthSerializer,
+        {"status": "ok", "failing": []},
+        errors=(400, 401, 406, 429),
+        status=[200, 503],
+    )
+    def get(self, request: Request) -> Response:
+        try:
+            problems = {each.name: problem for each in status.reports() if (problem := each.problem())}
+        except DatabaseError:
+            return Response({"status": "failing", "failing": ["database"]}, status=http.HTTP_503_SERVICE_UNAVAILABLE)
+        answer: dict[str, Any] = {"status": "failing" if problems else "ok", "failing": sorted(problems)}
+        if self.readable:
+            answer["reasons"] = problems
+        return Response(answer, status=http.HTTP_503_SERVICE_UNAVAILABLE if problems else http.HTTP_200_OK)
