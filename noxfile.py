@@ -22,4 +22,5 @@ def tests(session: nox.Session, django: str, postgres: str) -> None:
     session.install(f"Django~={django}.0")
     session.env["PG_BINDIR"] = "" if postgres == "wheel" else str(bindir)
     session.env["DATABASE_URL"] = ""  # each session starts the PostgreSQL of its parameter
+    session.env["FULL_TESTS"] = "1"  # the long form of tests that have a short one
     session.run("python", "-m", "pytest", "-n", os.environ.get("JOBS", "2"), "--dist", "worksteal", *session.posargs)

@@ -1,10 +1,13 @@
 """Other PostgreSQL clusters than that of the tests: filled from a dump of it, and standbys."""
 
+import atexit
 import os
+import shutil
 import subprocess
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +16,7 @@ import pytest
 from django.db import connection
 
 from eventstore_project.cluster import DATABASE, SUPERUSER, Cluster, PostgresUnavailable
-from eventstore_project.postgres import private_cluster, server_account
+from eventstore_project.postgres import find_bindir, private_cluster, server_account
 
 
 @contextmanager
@@ -32,9 +35,34 @@ def cluster_in(folder: Path) -> Iterator[Cluster]:
     except PostgresUnavailable:
         pytest.skip("there are no PostgreSQL binaries here to make a second cluster with")
     cluster = Cluster(folder / "cluster", bindir, server_account())
+    fill(cluster)
     cluster.join()
     yield cluster
     cluster.leave()
+
+
+def fill(cluster: Cluster) -> None:
+    """Copy an empty cluster, and the binaries it may need, to where `cluster` will be: faster than initdb."""
+    template = _template()
+    cluster.home.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if cluster.account:
+        os.chown(cluster.home, cluster.account.pw_uid, cluster.account.pw_gid)
+    subprocess.run(["cp", "-a", template.data, cluster.data], check=True)
+    if (install := template.home / "install").exists():
+        # Hard links: nobody writes to binaries.
+        subprocess.run(["cp", "-al", install, cluster.home / "install"], check=True)
+
+
+@cache
+def _template() -> Cluster:
+    """Make an empty cluster, once a process; it does not run."""
+    folder = tempfile.mkdtemp(prefix="eventstore-test-")
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    Path(folder).chmod(0o711)
+    template = Cluster(Path(folder) / "template", find_bindir(), server_account())
+    template.join()
+    template.leave()
+    return template
 
 
 def restore_into(cluster: Cluster) -> None:

@@ -20,7 +20,7 @@ from events import authorization, subscriptions
 from events.store import EventStore
 from eventstore_project import postgres
 from eventstore_project.cluster import Cluster
-from tests import emptying
+from tests import FULL, emptying
 from tests.browser import Browser, Chromium
 from tests.clusters import cluster_in, open_folder
 from tests.ownproject import OwnProject
@@ -29,7 +29,7 @@ from tests.support import AsgiServer
 postgres.join_or_exit()
 # The same examples in every run, so that a red run says something about the change; `make fuzz` and `make model` look
 # for new ones.
-hypothesis_settings.register_profile("steady", derandomize=True, deadline=None)
+hypothesis_settings.register_profile("steady", derandomize=True, deadline=None, max_examples=100 if FULL else 50)
 if not {"FUZZ_EXAMPLES", "MODEL_STEPS"} & os.environ.keys():
     hypothesis_settings.load_profile("steady")
 
@@ -112,6 +112,12 @@ def client_of(make_user: Callable[..., User]) -> Callable[..., Client]:
         return client
 
     return make
+
+
+@pytest.fixture
+def staff(client_of: Callable[..., Client]) -> Client:
+    """A client of the admin whose user may read and append."""
+    return client_of("events.view_event", "events.view_aggregate", "events.add_event")
 
 
 @pytest.fixture

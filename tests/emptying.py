@@ -28,6 +28,7 @@ DECLARE
     candidate text;
     found bigint;
     full_tables text[] := '{{}}';
+    other_tables text[] := '{{}}';
 BEGIN
     SET LOCAL events.maintenance = 'on';
     FOREACH candidate IN ARRAY '{{{tables}}}'::text[] LOOP
@@ -36,13 +37,15 @@ BEGIN
         IF found > {few} THEN
             full_tables := full_tables || quote_ident(candidate);
         ELSIF found > 0 THEN
-            EXECUTE format('DELETE FROM %I', candidate);
+            other_tables := other_tables || quote_ident(candidate);
         END IF;
     END LOOP;
-    SET CONSTRAINTS ALL IMMEDIATE;
     IF cardinality(full_tables) > 0 THEN
         EXECUTE 'TRUNCATE ' || array_to_string(full_tables, ', ') || ' CASCADE';
     END IF;
+    FOREACH candidate IN ARRAY other_tables LOOP
+        EXECUTE 'DELETE FROM ' || candidate;
+    END LOOP;
     DELETE FROM auth_permission WHERE id > {last_permission};
     DELETE FROM django_content_type WHERE id > {last_content_type};
 {restore}

@@ -21,16 +21,19 @@ def event(store: EventStore) -> Event:
 
 
 @pytest.fixture
-def connect(asgi_server: AsgiServer, make_user: Callable[..., User]) -> Any:
+def connect(asgi_server: AsgiServer, make_user: Callable[..., User]) -> Iterator[Any]:
     """Opens a stream as a user who may read everything, or another one."""
     reader = make_user("events.view_event")
+    # One client: each makes a TLS context of its own, which takes longer than to open a stream.
+    limits = httpx.Limits(max_connections=None, max_keepalive_connections=0)
+    client = httpx.Client(base_url=asgi_server.url, timeout=20, limits=limits, trust_env=False)
 
     @contextmanager
     def open_stream(path: str = "/api/events/stream/", user: User = reader, **headers: str) -> Iterator[Stream]:
         token, _ = Token.objects.get_or_create(user=user)
         headers["Authorization"] = f"Token {token.key}"
-        timeout = httpx.Timeout(20)
-        with httpx.stream("GET", asgi_server.url + path, headers=headers, timeout=timeout) as response:
+        with client.stream("GET", path, headers=headers) as response:
             yield Stream(response)
 
-    return open_stream
+    with client:
+        yield open_stream

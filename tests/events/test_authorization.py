@@ -157,7 +157,7 @@ def test_import_stops_at_a_category_that_is_not_granted(store: EventStore, role:
     assert stored() == [("order-1", 1)]
 
 
-def test_who_may_append_but_not_read_gets_no_content_back(store: EventStore, role: Callable[[str], User]) -> None:
+def test_users_who_may_append_but_not_read_get_no_content_back(store: EventStore, role: Callable[[str], User]) -> None:
     (event,) = store.dispatch(new("order-1", data={"secret": 1}))
     body = {"type": "A", "event_id": str(event.event_id)}
     response = client_of(role("appender")).post("/api/aggregates/order-1/events/", body, format="json")
@@ -170,7 +170,7 @@ def test_who_may_append_but_not_read_gets_no_content_back(store: EventStore, rol
     assert "secret" not in response.content.decode()
 
 
-def test_ids_in_use_elsewhere_tell_nothing_of_where(store: EventStore, role: Callable[[str], User]) -> None:
+def test_id_in_use_elsewhere_does_not_reveal_its_aggregate(store: EventStore, role: Callable[[str], User]) -> None:
     (event,) = store.dispatch(new("order-1"))
     client = client_of(role("of cart"))
     body = {"aggregate_id": "cart-1", "type": "A", "event_id": str(event.event_id)}

@@ -60,7 +60,7 @@ def test_duration_that_is_none_is_an_error(settings: Any, value: Any) -> None:
 
 
 @pytest.mark.parametrize("category", ["order-1", "", "x" * 81, 5])
-def test_permission_for_what_is_no_category_is_an_error(settings: Any, category: Any) -> None:
+def test_permission_for_an_invalid_category_is_an_error(settings: Any, category: Any) -> None:
     settings.EVENTS_CATEGORY_PERMISSIONS = ["order", category]
     assert [error.id for error in check_category_permissions()] == ["events.E004"]
 

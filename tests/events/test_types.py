@@ -12,7 +12,7 @@ pytestmark = pytest.mark.django_db
 
 
 @pytest.mark.parametrize("expected", [-1, True, "3", 1.0, 2**63, None, {"a-1": -2}, {"a-1": "any"}, {"": 1}])
-def test_what_is_no_expectation_is_rejected(store: EventStore, expected: Any) -> None:
+def test_invalid_expected_version_is_rejected(store: EventStore, expected: Any) -> None:
     with pytest.raises(InvalidEvent, match="expected_version"):
         store.dispatch(new(), expected_version=expected)
     assert stored() == []

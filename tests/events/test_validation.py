@@ -81,7 +81,7 @@ def test_data_nested_too_deep_is_rejected(store: EventStore) -> None:
         store.dispatch(new(data=data))
 
 
-def test_what_is_no_new_event_is_rejected(store: EventStore) -> None:
+def test_other_objects_than_new_events_are_rejected(store: EventStore) -> None:
     with pytest.raises(InvalidEvent, match=r"is a list; pass NewEvent objects"):
         store.dispatch([new()])  # type: ignore[arg-type]
 

@@ -12,7 +12,6 @@ from django.db import connection
 from rest_framework.authtoken.models import Token
 from rest_framework.test import APIClient
 
-from events.formats.importing import BATCH_EVENTS
 from events.models import Event
 from events.store import EventStore
 from tests.hosts.support import connected_by
@@ -21,6 +20,7 @@ from tests.support import AsgiServer, Wait, aggregates, in_threads, some, stored
 pytestmark = pytest.mark.django_db(transaction=True)
 
 HISTORY = "/api/aggregates/a-1/events/"
+BATCH = 50
 NDJSON = "application/x-ndjson"
 
 
@@ -70,19 +70,20 @@ def test_one_event_id_under_two_aggregates_at_once_is_rejected_and_nothing_of_it
 
 
 def test_import_stores_batches_of_their_own_and_keeps_what_came_before_a_bad_line(
-    api: APIClient, store: EventStore
+    api: APIClient, store: EventStore, settings: Any
 ) -> None:
+    settings.EVENTS_MAX_DISPATCH_EVENTS = BATCH
     others: list[int] = []
 
     def look(event: Event, **kwargs: Any) -> None:
         others.extend(in_threads(Event.objects.count))
 
     with store.subscribe("Last", look):
-        answer = send_lines(api, lines(BATCH_EVENTS, {"aggregate_id": "a-1", "type": "Last"}, {"type": ""}))
+        answer = send_lines(api, lines(BATCH, {"aggregate_id": "a-1", "type": "Last"}, {"type": ""}))
     assert answer.status_code == 400
-    assert (answer.json()["line"], answer.json()["stored"]) == (BATCH_EVENTS + 2, BATCH_EVENTS + 1)
-    assert others == [BATCH_EVENTS], "one transaction around an import of any length holds up every reader"
-    assert len(stored()) == BATCH_EVENTS + 1
+    assert (answer.json()["line"], answer.json()["stored"]) == (BATCH + 2, BATCH + 1)
+    assert others == [BATCH], "one transaction around an import of any length holds up every reader"
+    assert len(stored()) == BATCH + 1
 
 
 def test_export_gives_back_what_an_import_took(api: APIClient) -> None:

@@ -527,7 +527,7 @@ class StoreMachine(RuleBasedStateMachine):
     def _skip_parked(self, data: st.DataObject) -> None:
         failed = [position for position, _, error in read_models.parked(self.outside, "live") if error]
         if failed:
-            actions.skip("fragile", data.draw(st.sampled_from(failed)), by="model", reason="of no account")
+            actions.skip("fragile", data.draw(st.sampled_from(failed)), by="model", reason="a reason")
             self.outcomes["parked skipped"] += 1
 
     def _reconnect(self, data: st.DataObject) -> None:

@@ -14,14 +14,16 @@ from events.models import Event
 from events.store import EventStore
 from projections.models import Heartbeat, ParkedEvent
 from projections.operations import actions
+from tests import FULL
 from tests.browser import Browser
 from tests.projections.support import catch_up
 from tests.support import AsgiServer, new, some, stored
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
-WIDTHS = (1400, 400)
-THEMES = ("light", "dark")
+THEMES_AND_WIDTHS: list[tuple[Any, int]] = [("light", 1400), ("dark", 400)]
+if FULL:
+    THEMES_AND_WIDTHS += [("dark", 1400), ("light", 400)]
 
 
 @pytest.fixture
@@ -123,7 +125,7 @@ def test_what_led_to_an_event_is_a_link_away(admin: Browser, store: EventStore) 
     admin(walk)
 
 
-def test_appending_by_keyboard_with_suggestions_and_faults_told_at_once(admin: Browser, store: EventStore) -> None:
+def test_appending_by_keyboard_shows_suggestions_and_errors_at_once(admin: Browser, store: EventStore) -> None:
     store.dispatch(*some(3, "order-1001"), new("order-1002"))
 
     def walk(page: Page) -> None:
@@ -265,8 +267,7 @@ OVERFLOWING = """
 """
 
 
-@pytest.mark.parametrize("theme", THEMES)
-@pytest.mark.parametrize("width", WIDTHS)
+@pytest.mark.parametrize(("theme", "width"), THEMES_AND_WIDTHS)
 def test_pages_are_accessible_and_fit_the_screen(
     admin: Browser, asgi_server: AsgiServer, store: EventStore, theme: Any, width: int
 ) -> None:

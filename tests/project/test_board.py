@@ -230,7 +230,7 @@ def test_rebuild_with_its_progress(
     assert browser.errors == []
 
 
-def test_failing_refresh_is_told_and_recovers(open_page: Callable[..., None], browser: Browser) -> None:
+def test_failing_refresh_is_shown_and_recovers(open_page: Callable[..., None], browser: Browser) -> None:
     open_page()
     browser(lambda page: page.route("**/*", lambda route: route.abort()))
     _says(browser, "Not refreshed since ")

@@ -238,7 +238,7 @@ def test_page_holds_on_a_narrow_screen(
     assert browser(lambda page: page.get_by_role("table").get_by_role("row").count()) == 2
 
 
-def test_page_is_for_those_who_may_read(client: Client, make_user: Callable[..., User], reader: User) -> None:
+def test_page_takes_the_permission_to_read(client: Client, make_user: Callable[..., User], reader: User) -> None:
     assert client.get("/live/").headers["Location"] == "/admin/login/?next=/live/"
     client.force_login(make_user(is_staff=True))
     assert client.get("/live/").status_code == 403

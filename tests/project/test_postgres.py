@@ -15,6 +15,7 @@ import pytest
 from eventstore_project import postgres
 from eventstore_project.cluster import MAX_SOCKET_FOLDER_BYTES, Cluster, PostgresUnavailable
 from eventstore_project.postgres import find_bindir, server_account
+from tests.clusters import fill
 from tests.support import Wait
 
 
@@ -24,13 +25,20 @@ def home(cluster_folder: Path) -> Path:
 
 
 @pytest.fixture
-def cluster(home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Cluster]:
+def made_by_itself() -> None:
+    """For a test whose cluster shall make itself, by initdb; those of others are copied."""
+
+
+@pytest.fixture
+def cluster(request: pytest.FixtureRequest, home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Cluster]:
     monkeypatch.delenv("DATABASE_URL", raising=False)
     home.mkdir(mode=0o755)
     try:
         cluster = Cluster(home / "cluster", find_bindir(), server_account())
     except PostgresUnavailable:
         pytest.skip("there are no PostgreSQL binaries here")
+    if "made_by_itself" not in request.fixturenames:
+        fill(cluster)
     yield cluster
     cluster.leave()
     if cluster.is_reachable():
@@ -63,6 +71,7 @@ def end(process: "subprocess.Popen[str]") -> None:
     process.communicate(timeout=60)
 
 
+@pytest.mark.usefixtures("made_by_itself")
 def test_first_starts_others_share_and_the_last_stops_it(cluster: Cluster) -> None:
     first, second = member(cluster), member(cluster)
     cluster.join()
@@ -76,7 +85,7 @@ def test_first_starts_others_share_and_the_last_stops_it(cluster: Cluster) -> No
     assert cluster.is_reachable()
 
 
-def test_killed_member_keeps_nobody_from_stopping_it(cluster: Cluster) -> None:
+def test_killed_member_does_not_keep_it_running(cluster: Cluster) -> None:
     process = member(cluster)
     process.send_signal(signal.SIGKILL)
     process.communicate()
@@ -122,7 +131,7 @@ def test_long_path_gets_a_socket_it_can_use(home: Path) -> None:
     assert cluster.sockets != Cluster(home / ("longer" * 20), Path("/nowhere"), None).sockets
 
 
-def test_folder_of_somebody_else_is_not_taken_over(tmp_path: Path) -> None:
+def test_folder_of_another_account_is_rejected(tmp_path: Path) -> None:
     if os.geteuid() != 0:
         pytest.skip("only root can make a folder that belongs to somebody else")
     cluster = Cluster(tmp_path / "cluster", Path("/nowhere"), server_account())
@@ -176,7 +185,7 @@ def test_unusable_configuration_is_said_and_nothing_else_tried(environment: dict
     assert "Traceback" not in result.stderr
 
 
-def test_machine_without_any_server_is_told_both_ways_out(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_missing_server_error_names_both_remedies(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.delenv("PG_BINDIR", raising=False)
     monkeypatch.setattr(postgres, "find_spec", lambda name: None)
     monkeypatch.setattr(postgres.shutil, "which", lambda name: None)

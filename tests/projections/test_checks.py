@@ -78,7 +78,7 @@ def test_mistake_is_named(
     assert any(message in text for _, text in problems), problems
 
 
-def test_projection_without_fault_passes(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_valid_projection_passes(monkeypatch: pytest.MonkeyPatch) -> None:
     plain = described(models=[Total], mode=INLINE, note=handles(ALL)(lambda self, event: None))
     sets = described(name="sets", note=..., project_batch=on_sets, types=["A"])
     assert found(plain, sets, monkeypatch=monkeypatch) == []

@@ -51,6 +51,6 @@ class Note(models.Model):
 
 
 class Pin(models.Model):
-    """Somebody else's table that refers to a read model by its generated key, which a rebuild gives anew."""
+    """Somebody else's table that refers to a read model by its generated key, which changes in a rebuild."""
 
     case = models.ForeignKey(Case, models.CASCADE)

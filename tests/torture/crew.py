@@ -50,7 +50,7 @@ class Crew:
                 process.wait()
 
     def look_after(self) -> None:
-        """Start those anew that came while the database was away, and said so; note who has ended otherwise."""
+        """Start members again that ended because the database was away; note those that ended otherwise."""
         for name, process in list(self._members.items()):
             if process.poll() is None:
                 continue
@@ -61,7 +61,7 @@ class Crew:
                 self.failures.append(f"ended: {name}, by itself ({process.returncode}); see its log")
 
     def replace_writer(self, chance: random.Random) -> None:
-        """Kill a writer wherever it is; its successor makes the call it was at anew, or leaves it as it is."""
+        """Kill a writer at any point; its successor repeats the interrupted call, or leaves it."""
         victim = self._kill("writer", chance)
         self._write(*[self._journal(victim)] if chance.random() < 0.7 else [])
 

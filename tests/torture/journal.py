@@ -17,7 +17,7 @@ class End(StrEnum):
 
     OPEN = "open"  # nobody knows: its writer was killed
     ACKNOWLEDGED = "acknowledged"
-    REFUSED = "rejected"  # by a version conflict
+    REJECTED = "rejected"  # by a version conflict
     ROLLED_BACK = "rolled back"  # by the writer
 
 

@@ -31,7 +31,7 @@ def stored(number: int, version: int, position: int, aggregate_id: str = "a-1") 
 CALLS = [
     Call([sent(1), sent(2)], end=End.ACKNOWLEDGED, answers=[[Answer(1, 5), Answer(2, 6)]] * 2),
     Call([sent(3), sent(4, "b-1")]),
-    Call([sent(5)], end=End.REFUSED),
+    Call([sent(5)], end=End.REJECTED),
     Call([sent(6)], rolls_back=True),
 ]
 STORED = [stored(1, 1, 5), stored(2, 2, 6), stored(3, 3, 8), stored(4, 1, 9, "b-1")]
@@ -142,7 +142,7 @@ def test_a_ledger_reads_journals_on_as_they_grow(tmp_path: Path) -> None:
         assert [call.end for call in ledger.read_on().calls.values()] == [End.OPEN]
         journal.end(CALLS[0], End.ACKNOWLEDGED, answers)
         journal.begin(CALLS[2])
-        journal.end(CALLS[2], End.REFUSED)
+        journal.end(CALLS[2], End.REJECTED)
         journal.begin(CALLS[3])
         journal.end(CALLS[3], End.ROLLED_BACK)
     with closing(Journal(tmp_path / "writer-2.jsonl")) as again:
@@ -150,7 +150,7 @@ def test_a_ledger_reads_journals_on_as_they_grow(tmp_path: Path) -> None:
         again.end(CALLS[0], End.ACKNOWLEDGED, answers)
     calls = ledger.read_on().calls
     assert calls["id-1"] == CALLS[0]
-    assert [call.end for call in calls.values()] == [End.ACKNOWLEDGED, End.REFUSED, End.ROLLED_BACK]
+    assert [call.end for call in calls.values()] == [End.ACKNOWLEDGED, End.REJECTED, End.ROLLED_BACK]
     assert (ledger.acknowledged, ledger.acknowledged_events()) == (2, 2)
 
 

@@ -39,7 +39,7 @@ class Writer:
         self._pauses = random.Random(seed)
 
     def finish(self, journal: Path) -> None:
-        """Make the call anew in the midst of which another writer was killed."""
+        """Repeat the call during which another writer was killed."""
         if call := open_call(journal):
             with one_call(self._folder):
                 self._make(call)
@@ -56,7 +56,7 @@ class Writer:
             answers = self._until_answered(call)
         except VersionConflict as rejection:
             self._calls.learn_versions({each.aggregate_id: each.actual for each in rejection.conflicts})
-            self._journal.end(call, End.REFUSED)
+            self._journal.end(call, End.REJECTED)
         except RolledBack:
             self._journal.end(call, End.ROLLED_BACK)
         else:

@@ -56,7 +56,7 @@ def test_concurrent_change_is_reported_and_then_decided_by_the_user(staff: Clien
 
 
 @pytest.mark.parametrize("opened_before", [False, True])
-def test_who_may_only_append_is_told_of_the_conflict_but_not_of_the_events(
+def test_users_who_may_only_append_see_the_conflict_but_not_the_events(
     store: EventStore, make_user: Callable[..., User], opened_before: bool
 ) -> None:
     client = Client()
@@ -122,7 +122,7 @@ def test_conflict_of_a_handler_is_not_taken_for_the_forms_own(staff: Client, sto
     assert response.context["form"]["expected_version"].value() == "1"
 
 
-def test_append_button_shows_to_those_who_may(store: EventStore, make_user: Callable[..., User]) -> None:
+def test_append_button_shows_for_users_who_may_append(store: EventStore, make_user: Callable[..., User]) -> None:
     store.dispatch(new())
     client = Client()
     for permissions, shown in ((PERMISSIONS, True), (["events.view_aggregate", "events.view_event"], False)):
@@ -130,7 +130,7 @@ def test_append_button_shows_to_those_who_may(store: EventStore, make_user: Call
         assert (">Append an event<" in page(client, history_url("a-1"))) is shown
 
 
-def test_form_says_who_appends_and_each_append_is_logged_once(staff: Client, store: EventStore) -> None:
+def test_form_names_the_actor_and_each_append_is_logged_once(staff: Client, store: EventStore) -> None:
     form = form_of(staff, "order-1")
     assert '"actor": "user0"' in form["metadata"]
     assert staff.post(ADD, form).status_code == staff.post(ADD, form).status_code == 302

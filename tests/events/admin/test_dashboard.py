@@ -53,7 +53,7 @@ def test_activity_is_shown_by_minute_hour_and_day(
     assert f'<a href="?activity={unit}" aria-current="true">' in html
 
 
-def test_seals_are_told_of_where_there_are_any(client_of: Callable[..., Client], store: EventStore) -> None:
+def test_seals_are_shown_where_there_are_any(client_of: Callable[..., Client], store: EventStore) -> None:
     store.dispatch(*some(3))
     client = client_of("events.view_event")
     assert "sealed" not in page(client, INDEX)
@@ -78,13 +78,13 @@ def test_days_are_those_of_the_time_zone(settings: Any) -> None:
     assert hours[-1] == datetime(2026, 10, 25, 12, tzinfo=UTC)
 
 
-def test_who_may_see_no_event_sees_no_dashboard(client_of: Callable[..., Client], store: EventStore) -> None:
+def test_users_who_may_see_no_event_see_no_dashboard(client_of: Callable[..., Client], store: EventStore) -> None:
     store.dispatch(new())
     assert "event-dashboard" not in page(client_of("auth.view_user"), INDEX)
 
 
 @pytest.mark.django_db(transaction=True)
-def test_who_may_see_one_category_is_told_of_no_other(
+def test_users_who_may_see_one_category_see_no_other(
     client_of: Callable[..., Client], store: EventStore, category_permissions: None
 ) -> None:
     store.dispatch(*some(3, "order-1"), new("cart-1", "ItemAdded"))
@@ -108,7 +108,7 @@ def test_open_append_is_shown_with_what_holds_it(client_of: Callable[..., Client
 
 
 @pytest.mark.django_db(transaction=True)
-def test_where_the_settled_position_cannot_be_told_the_reason_is(client_of: Callable[..., Client]) -> None:
+def test_unavailable_settled_position_shows_its_reason(client_of: Callable[..., Client]) -> None:
     client = client_of("events.view_event")
     with transaction.atomic():
         with connection.cursor() as cursor:

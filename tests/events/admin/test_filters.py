@@ -32,7 +32,7 @@ def test_lists_filter_and_search(staff: Client, store: EventStore) -> None:
         assert f"?{offered}" in page(staff, events)
 
 
-def test_what_narrows_the_list_goes_along_and_begins_at_its_newest(staff: Client, store: EventStore) -> None:
+def test_filters_are_kept_and_begin_at_the_newest_event(staff: Client, store: EventStore) -> None:
     newest_first = [event.position for event in reversed(store.dispatch(*some(20, "a-1"), *some(90, "b-1")))]
     narrow = page(staff, EVENTS, category="b", before=newest_first[10])
     assert positions_on(narrow) == newest_first[11:61]

@@ -20,7 +20,7 @@ from tests.support import last_position, new, some
 pytestmark = pytest.mark.django_db
 
 
-def test_what_is_no_id_can_be_searched_for_in_the_data(staff: Client, store: EventStore) -> None:
+def test_text_that_is_no_id_is_searched_for_in_the_data(staff: Client, store: EventStore) -> None:
     (event,) = store.dispatch(new(data={"sku": "MUG-1"}))
     html = page(staff, EVENTS, q="MUG")
     assert positions_on(html) == []
@@ -31,9 +31,9 @@ def test_search_that_ran_out_of_time_says_how_far_it_came(
     staff: Client, store: EventStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     store.dispatch(*some(80))
-    monkeypatch.setattr(search, "SEARCH_SECONDS", 0)
+    monkeypatch.setattr(search_module, "SEARCH_SECONDS", 0)
     html = page(staff, EVENTS, q="absent", **{"in": "data"})
-    reached = last_position() + 1 - search.FIRST_BATCH_POSITIONS
+    reached = last_position() + 1 - search_module.FIRST_BATCH_POSITIONS
     assert f"Nothing found up to position {reached}; the search is not complete." in html
     monkeypatch.undo()
     assert "No event matches" in page(staff, EVENTS + link_on(html, "Search further"))
@@ -178,7 +178,7 @@ def test_statement_that_takes_too_long_is_cancelled(
         assert cursor.fetchone()[0] == "77s"
 
 
-def test_slow_first_stretch_is_let_through_so_that_a_search_gets_on(
+def test_slow_first_stretch_may_finish_so_that_a_search_makes_progress(
     store: EventStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(search_module, "SEARCH_SECONDS", 0.01)

@@ -59,7 +59,7 @@ def test_history_takes_the_permission_to_view_events_too(store: EventStore, make
     assert client.get(history_url("a-1")).status_code == 403
 
 
-def test_history_shows_who_what_changed_and_what_belongs_to_it(staff: Client, store: EventStore) -> None:
+def test_history_shows_the_actor_the_changes_and_related_events(staff: Client, store: EventStore) -> None:
     (cause,) = store.dispatch(new("cart-1", "CheckedOut"))
     metadata = {"causation_id": str(cause.event_id), "correlation_id": "flow <1>", "actor": "customer-7"}
     store.dispatch(
@@ -89,14 +89,14 @@ def test_history_shows_who_what_changed_and_what_belongs_to_it(staff: Client, st
     assert "<ins>" not in past
 
 
-def test_change_is_told_across_the_pages_of_a_history(staff: Client, store: EventStore) -> None:
+def test_change_is_shown_across_the_pages_of_a_history(staff: Client, store: EventStore) -> None:
     store.dispatch(*some(51))
     html = page(staff, history_url("a-1"))
     assert versions_on(html)[-1] == 2
     assert html.count("<del>") == 50
 
 
-def test_cause_that_may_not_be_read_is_not_told(
+def test_cause_that_the_user_may_not_read_is_hidden(
     store: EventStore, make_user: Callable[..., User], category_permissions: None
 ) -> None:
     (cause,) = store.dispatch(new("cart-1", "Secret", metadata={"correlation_id": "c"}))

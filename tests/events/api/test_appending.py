@@ -200,7 +200,7 @@ def test_numbers_cross_http_unchanged(api: APIClient) -> None:
     assert {name: type(value) for name, value in read.items()} == {name: type(value) for name, value in data.items()}
 
 
-def test_parameters_of_reading_are_none_of_appending(api: APIClient) -> None:
+def test_parameters_of_reading_are_rejected_when_appending(api: APIClient) -> None:
     response = api.post(history_url("a-1") + "?limit=5", {"type": "A"}, format="json")
     assert (response.status_code, response.json()["field"]) == (400, "limit")
 

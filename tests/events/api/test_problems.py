@@ -53,7 +53,7 @@ def test_people_with_a_browser_get_pages(client: Any) -> None:
         assert (response.status_code, response.headers["Content-Type"]) == (404, "text/html; charset=utf-8")
 
 
-def test_fault_of_the_server_is_a_problem_too(api: APIClient, store: EventStore) -> None:
+def test_server_error_is_a_problem_too(api: APIClient, store: EventStore) -> None:
     def fail(**kwargs: Any) -> None:
         raise RuntimeError("secret detail")
 
@@ -120,7 +120,7 @@ def test_hostile_bodies_are_rejected_and_nothing_is_stored(api: APIClient, body:
 
 
 @pytest.mark.parametrize("path", [HISTORY, "/api/events/"])
-def test_name_that_stands_twice_in_an_object_is_rejected(api: APIClient, path: str) -> None:
+def test_duplicate_name_in_an_object_is_rejected(api: APIClient, path: str) -> None:
     for body in (
         b'{"aggregate_id": "a-1", "type": "A", "type": "B"}',
         b'{"aggregate_id": "a-1", "type": "A", "data": {"n": 1, "n": 2}}',
@@ -195,7 +195,7 @@ def test_any_header_gets_an_answer(api: APIClient, headers: dict[str, str]) -> N
         assert response.status_code < 500 or response.status_code == 501
 
 
-def test_conflict_tells_all_that_is_to_know(api: APIClient, store: EventStore) -> None:
+def test_conflict_holds_every_fact(api: APIClient, store: EventStore) -> None:
     store.dispatch(new())
     problem = as_problem(api.post(HISTORY, {"type": "A", "expected_version": 0}, format="json"), 409)
     assert problem["detail"] == "'a-1' was expected at version 0 but is at version 1"

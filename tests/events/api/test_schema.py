@@ -17,7 +17,7 @@ def test_committed_schema_is_that_of_the_code(tmp_path: Path) -> None:
     now = tmp_path / "openapi.yaml"
     call_command("spectacular", "--validate", "--fail-on-warn", "--file", str(now))
     changes = unified_diff(COMMITTED.read_text().splitlines(), now.read_text().splitlines(), lineterm="", n=1)
-    assert not list(changes), "the interface has changed: `make schema` writes docs/openapi.yaml anew"
+    assert not list(changes), "the interface has changed: `make schema` updates docs/openapi.yaml"
 
 
 @pytest.mark.parametrize(("name", "content"), operations(), ids=lambda each: each if isinstance(each, str) else "")

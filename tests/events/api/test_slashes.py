@@ -13,7 +13,7 @@ pytestmark = pytest.mark.django_db
 
 
 @pytest.mark.parametrize("debug", [False, True])
-def test_request_without_the_slash_is_sent_on_as_it_is(api: APIClient, settings: Any, debug: bool) -> None:
+def test_request_without_the_slash_is_redirected_unchanged(api: APIClient, settings: Any, debug: bool) -> None:
     """Not by 301, Django's own way: clients would ask with GET, get a page, and take the event for stored."""
     settings.DEBUG = debug
     for aggregate_id in ("a-1", "a/b", "what?"):

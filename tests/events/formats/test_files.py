@@ -21,7 +21,7 @@ pytestmark = pytest.mark.django_db
 
 
 def contents() -> list[tuple[Any, ...]]:
-    """All there is to an event but what each store gives it anew."""
+    """All fields of an event but those that each store sets itself."""
     fields = ("aggregate_id", "version", "event_id", "type", "data", "metadata", "timestamp")
     return list(Event.objects.order_by("position").values_list(*fields))
 

@@ -35,9 +35,7 @@ def test_json_is_read_as_the_standard_library_reads_it(
 
 
 @given(st.dictionaries(TEXTS, VALUES, min_size=1, max_size=3), st.sampled_from(["", " ", "  "]), st.booleans())
-def test_name_that_stands_twice_is_rejected_wherever_it_stands(
-    value: dict[str, Any], space: str, is_nested: bool
-) -> None:
+def test_duplicate_name_is_rejected_at_any_depth(value: dict[str, Any], space: str, is_nested: bool) -> None:
     name, inner = next(iter(value.items()))
     again = f"{space}{json.dumps(name, ensure_ascii=False)}:{space}{json.dumps(inner, ensure_ascii=False)}"
     text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))[:-1] + f",{again}{space}}}"
@@ -46,6 +44,6 @@ def test_name_that_stands_twice_is_rejected_wherever_it_stands(
 
 
 @pytest.mark.parametrize("text", ["NaN", "[1e400, NaN]", "{", "", '{"a": 1,}', "[1 2]", "'a'"])
-def test_what_is_no_json_is_rejected(text: str) -> None:
+def test_invalid_json_is_rejected(text: str) -> None:
     with pytest.raises(ValueError):  # noqa: PT011  # in the words of the standard library
         from_json(text)

@@ -46,7 +46,7 @@ def test_digest_does_not_depend_on_when_it_was_sealed(store: EventStore, sealed:
 
 
 @pytest.mark.parametrize("text", ["", "12", "12:abc", "x:" + "0" * 64, "-1:" + "0" * 64, "1:" + "G" * 64])
-def test_what_is_no_digest_is_rejected(text: str) -> None:
+def test_invalid_digest_is_rejected(text: str) -> None:
     with pytest.raises(ValueError, match="is not a digest"):
         StoreDigest.parse(text)
 

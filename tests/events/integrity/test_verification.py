@@ -16,7 +16,7 @@ from tests.support import some
 pytestmark = pytest.mark.django_db
 
 
-def test_what_is_sealed_fits(store: EventStore, sealed: list[Event]) -> None:
+def test_sealed_events_are_verified(store: EventStore, sealed: list[Event]) -> None:
     digest = seals.newest_digest("default")
     store.dispatch(*some(7, "d-1"))
     for options in ({}, {"against": digest}, {"against": StoreDigest.parse(f" {digest}\n")}):
@@ -144,7 +144,7 @@ REWRITTEN: dict[str, str] = {
 
 
 @pytest.mark.parametrize("change", REWRITTEN.values(), ids=REWRITTEN)
-@pytest.mark.parametrize("then", [seal_all, lambda: None], ids=["sealed anew", "seals removed"])
+@pytest.mark.parametrize("then", [seal_all, lambda: None], ids=["sealed again", "seals removed"])
 def test_digest_kept_elsewhere_catches_seals_that_were_made_to_fit(
     sealed: list[Event], change: str, then: Callable[[], Any]
 ) -> None:

@@ -21,7 +21,7 @@ def test_warnings_may_pass(healthy: None, capsys: pytest.CaptureFixture[str]) ->
 
 
 @pytest.mark.django_db(transaction=True)
-def test_what_cannot_be_looked_at_is_a_finding(store: EventStore, capsys: pytest.CaptureFixture[str]) -> None:
+def test_failing_diagnostic_is_a_finding(store: EventStore, capsys: pytest.CaptureFixture[str]) -> None:
     connection.cursor().execute("ALTER TABLE events_seal RENAME TO elsewhere")
     try:
         with pytest.raises(CommandError):

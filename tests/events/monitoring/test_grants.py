@@ -296,7 +296,7 @@ def test_command_says_what_is_missing(arguments: dict[str, Any], message: str) -
 
 
 @pytest.mark.parametrize("name", ["", " ", "public", "PUBLIC", "current_user"])
-def test_what_is_no_role_is_rejected(name: str) -> None:
+def test_invalid_role_name_is_rejected(name: str) -> None:
     with pytest.raises(CommandError, match="is not a role; name an existing role"):
         call_command("events_grants", f"--reader={name}")
 

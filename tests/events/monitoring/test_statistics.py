@@ -138,7 +138,7 @@ def test_size_is_never_more_than_there_are_positions(store: EventStore, monkeypa
 
 
 @pytest.mark.django_db(transaction=True)
-def test_open_appends_tell_who_holds_readers_back(store: EventStore) -> None:
+def test_open_appends_name_the_session_that_holds_readers_back(store: EventStore) -> None:
     with open_append(store, new("a-1")), open_append(store, new("b-1")):
         first, second = open_appends("default")
         assert first.pid
@@ -157,7 +157,7 @@ def test_open_appends_tell_who_holds_readers_back(store: EventStore) -> None:
 
 
 @pytest.mark.django_db(transaction=True)
-def test_open_append_that_waits_names_whom_it_waits_for(store: EventStore) -> None:
+def test_waiting_append_names_the_session_that_blocks_it(store: EventStore) -> None:
     is_held = threading.Event()
 
     def write_two() -> None:

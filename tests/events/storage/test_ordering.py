@@ -52,7 +52,7 @@ def test_open_append_holds_readers_below_its_floor_until_it_ends(store: EventSto
     assert before.position < start
 
 
-def test_transactions_that_do_not_append_hold_nobody_up(store: EventStore) -> None:
+def test_transactions_that_do_not_append_hold_no_reader_back(store: EventStore) -> None:
     with another_connection() as cursor:
         cursor.execute("BEGIN")
         cursor.execute("CREATE TABLE elsewhere (id int)")
@@ -107,7 +107,7 @@ def test_rolled_back_savepoint_gives_up_its_floor_and_the_next_append_takes_a_ne
     assert store.settled_position() == after.position > burnt > before.position
 
 
-def test_position_that_no_event_came_of_is_never_told(store: EventStore) -> None:
+def test_position_without_an_event_is_never_reported(store: EventStore) -> None:
     """A crash may give it out again; see `test_positions_burnt_before_a_crash_are_not_missed_after_it`."""
     (stored,) = store.dispatch(new())
     with transaction.atomic():

@@ -44,7 +44,7 @@ def test_store_goes_on_after_dump_and_restore_into_a_new_cluster(store: EventSto
             restored.execute("DELETE FROM events_event")
 
 
-def test_standby_rejects_to_name_a_settled_position(store: EventStore, new_cluster: Cluster) -> None:
+def test_standby_does_not_report_a_settled_position(store: EventStore, new_cluster: Cluster) -> None:
     """It has the sequence's values before the events, and none of the locks: readers there would miss events."""
     store.dispatch(*some(3))
     restore_into(new_cluster)

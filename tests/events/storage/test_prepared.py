@@ -118,7 +118,7 @@ def test_ids_stored_under_two_aggregates_at_once_are_duplicates(store: EventStor
         assert sorted(type(each).__name__ for each in results) == ["DispatchResult", "DuplicateEvent"]
 
 
-def test_who_counts_or_wraps_statements_sees_the_append(store: EventStore) -> None:
+def test_code_that_counts_or_wraps_statements_sees_the_append(store: EventStore) -> None:
     with CaptureQueriesContext(connection) as queries:
         store.dispatch(new())
     assert [query["sql"].count("events_append") for query in queries] == [1]
@@ -133,7 +133,7 @@ def test_who_counts_or_wraps_statements_sees_the_append(store: EventStore) -> No
     assert ["events_append" in sql for sql in seen] == [True]
 
 
-def test_lock_that_is_not_had_in_time_is_an_error_of_djangos_and_waited_for_once(store: EventStore) -> None:
+def test_lock_timeout_is_an_operational_error_after_one_wait(store: EventStore) -> None:
     store.dispatch(new())
     with open_append(store, new()):
         with connection.cursor() as cursor:

@@ -135,7 +135,7 @@ def test_standby_is_not_waited_for_while_the_primary_is_idle(store: EventStore) 
         assert time.monotonic() - started < 2
 
 
-def test_what_cannot_be_read_safely_is_rejected(store: EventStore) -> None:
+def test_unsafe_reads_are_rejected(store: EventStore) -> None:
     start = store.settled_position()
     (event,) = store.dispatch(new())
     with pytest.raises(UnsafeRead, match="'primary' is not a standby"):

@@ -106,7 +106,7 @@ def test_checked_aggregate_cannot_move_before_commit(store: EventStore) -> None:
 
 
 @pytest.mark.parametrize("expected", [0, ANY])
-def test_two_who_retry_one_call_at_the_same_moment_write_it_once(store: EventStore, expected: ExpectedVersion) -> None:
+def test_simultaneous_retries_of_one_call_write_it_once(store: EventStore, expected: ExpectedVersion) -> None:
     for round_ in range(30):
         events = some(3, f"a-{round_}") + some(2, f"b-{round_}") * (round_ % 2)
         results = in_threads(*[lambda events=events: store.dispatch(*events, expected_version=expected)] * 2)
@@ -155,12 +155,12 @@ def test_race_for_one_id_inside_a_transaction_leaves_no_half_of_it(store: EventS
 @pytest.mark.usefixtures("no_subscribers")
 def test_a_long_transaction_of_many_dispatches_takes_one_lock(store: EventStore) -> None:
     with transaction.atomic():
-        for number in range(20_000):
+        for number in range(200):
             store.dispatch(new(f"a-{number % 50}"))
         with connection.cursor() as cursor:
             cursor.execute("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND pid = pg_backend_pid()")
             assert cursor.fetchone() == (1,)
-    assert Event.objects.count() == 20_000
+    assert Event.objects.count() == 200
 
 
 def test_retry_after_a_restart_and_a_thousand_events_of_others(store: EventStore) -> None:

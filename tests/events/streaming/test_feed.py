@@ -60,7 +60,9 @@ def test_history_of_many_pages_runs_over_into_live_events(connect: Any, store: E
     assert [event["position"] for event in first + rest] == [event.position for event in [*old, *new_ones]]
 
 
-def test_what_is_too_much_to_keep_is_read_from_the_database(connect: Any, store: EventStore, settings: Any) -> None:
+def test_events_beyond_the_queue_limit_are_read_from_the_database(
+    connect: Any, store: EventStore, settings: Any
+) -> None:
     settings.EVENTS_STREAM_MAX_QUEUED_BYTES = 200_000
     with connect() as stream:
         stream.up_to("caught-up")
@@ -70,7 +72,7 @@ def test_what_is_too_much_to_keep_is_read_from_the_database(connect: Any, store:
         assert [found["position"] for found in stream.events(60)] == [event.position for event in events]
 
 
-def test_settled_position_that_lies_behind_the_client_repeats_nothing(connect: Any, store: EventStore) -> None:
+def test_client_ahead_of_the_settled_position_gets_no_event_twice(connect: Any, store: EventStore) -> None:
     """Another process may have seen a higher one: it is never too high, but may come out lower for a while."""
     with ExitStack() as held:
         held.enter_context(open_append(store, new("slow-1")))

@@ -1,7 +1,6 @@
 """The protocol of an event stream: history, live events, checkpoints, heartbeats, and its end."""
 
 import socket
-import time
 from collections.abc import Callable
 from contextlib import closing
 from typing import Any
@@ -14,7 +13,7 @@ from rest_framework.authtoken.models import Token
 from rest_framework.test import APIClient
 
 from events.store import EventStore
-from events.streaming import feed
+from events.streaming import feed, server_sent_events
 from tests.events.streaming.support import Stream
 from tests.support import AsgiServer, Wait, new, some
 
@@ -77,6 +76,29 @@ def test_silence_is_broken_by_heartbeats(connect: Any, settings: Any) -> None:
         assert stream.any().is_comment
 
 
+@pytest.fixture
+def permission_checks(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
+    """Whether the user might still read, at each check so far of the streams of this process."""
+    found: list[bool] = []
+    may_go_on = server_sent_events.Stream._may_go_on
+
+    async def watched(stream: Any, *args: Any) -> bool:
+        before = stream._permitted_at
+        may = await may_go_on(stream, *args)
+        if stream._permitted_at != before:
+            found.append(may)
+        return may
+
+    monkeypatch.setattr(server_sent_events.Stream, "_may_go_on", watched)
+    return found
+
+
+def wait_for_checks(found: list[bool]) -> None:
+    """Wait until a check has begun and ended: the first may have begun before."""
+    before = len(found)
+    Wait.until(lambda: len(found) >= before + 2 or found[-1:] == [False], what="permission checks")
+
+
 def _revoke_permission(user: User) -> None:
     user.user_permissions.clear()
 
@@ -91,17 +113,22 @@ def _deactivate(user: User) -> None:
 
 @pytest.mark.parametrize("revoke", [_revoke_permission, _delete_token, _deactivate])
 def test_stream_ends_when_its_user_may_not_read_any_more(
-    connect: Any, make_user: Callable[..., User], store: EventStore, settings: Any, revoke: Callable[[User], None]
+    connect: Any,
+    make_user: Callable[..., User],
+    store: EventStore,
+    settings: Any,
+    revoke: Callable[[User], None],
+    permission_checks: list[bool],
 ) -> None:
     settings.EVENTS_STREAM_PERMISSION_SECONDS = 0.1
     user = make_user("events.view_event")
     with connect(user=user) as stream:
         stream.up_to("caught-up")
-        time.sleep(0.3)
+        wait_for_checks(permission_checks)
         store.dispatch(new("a-1"))
         assert stream.events(1)[0]["aggregate_id"] == "a-1"  # asked again, and still allowed
         revoke(user)
-        time.sleep(0.3)
+        wait_for_checks(permission_checks)
         store.dispatch(new("secret-1"))
         assert [message.event for message in stream.rest()] == ["revoked"]
 
@@ -122,7 +149,12 @@ def test_session_that_ended_ends_its_stream(
 
 
 def test_category_that_is_granted_or_taken_away_shows_in_the_open_stream(
-    connect: Any, make_user: Callable[..., User], store: EventStore, settings: Any, category_permissions: Any
+    connect: Any,
+    make_user: Callable[..., User],
+    store: EventStore,
+    settings: Any,
+    category_permissions: Any,
+    permission_checks: list[bool],
 ) -> None:
     settings.EVENTS_STREAM_PERMISSION_SECONDS = 0.05
     user = make_user("events.view_event:order")
@@ -131,7 +163,7 @@ def test_category_that_is_granted_or_taken_away_shows_in_the_open_stream(
         store.dispatch(new("cart-1"), new("order-1"))
         assert stream.events(1)[0]["aggregate_id"] == "order-1"
         user.user_permissions.set(Permission.objects.filter(codename="view_event:cart"))
-        time.sleep(0.3)
+        wait_for_checks(permission_checks)
         store.dispatch(new("order-2"), new("cart-2"))
         assert stream.events(1)[0]["aggregate_id"] == "cart-2"
 

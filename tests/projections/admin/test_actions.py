@@ -109,13 +109,13 @@ def test_form_that_is_sent_twice_does_no_harm(operator: Client, store: EventStor
 
 
 @pytest.mark.parametrize("key", ["x", "0", "\0", "99999999999999999999"])
-def test_key_of_nothing_is_rejected(operator: Client, key: str) -> None:
+def test_unknown_key_is_rejected(operator: Client, key: str) -> None:
     run_until_caught_up("fragile")
     for path, action in ((LIST, "pause"), (PARKED, "retry")):
         assert "Nothing was done" in act(operator, path, action, key)
 
 
-def test_who_may_only_look_cannot_operate(client_of: Callable[..., Client], store: EventStore) -> None:
+def test_users_who_may_only_view_cannot_operate(client_of: Callable[..., Client], store: EventStore) -> None:
     break_some(store)
     parked = ParkedEvent.objects.failed().get()
     viewer = client_of("projections.view_projectionstate", "projections.view_parkedevent")

@@ -14,7 +14,7 @@ from tests.support import new
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
-def test_events_are_linked_for_those_who_may_read_them(
+def test_events_are_linked_for_users_who_may_read_them(
     client_of: Callable[..., Client], store: EventStore, category_permissions: None
 ) -> None:
     break_some(store)

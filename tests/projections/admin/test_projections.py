@@ -15,9 +15,7 @@ from tests.support import new
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
-def test_each_part_of_the_pages_is_for_those_who_may_view_it(
-    client_of: Callable[..., Client], store: EventStore
-) -> None:
+def test_each_part_of_the_pages_takes_its_permission(client_of: Callable[..., Client], store: EventStore) -> None:
     break_some(store)
     actions.pause("fragile", by="ann", reason="lunch break")
     viewer = client_of("projections.view_projectionstate")

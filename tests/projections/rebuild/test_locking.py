@@ -13,6 +13,7 @@ from projections.models import ProjectionState, Rebuild
 from projections.operations import actions, status
 from projections.rebuild import preparation, swap
 from projections.workers.scheduler import plan
+from tests import FULL
 from tests.projections.rebuild.support import ending, expected_cases
 from tests.projections.support import cases, catch_up, instance, notes
 from tests.readmodels.models import Step
@@ -65,15 +66,13 @@ def test_inline_rebuild_loses_nothing_while_appends_go_on(store: EventStore, inl
             number += 1
 
     with Background(lambda: write(1)), Background(lambda: write(2)), Background(lambda: write(3)), ending(ended):
-        for _ in range(6):
+        for _ in range(6 if FULL else 3):
             actions.ask_for_rebuild("cases", by="x")
             Wait.until(lambda: catch_up("cases") or not Rebuild.objects.exists(), timeout_seconds=60)
     assert cases() == expected_cases()
 
 
-def test_switch_waits_for_a_writer_in_the_middle_and_shuts_nobody_out_for_long(
-    store: EventStore, inline_cases: None
-) -> None:
+def test_swap_waits_for_an_open_append_and_blocks_other_writers_shortly(store: EventStore, inline_cases: None) -> None:
     store.dispatch(new("a-1"))
     actions.ask_for_rebuild("cases", by="x")
     preparation.prepare(instance(Cases))

@@ -39,7 +39,7 @@ def test_new_version_asks_for_a_rebuild_and_old_rows_are_served(
     assert (found.status, found.rows_version) == ("running", 2)
 
 
-def test_rebuild_can_be_given_up_and_leaves_nothing(store: EventStore) -> None:
+def test_cancelled_rebuild_leaves_nothing(store: EventStore) -> None:
     store.dispatch(*[new(f"a-{n % 5}", "Counted") for n in range(60)])
     catch_up("tally")
     before = tally()
@@ -59,7 +59,7 @@ def test_rebuild_can_be_given_up_and_leaves_nothing(store: EventStore) -> None:
 
 
 @pytest.mark.parametrize("name", ["aggregate_activity", "tally"])
-def test_rebuild_in_place_can_be_given_up_until_it_begins(store: EventStore, name: str) -> None:
+def test_rebuild_in_place_can_be_cancelled_until_it_begins(store: EventStore, name: str) -> None:
     store.dispatch(new("a-1", "Counted"))
     catch_up(name)
     actions.ask_for_rebuild(name, by="x", in_place=True)

@@ -94,7 +94,7 @@ def test_rows_that_stay_the_same_are_not_touched(store: EventStore) -> None:
     assert {key for key in before if before[key] != after[key]} == {"a-7"}
 
 
-def test_shadow_tables_are_made_anew_when_the_tables_have_changed(store: EventStore) -> None:
+def test_shadow_tables_are_created_again_when_the_tables_have_changed(store: EventStore) -> None:
     store.dispatch(new("a-1", "Counted"))
     catch_up("tally")
     actions.ask_for_rebuild("tally", by="x")
