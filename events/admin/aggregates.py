@@ -2,13 +2,10 @@
 
 from typing import Any
 
-from django.contrib import admin, messages
-from django.contrib.admin.utils import unquote
+from django.contrib import admin
 from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
-from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
-from django.template.response import TemplateResponse
-from django.urls import reverse
+from django.http import HttpRequest
 from django.utils.safestring import SafeString
 
 from events import authorization
@@ -29,7 +26,7 @@ class AggregateAdmin(CategorizedAdmin):
     list_filter = [CategoryFilter]
     # The order of the index, so that several categories can be read without the categories in between.
     ordering = ["category", "aggregate_id"]
-    change_form_template = "admin/events/aggregate/change_form.html"
+    page_template = "admin/events/aggregate/change_form.html"
 
     def get_search_results(self, request: HttpRequest, queryset: QuerySet, search_term: str) -> tuple[QuerySet, bool]:
         """Search by prefix and by the category in the prefix, because the index begins with the category."""
@@ -46,30 +43,20 @@ class AggregateAdmin(CategorizedAdmin):
     def last_stored(self, aggregate: Aggregate) -> SafeString:
         return to_the_second(aggregate.updated_at)
 
-    def change_view(
-        self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None
-    ) -> HttpResponse:
-        """Show the history of the aggregate instead of a form."""
-        if not (self.has_view_permission(request) and authorization.readable(request.user)):
+    def page_context(self, request: HttpRequest, row: Aggregate) -> dict[str, Any]:
+        """Return a page of the history of the aggregate, for users who may read its events.
+
+        Raises:
+            PermissionDenied: the user may not.
+        """
+        if not authorization.readable(request.user).contains(row.aggregate_id):
             raise PermissionDenied
-        aggregate = self.get_object(request, unquote(object_id))
-        if aggregate is None:
-            messages.warning(request, f"There is no aggregate {unquote(object_id)!r}.")
-            return HttpResponseRedirect(reverse("admin:events_aggregate_changelist"))
-        if not authorization.readable(request.user).contains(aggregate.aggregate_id):
-            raise PermissionDenied
-        context = {
-            **self.admin_site.each_context(request),
-            "title": aggregate.aggregate_id,
-            "opts": self.opts,
-            "aggregate": aggregate,
-            "media": self.media,
-            "search_url": event_list_url(aggregate_id=aggregate.aggregate_id, **{"in": "data"}),
-            "append_url": self._append_url(request, aggregate.aggregate_id),
-            **self._timeline(request, aggregate),
-            **(extra_context or {}),
+        return {
+            "aggregate": row,
+            "search_url": event_list_url(aggregate_id=row.aggregate_id, **{"in": "data"}),
+            "append_url": self._append_url(request, row.aggregate_id),
+            **self._timeline(request, row),
         }
-        return TemplateResponse(request, self.change_form_template, context)
 
     def _append_url(self, request: HttpRequest, aggregate_id: str) -> str:
         may_append = authorization.appendable(request.user).contains(aggregate_id)

@@ -4,12 +4,16 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from django.contrib import admin
+from django.contrib import admin, messages
+from django.contrib.admin.utils import unquote
 from django.contrib.admin.views.main import SEARCH_VAR, ChangeList, ChangeListSearchForm
+from django.core.exceptions import PermissionDenied
 from django.core.paginator import Paginator
 from django.core.validators import MaxLengthValidator
 from django.db import models
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.template.response import TemplateResponse
+from django.urls import reverse
 from django.utils.functional import cached_property
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
@@ -61,6 +65,8 @@ class BrowsingAdmin(admin.ModelAdmin):
     show_full_result_count = False
     show_facets = admin.ShowFacets.NEVER  # each facet would count the table
     list_per_page = 50
+    page_template: str | None = None  # of a page in place of Django's form; `page_context` fills it
+    missing_row = "There is no {kind} {key!r}."
     actions: Sequence[Any] | None = None
     ordering = ["aggregate_id"]
     sortable_by = ()  # other orders would read the whole table
@@ -89,6 +95,26 @@ class BrowsingAdmin(admin.ModelAdmin):
         # Django's title would be "Select … to view".
         title = {"title": capfirst(self.opts.verbose_name_plural)}
         return super().changelist_view(request, title | (extra_context or {}))
+
+    def change_view(
+        self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        """Show the page of a row; return to the list if there is no such row."""
+        if self.page_template is None:
+            return super().change_view(request, object_id, form_url, extra_context)
+        if not self.has_view_permission(request):
+            raise PermissionDenied
+        row = self.get_object(request, unquote(object_id))
+        if row is None:
+            messages.warning(request, self.missing_row.format(kind=self.opts.verbose_name, key=unquote(object_id)))
+            return HttpResponseRedirect(reverse(f"admin:{self.opts.app_label}_{self.opts.model_name}_changelist"))
+        shared = {**self.admin_site.each_context(request), "title": str(row), "opts": self.opts, "media": self.media}
+        context = {**shared, **self.page_context(request, row), **(extra_context or {})}
+        return TemplateResponse(request, self.page_template, context)
+
+    def page_context(self, request: HttpRequest, row: Any) -> dict[str, Any]:
+        """Return what `page_template` shows of a row."""
+        raise NotImplementedError
 
     def get_object(self, request: HttpRequest, object_id: str, from_field: str | None = None) -> Any:
         return super().get_object(request, without_nul(object_id), from_field)

@@ -3,14 +3,11 @@
 from typing import Any
 from uuid import UUID
 
-from django.contrib import admin, messages
-from django.contrib.admin.utils import unquote
-from django.core.exceptions import PermissionDenied
+from django.contrib import admin
 from django.db.models import QuerySet, TextField
 from django.db.models.functions import Cast, Left
-from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
-from django.template.response import TemplateResponse
-from django.urls import URLPattern, path, reverse
+from django.http import HttpRequest, HttpResponse
+from django.urls import URLPattern, path
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
@@ -37,7 +34,8 @@ class EventAdmin(CategorizedAdmin):
         "The beginning of an aggregate id, or a complete event id. Or search for JSON text in the data, with a space"
         ' after each colon and comma, for example "method": "card".'
     )
-    change_form_template = "admin/events/event/change_form.html"
+    page_template = "admin/events/event/change_form.html"
+    missing_row = "There is no event at position {key!r}."
     append_template = "admin/events/event/append.html"
 
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[EventChangeList]:
@@ -89,27 +87,9 @@ class EventAdmin(CategorizedAdmin):
         """Show the form that appends an event, or append the event."""
         return AppendView(self, request, self.append_template, extra_context or {}).respond()
 
-    def change_view(
-        self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None
-    ) -> HttpResponse:
-        """Show an event with its changes and related events."""
-        if not self.has_view_permission(request):
-            raise PermissionDenied
-        event: Event | None = self.get_object(request, unquote(object_id))
-        if event is None:
-            messages.warning(request, f"There is no event at position {unquote(object_id)!r}.")
-            return HttpResponseRedirect(reverse("admin:events_event_changelist"))
-        context = {
-            **self.admin_site.each_context(request),
-            "title": f"{event.type}, version {event.version} of {event.aggregate_id}",
-            "opts": self.opts,
-            "media": self.media,
-            **self._event(request, event),
-            **(extra_context or {}),
-        }
-        return TemplateResponse(request, self.change_form_template, context)
-
-    def _event(self, request: HttpRequest, event: Event) -> dict[str, Any]:
+    def page_context(self, request: HttpRequest, row: Event) -> dict[str, Any]:
+        """Return an event with its changes and related events."""
+        event = row
         readable = self.readable(request)
         neighbours = Event.objects.using(event._state.db).of_aggregate(event.aggregate_id)
         around = {each.version: each for each in neighbours.filter(version__in=[event.version - 1, event.version + 1])}
@@ -117,6 +97,7 @@ class EventAdmin(CategorizedAdmin):
         entry = timeline.entry(event, previous, readable.names, PAGE_VALUES)
         trail = timeline.trail(event, readable.names, TRAIL_EVENTS + 1)
         return {
+            "title": f"{event.type}, version {event.version} of {event.aggregate_id}",
             "event": event,
             "entry": entry,
             "previous": previous,

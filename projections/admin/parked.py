@@ -3,13 +3,9 @@
 from functools import partial
 from typing import Any
 
-from django.contrib import admin, messages
-from django.contrib.admin.utils import unquote
-from django.core.exceptions import PermissionDenied
+from django.contrib import admin
 from django.db.models import QuerySet
-from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
-from django.template.response import TemplateResponse
-from django.urls import reverse
+from django.http import HttpRequest
 from django.utils.safestring import SafeString
 
 from events.admin.browsing import to_the_second
@@ -25,6 +21,8 @@ from .refresh import refresh_context
 
 @admin.register(ParkedEvent)
 class ParkedEventAdmin(OperatingAdmin):
+    page_template = "admin/projections/parkedevent/change_form.html"
+    missing_row = "This event is no longer parked."
     list_display = ["position", "projection", "aggregate", "type", "problem", "attempts", "parked"]
     list_filter = ["projection"]
     ordering = ["position"]
@@ -45,35 +43,21 @@ class ParkedEventAdmin(OperatingAdmin):
     def parked(self, event: ParkedEvent) -> SafeString:
         return to_the_second(event.parked_at)
 
-    def change_view(
-        self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None
-    ) -> HttpResponse:
-        """Show a failed event with its error and the events behind it, or a waiting event and what it waits for."""
-        if not self.has_view_permission(request):
-            raise PermissionDenied
-        event: ParkedEvent | None = self.get_object(request, unquote(object_id))
-        if event is None:
-            messages.info(request, "This event is no longer parked.")
-            return HttpResponseRedirect(reverse("admin:projections_parkedevent_changelist"))
+    def page_context(self, request: HttpRequest, row: ParkedEvent) -> dict[str, Any]:
+        """Return a failed event with its error and the events behind it, or a waiting event and what it waits for."""
         links = Links(request)
-        context = {
-            **self.admin_site.each_context(request),
+        return {
             **refresh_context(request),
-            "title": str(event),
-            "opts": self.opts,
-            "media": self.media,
-            "event": event,
-            "position": links.event(event.position, event.aggregate_id),
-            "aggregate": links.aggregate(event.aggregate_id),
-            "parked_at": to_the_second(event.parked_at),
-            "blocked": parked_aggregates.of_failed(event.projection_id, [event], links)[0] if event.error else None,
-            "in_front": None if event.error else parked_aggregates.in_front_of(event),
+            "event": row,
+            "position": links.event(row.position, row.aggregate_id),
+            "aggregate": links.aggregate(row.aggregate_id),
+            "parked_at": to_the_second(row.parked_at),
+            "blocked": parked_aggregates.of_failed(row.projection_id, [row], links)[0] if row.error else None,
+            "in_front": None if row.error else parked_aggregates.in_front_of(row),
             "may_view_projections": request.user.has_perm("projections.view_projectionstate"),
-            "operate_label": "Retry or skip" if event.error else "Retry",
-            "buttons": ([RETRY, SKIP] if event.error else [RETRY]) if self.has_operate_permission(request) else [],
-            **(extra_context or {}),
+            "operate_label": "Retry or skip" if row.error else "Retry",
+            "buttons": ([RETRY, SKIP] if row.error else [RETRY]) if self.has_operate_permission(request) else [],
         }
-        return TemplateResponse(request, "admin/projections/parkedevent/change_form.html", context)
 
     @admin.action(description="Retry their aggregates", permissions=["operate"])
     def retry(self, request: HttpRequest, queryset: QuerySet) -> None:

@@ -4,11 +4,10 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from django.contrib import admin, messages
-from django.contrib.admin.utils import quote, unquote
-from django.core.exceptions import PermissionDenied
+from django.contrib import admin
+from django.contrib.admin.utils import quote
 from django.db.models import QuerySet
-from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 from django.urls import reverse
 
@@ -32,6 +31,7 @@ class ProjectionAdmin(OperatingAdmin):
     search_help_text = None  # type: ignore[assignment]  # Django's own default
     actions = ["pause", "resume", "rebuild", "cancel", "retry"]
     change_list_template = "admin/projections/projectionstate/change_list.html"
+    page_template = "admin/projections/projectionstate/change_form.html"
 
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
         """Show the board, or do the action that a form has posted."""
@@ -40,26 +40,9 @@ class ProjectionAdmin(OperatingAdmin):
             response.context_data |= {"title": "Projections", **self._shared(request), **_board(request)}
         return response
 
-    def change_view(
-        self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None
-    ) -> HttpResponse:
-        """Show the status, shards, parked events and operations of one projection."""
-        if not self.has_view_permission(request):
-            raise PermissionDenied
-        projection: ProjectionState | None = self.get_object(request, unquote(object_id))
-        if projection is None:
-            messages.warning(request, f"There is no projection {unquote(object_id)!r}.")
-            return HttpResponseRedirect(reverse("admin:projections_projectionstate_changelist"))
-        context = {
-            **self.admin_site.each_context(request),
-            **self._shared(request),
-            **_page(request, projection),
-            "title": projection.name,
-            "opts": self.opts,
-            "media": self.media,
-            **(extra_context or {}),
-        }
-        return TemplateResponse(request, "admin/projections/projectionstate/change_form.html", context)
+    def page_context(self, request: HttpRequest, row: ProjectionState) -> dict[str, Any]:
+        """Return the status, shards, parked events and operations of one projection."""
+        return {**self._shared(request), **_page(request, row)}
 
     @admin.action(description="Pause", permissions=["operate"])
     def pause(self, request: HttpRequest, queryset: QuerySet) -> None:
