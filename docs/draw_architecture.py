@@ -83,7 +83,7 @@ APPEND = Call(
                 )
             ],
         ),
-        Call("events.api.views.base", "EventsView.appended"),
+        Call("events.api.base", "EventsView.appended"),
     ],
 )
 

@@ -25,7 +25,10 @@ class EventsConfig(AppConfig):
                 )
 
     def ready(self) -> None:
-        from . import authorization, checks  # noqa: F401  # checks register themselves
+        from . import (
+            authorization,
+            checks,  # noqa: F401  # checks register themselves
+        )
         from .monitoring import diagnostics
 
         post_migrate.connect(authorization.create_permissions, sender=self)

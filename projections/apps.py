@@ -13,7 +13,9 @@ class ProjectionsConfig(AppConfig):
     def ready(self) -> None:
         from events.monitoring import diagnostics
 
-        from . import checks, registry  # noqa: F401  # checks register themselves
+        from . import (
+            registry,  # checks register themselves
+        )
         from .engine import inline
 
         registry.autodiscover()

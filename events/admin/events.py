@@ -14,7 +14,7 @@ from django.utils.safestring import SafeString
 from events import authorization
 from events.models import Event
 
-from . import jsontree, timeline
+from . import json_tree, timeline
 from .appending import AppendView, suggestions
 from .browsing import CategorizedAdmin, to_the_second
 from .filters import AggregateFilter, CategoryFilter, CorrelationFilter, RecordedFilter, TypeFilter
@@ -102,7 +102,7 @@ class EventAdmin(CategorizedAdmin):
             "entry": entry,
             "previous": previous,
             "following": around.get(event.version + 1),
-            "data_text": jsontree.block(event.data),
+            "data_text": json_tree.block(event.data),
             "timestamp": to_the_second(event.timestamp),
             "recorded_at": to_the_second(event.recorded_at),
             "history_url": history_url(request, event.aggregate_id),

@@ -12,7 +12,7 @@ from django.utils.timesince import timesince, timeuntil
 
 from events.models import Event
 
-from . import jsontree
+from . import json_tree
 from .links import event_list_url, event_url
 
 # The keys of the metadata that may name the user who caused an event, in order of precedence.
@@ -112,15 +112,15 @@ def ago(moment: datetime) -> str:
     return "just now" if (now - moment).total_seconds() < 60 else f"{timesince(moment, now, depth=1)} ago"
 
 
-def _entry(event: Event, before: Event | None, cause: Event | None, max_values: int = jsontree.MAX_VALUES) -> Entry:
+def _entry(event: Event, before: Event | None, cause: Event | None, max_values: int = json_tree.MAX_VALUES) -> Entry:
     correlation_id = _text(event.metadata, "correlation_id")
     return Entry(
         event=event,
         url=event_url(event.position),
         who=who(event),
-        data=jsontree.tree(event.data, before.data if before else None, max_values),
-        metadata=jsontree.tree(event.metadata, max_values=max_values),
-        is_compared=jsontree.are_compared(event.data, before.data if before else None),
+        data=json_tree.tree(event.data, before.data if before else None, max_values),
+        metadata=json_tree.tree(event.metadata, max_values=max_values),
+        is_compared=json_tree.are_compared(event.data, before.data if before else None),
         cause=cause,
         cause_url=event_url(cause.position) if cause else "",
         cause_id=_text(event.metadata, "causation_id"),

@@ -18,8 +18,8 @@ from events.store import DispatchResult
 from events.types import ANY, EXISTS, Expectation, ExpectedVersion, NewEvent
 
 from . import preconditions
+from .base import StoreView
 from .problems import IdempotencyKeyReused, PreconditionFailed
-from .views.base import StoreView
 
 
 @dataclass(frozen=True)

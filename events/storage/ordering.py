@@ -5,7 +5,7 @@ from django.db import DatabaseError, connections
 
 from events.exceptions import UnsafeRead
 
-from .prepared import PreparedStatement
+from .prepared_statements import PreparedStatement
 
 _SETTLED_AFTER = PreparedStatement(
     "events_settled_after",

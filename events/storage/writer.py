@@ -15,7 +15,7 @@ from events.models import Event
 from events.types import expectation_from_sql
 from events.validation import ValidatedEvent
 
-from .prepared import PreparedStatement
+from .prepared_statements import PreparedStatement
 
 
 class _Call:

@@ -6,7 +6,7 @@ from projections.conf import conf
 from projections.models import AggregateActivity, DailyActivity, EventTypeActivity
 
 from .operation_log import OperationAdmin
-from .parked import ParkedEventAdmin
+from .parked_events import ParkedEventAdmin
 from .projections import ProjectionAdmin
 from .read_models import AggregateActivityAdmin, DailyActivityAdmin, EventTypeActivityAdmin
 from .workers import HeartbeatAdmin

@@ -7,11 +7,10 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from events.api import appending, parameters, preconditions, schema, serializers
+from events.api.base import ASK_AGAIN, UNCHANGING, EventsView, PageByAggregateId, StoreView
 from events.models import Aggregate
 from events.storage import reader
 from events.validation import check_moment
-
-from .base import ASK_AGAIN, UNCHANGING, EventsView, PageByAggregateId, StoreView
 
 
 class AggregateList(PageByAggregateId):

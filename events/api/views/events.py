@@ -8,14 +8,13 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from events.api import appending, parameters, schema, serializers
+from events.api.base import UNCHANGING, EventsView, StoreView
 from events.api.filters import EventFilter
 from events.api.negotiation import CloudEventRenderer
 from events.formats import cloudevents
 from events.formats.serialization import event_as_dict
 from events.models import Event
 from events.storage import reader
-
-from .base import UNCHANGING, EventsView, StoreView
 
 
 class EventList(EventsView):

@@ -12,6 +12,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from events.api import parameters, schema, serializers
+from events.api.base import StoreView
 from events.api.filters import EventFilter
 from events.api.negotiation import FastJSONRenderer, NDJSONParser, NDJSONRenderer
 from events.api.problems import Problem
@@ -21,8 +22,6 @@ from events.formats.importing import BadLine, Importer
 from events.formats.serialization import to_json
 from events.storage import reader
 from events.types import NewEvent, category_of
-
-from .base import StoreView
 
 
 class Forbidden(InvalidEvent):

@@ -6,9 +6,8 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from events.api import schema, serializers
+from events.api.base import StoreView
 from events.api.problems import TYPES
-
-from .base import StoreView
 
 
 class ProblemTypeDetail(StoreView):

@@ -13,6 +13,7 @@ from rest_framework.request import Request
 from events import authorization
 from events.api import parameters, schema, serializers
 from events.api.authentication import authenticate_again
+from events.api.base import StoreView
 from events.api.filters import EventFilter
 from events.api.negotiation import EventStreamRenderer, FastJSONRenderer
 from events.api.problems import Problem
@@ -20,8 +21,6 @@ from events.conf import conf
 from events.models import Event
 from events.streaming.feed import Feed
 from events.streaming.server_sent_events import Selection, Stream
-
-from .base import StoreView
 
 STREAM_ERRORS = (*schema.READ_ERRORS, 501, 503)
 

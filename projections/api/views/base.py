@@ -10,8 +10,8 @@ from rest_framework.response import Response
 
 from events.api import parameters, schema
 from events.api import serializers as store_serializers
+from events.api.base import StoreView
 from events.api.problems import Problem
-from events.api.views.base import StoreView
 from projections import waiting
 from projections.conf import conf
 from projections.exceptions import NotCaughtUp, UnknownProjection

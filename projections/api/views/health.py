@@ -9,7 +9,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from events.api import schema
-from events.api.views.base import StoreView
+from events.api.base import StoreView
 from projections.api import serializers
 from projections.operations import status
 

@@ -8,7 +8,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from events.api import parameters, schema
-from events.api.views.base import StoreView
+from events.api.base import StoreView
 from projections import registry
 from projections.api import serializers
 from projections.exceptions import UnknownProjection

@@ -10,7 +10,7 @@ from rest_framework.response import Response
 
 from events.api import parameters, schema
 from events.api import serializers as store_serializers
-from events.api.views.base import PageByAggregateId
+from events.api.base import PageByAggregateId
 from events.exceptions import InvalidEvent
 from projections.api import serializers
 from projections.models import AggregateActivity, DailyActivity, EventTypeActivity

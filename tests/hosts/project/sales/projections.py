@@ -1,7 +1,6 @@
 from projections.base import ASYNC, Projection, handles
 from projections.registry import register
-
-from .models import Sale
+from tests.hosts.project.sales.models import Sale
 
 
 @register

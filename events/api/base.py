@@ -18,16 +18,6 @@ from rest_framework.utils.urls import replace_query_param
 from rest_framework.views import APIView
 
 from events import authorization
-from events.api import parameters, problems, schema
-from events.api.negotiation import (
-    CloudEventBatchParser,
-    CloudEventBatchRenderer,
-    CloudEventParser,
-    FastJSONRenderer,
-    Negotiation,
-    StrictJSONParser,
-)
-from events.api.permissions import StorePermissions, StoreThrottle
 from events.exceptions import InvalidEvent
 from events.formats import cloudevents
 from events.formats.serialization import event_as_dict, event_row_as_dict
@@ -37,6 +27,17 @@ from events.storage.rows import EventRow, Query, fetch_events, fetch_rows
 from events.store import DispatchResult, EventStore
 from events.types import category_of
 from events.validation import check_name
+
+from . import parameters, problems, schema
+from .negotiation import (
+    CloudEventBatchParser,
+    CloudEventBatchRenderer,
+    CloudEventParser,
+    FastJSONRenderer,
+    Negotiation,
+    StrictJSONParser,
+)
+from .permissions import StorePermissions, StoreThrottle
 
 # REST framework's browsable pages, if the project has them.
 _RENDERERS: Any = api_settings.DEFAULT_RENDERER_CLASSES
