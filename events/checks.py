@@ -12,6 +12,7 @@ from psycopg import IsolationLevel
 from .conf import conf
 from .formats.uri import is_uri_reference
 from .routing import database
+from .storage.query_files import fetch_tuples
 
 # The codename of its permission, such as `view_event:CATEGORY`, has at most 100 characters in Django.
 MAX_CATEGORY_CHARACTERS = 80
@@ -160,12 +161,11 @@ def check_rights(databases: Sequence[str] | None = None, **kwargs: Any) -> list[
     alias = database()
     if alias not in (databases or ()) or connections[alias].vendor != "postgresql":
         return []
-    with connections[alias].cursor() as cursor:
-        cursor.execute(
-            "SELECT current_user, bool_or(has_table_privilege(oid, right_to)) FROM pg_class,"
-            " unnest('{INSERT,UPDATE,DELETE,TRUNCATE}'::text[]) AS right_to WHERE oid = to_regclass('events_event')"
-        )
-        role, may_write = cursor.fetchone()
+    query = (
+        "SELECT current_user, bool_or(has_table_privilege(oid, right_to)) FROM pg_class,"
+        " unnest('{INSERT,UPDATE,DELETE,TRUNCATE}'::text[]) AS right_to WHERE oid = to_regclass('events_event')"
+    )
+    ((role, may_write),) = fetch_tuples(alias, query)
     if not may_write:
         return []
     return [

@@ -121,11 +121,11 @@ class Seal(AppendOnlyModel):
     """The digest of all events up to a position, which reveals later changes (`events.integrity.seals`)."""
 
     position = models.BigIntegerField(primary_key=True, help_text="The position of the last event it covers.")
-    after = models.BigIntegerField(help_text="That of the seal before; 0 for the first one.")
-    events = models.IntegerField(help_text="How many events it covers.")
+    after = models.BigIntegerField(help_text="The position of the seal before; 0 for the first seal.")
+    events = models.IntegerField(help_text="The number of events it covers.")
     previous = models.BinaryField(help_text="The digest of the seal before: 32 bytes.")
-    digest = models.BinaryField(help_text="SHA-256 over the one before and the events: 32 bytes.")
-    marks = models.BinaryField(help_text="The first 4 bytes of each event's digest, to find which one does not fit.")
+    digest = models.BinaryField(help_text="SHA-256 of the previous digest and the events: 32 bytes.")
+    marks = models.BinaryField(help_text="The first 4 bytes of each event's digest, to find the one that differs.")
     sealed_at = models.DateTimeField()
 
     objects = AppendOnlyQuerySet.as_manager()

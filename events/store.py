@@ -118,9 +118,9 @@ class EventStore:
         """
         check_name("aggregate_id", aggregate_id)
         check_moment("as_of", as_of)
-        numbers = {"after_version": after_version, "up_to_version": up_to_version, "limit": limit}
-        for name, number in numbers.items():
-            check_number(name, number)
+        check_number("after_version", after_version)
+        check_number("up_to_version", up_to_version)
+        check_number("limit", limit)
         query = reader.history(
             aggregate_id,
             after_version=after_version,

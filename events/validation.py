@@ -143,7 +143,8 @@ def _row(event: NewEvent) -> ValidatedEvent:
         raise InvalidEvent("event", f"is {_kind(event)}; pass NewEvent objects, and a list of them as *events")
     check_name("aggregate_id", event.aggregate_id)
     check_name("type", event.type)
-    _check_event_id(event.event_id)
+    if not isinstance(event.event_id, UUID):
+        raise InvalidEvent("event_id", f"is {_kind(event.event_id)}; it must be a uuid.UUID, or left out to get one")
     check_moment("timestamp", event.timestamp)
     data_json, data = _json_object("data", event.data)
     metadata_json, metadata = _json_object("metadata", event.metadata)
@@ -166,11 +167,6 @@ def _row(event: NewEvent) -> ValidatedEvent:
         data,
         metadata,
     )
-
-
-def _check_event_id(value: Any) -> None:
-    if not isinstance(value, UUID):
-        raise InvalidEvent("event_id", f"is {_kind(value)}; it must be a uuid.UUID, or left out to get one")
 
 
 def _check_correlation_id(value: Any) -> None:

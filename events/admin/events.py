@@ -1,7 +1,6 @@
 """Events in the admin: the list, and the page of one event."""
 
 from typing import Any
-from uuid import UUID
 
 from django.contrib import admin
 from django.db.models import QuerySet, TextField
@@ -51,12 +50,12 @@ class EventAdmin(CategorizedAdmin):
         return events
 
     def get_search_results(self, request: HttpRequest, queryset: QuerySet, search_term: str) -> tuple[QuerySet, bool]:
-        if not is_search_in_data(request) and (event_id := _uuid(search_term)):
+        if not is_search_in_data(request) and (event_id := timeline.uuid_or_none(search_term.strip())):
             return queryset.filter(event_id=event_id), False
         return super().get_search_results(request, queryset, search_term)
 
     def searched_prefix(self, request: HttpRequest, search_term: str) -> str:
-        if is_search_in_data(request) or _uuid(search_term):
+        if is_search_in_data(request) or timeline.uuid_or_none(search_term.strip()):
             return ""
         return super().searched_prefix(request, search_term)
 
@@ -109,10 +108,3 @@ class EventAdmin(CategorizedAdmin):
             "trail": trail[:TRAIL_EVENTS] if len(trail) > 1 else [],
             "trail_is_truncated": len(trail) > TRAIL_EVENTS,
         }
-
-
-def _uuid(text: str) -> UUID | None:
-    try:
-        return UUID(text.strip())
-    except ValueError:
-        return None

@@ -5,7 +5,7 @@ from collections.abc import Collection
 from django.db import connections, models
 
 from events.models import Event
-from events.storage.query_files import read_query
+from events.storage.query_files import fetch_tuples, read_query
 
 MAX_VALUES = 200
 # The number of aggregates whose event types are suggested to users who may not read all categories.
@@ -17,15 +17,12 @@ def known_types(categories: Collection[str] | None, using: str) -> list[str]:
     if categories is None:
         return distinct_values(Event, "type", using)
     aggregates = max(1, _SAMPLED_AGGREGATES // max(1, len(categories)))
-    with connections[using].cursor() as cursor:
-        cursor.execute(read_query(__package__, "types_of_categories"), [sorted(categories), aggregates])
-        return [event_type for (event_type,) in cursor.fetchall()]
+    query = read_query(__package__, "types_of_categories")
+    return [event_type for (event_type,) in fetch_tuples(using, query, [sorted(categories), aggregates])]
 
 
 def distinct_values(model: type[models.Model], column: str, using: str, limit: int = MAX_VALUES) -> list[str]:
     """Return the first `limit` distinct values of an indexed column, in order."""
     quote = connections[using].ops.quote_name
     query = read_query(__package__, "distinct_values").format(column=quote(column), table=quote(model._meta.db_table))
-    with connections[using].cursor() as cursor:
-        cursor.execute(query, [limit])
-        return [value for (value,) in cursor.fetchall()]
+    return [value for (value,) in fetch_tuples(using, query, [limit])]

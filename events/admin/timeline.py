@@ -134,7 +134,7 @@ def _causes(events: Iterable[Event], categories: Collection[str] | None) -> dict
     ids = {
         text: event_id
         for event in events
-        if (text := _text(event.metadata, "causation_id")) and (event_id := _uuid(text))
+        if (text := _text(event.metadata, "causation_id")) and (event_id := uuid_or_none(text))
     }
     if not ids:
         return {}
@@ -150,7 +150,8 @@ def _text(metadata: dict[str, Any], key: str) -> str:
     return str(value) if isinstance(value, str | int) and not isinstance(value, bool) else ""
 
 
-def _uuid(text: str) -> UUID | None:
+def uuid_or_none(text: str) -> UUID | None:
+    """Return the UUID that `text` is; None if it is not a UUID."""
     try:
         return UUID(text)
     except ValueError:

@@ -1,5 +1,6 @@
 """Errors as problem details (RFC 9457): the problem types, and the response to each exception."""
 
+from dataclasses import asdict, replace
 from functools import singledispatch
 from http import HTTPStatus
 from typing import Any, NamedTuple
@@ -9,13 +10,12 @@ from django.core.exceptions import PermissionDenied, RequestDataTooBig, TooManyF
 from django.http import Http404, HttpRequest, HttpResponse
 from django.urls import reverse
 from django.views import defaults
-from rest_framework.exceptions import APIException, NotFound, ParseError
-from rest_framework.exceptions import PermissionDenied as NotPermitted
+from rest_framework.exceptions import APIException, ParseError
 from rest_framework.renderers import JSONRenderer
 from rest_framework.response import Response
 from rest_framework.views import exception_handler
 
-from events.exceptions import Conflict, DuplicateEvent, InvalidEvent, VersionConflict
+from events.exceptions import DuplicateEvent, InvalidEvent, VersionConflict
 from events.types import EXISTS
 
 MEDIA_TYPE = "application/problem+json"
@@ -105,19 +105,9 @@ def problem_for(error: Exception) -> Response | None:
 
 
 @problem_for.register
-def _(error: APIException) -> Response | None:
+def _(error: APIException | Http404 | PermissionDenied) -> Response | None:
     plain = exception_handler(error, {})  # sets headers, and marks the transaction for rollback
-    return plain and Problem(plain.status_code, str(error.detail), headers=dict(plain.items()))
-
-
-@problem_for.register
-def _(error: Http404) -> Response | None:
-    return problem_for(NotFound(*error.args))
-
-
-@problem_for.register
-def _(error: PermissionDenied) -> Response | None:
-    return problem_for(NotPermitted(*error.args))
+    return plain and Problem(plain.status_code, str(plain.data["detail"]), headers=dict(plain.items()))
 
 
 @problem_for.register
@@ -198,10 +188,8 @@ def _content(status: int, detail: str, slug: str | None, data: dict[str, Any]) -
 
 
 def _conflict(error: VersionConflict, status: int) -> Response:
-    conflicts = [_as_dict(conflict) for conflict in error.conflicts]
+    conflicts = [
+        asdict(replace(conflict, expected="exists")) if conflict.expected is EXISTS else asdict(conflict)
+        for conflict in error.conflicts
+    ]
     return Problem(status, str(error), "version-conflict", **conflicts[0], conflicts=conflicts)
-
-
-def _as_dict(conflict: Conflict) -> dict[str, Any]:
-    expected = "exists" if conflict.expected is EXISTS else conflict.expected
-    return {"aggregate_id": conflict.aggregate_id, "expected": expected, "actual": conflict.actual}

@@ -39,17 +39,7 @@ def event_as_dict(event: Event) -> dict[str, Any]:
 
 def event_row_as_dict(event: EventRow) -> dict[str, Any]:
     """Return a stored row in the shared format, for `to_json` only: `data` and `metadata` stay JSON text."""
-    return {
-        "position": event.position,
-        "aggregate_id": event.aggregate_id,
-        "version": event.version,
-        "event_id": event.event_id,
-        "type": event.type,
-        "data": orjson.Fragment(event.data),
-        "metadata": orjson.Fragment(event.metadata),
-        "timestamp": event.timestamp,
-        "recorded_at": event.recorded_at,
-    }
+    return {**event._asdict(), "data": orjson.Fragment(event.data), "metadata": orjson.Fragment(event.metadata)}
 
 
 def from_json(text: str) -> Any:

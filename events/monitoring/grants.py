@@ -9,6 +9,8 @@ from collections.abc import Iterable, Iterator
 from django.apps import apps
 from django.db import connections
 
+from events.storage.query_files import fetch_tuples
+
 _READ = ("events_event", "events_aggregate", "events_seal")
 _POSITIONS = "events_event_position_seq"
 _APPEND = (
@@ -22,12 +24,8 @@ class Grants:
 
     def __init__(self, using: str) -> None:
         self._connection = connections[using]
-        with self._connection.cursor() as cursor:
-            cursor.execute(
-                "SELECT relnamespace::regnamespace::text, current_database() FROM pg_class WHERE oid = %s::regclass",
-                [_READ[0]],
-            )
-            self._schema, self._database = cursor.fetchone()
+        ((self._database,),) = fetch_tuples(using, "SELECT current_database()")
+        self._schema = self._schema_of(_READ[0])
 
     def reader(self, role: str) -> Iterator[str]:
         """Yield the grants of a role that reads histories and follows the whole store."""
@@ -88,11 +86,11 @@ class Grants:
 
     def _qualified(self, name: str) -> str:
         """Return the name of a table or sequence with its schema."""
-        with self._connection.cursor() as cursor:
-            cursor.execute(
-                "SELECT relnamespace::regnamespace::text FROM pg_class WHERE oid = %s::regclass", [self._quoted(name)]
-            )
-            return f"{cursor.fetchone()[0]}.{self._quoted(name)}"
+        return f"{self._schema_of(name)}.{self._quoted(name)}"
+
+    def _schema_of(self, name: str) -> str:
+        query = "SELECT relnamespace::regnamespace::text FROM pg_class WHERE oid = %s::regclass"
+        return str(fetch_tuples(self._connection.alias, query, [self._quoted(name)])[0][0])
 
     def _quoted(self, name: str) -> str:
         return '"' + name.replace('"', '""') + '"'  # Django's quote_name does not escape quotes

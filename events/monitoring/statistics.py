@@ -5,9 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from django.db import connections
-
-from events.storage.query_files import fetch_dicts, read_query
+from events.storage.query_files import fetch_dicts, fetch_tuples, read_query
 
 # Up to COUNTED_EVENTS events are counted exactly; above it, a sample of SAMPLED_EVENTS stands for all.
 COUNTED_EVENTS = 10_000
@@ -20,9 +18,7 @@ def position_at(moment: datetime, using: str) -> int:
     A binary search over positions finds it, because `recorded_at` rises with the position. Around a moment when the
     database server's clock was set back, the result is inaccurate by as much as the clock was set back.
     """
-    with connections[using].cursor() as cursor:
-        cursor.execute(read_query(__package__, "position_at"), {"moment": moment})
-        return int(cursor.fetchone()[0])
+    return int(fetch_tuples(using, read_query(__package__, "position_at"), {"moment": moment})[0][0])
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,14 +65,12 @@ def activity(starts: Sequence[datetime], categories: Collection[str] | None, usi
     }
     by_category: dict[str, list[int]] = {}
     by_type: list[tuple[str, int]] = []
-    with connections[using].cursor() as cursor:
-        cursor.execute(query, arguments)
-        for period, category, event_type, count in cursor.fetchall():
-            events = round(count * weight)
-            if category is None:
-                by_type.append((event_type, events))
-            elif period:
-                by_category.setdefault(category, [0] * len(starts))[period - 1] = events
+    for period, category, event_type, count in fetch_tuples(using, query, arguments):
+        events = round(count * weight)
+        if category is None:
+            by_type.append((event_type, events))
+        elif period:
+            by_category.setdefault(category, [0] * len(starts))[period - 1] = events
     busiest_first = sorted(by_category.items(), key=lambda each: (-sum(each[1]), each[0]))
     return Activity(
         starts=starts,
@@ -96,17 +90,12 @@ def busiest_aggregates(
         "categories": None if categories is None else sorted(categories),
         "limit": limit,
     }
-    with connections[using].cursor() as cursor:
-        cursor.execute(read_query(__package__, "busiest_aggregates"), arguments)
-        found: list[tuple[str, int]] = cursor.fetchall()
-        return found
+    return fetch_tuples(using, read_query(__package__, "busiest_aggregates"), arguments)
 
 
 def newest_position(using: str) -> int:
     """Return the highest position of a visible event; 0 in an empty store."""
-    with connections[using].cursor() as cursor:
-        cursor.execute("SELECT coalesce(max(position), 0) FROM events_event")
-        return int(cursor.fetchone()[0])
+    return int(fetch_tuples(using, "SELECT coalesce(max(position), 0) FROM events_event")[0][0])
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -126,15 +115,13 @@ class Size:
 
 def size(using: str) -> Size:
     """Return the size of the store: exact numbers up to 10,000, PostgreSQL's estimates above."""
-    with connections[using].cursor() as cursor:
-        cursor.execute(read_query(__package__, "estimated_size"))
-        estimate, aggregates, total, positions = cursor.fetchone()
-        events = min(estimate, positions)  # an old estimate can be higher than the number of positions
+    ((estimate, aggregates, total, positions),) = fetch_tuples(using, read_query(__package__, "estimated_size"))
+    events = min(estimate, positions)  # an old estimate can be higher than the number of positions
+    is_estimate = events > COUNTED_EVENTS
+    if not is_estimate:  # few events, or an old estimate
+        query = read_query(__package__, "counted_size")
+        ((events, aggregates),) = fetch_tuples(using, query, [COUNTED_EVENTS + 1] * 2)
         is_estimate = events > COUNTED_EVENTS
-        if not is_estimate:  # few events, or an old estimate
-            cursor.execute(read_query(__package__, "counted_size"), [COUNTED_EVENTS + 1] * 2)
-            events, aggregates = cursor.fetchone()
-            is_estimate = events > COUNTED_EVENTS
     return Size(events=events, aggregates=aggregates, bytes=total, is_estimate=is_estimate)
 
 
@@ -171,9 +158,5 @@ def open_appends(using: str, limit: int = 5) -> list[OpenAppend]:
 
 def _are_many_after(position: int, using: str) -> bool:
     """Return whether more than COUNTED_EVENTS events follow; positions cannot tell, because they have gaps."""
-    with connections[using].cursor() as cursor:
-        cursor.execute(
-            "SELECT count(*) FROM (SELECT FROM events_event WHERE position > %s LIMIT %s) AS first",
-            [position, COUNTED_EVENTS + 1],
-        )
-        return bool(cursor.fetchone()[0] > COUNTED_EVENTS)
+    query = "SELECT count(*) FROM (SELECT FROM events_event WHERE position > %s LIMIT %s) AS first"
+    return bool(fetch_tuples(using, query, [position, COUNTED_EVENTS + 1])[0][0] > COUNTED_EVENTS)

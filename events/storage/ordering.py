@@ -6,6 +6,7 @@ from django.db import DatabaseError, connections
 from events.exceptions import UnsafeRead
 
 from .prepared_statements import PreparedStatement
+from .query_files import fetch_tuples
 
 _SETTLED_AFTER = PreparedStatement(
     "events_settled_after",
@@ -25,9 +26,7 @@ def settled_position(using: str) -> int:
         UnsafeRead: the transaction is not READ COMMITTED, or the server is a standby.
     """
     try:
-        with connections[using].cursor() as cursor:
-            cursor.execute("SELECT events_settled_position()")
-            return int(cursor.fetchone()[0])
+        return int(fetch_tuples(using, "SELECT events_settled_position()")[0][0])
     except DatabaseError as error:
         cause = error.__cause__
         if isinstance(cause, psycopg.Error) and cause.sqlstate == "EV003":

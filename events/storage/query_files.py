@@ -14,6 +14,14 @@ def read_query(package: str | None, name: str) -> str:
     return files(package or "").joinpath("queries", f"{name}.sql").read_text(encoding="utf-8")
 
 
+def fetch_tuples(using: str, query: str, arguments: Any = ()) -> list[tuple[Any, ...]]:
+    """Return the rows of a query."""
+    with connections[using].cursor() as cursor:
+        cursor.execute(query, arguments)
+        rows: list[tuple[Any, ...]] = cursor.fetchall()
+        return rows
+
+
 def fetch_dicts(using: str, query: str, arguments: Sequence[Any] = ()) -> list[dict[str, Any]]:
     """Return the rows of a query as dictionaries by column name."""
     with connections[using].cursor() as cursor:

@@ -6,13 +6,12 @@ from typing import Any
 from uuid import UUID
 
 from django.core.exceptions import EmptyResultSet
-from django.db import connections
 
 from events.conf import conf
 from events.jsonb import in_one_line
 from events.models import Event, EventQuerySet
 
-from .query_files import read_query
+from .query_files import fetch_tuples, read_query
 from .rows import Query, as_query, fetch_events
 
 _COLUMNS = 'position, aggregate_id, version, event_id, type, data, metadata, "timestamp", recorded_at'
@@ -53,11 +52,10 @@ def selection(types: Iterable[str] | None, categories: Iterable[str] | None, usi
 
 def aggregate_ids_of(event_ids: Iterable[UUID], using: str) -> dict[UUID, str]:
     """Return the aggregate id of each of `event_ids` that is stored, by event id."""
-    with connections[using].cursor() as cursor:
-        # One argument: Django's cursor would write each id of a list into the statement.
-        ids = "{" + ",".join(map(str, event_ids)) + "}"
-        cursor.execute("SELECT event_id, aggregate_id FROM events_event WHERE event_id = ANY (%s::uuid[])", [ids])
-        return dict(cursor.fetchall())
+    # One argument: Django's cursor would write each id of a list into the statement.
+    ids = "{" + ",".join(map(str, event_ids)) + "}"
+    query = "SELECT event_id, aggregate_id FROM events_event WHERE event_id = ANY (%s::uuid[])"
+    return dict(fetch_tuples(using, query, [ids]))
 
 
 def pages(
@@ -102,9 +100,7 @@ def json_pages(events: EventQuerySet, *, after: int, up_to: int) -> Iterator[byt
         except EmptyResultSet:
             return
         query = read_query(__package__, "json_lines").format(page=page.text)
-        with connections[page.using].cursor() as cursor:
-            cursor.execute(query, [*page.arguments, _JSON_PAGE_BYTES])
-            lines, after, count = cursor.fetchone()
+        ((lines, after, count),) = fetch_tuples(page.using, query, [*page.arguments, _JSON_PAGE_BYTES])
         if lines is None:
             return
         yield in_one_line(lines.encode()) + b"\n"

@@ -14,10 +14,10 @@ In another order, L could be before a commit below S, and the reader would skip 
 
 import time
 
-from django.db import connections
-
 from events.conf import conf
 from events.exceptions import StandbyBehind, UnsafeRead
+
+from .query_files import fetch_tuples
 
 FIRST_PAUSE_SECONDS = 0.001
 LONGEST_PAUSE_SECONDS = 0.02
@@ -55,18 +55,14 @@ def wait_until_replayed(primary: str, replica: str) -> None:
 
 
 def _end_of_log(primary: str) -> str:
-    with connections[primary].cursor() as cursor:
-        cursor.execute(_END)
-        end, has_appended = cursor.fetchone()
+    ((end, has_appended),) = fetch_tuples(primary, _END)
     if has_appended:
         raise UnsafeRead("a transaction that has appended cannot read a standby: it does not have these events yet")
     return str(end)
 
 
 def _has_replayed(replica: str, end: str) -> bool:
-    with connections[replica].cursor() as cursor:
-        cursor.execute(_STATE, [end])
-        is_standby, isolation_level, has_replayed = cursor.fetchone()
+    ((is_standby, isolation_level, has_replayed),) = fetch_tuples(replica, _STATE, [end])
     if not is_standby:
         raise UnsafeRead(f"the database {replica!r} is not a standby; set `read_from` to the alias of a standby")
     if isolation_level not in ("read committed", "read uncommitted"):
@@ -80,5 +76,4 @@ def _nudge(primary: str) -> None:
     While nothing commits, the log reaches the disk and the standby only after seconds. And if a page of the log has
     just begun, its end is after the page header, where replay does not stop. The message solves both.
     """
-    with connections[primary].cursor() as cursor:
-        cursor.execute("SELECT pg_logical_emit_message(true, 'events', '')")
+    fetch_tuples(primary, "SELECT pg_logical_emit_message(true, 'events', '')")

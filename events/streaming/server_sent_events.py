@@ -45,10 +45,6 @@ class Stream:
         self._position = after
         self._reselect = reselect
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._heartbeat_seconds = conf.stream_heartbeat_seconds
-        self._checkpoint_seconds = conf.stream_checkpoint_seconds
-        self._permission_seconds = conf.stream_permission_seconds
-        self._send_timeout_seconds = conf.stream_send_timeout_seconds
         self._sent_position = -1
         self._position_sent_at = self._sent_at = self._permitted_at = time.monotonic()
 
@@ -74,7 +70,7 @@ class Stream:
             task.cancel()
             self.close()  # Django does not close the response of a cancelled request (from 6.0 on)
 
-        timer = asyncio.get_running_loop().call_later(self._send_timeout_seconds, cut_off)
+        timer = asyncio.get_running_loop().call_later(conf.stream_send_timeout_seconds, cut_off)
         try:
             yield
         finally:
@@ -147,9 +143,10 @@ class Stream:
     def _periodic_message(self) -> bytes | None:
         """Return a checkpoint or a heartbeat, if one is due."""
         now = time.monotonic()
-        if (self._position or 0) > self._sent_position and now - self._position_sent_at >= self._checkpoint_seconds:
+        is_due = now - self._position_sent_at >= conf.stream_checkpoint_seconds
+        if is_due and (self._position or 0) > self._sent_position:
             return self._control("checkpoint")
-        return HEARTBEAT if now - self._sent_at >= self._heartbeat_seconds else None
+        return HEARTBEAT if now - self._sent_at >= conf.stream_heartbeat_seconds else None
 
     def _control(self, name: str) -> bytes:
         """Return a message about the stream itself; its `id` also updates the client's `Last-Event-ID`."""
@@ -158,15 +155,15 @@ class Stream:
 
     def _seconds_to_next_timer(self) -> float:
         next_at = min(
-            self._position_sent_at + self._checkpoint_seconds,
-            self._sent_at + self._heartbeat_seconds,
-            self._permitted_at + self._permission_seconds,
+            self._position_sent_at + conf.stream_checkpoint_seconds,
+            self._sent_at + conf.stream_heartbeat_seconds,
+            self._permitted_at + conf.stream_permission_seconds,
         )
         return max(0.05, next_at - time.monotonic())
 
     async def _may_go_on(self, feed: Feed) -> bool:
         """Return whether the stream may continue; at intervals, check again what the user may read."""
-        if time.monotonic() - self._permitted_at >= self._permission_seconds:
+        if time.monotonic() - self._permitted_at >= conf.stream_permission_seconds:
             self._selection = await feed.in_thread(self._reselect)
             self._permitted_at = time.monotonic()
         return self._selection is not None and not feed.is_ending

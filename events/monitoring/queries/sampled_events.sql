@@ -5,9 +5,9 @@ SELECT e.aggregate_id, e.type, e.recorded_at
 FROM (
     SELECT first + floor((hashint4(n) & 65535) / 65536.0 * (beyond - first))::bigint AS place, beyond
     FROM generate_series(0, %(samples)s - 1) AS n,
-         (SELECT (%(newest)s - %(after)s)::float / %(samples)s AS length) AS stretch,
+         (SELECT (%(newest)s - %(after)s)::float / %(samples)s AS length) AS range_size,
          LATERAL (SELECT %(after)s + 1 + floor(n * length)::bigint AS first,
-                         %(after)s + 1 + floor((n + 1) * length)::bigint AS beyond) AS stretches
+                         %(after)s + 1 + floor((n + 1) * length)::bigint AS beyond) AS ranges
 ) AS places
 CROSS JOIN LATERAL (
     SELECT aggregate_id, type, recorded_at FROM events_event
