@@ -1,8 +1,8 @@
-"""The pictures in docs/images, taken anew from the demo's own pages: `make screenshots`.
+"""Take the screenshots in docs/images from the demo's pages: `make screenshots`.
 
-Needs what the tests need: Chromium, and a database server, where it works in a database of its own and drops it. The
-shop is busier than the demo's, for the charts, and its events are recorded at the times when they happened. All but the
-moment of the call, and the rates of the projections, is the same each time.
+It needs Chromium and a database server, as the tests do; it creates its own database there, and drops it. The shop has
+more orders than the demo, for the charts, and its events are recorded at the times when they happened. Apart from the
+current time and the rates of the projections, the pictures are the same each time.
 """
 
 import logging
@@ -21,12 +21,12 @@ from benchmarks.common import database, server
 IMAGES = Path(__file__).resolve().parent / "images"
 WIDTH, HEIGHT = 1400, 900
 ORDERS, DAYS = 800, 30
-RETURNED = "order-4711"  # whose first event one of the projections cannot handle
+RETURNED = "order-4711"  # a projection cannot handle its first event
 HIDE_SIDEBAR = "localStorage.setItem('django.admin.navSidebarIsOpen', 'false')"
 
 
 def set_the_scene() -> None:
-    """Fill the empty database: events of a month, projections that have worked, and what an operator looks after."""
+    """Fill the empty database with events of a month, projections, parked events and operations."""
     from django.core.management import call_command
     from django.utils import timezone
 
@@ -42,7 +42,7 @@ def set_the_scene() -> None:
 
 
 def _events_of_another_shape(now: datetime) -> Iterator[Any]:
-    """Yield an order whose lines do not say how many, and its return."""
+    """Yield an order whose lines have no quantity, and its return."""
     from events.types import NewEvent
 
     lines = [{"sku": "LAMP-2", "price": 59.0}]
@@ -54,7 +54,7 @@ def _events_of_another_shape(now: datetime) -> Iterator[Any]:
 
 
 def store_when_they_happened() -> None:
-    """Have the events recorded at their own times, as in a shop that has been at work all along."""
+    """Set the recording time of each event to its timestamp, as if the shop had been running all along."""
     from django.db import connection, transaction
 
     with transaction.atomic(), connection.cursor() as cursor:
@@ -75,24 +75,24 @@ def store_when_they_happened() -> None:
 
 
 def work_for_projections() -> None:
-    """Let a worker catch up, park what cannot be handled, and come half through a rebuild."""
+    """Run a worker until it has caught up and parked events, then run half of a rebuild."""
     from django.test import override_settings
 
     from projections import registry
     from projections.operations import actions
     from projections.workers.worker import Until, Worker
 
-    logging.disable(logging.ERROR)  # what fails here is meant to
+    logging.disable(logging.ERROR)  # the errors are intended
     with override_settings(PROJECTIONS_RETRY_DELAYS_SECONDS=()):
         Worker(until=Until.CAUGHT_UP).run()
-    actions.pause("event_type_activity", by="operator", reason="the report of the month is being drawn up")
+    actions.pause("event_type_activity", by="operator", reason="the monthly report is being prepared")
     actions.ask_for_rebuild("daily_activity", by="operator", reason="days are counted in UTC from now on")
     rounds = iter((True, True, False))
     Worker([registry.get("daily_activity")], rebuilds_only=True, should_continue=partial(next, rounds)).run()
 
 
 def show_workers() -> None:
-    """Have two workers seen just now; the rows of real ones would tell of the machine that the pictures are made on."""
+    """Add two workers that were seen just now; real workers would show the name of this machine."""
     from django.utils import timezone
 
     from projections.models import Heartbeat
@@ -104,7 +104,7 @@ def show_workers() -> None:
             "host": f"worker-{number}",
             "pid": 40 + number,
             "started_at": now - timedelta(days=number, hours=5),
-            "seen_at": now + timedelta(minutes=1),  # the picture is taken a moment later: 0 s ago
+            "seen_at": now + timedelta(minutes=1),  # the picture is taken later, and must show 0 s ago
             "projections": projections,
             "events": 18_600 // number,
         }
@@ -112,7 +112,7 @@ def show_workers() -> None:
 
 
 class Camera:
-    """Takes pictures of the site's pages."""
+    """Takes screenshots of the site's pages."""
 
     def __init__(self, browser: Any, site: str) -> None:
         self._browser, self._site = browser, site
@@ -126,7 +126,7 @@ class Camera:
         self._browser(step)
 
     def take(self, name: str, height: int = HEIGHT, scheme: str = "light") -> None:
-        """Write what is seen of the page, or the upper part of it."""
+        """Write a screenshot of the page, or of its upper part."""
         clip = {"x": 0, "y": 0, "width": WIDTH, "height": height}
 
         def shoot(page: Any) -> None:
@@ -135,7 +135,7 @@ class Camera:
 
         self._browser(shoot)
         if self._browser.errors:
-            raise RuntimeError(f"{name}: the page has complained: {self._browser.errors}")
+            raise RuntimeError(f"{name}: the page logged errors: {self._browser.errors}")
         print(f"{name}.png, {(IMAGES / f'{name}.png').stat().st_size / 1024:.0f} KiB")
 
     def _set_up(self, page: Any) -> None:
@@ -162,7 +162,7 @@ def take_pictures(camera: Camera) -> None:
 
 
 def take_conflict(camera: Camera) -> None:
-    """Have an order move on while somebody fills in the form for its next event."""
+    """Append an event to an order while a user fills in the form for its next event."""
     from django.urls import reverse
 
     from events.models import Event
@@ -187,7 +187,7 @@ def take_conflict(camera: Camera) -> None:
 
 
 def _order_with_a_story() -> str:
-    """Return the last order that was paid after its first payment had failed, and then delivered."""
+    """Return the last delivered order whose first payment had failed."""
     from events.models import Event
 
     failed = Event.objects.of_types("PaymentFailed").values("aggregate_id")

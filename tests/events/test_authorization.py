@@ -44,7 +44,7 @@ EVENT = {"type": "A"}
 ORDER = {"aggregate_id": "order-1", "type": "A"}
 
 
-# What each operation answers to each role; by default 200 to who may read all, and 403 to the others.
+# The status of each operation for each role; by default 200 for roles that may read everything, and 403 for others.
 SEEN_BY_READERS = {"reader": 200, "superuser": 200}
 SEEN_IN_PART = {**SEEN_BY_READERS, "of order": 200, "of cart": 200}
 SEEN_OF_ORDER = {**SEEN_BY_READERS, "of order": 200}

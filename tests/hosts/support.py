@@ -85,7 +85,7 @@ class PgBouncer:
         return self
 
     def __exit__(self, *exc_info: object) -> None:
-        self._process.terminate()  # at once, whoever is connected
+        self._process.terminate()  # at once, even while clients are connected
         self._process.wait(20)
 
     def _write_configuration(self) -> None:

@@ -87,7 +87,7 @@ def test_appends_of_every_kind_work(store: EventStore) -> None:
 
 
 def test_settings_of_the_store_end_with_their_transaction(store: EventStore) -> None:
-    """They would otherwise be those of whoever meets the server process next: a guard let down, a search cut short."""
+    """Otherwise the next client of the server process would get them: a guard switched off, a search cut short."""
     open_several_server_connections()
     with connection.cursor() as cursor:
         cursor.execute("SHOW statement_timeout")

@@ -27,7 +27,7 @@ def test_workers_seal(store: EventStore) -> None:
 
 @pytest.mark.django_db(transaction=True)
 def test_rebuild_makes_no_other_seals(store: EventStore) -> None:
-    """Or whoever may rebuild could have seals made that fit what was tampered with."""
+    """Otherwise a user with the right to rebuild could make seals that match tampered events."""
     store.dispatch(*some(3))
     Worker([registry.get("seals")], until=Until.CAUGHT_UP).run()
     before = list(Seal.objects.values())

@@ -1,4 +1,4 @@
-"""Seals: what is sealed cannot change, go or come unnoticed, whoever does it."""
+"""Seals: no sealed event can be changed, removed or inserted unnoticed, by any role."""
 
 import struct
 from datetime import UTC, datetime, timedelta

@@ -128,7 +128,7 @@ def test_role_may_not(store: EventStore, roles: dict[str, str], kind: str, state
     before = (stored(), aggregates(), Seal.objects.count())
     with as_role(roles[kind]), pytest.raises(ProgrammingError) as rejected, transaction.atomic():
         connection.cursor().execute(statement)
-    # Insufficient privilege; GRANT by who may not only warns, and then the statement after it is rejected.
+    # Insufficient privilege; a GRANT without the right to grant only warns, and the next statement is rejected.
     assert getattr(rejected.value.__cause__, "sqlstate", None) == "42501"
     assert (stored(), aggregates(), Seal.objects.count()) == before
 

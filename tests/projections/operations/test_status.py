@@ -28,18 +28,3 @@ def test_status_is_listed_by_command_and_over_http(api: APIClient, store: EventS
     assert api.get("/api/projections/tally/").json()["status"] == "running"
     assert api.get("/api/projections/nothing/").status_code == 404
     assert APIClient().get("/api/projections/").status_code == 401
-
-
-def test_parked_events_are_listed(api: APIClient, store: EventStore, capsys: Any) -> None:
-    store.dispatch(new("a-1", "Fragile", data={"poison": 1}), new("a-1", "Fragile"))
-    catch_up("fragile")
-    parked = api.get("/api/projections/fragile/parked/").json()["parked"]
-    assert [(each["error"], each["waits"]) for each in parked] == [("Broken: cannot handle 1", False), ("", True)]
-    assert len(api.get("/api/projections/fragile/parked/", {"limit": 1}).json()["parked"]) == 1
-    call_command("list_parked", "fragile", details=True)
-    out = capsys.readouterr().out
-    assert "Fragile of a-1: Broken: cannot handle 1 (3 attempts, 1 waiting behind it)" in out
-    assert "Traceback" in out
-    call_command("skip_parked", "fragile", str(parked[0]["position"]), reason="nonsense")
-    call_command("list_parked")
-    assert capsys.readouterr().out.splitlines()[-1] == "No events are parked."
