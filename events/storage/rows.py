@@ -82,7 +82,7 @@ def _rows(events: EventQuerySet | Query) -> list[tuple[Any, ...]]:
 
     Django's cursor loads moments in Python, to set a time zone that they already have, and the ORM converts each row
     again. So this function registers psycopg's own loader on `cursor.cursor`, an internal of Django's PostgreSQL
-    backend. Checked with Django 5.2 and 6.1, psycopg 3.2 and 3.3.
+    backend. Checked with Django 5.2 and 6.1, psycopg 3.3.
     """
     try:
         query, arguments, using = events if isinstance(events, Query) else as_query(events)
