@@ -68,7 +68,7 @@ class Command(BaseCommand):
             )
         if Rebuild.objects.using(database()).filter(pk=name).exists():
             raise CommandError(
-                f"The rebuild of {name} is interrupted. Run this again, or let run_projections continue it"
+                f"The rebuild of {name} was interrupted. Run this again, or let a worker continue it"
             )
         found = status.report(name)
         parked = f"; {found.parked:,} events are parked" if found.parked else ""
