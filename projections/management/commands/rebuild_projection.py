@@ -67,9 +67,7 @@ class Command(BaseCommand):
                 "Correct the cause and run this command again: it continues from there. Or cancel it with --cancel."
             )
         if Rebuild.objects.using(database()).filter(pk=name).exists():
-            raise CommandError(
-                f"The rebuild of {name} was interrupted. Run this again, or let a worker continue it"
-            )
+            raise CommandError(f"The rebuild of {name} was interrupted. Run this again, or let a worker continue it")
         found = status.report(name)
         parked = f"; {found.parked:,} events are parked" if found.parked else ""
         self.stdout.write(f"{name} is rebuilt: version {found.rows_version}, up to position {found.position}{parked}.")
