@@ -100,6 +100,7 @@ fuzz: $(VENV)/installed
 
 torture: $(VENV)/installed
 	@$(RUN) -m tests.torture --rounds $${ROUNDS:-100} $${SEED:+--seed $$SEED}
+
 model: $(VENV)/installed
 	@MODEL_STEPS=$${MODEL_STEPS:-10000} $(RUN) -m pytest -s tests/model --timeout 7200
 

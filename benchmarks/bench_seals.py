@@ -36,9 +36,9 @@ def main() -> None:
         medians = {name: statistics.median(each) for name, each in taken.items()}
         for name, median in medians.items():
             rate = options.events / median
-            detail = f"events a second, {medians['rows read'] / median:.2f} of reading them"
+            detail = f"events per second, {medians['rows read'] / median:.2f} of reading them"
             if name == "rows read":
-                report.note(name, rate, "events a second, as tuples by psycopg")
+                report.note(name, rate, "events per second, as tuples by psycopg")
             elif name == "sealed by a worker":
                 # No target: the worker reads the events as for any projection before it seals them.
                 report.note(name, rate, detail)

@@ -19,6 +19,7 @@ from projections.models import Operation, ProjectionState, Rebuild, Status
 from projections.operations import actions
 from projections.operations.status import Report, ReportedStatus
 
+Action = Operation.Action
 OPERATE_PERMISSION = "projections.operate_projections"
 REASON_CHARACTERS = 1000
 
@@ -34,19 +35,19 @@ class Button:
         needs_reason: whether the action is rejected without a reason.
     """
 
-    action: str
+    action: Action
     label: str
     effect: str
     needs_reason: bool = False
 
 
-PAUSE = Button("pause", "Pause", "Workers handle no more events of the projection until it is resumed.")
-RESUME = Button("resume", "Resume", "Workers continue, and retry the event that failed.")
-REBUILD = Button("rebuild", "Rebuild", "Rebuild the rows from the events. The old rows are served until then.")
-CANCEL = Button("cancel", "Cancel rebuild", "Drop the rows rebuilt so far. The served rows stay.")
-RETRY_ALL = Button("retry", "Retry parked", "Handle all parked events of the projection again, in order.")
-RETRY = Button("retry", "Retry", "Handle the parked events of this aggregate again, in order.")
-SKIP = Button("skip", "Skip", "Skip the failed event permanently, and handle the events behind it.", needs_reason=True)
+PAUSE = Button(Action.PAUSE, "Pause", "Workers handle no more events of the projection until it is resumed.")
+RESUME = Button(Action.RESUME, "Resume", "Workers continue, and retry the event that failed.")
+REBUILD = Button(Action.REBUILD, "Rebuild", "Rebuild the rows from the events. The old rows are served until then.")
+CANCEL = Button(Action.CANCEL, "Cancel rebuild", "Drop the rows rebuilt so far. The served rows stay.")
+RETRY_ALL = Button(Action.RETRY, "Retry parked", "Handle all parked events of the projection again, in order.")
+RETRY = Button(Action.RETRY, "Retry", "Handle the parked events of this aggregate again, in order.")
+SKIP = Button(Action.SKIP, "Skip", "Skip this event permanently, and handle the events behind it.", needs_reason=True)
 
 
 def buttons_for(report: Report, state: ProjectionState | None) -> list[Button]:
@@ -132,7 +133,7 @@ class OperatingAdmin(BrowsingAdmin):
         return response
 
     def _operate(
-        self, request: HttpRequest, projection: ProjectionState, action: str, act: Callable[[str, str], ActionResult]
+        self, request: HttpRequest, projection: ProjectionState, action: Action, act: Callable[[str, str], ActionResult]
     ) -> None:
         """Do `act(by, reason)`, and show its result, or why it was rejected.
 
@@ -145,8 +146,7 @@ class OperatingAdmin(BrowsingAdmin):
             messages.error(request, str(error))
             return
         messages.add_message(request, messages.SUCCESS if outcome.is_complete else messages.WARNING, outcome.message)
-        label = Operation.Action(action).label
-        self.log_change(request, projection, f"{label}: {outcome.message} Reason: {reason or 'none given'}")
+        self.log_change(request, projection, f"{action.label}: {outcome.message} Reason: {reason or 'none given'}")
 
     def _keys(self, chosen: list[str]) -> list[Any]:
         """Return the chosen keys that are valid for this model."""

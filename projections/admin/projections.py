@@ -68,7 +68,7 @@ class ProjectionAdmin(OperatingAdmin):
             self._operate(request, projection, Action.RETRY, partial(retry_parked, projection.name, None))
 
     def _each(
-        self, request: HttpRequest, queryset: QuerySet, action: str, operation: Callable[..., None], done: str
+        self, request: HttpRequest, queryset: QuerySet, action: Action, operation: Callable[..., None], done: str
     ) -> None:
         def act(name: str, by: str, reason: str) -> ActionResult:
             operation(name, by=by, reason=reason)

@@ -1,5 +1,7 @@
 """The serializers of the projections and of the read models, with their examples."""
 
+from enum import StrEnum
+
 from rest_framework import serializers
 
 from events.api.serializers import NameField, NumberField, PageSerializer, examples
@@ -44,8 +46,13 @@ class ParkedPageSerializer(PageSerializer):
     parked = ParkedEventSerializer(many=True)
 
 
+class Health(StrEnum):
+    OK = "ok"
+    FAILING = "failing"
+
+
 class HealthSerializer(serializers.Serializer):
-    status = serializers.ChoiceField(["ok", "failing"])
+    status = serializers.ChoiceField([each.value for each in Health])
     failing = serializers.ListField(child=serializers.CharField())
     reasons = serializers.DictField(
         child=serializers.CharField(), required=False, help_text="By projection, for users who may see the projections."

@@ -9,7 +9,7 @@ from .views import health, projections, read_models
 app_name = "projections"
 
 urlpatterns = [
-    path("health/", health.Health.as_view(), name="health"),
+    path("health/", health.HealthView.as_view(), name="health"),
     path("projections/", projections.ProjectionList.as_view(), name="projection-list"),
     path("projections/<str:name>/", projections.ProjectionDetail.as_view(), name="projection-detail"),
     path("projections/<str:name>/parked/", projections.ParkedEventList.as_view(), name="parked-event-list"),

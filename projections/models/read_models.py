@@ -10,13 +10,13 @@ from events.models import ids_in_categories, span_of_categories
 
 class AggregateActivityQuerySet(models.QuerySet):
     def within(self, names: Collection[str] | None) -> Self:
-        """Narrow to the categories that somebody may see; None is no restriction."""
+        """Narrow to these categories; None for all."""
         return self if names is None else self.filter(span_of_categories(names), ids_in_categories(names))
 
 
 class DailyActivityQuerySet(models.QuerySet):
     def within(self, names: Collection[str] | None) -> Self:
-        """Narrow to the categories that somebody may see; None is no restriction."""
+        """Narrow to these categories; None for all."""
         return self if names is None else self.filter(category__in=names)
 
 

@@ -39,7 +39,7 @@ class Task:
 
     projection: Projection
     checkpoint_id: int
-    build: str
+    build: Build
     shard: int
     position: int
     up_to: int | None = None
@@ -174,4 +174,4 @@ def _reshard(projection: Projection) -> list[Task]:
 
 def _task(projection: Projection, checkpoint: Checkpoint, up_to: int | None = None) -> Task:
     of = checkpoint
-    return Task(projection, of.pk, of.build, of.shard, of.position, up_to, of.next_attempt_at)
+    return Task(projection, of.pk, Build(of.build), of.shard, of.position, up_to, of.next_attempt_at)

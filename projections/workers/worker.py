@@ -43,7 +43,7 @@ class Until(Enum):
 
 
 def work(names: Sequence[str], until: Until) -> None:
-    """Run a worker in this process for the projections called `names`, until `until` or until a signal stops it."""
+    """Run a worker in this process for the projections called `names`; SIGTERM and SIGINT stop it."""
     worker = Worker(registry.named(names), until=until)
     with stop_on_signals(worker.stop):
         logger.info("worker=%s started=true projections=%s", os.getpid(), ",".join(names) or "all")

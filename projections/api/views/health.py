@@ -3,18 +3,19 @@
 from typing import Any
 
 from django.db import DatabaseError
-from rest_framework import status as http
 from rest_framework.permissions import AllowAny
 from rest_framework.request import Request
 from rest_framework.response import Response
+from rest_framework.status import HTTP_200_OK, HTTP_503_SERVICE_UNAVAILABLE
 
 from events.api import schema
 from events.api.base import StoreView
 from projections.api import serializers
+from projections.api.serializers import Health
 from projections.operations import status
 
 
-class Health(StoreView):
+class HealthView(StoreView):
     """Whether projections keep up: 200, or 503 with the projections that do not.
 
     Anybody may request it, so that monitors can. Users who may see the projections get the reasons too.
@@ -36,8 +37,8 @@ class Health(StoreView):
         try:
             problems = {each.name: problem for each in status.reports() if (problem := each.problem())}
         except DatabaseError:
-            return Response({"status": "failing", "failing": ["database"]}, status=http.HTTP_503_SERVICE_UNAVAILABLE)
-        answer: dict[str, Any] = {"status": "failing" if problems else "ok", "failing": sorted(problems)}
+            return Response({"status": Health.FAILING, "failing": ["database"]}, HTTP_503_SERVICE_UNAVAILABLE)
+        answer: dict[str, Any] = {"status": Health.FAILING if problems else Health.OK, "failing": sorted(problems)}
         if self.readable:
             answer["reasons"] = problems
-        return Response(answer, status=http.HTTP_503_SERVICE_UNAVAILABLE if problems else http.HTTP_200_OK)
+        return Response(answer, HTTP_503_SERVICE_UNAVAILABLE if problems else HTTP_200_OK)

@@ -14,7 +14,7 @@ from projections.management.base import operator
 from projections.models import Rebuild
 from projections.operations import actions, status
 from projections.workers.supervisor import log_to_stderr, stop_on_signals
-from projections.workers.worker import Until, Worker
+from projections.workers.worker import Worker
 
 
 class Command(BaseCommand):
@@ -42,9 +42,7 @@ class Command(BaseCommand):
                 raise CommandError("Nothing was done.")
             actions.ask_for_rebuild(name, by=operator(), reason=options["reason"], in_place=options["in_place"])
             log_to_stderr()
-            self._follow(
-                Worker([projection], until=Until.STOPPED, rebuilds_only=True, should_continue=self._goes_on), name
-            )
+            self._follow(Worker([projection], rebuilds_only=True, should_continue=self._is_running), name)
         except ProjectionError as error:
             raise CommandError(str(error)) from error
 
@@ -69,14 +67,12 @@ class Command(BaseCommand):
                 "Correct the cause and run this command again: it continues from there. Or cancel it with --cancel."
             )
         if Rebuild.objects.using(database()).filter(pk=name).exists():
-            raise CommandError(
-                f"The rebuild of {name} is interrupted. Run this command again, or let run_projections continue it"
-            )
+            raise CommandError(f"The rebuild of {name} was interrupted. Run this again, or let a worker continue it")
         found = status.report(name)
         parked = f"; {found.parked:,} events are parked" if found.parked else ""
         self.stdout.write(f"{name} is rebuilt: version {found.rows_version}, up to position {found.position}{parked}.")
 
-    def _goes_on(self) -> bool:
+    def _is_running(self) -> bool:
         """Show the progress; return False when the rebuild has ended or failed."""
         rebuild = Rebuild.objects.using(database()).filter(pk=self._name).prefetch_related("projection__checkpoints")
         if (found := rebuild.first()) is None:

@@ -72,7 +72,7 @@ def test_rows_that_others_refer_to_by_a_generated_key_stop_the_rebuild_with_a_re
     found = status.report("cases")
     assert found.status == "stopped"
     assert "readmodels_pin" in found.status_reason
-    assert "a key that follows from the events" in found.status_reason
+    assert "must be derived from the events" in found.status_reason
     assert cases() == before
     Pin.objects.all().delete()
     actions.resume("cases", by="x")
