@@ -208,7 +208,7 @@ def test_collision_shows_what_came_in_between_and_lets_the_user_decide(admin: Br
 
     def decide(page: Page) -> None:
         page.get_by_role("button", name="Append").click()
-        expect(page.get_by_role("alert")).to_contain_text("was at version 1 when you opened this form, and is at 2 now")
+        expect(page.get_by_role("alert")).to_contain_text("was at version 1 when you opened this form, and is now at 2")
         between = page.get_by_role("region", name="Events since you opened this form")
         expect(between.get_by_role("link", name="Cancelled")).to_be_visible()
         expect(between.get_by_text("sold out")).to_be_visible()

@@ -44,7 +44,7 @@ def test_concurrent_change_is_reported_and_then_decided_by_the_user(staff: Clien
     store.dispatch(new("order-1", "Cancelled"), new("order-1", "Refunded"))
     response = staff.post(ADD, form)
     html = response.content.decode()
-    assert "was at version 1 when you opened this form, and is at 3 now" in html
+    assert "was at version 1 when you opened this form, and is now at 3" in html
     assert versions_on(html) == [3, 2]
     assert "Refunded</a>" in html
     assert 'value="Append after version 3"' in html
@@ -144,4 +144,4 @@ def test_long_conflict_shows_the_newest_of_what_came_in_between(staff: Client, s
     store.dispatch(*some(30, "order-1"))
     html = staff.post(ADD, form).content.decode()
     assert versions_on(html) == list(range(31, 11, -1))
-    assert "The newest 20; 10 more are in" in html
+    assert "These are the newest 20; 10 more are in" in html

@@ -73,5 +73,5 @@ def test_lists_never_count_to_the_end(staff: Client, store: EventStore, monkeypa
     counts = [query["sql"] for query in queries if "COUNT(" in query["sql"] and "events_" in query["sql"]]
     assert counts
     assert all("LIMIT 101" in count for count in counts)
-    assert "the first 100 of more aggregates" in html
+    assert "the first 100 aggregates; filter or search" in html
     assert "2</a>" in html

@@ -22,7 +22,7 @@ def record(number: int, projection: str = "tally") -> None:
 def test_newest_come_first_and_are_few() -> None:
     record(operation_log.NEWEST + 5)
     record(1, "other")
-    reasons = [each.reason for each in operation_log.newest_operations("tally")]
+    reasons = [each.reason for each in operation_log.latest_operations("tally")]
     assert reasons == [f"reason {n}" for n in range(operation_log.NEWEST + 4, 4, -1)]
 
 
