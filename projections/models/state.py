@@ -27,8 +27,8 @@ class ProjectionState(models.Model):
     """The registered state of a projection. The code may have a newer or an older version."""
 
     name = models.CharField(primary_key=True, max_length=NAME_CHARACTERS)
-    mode = models.CharField(max_length=10, help_text="Of the rows that are served.")
-    version = models.PositiveIntegerField(help_text="Of the rows that are served.")
+    mode = models.CharField(max_length=10, help_text="Describes the rows that are served.")
+    version = models.PositiveIntegerField(help_text="Describes the rows that are served.")
     status = models.CharField(max_length=10, choices=Status, default=Status.RUNNING)
     status_reason = models.TextField(blank=True)
     status_since = models.DateTimeField(auto_now_add=True)
@@ -59,15 +59,17 @@ class Checkpoint(models.Model):
 
     projection = models.ForeignKey(ProjectionState, models.CASCADE, related_name="checkpoints")
     build = models.CharField(max_length=10, choices=Build, default=Build.LIVE)
-    version = models.PositiveIntegerField(help_text="Of the code that may work on it.")
+    version = models.PositiveIntegerField(help_text="The version of the code that may work on it.")
     shard = models.PositiveSmallIntegerField(default=0)
-    shards = models.PositiveSmallIntegerField(default=1, help_text="How many there are.")
-    position = models.BigIntegerField(help_text="All up to here is done.")
+    shards = models.PositiveSmallIntegerField(default=1, help_text="The number of shards.")
+    position = models.BigIntegerField(help_text="All events up to this position are handled.")
     moved_at = models.DateTimeField(auto_now_add=True)
-    rate = models.FloatField(default=0, help_text="Events per second lately, as of moved_at.")
+    rate = models.FloatField(default=0, help_text="Recent events per second, as of moved_at.")
 
-    batch_limit = models.PositiveIntegerField(null=True, help_text="The most events to take at once, while narrowing.")
-    attempts = models.PositiveSmallIntegerField(default=0, help_text="Failed ones at the event in the way.")
+    batch_limit = models.PositiveIntegerField(
+        null=True, help_text="The largest batch while the failing event is being found."
+    )
+    attempts = models.PositiveSmallIntegerField(default=0, help_text="Failed attempts at the failing event.")
     next_attempt_at = models.DateTimeField(null=True)
     failing_position = models.BigIntegerField(null=True)
     error = models.TextField(blank=True)
@@ -102,7 +104,9 @@ class ParkedEvent(models.Model):
     type = models.TextField()
     parked_at = models.DateTimeField(auto_now_add=True)
     attempts = models.PositiveIntegerField(default=0)
-    error = models.TextField(blank=True, help_text="Empty: it only waits behind another one of its aggregate.")
+    error = models.TextField(
+        blank=True, help_text="Empty if the event only waits behind a failed event of its aggregate."
+    )
     traceback = models.TextField(blank=True)
 
     objects = ParkedEventQuerySet.as_manager()
@@ -124,11 +128,11 @@ class Rebuild(models.Model):
     """A rebuild that is requested or running. Any worker can continue it from its checkpoints."""
 
     projection = models.OneToOneField(ProjectionState, models.CASCADE, primary_key=True)
-    version = models.PositiveIntegerField(help_text="Of the code that may work on it.")
-    in_place = models.BooleanField(default=False, help_text="It fills the tables that are served.")
+    version = models.PositiveIntegerField(help_text="The version of the code that may work on it.")
+    in_place = models.BooleanField(default=False, help_text="Whether it fills the tables that are served.")
     started_at = models.DateTimeField(auto_now_add=True)
     by = models.CharField(max_length=150)
-    error = models.TextField(blank=True, help_text="Why it does not go on.")
+    error = models.TextField(blank=True, help_text="Why the rebuild has stopped.")
 
     def __str__(self) -> str:
         return f"{self.projection_id}, version {self.version}"
@@ -142,9 +146,9 @@ class Heartbeat(models.Model):
     pid = models.PositiveIntegerField()
     started_at = models.DateTimeField()
     seen_at = models.DateTimeField()
-    projections = models.TextField(help_text="Those it works for.")
+    projections = models.TextField(help_text="The projections that it works for.")
     doing = models.TextField(blank=True)
-    events = models.BigIntegerField(default=0, help_text="Handled since it started.")
+    events = models.BigIntegerField(default=0, help_text="Events handled since the worker started.")
 
     class Meta:
         verbose_name = "worker"
@@ -172,7 +176,7 @@ class Operation(models.Model):
     by = models.CharField(max_length=150)
     reason = models.TextField(blank=True)
     aggregate_id = models.TextField(blank=True, db_collation="C")
-    position = models.BigIntegerField(null=True, help_text="Of the event that was skipped.")
+    position = models.BigIntegerField(null=True, help_text="The position of the skipped event.")
     outcome = models.TextField(blank=True)
 
     class Meta:

@@ -67,7 +67,7 @@ def test_users_who_may_only_append_see_the_conflict_but_not_the_events(
     store.dispatch(new("order-1", "Secret"))
     html = client.post(ADD, form).content.decode()
     said = html.partition("errornote")[2].partition("</p>")[0]
-    assert f"at {'2 now' if opened_before else 'version 1'}." in said
+    assert ("is now at 2." if opened_before else "at version 1.") in said
     assert "Press Append again" in said
     assert "Secret" not in html
 

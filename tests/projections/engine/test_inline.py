@@ -34,7 +34,7 @@ def test_error_undoes_the_append_and_reaches_the_caller_unchanged(store: EventSt
 
 
 def test_savepoint_that_is_rolled_back_takes_the_lock_with_it(store: EventStore, inline_fragile: None) -> None:
-    """The lock, and what is remembered of it, must end together: else a switch could come in between."""
+    """The lock, and what is remembered of it, must end together: else a swap could come in between."""
 
     def locks() -> int:
         with connection.cursor() as cursor:

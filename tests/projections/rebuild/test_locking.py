@@ -51,7 +51,7 @@ def test_inline_rebuild_takes_in_what_lies_behind_an_open_append(
 
 
 def test_inline_rebuild_loses_nothing_while_appends_go_on(store: EventStore, inline_cases: None) -> None:
-    """Writers hold transactions open, so positions commit out of order while the switch happens."""
+    """Writers hold transactions open, so positions commit out of order during the swap."""
     ended = threading.Event()
 
     def write(seed: int) -> None:

@@ -138,10 +138,10 @@ def test_swap_waits_for_a_pass_over_the_old_rows(store: EventStore, monkeypatch:
     store.dispatch(new("z-1", "Counted"))
     with Background(lambda: runner.run_pass(instance(Tally), _live("tally"), store.settled_position())):
         assert inside.wait(20)
-        with Background(lambda: swap.swap(instance(Tally))) as switching:
-            Wait.until(lambda: _waits_for_a_lock() or switching.result is not None)
+        with Background(lambda: swap.swap(instance(Tally))) as swapping:
+            Wait.until(lambda: _waits_for_a_lock() or swapping.result is not None)
             may_end.set()
-    assert switching.result is True
+    assert swapping.result is True
     catch_up("tally")
     assert tally() == {"all": 1, "z-1": 1}
     registry._instances.pop(Tally, None)
