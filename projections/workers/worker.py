@@ -42,9 +42,13 @@ class Until(Enum):
     CAUGHT_UP = "caught up"  # when every shard has reached the position that was settled when the worker began
 
 
-def work(names: Sequence[str], until: Until) -> None:
-    """Run a worker in this process for the projections called `names`; SIGTERM and SIGINT stop it."""
-    worker = Worker(registry.named(names), until=until)
+def work(names: Sequence[str], until: str) -> None:
+    """Run a worker in this process for the projections called `names`; SIGTERM and SIGINT stop it.
+
+    Args:
+        until: the name of a member of `Until`. A new process cannot unpickle the member before Django is set up.
+    """
+    worker = Worker(registry.named(names), until=Until[until])
     with stop_on_signals(worker.stop):
         logger.info("worker=%s started=true projections=%s", os.getpid(), ",".join(names) or "all")
         worker.run()

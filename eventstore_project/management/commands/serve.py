@@ -32,7 +32,7 @@ class Command(BaseCommand):
         config = uvicorn.Config(
             "eventstore_project.asgi:application", log_level="warning", lifespan="off", timeout_graceful_shutdown=2
         )
-        worker = start_process("projections.workers.worker.work", ([], Until.STOPPED))
+        worker = start_process("projections.workers.worker.work", ([], Until.STOPPED.name))
         try:
             with suppress(KeyboardInterrupt):  # uvicorn raises the signal again after its shutdown
                 StreamingServer(config).run(sockets=[listener])

@@ -44,6 +44,6 @@ class Command(BaseCommand):
         until = Until.ONCE if options["once"] else Until.CAUGHT_UP if options["until_caught_up"] else Until.STOPPED
         log_to_stderr()
         if processes == 1:
-            work(names, until)
-        elif not run_in_processes(WORK, (names, until), processes, replace=until is Until.STOPPED):
+            work(names, until.name)
+        elif not run_in_processes(WORK, (names, until.name), processes, replace=until is Until.STOPPED):
             raise CommandError("A worker process ended with an error; see above")

@@ -6,7 +6,7 @@ from django.db import connection
 from events.store import EventStore
 from projections.base import handles
 from projections.engine import checkpoints
-from projections.engine.runner import Pass, PassOutcome, run_pass
+from projections.engine.runner import PassResult, PassOutcome, run_pass
 from projections.models import Checkpoint
 from tests.projections.support import checkpoint, instance, notes, tally
 from tests.readmodels.projections import Broken, Fragile, Tally
@@ -31,7 +31,9 @@ def test_pass_takes_a_batch_and_moves_the_checkpoint_with_it(monkeypatch: pytest
 
 def test_pass_leaves_events_past_its_bound() -> None:
     positions = counted(5)
-    assert run_pass(instance(Tally), checkpoint("tally").pk, positions[2]) == Pass(PassOutcome.DONE, 3, positions[2])
+    assert run_pass(instance(Tally), checkpoint("tally").pk, positions[2]) == PassResult(
+        PassOutcome.DONE, 3, positions[2]
+    )
     assert tally()["all"] == 3
 
 
