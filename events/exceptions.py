@@ -113,13 +113,13 @@ class StandbyBehind(EventStoreError):
     """A standby did not replay in time all commits of the primary from before the read. Nothing was read.
 
     Attributes:
-        replica: the alias of the standby.
+        standby: the alias of the standby.
     """
 
-    def __init__(self, replica: str, seconds: float) -> None:
-        self.replica = replica
+    def __init__(self, standby: str, seconds: float) -> None:
+        self.standby = standby
         super().__init__(
-            f"the standby {replica!r} did not catch up with the primary within {seconds:.1f} seconds: read again"
+            f"the standby {standby!r} did not catch up with the primary within {seconds:.1f} seconds: read again"
             " later, read from the primary, or raise EVENTS_STANDBY_WAIT_SECONDS"
         )
 

@@ -6,7 +6,7 @@ from eventstore_project.settings import DATABASES, INSTALLED_APPS
 INSTALLED_APPS += ["tests.readmodels"]
 
 # Aliases that single tests connect to servers of their own.
-for alias in ("primary", "replica"):
+for alias in ("primary", "standby"):
     DATABASES[alias] = {**DATABASES["default"], "TEST": {"MIRROR": "default"}}
 
 # The hasher that protects passwords takes a third of a second of CPU for each user that a test makes.

@@ -32,21 +32,21 @@ _STATE = """
 """
 
 
-def wait_until_replayed(primary: str, replica: str) -> None:
-    """Wait until `replica` shows all transactions that were committed on `primary` before this call.
+def wait_until_replayed(primary: str, standby: str) -> None:
+    """Wait until `standby` shows all transactions that were committed on `primary` before this call.
 
     Raises:
         StandbyBehind: it took longer than `EVENTS_STANDBY_WAIT_SECONDS`.
-        UnsafeRead: `replica` is not a standby, its open transaction is not READ COMMITTED, or the open transaction on
+        UnsafeRead: `standby` is not a standby, its open transaction is not READ COMMITTED, or the open transaction on
             the primary has appended.
     """
     started = time.monotonic()
     end = _end_of_log(primary)
     pause, is_nudged = FIRST_PAUSE_SECONDS, False
-    while not _has_replayed(replica, end):
+    while not _has_replayed(standby, end):
         waited = time.monotonic() - started
         if waited > conf.standby_wait_seconds:
-            raise StandbyBehind(replica, waited)
+            raise StandbyBehind(standby, waited)
         if waited > NUDGE_AFTER_SECONDS and not is_nudged:
             _nudge(primary)
             is_nudged = True
@@ -61,10 +61,10 @@ def _end_of_log(primary: str) -> str:
     return str(end)
 
 
-def _has_replayed(replica: str, end: str) -> bool:
-    ((is_standby, isolation_level, has_replayed),) = fetch_tuples(replica, _STATE, [end])
+def _has_replayed(standby: str, end: str) -> bool:
+    ((is_standby, isolation_level, has_replayed),) = fetch_tuples(standby, _STATE, [end])
     if not is_standby:
-        raise UnsafeRead(f"the database {replica!r} is not a standby; set `read_from` to the alias of a standby")
+        raise UnsafeRead(f"the database {standby!r} is not a standby; set `read_from` to the alias of a standby")
     if isolation_level not in ("read committed", "read uncommitted"):
         raise UnsafeRead(f"the whole store cannot be read in a {isolation_level.upper()} transaction of a standby")
     return bool(has_replayed)

@@ -45,6 +45,6 @@ def test_facts_are_attributes() -> None:
     duplicate = DuplicateEvent(event_id, "a-1", "in use")
     assert (duplicate.event_id, duplicate.aggregate_id, str(duplicate)) == (event_id, "a-1", "in use")
     assert BrokenSeal(7, "changed").position == 7
-    behind = StandbyBehind("replica", 1.25)
-    assert behind.replica == "replica"
+    behind = StandbyBehind("standby", 1.25)
+    assert behind.standby == "standby"
     assert "EVENTS_STANDBY_WAIT_SECONDS" in str(behind)

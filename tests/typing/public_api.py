@@ -19,8 +19,8 @@ from projections.testing import project, run_until_caught_up
 from projections.waiting import await_for, wait_for
 
 store = EventStore()
-EventStore(using="other", read_from="replica")
-EventStore("other", "replica")  # type: ignore[call-arg]
+EventStore(using="other", read_from="standby")
+EventStore("other", "standby")  # type: ignore[call-arg]
 
 
 def dispatching(new: NewEvent) -> None:

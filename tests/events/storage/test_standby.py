@@ -21,7 +21,7 @@ from tests.hosts.support import connected_by
 from tests.support import Background, in_threads, new, raise_first, some
 
 pytestmark = [
-    pytest.mark.django_db(transaction=True, databases=["default", "primary", "replica"]),
+    pytest.mark.django_db(transaction=True, databases=["default", "primary", "standby"]),
     pytest.mark.usefixtures("no_subscribers"),
 ]
 
@@ -52,8 +52,8 @@ def databases(django_db_setup: None) -> Iterator[dict[str, Any]]:
 @pytest.fixture
 def store(databases: dict[str, Any]) -> Iterator[EventStore]:
     """A store that reads from a standby."""
-    with connected_by(databases["default"], "primary"), connected_by(databases["standby"], "replica"):
-        yield EventStore("primary", read_from="replica")
+    with connected_by(databases["default"], "primary"), connected_by(databases["standby"], "standby"):
+        yield EventStore("primary", read_from="standby")
 
 
 def ask(alias: str, query: str) -> Any:
@@ -65,9 +65,9 @@ def ask(alias: str, query: str) -> Any:
 def falter(stop: threading.Event) -> None:
     """Have the standby fall behind for a moment, again and again."""
     while not stop.is_set():
-        ask("replica", "SELECT pg_wal_replay_pause()::text")
+        ask("standby", "SELECT pg_wal_replay_pause()::text")
         stop.wait(0.1)
-        ask("replica", "SELECT pg_wal_replay_resume()::text")
+        ask("standby", "SELECT pg_wal_replay_resume()::text")
         stop.wait(0.1)
 
 
@@ -76,12 +76,12 @@ def test_standby_reads_miss_nothing_while_writers_commit_out_of_order_and_naive_
 
     def waited_for(after: int) -> list[int]:
         events = list(store.read_all(after=after))
-        assert {event._state.db for event in events} <= {"replica"}
+        assert {event._state.db for event in events} <= {"standby"}
         return [event.position for event in events]
 
     def naive(after: int) -> list[int]:
         """Up to the settled position, too, but without asking how far the standby is."""
-        events = Event.objects.using("replica").after(after).up_to(store.settled_position()).order_by("position")
+        events = Event.objects.using("standby").after(after).up_to(store.settled_position()).order_by("position")
         return list(events.values_list("position", flat=True))
 
     with ExitStack() as stack:
@@ -109,13 +109,13 @@ def test_standby_that_is_behind_is_waited_for_up_to_a_bound(store: EventStore, s
     start = store.settled_position()
     before = store.dispatch(*some(2))
     assert list(store.read_all(after=start)) == before
-    ask("replica", "SELECT pg_wal_replay_pause()::text")
+    ask("standby", "SELECT pg_wal_replay_pause()::text")
     (event,) = store.dispatch(new("b-1"))
-    with pytest.raises(StandbyBehind, match="'replica' did not catch up with the primary") as caught:
+    with pytest.raises(StandbyBehind, match="'standby' did not catch up with the primary") as caught:
         list(store.read_all(after=before[-1].position))
-    assert caught.value.replica == "replica"
+    assert caught.value.standby == "standby"
     assert list(store.read_all(after=event.position)) == [], "there is nothing to wait for"
-    ask("replica", "SELECT pg_wal_replay_resume()::text")
+    ask("standby", "SELECT pg_wal_replay_resume()::text")
     assert list(store.read_all(after=before[-1].position)) == [event]
     assert b"b-1" in b"".join(store.export(after=start))
 
@@ -140,8 +140,8 @@ def test_unsafe_reads_are_rejected(store: EventStore) -> None:
     (event,) = store.dispatch(new())
     with pytest.raises(UnsafeRead, match="'primary' is not a standby"):
         list(EventStore("primary", read_from="primary").read_all())
-    with transaction.atomic("replica"):
-        with connections["replica"].cursor() as cursor:
+    with transaction.atomic("standby"):
+        with connections["standby"].cursor() as cursor:
             cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
         with pytest.raises(UnsafeRead, match="REPEATABLE READ transaction of a standby"):
             list(store.read_all())
