@@ -6,7 +6,7 @@ from django.db import connection
 from events.store import EventStore
 from projections.base import handles
 from projections.engine import checkpoints
-from projections.engine.runner import PassResult, PassOutcome, run_pass
+from projections.engine.runner import PassOutcome, PassResult, run_pass
 from projections.models import Checkpoint
 from tests.projections.support import checkpoint, instance, notes, tally
 from tests.readmodels.projections import Broken, Fragile, Tally
