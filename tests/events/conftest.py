@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from typing import Any
 
 import httpx
@@ -9,8 +10,10 @@ import pytest
 from django.contrib.auth.models import User
 from rest_framework.authtoken.models import Token
 
+from events.integrity import seals
 from events.models import Event
 from events.store import EventStore
+from tests.events.integrity.support import seal_all
 from tests.events.streaming.support import Stream
 from tests.support import AsgiServer, new
 
@@ -37,3 +40,17 @@ def connect(asgi_server: AsgiServer, make_user: Callable[..., User]) -> Iterator
 
     with client:
         yield open_stream
+
+
+@pytest.fixture
+def sealed(store: EventStore, monkeypatch: pytest.MonkeyPatch) -> list[Event]:
+    """Twelve events of three aggregates, under seals of five."""
+    monkeypatch.setattr(seals, "MAX_SEALED_EVENTS", 5)
+    happened = datetime(2030, 1, 31, 12, 0, 0, 500, tzinfo=UTC)
+    for n in range(4):
+        for name in ("a-1", "b-1", "c-1"):
+            store.dispatch(
+                new(name, "Happened", data={"n": n, "é": [1.5, None]}, timestamp=happened, metadata={"by": n})
+            )
+    seal_all()
+    return list(Event.objects.order_by("position"))

@@ -328,7 +328,7 @@ LIMITS = [
     Limit("bytes of a line of an import", 6 * 1024 * 1024 + 16 * 1024, line, "400 line "),
     Limit("characters of a field of CSV", csv.field_size_limit(), csv_field, "is not CSV"),
     Limit("characters of a search in the admin", 255, search, ""),
-    Limit("characters typed into a filter of the admin", 255, typed, "correlation_id: "),
+    Limit("characters typed into a filter of the admin", 255, typed, "correlation_id has more than 255 characters"),
 ]
 
 

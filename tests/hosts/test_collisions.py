@@ -67,7 +67,7 @@ def test_package_that_hides_the_store_is_named(tmp_path: Path, path: str) -> Non
     hiding.write_text("")
     error = error_of("import projections", tmp_path)
     assert f"The package `events` that Python finds, {hiding}, is not the event store" in error
-    assert "Rename that package, or run the store as a service" in error
+    assert "Rename that package, or run the store as a separate service" in error
 
 
 @pytest.mark.parametrize("apps", [("events", "venue.events"), ("venue.events", "events")], ids=" before ".join)

@@ -96,7 +96,7 @@ def test_settings_of_the_store_end_with_their_transaction(store: EventStore) -> 
         store.dispatch(new(f"a-{number}"))
         with transaction.atomic():
             store.dispatch(*some(2, f"b-{number}"))
-        search.find(Event.objects.all(), text="nothing", limit=1)
+        search.search(Event.objects.all(), text="nothing", limit=1)
     for _ in range(8):
         with connection.cursor() as cursor:
             names = ("events.appending", "events.floor_held", "events.maintenance", "statement_timeout")

@@ -31,4 +31,4 @@ def test_database_of_another_version_is_named_with_the_remedy(change: str, monke
         migrate()
     assert str(error.value).endswith(f"rm -r {postgres.private_cluster().home}")
     monkeypatch.setenv("DATABASE_URL", "postgres://user@host/name")
-    assert postgres.reset_instructions() == "Let DATABASE_URL name an empty database."
+    assert postgres.reset_instructions() == "Set DATABASE_URL to an empty database."

@@ -12,7 +12,7 @@ def test_every_error_has_the_base_class() -> None:
 
 
 def test_unknown_projection_lists_those_that_exist() -> None:
-    assert str(UnknownProjection("x", ["b", "a"])) == "There is no projection 'x'; there are: a, b"
+    assert str(UnknownProjection("x", ["b", "a"])) == "There is no projection 'x'; registered projections: a, b"
     assert "register them in an app's projections.py" in str(UnknownProjection("x", []))
 
 
@@ -23,7 +23,7 @@ def test_failed_handler_names_the_event() -> None:
     assert str(error) == "the handler failed on a-1 2: Happened (position 7)"
 
 
-def test_waiting_in_vain_names_lag_and_status() -> None:
+def test_wait_that_times_out_names_lag_and_status() -> None:
     error = NotCaughtUp("tally", 5000, 10, 1234, "paused")
     assert (error.projection, error.position, error.reached, error.lag_events) == ("tally", 5000, 10, 1234)
-    assert str(error) == "Projection 'tally' is at position 10, 1,234 events before 5000; it is paused"
+    assert str(error) == "Projection 'tally' is at position 10, 1,234 events before 5000; its status is paused"

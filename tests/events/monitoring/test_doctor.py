@@ -92,10 +92,10 @@ FAULTS = {
         "DELETE FROM django_migrations WHERE app = 'events' AND name = '0002_sql'",
         "migrations of events are not applied: 0002_sql",
     ),
-    "worker gone": ("DELETE FROM projections_heartbeat", "no worker has been seen lately"),
+    "worker gone": ("DELETE FROM projections_heartbeat", "no worker has been seen in the last 30 s"),
     "worker silent": (
         "UPDATE projections_heartbeat SET seen_at = now() - interval '1 minute'",
-        "no worker has been seen lately",
+        "no worker has been seen in the last 30 s",
     ),
     "projection without code": (
         "UPDATE projections_projectionstate SET name = 'left_over' WHERE name = 'orders'",

@@ -44,7 +44,7 @@ def test_rows_and_checkpoint_go_together_when_the_pass_breaks(monkeypatch: pytes
         raise RuntimeError("after the handlers")
 
     before = checkpoint("tally").position
-    monkeypatch.setattr(checkpoints, "move", fail)
+    monkeypatch.setattr(checkpoints, "save_position", fail)
     with pytest.raises(RuntimeError):
         run_pass(instance(Tally), checkpoint("tally").pk, positions[-1], raise_errors=True)
     assert (checkpoint("tally").position, tally()) == (before, {})

@@ -1,6 +1,7 @@
 from projections.base import ASYNC, Projection, handles
 from projections.registry import register
-from tests.hosts.project.sales.models import Sale
+
+from .models import Sale
 
 
 @register

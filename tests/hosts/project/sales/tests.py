@@ -9,8 +9,9 @@ from events.store import EventStore
 from events.types import NewEvent
 from projections.models import AggregateActivity
 from projections.testing import project, run_until_caught_up
-from tests.hosts.project.sales.models import Sale
-from tests.hosts.project.sales.projections import Sales
+
+from .models import Sale
+from .projections import Sales
 
 ALIAS = router.db_for_write(Event)
 PLACED = NewEvent("order-1", "OrderPlaced")
