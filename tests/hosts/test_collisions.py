@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.ownproject import ROOT, copy_checkout, run
+from tests import ROOT
+from tests.ownproject import run
 
 DISTRIBUTION = "Events==0.5"  # from PyPI: a dependency of opensearch-py
 USE_BOTH = """
@@ -25,15 +26,13 @@ print(EventStore().using)
 
 
 @pytest.fixture(scope="module")
-def wheels(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+def wheels(tmp_path_factory: pytest.TempPathFactory, wheel: Path) -> dict[str, Path]:
     """Our wheel, and that of the distribution `Events`."""
-    folder = tmp_path_factory.mktemp("wheels")
-    copy_checkout(folder / "checkout")
-    pip = [sys.executable, "-m", "pip"]
-    run(*pip, "wheel", "--no-deps", "--quiet", "-w", folder / "ours", folder / "checkout")
-    if subprocess.run([*pip, "download", "--no-deps", "--quiet", "-d", folder / "theirs", DISTRIBUTION]).returncode:
+    folder = tmp_path_factory.mktemp("theirs")
+    download = [sys.executable, "-m", "pip", "download", "--no-deps", "--quiet", "-d", folder, DISTRIBUTION]
+    if subprocess.run(download).returncode:
         pytest.skip(f"{DISTRIBUTION} cannot be downloaded here")
-    return {owner: next((folder / owner).glob("*.whl")) for owner in ("ours", "theirs")}
+    return {"ours": wheel, "theirs": next(folder.glob("*.whl"))}
 
 
 @pytest.mark.parametrize("order", [("ours", "theirs"), ("theirs", "ours")], ids=lambda order: f"{order[1]} last")

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from tests import ROOT
-from tests.ownproject import USE_IT, OwnProject, copy_checkout, run
+from tests.ownproject import USE_IT, OwnProject, run
 
 ELSEWHERE = Path(__file__).parent / "project"
 
@@ -22,11 +22,9 @@ class Installation:
     What the package depends on it takes from the environment of the tests.
     """
 
-    def __init__(self, folder: Path) -> None:
-        copy_checkout(folder / "checkout")
+    def __init__(self, folder: Path, wheel: Path) -> None:
         pip = [sys.executable, "-m", "pip"]
-        run(*pip, "wheel", "--no-deps", "--quiet", "-w", folder / "dist", folder / "checkout")
-        (self.wheel,) = (folder / "dist").glob("*.whl")
+        self.wheel = wheel
         run(sys.executable, "-m", "venv", "--without-pip", folder / "environment")
         self.python = folder / "environment/bin/python"
         run(*pip, f"--python={self.python}", "install", "--no-deps", "--quiet", self.wheel)
@@ -35,8 +33,8 @@ class Installation:
 
 
 @pytest.fixture(scope="module")
-def installation(tmp_path_factory: pytest.TempPathFactory) -> Installation:
-    return Installation(tmp_path_factory.mktemp("installation"))
+def installation(tmp_path_factory: pytest.TempPathFactory, wheel: Path) -> Installation:
+    return Installation(tmp_path_factory.mktemp("installation"), wheel)
 
 
 class InstalledProject(OwnProject):
