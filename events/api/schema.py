@@ -1,4 +1,4 @@
-"""The OpenAPI schema of the HTTP interface: the parameters, and the common parts of operations."""
+"""The OpenAPI schema of the HTTP interface: over 250 lines, because it lists every parameter and error in one place."""
 
 from collections.abc import Callable, Mapping, Sequence
 from http import HTTPStatus
