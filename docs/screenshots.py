@@ -182,7 +182,7 @@ def take_conflict(camera: Camera) -> None:
         NewEvent(packed.aggregate_id, "OrderCancelled", {"reason": "ordered twice"}, metadata=metadata)
     )
     camera.do(lambda page: page.get_by_role("button", name="Append").click())
-    camera.do(lambda page: page.get_by_role("heading", name="What came in between").wait_for())
+    camera.do(lambda page: page.get_by_role("heading", name="Events since you opened this form").wait_for())
     camera.take("append-conflict", 720)
 
 
