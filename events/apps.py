@@ -21,7 +21,7 @@ class EventsConfig(AppConfig):
             if AppConfig.create(entry).label == self.label:
                 raise ImproperlyConfigured(
                     f"Two apps in INSTALLED_APPS have the label 'events': the event store and {entry!r}. Give the other"
-                    " one another label in its AppConfig, and list that AppConfig."
+                    " app another label in its AppConfig, and list that AppConfig."
                 )
 
     def ready(self) -> None:

@@ -73,7 +73,7 @@ def test_package_that_hides_the_store_is_named(tmp_path: Path, path: str) -> Non
 def test_two_apps_of_one_label_are_named(tmp_path: Path, apps: tuple[str, str]) -> None:
     (tmp_path / "venue/events").mkdir(parents=True)
     error = error_of(SET_UP.format(apps=apps), tmp_path)
-    assert "the label 'events': the event store and 'venue.events'. Give the other one another label" in error
+    assert "the label 'events': the event store and 'venue.events'. Give the other app another label" in error
     (tmp_path / "venue/events/apps.py").write_text(ANOTHER_LABEL)
     assert not error_of(SET_UP.format(apps=apps), tmp_path)
 
