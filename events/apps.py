@@ -30,6 +30,8 @@ class EventsConfig(AppConfig):
             checks,  # noqa: F401  # checks register themselves
         )
         from .monitoring import diagnostics
+        from .storage import identity
 
         post_migrate.connect(authorization.create_permissions, sender=self)
+        post_migrate.connect(identity.save_limits, sender=self)
         diagnostics.register_module("events.monitoring.doctor")

@@ -81,11 +81,15 @@ class DuplicateEvent(EventStoreError):
     Attributes:
         event_id: the id that is in use; None if only the database noticed the collision.
         aggregate_id: the aggregate that has the stored event; None if one call uses the id twice.
+        differences: `type`, `data` or both, if the stored event is in the same place but has other content.
     """
 
-    def __init__(self, event_id: UUID | None, aggregate_id: str | None, reason: str) -> None:
+    def __init__(
+        self, event_id: UUID | None, aggregate_id: str | None, reason: str, differences: Sequence[str] = ()
+    ) -> None:
         self.event_id = event_id
         self.aggregate_id = aggregate_id
+        self.differences = tuple(differences)
         super().__init__(reason)
 
 

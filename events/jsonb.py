@@ -8,6 +8,7 @@ are rare. So orjson converts a value first, and only a value that fails the chec
 import json
 import math
 import re
+from collections.abc import Mapping
 from typing import Any
 
 import orjson
@@ -52,6 +53,17 @@ def loads(text: str | bytes) -> Any:
         return {}
     is_long = _FOUR_DIGITS.search(text[3::4]) and _LONG_NUMBER.search(text)
     return json.loads(text) if is_long else orjson.loads(text)
+
+
+def equal(one: Any, other: Any) -> bool:
+    """Return whether two JSON values are equal as `jsonb` compares them: 1 equals 1.0, but not true."""
+    if isinstance(one, bool) or isinstance(other, bool):
+        return one is other
+    if isinstance(one, Mapping) and isinstance(other, Mapping):
+        return one.keys() == other.keys() and all(map(equal, one.values(), map(other.get, one)))
+    if isinstance(one, (list, tuple)) and isinstance(other, (list, tuple)):
+        return len(one) == len(other) and all(map(equal, one, other))
+    return bool(one == other)
 
 
 def _dumps_slowly(value: Any, field: str) -> tuple[bytes, Any]:

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import Enum
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 from uuid import UUID
 
 from uuid_utils.compat import uuid7
@@ -57,6 +57,7 @@ class NewEvent:
         data: a JSON object: dict, list, str, int, finite float, bool and None, with str keys.
         timestamp: when it happened, timezone-aware; None stands for the moment of storing.
         metadata: a JSON object about the event, such as its `correlation_id` or the user that caused it.
+            The key `cloudevent` is reserved for the attributes of a CloudEvent.
         event_id: makes a retry safe, because an id is never stored twice. None: a UUIDv7 is generated.
     """
 
@@ -67,9 +68,18 @@ class NewEvent:
     metadata: Mapping[str, Any] = field(default_factory=dict, kw_only=True)
     event_id: UUID = field(default=None, kw_only=True)  # type: ignore[assignment]  # None is replaced below
 
+    reserved_metadata: ClassVar[frozenset[str]] = frozenset(("cloudevent",))
+
     def __post_init__(self) -> None:
         if self.event_id is None:
             object.__setattr__(self, "event_id", uuid7())
+
+
+class ReceivedEvent(NewEvent):
+    """A new event whose metadata may have reserved keys: a CloudEvent, or an event that was exported from a store."""
+
+    __slots__ = ()
+    reserved_metadata: ClassVar[frozenset[str]] = frozenset()
 
 
 def category_of(aggregate_id: str) -> str:

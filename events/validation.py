@@ -148,6 +148,10 @@ def _row(event: NewEvent) -> ValidatedEvent:
     check_moment("timestamp", event.timestamp)
     data_json, data = _json_object("data", event.data)
     metadata_json, metadata = _json_object("metadata", event.metadata)
+    for name in event.reserved_metadata & metadata.keys():
+        raise InvalidEvent(
+            f"metadata.{name}", "is reserved: send a CloudEvent instead, or import the event with import_events"
+        )
     if metadata.get("correlation_id") is not None:
         _check_correlation_id(metadata["correlation_id"])
     size, limit = len(data_json) + len(metadata_json), conf.max_event_bytes

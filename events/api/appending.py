@@ -1,7 +1,5 @@
 """Appends over HTTP: the events and expectations of a request, and the detection of repeated requests."""
 
-import hashlib
-import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -12,8 +10,9 @@ from rest_framework.request import Request
 
 from events.exceptions import DuplicateEvent, InvalidEvent, VersionConflict
 from events.formats import cloudevents
-from events.formats.serialization import new_event_from_dict, uuid8
+from events.formats.serialization import new_event_from_dict
 from events.models import Event
+from events.storage import identity, retries
 from events.store import DispatchResult
 from events.types import ANY, EXISTS, Expectation, ExpectedVersion, NewEvent
 
@@ -38,19 +37,20 @@ class AppendRequest:
     key_ids: Mapping[int, UUID]
 
 
-def read(request: Request, aggregate_id: str | None = None) -> AppendRequest:
+def read(view: StoreView, aggregate_id: str | None = None) -> AppendRequest:
     """Return the events and expectations of a request, for one aggregate or for those that its events name.
 
     Raises:
         InvalidEvent: the body, a header or an event is not valid.
     """
+    request, using = view.request, view.store.using
     contents, in_body = _cloudevents(request) if _has_cloudevents(request) else _envelope(request.data)
     in_header = preconditions.expectation(request)
     if aggregate_id is None and in_header is not None:
         raise InvalidEvent("If-Match", "has no aggregate at this URL; send expected_version in the body")
-    events, key_ids = [], dict(enumerate(_ids_from_key(request, len(contents))))
+    events, key_ids = [], dict(enumerate(_ids_from_key(request, len(contents), using)))
     for index, content in enumerate(contents):
-        event, has_id = _new_event(request, content, index, aggregate_id)
+        event, has_id = _new_event(view, content, index, aggregate_id)
         if has_id:
             key_ids.pop(index, None)
         events.append(replace(event, event_id=key_ids[index]) if index in key_ids else event)
@@ -122,11 +122,11 @@ def _envelope(body: Any) -> tuple[list[Any], Any]:
     return content["events"], in_body
 
 
-def _new_event(request: Request, content: Any, index: int, aggregate_id: str | None) -> tuple[NewEvent, bool]:
+def _new_event(view: StoreView, content: Any, index: int, aggregate_id: str | None) -> tuple[NewEvent, bool]:
     """Return an event of the body, and whether it has an id."""
     try:
-        if _has_cloudevents(request):
-            return cloudevents.to_new_event(content, aggregate_id=aggregate_id), True
+        if _has_cloudevents(view.request):
+            return cloudevents.to_new_event(content, view.store.using, aggregate_id=aggregate_id), True
         known = {} if aggregate_id is None else {"aggregate_id": aggregate_id}
         return new_event_from_dict(content, **known), content.get("event_id") is not None
     except InvalidEvent as error:
@@ -153,11 +153,11 @@ def _expectation(value: Any) -> int | Expectation:
     return value
 
 
-def _ids_from_key(request: Request, count: int) -> list[UUID]:
+def _ids_from_key(request: Request, count: int, using: str) -> list[UUID]:
     """Return event ids from the idempotency key, for `count` events and one more; none without a key.
 
-    The ids depend on the user, the key and the URL. So the store itself recognizes a repeated request at any later
-    time, without a table of keys.
+    The ids depend on the user, the key, the URL and the secret of the store. So nobody else can use them first, and the
+    store itself recognizes a repeated request at any later time, without a table of keys.
     """
     key = request.headers.get("Idempotency-Key")
     if key is None:
@@ -166,8 +166,8 @@ def _ids_from_key(request: Request, count: int) -> list[UUID]:
     bare = key[1:-1] if len(key) > 1 and key[0] == key[-1] == '"' else key
     if not re.fullmatch(r"[!-~](?:[ -~]{0,253}[!-~])?", bare):
         raise InvalidEvent("Idempotency-Key", "must have 1 to 255 printable ASCII characters; send a UUID, for example")
-    scope = [str(request.user.pk), request.path, bare]
-    return [uuid8(hashlib.sha256(json.dumps([*scope, index]).encode()).digest()) for index in range(count + 1)]
+    scope = ["idempotency key", str(request.user.pk), request.path, bare]
+    return [identity.derived_id(using, *scope, index) for index in range(count + 1)]
 
 
 def _is_repetition(append_request: AppendRequest, stored: DispatchResult, using: str) -> bool:
@@ -175,8 +175,5 @@ def _is_repetition(append_request: AppendRequest, stored: DispatchResult, using:
     new_events = append_request.events
     if Event.objects.using(using).filter(event_id=append_request.key_ids[len(new_events)]).exists():
         return False
-    return all(
-        (new.type, new.data, new.metadata) == (event.type, event.data, event.metadata)
-        and new.timestamp in (None, event.timestamp)
-        for new, event in zip(new_events, stored, strict=True)
-    )
+    fields = ("type", "data", "metadata", "timestamp")
+    return not any(retries.differences(new, event, fields) for new, event in zip(new_events, stored, strict=True))

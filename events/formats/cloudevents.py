@@ -9,13 +9,14 @@ import re
 from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any
-from uuid import NAMESPACE_URL, UUID, uuid5
+from uuid import UUID
 
 from events.conf import conf
 from events.exceptions import InvalidEvent
 from events.jsonb import loads
 from events.models import Event
-from events.types import NewEvent
+from events.storage import identity
+from events.types import NewEvent, ReceivedEvent
 
 from .serialization import moment, to_json
 from .uri import is_uri, is_uri_reference
@@ -55,14 +56,15 @@ def from_event(event: Event) -> dict[str, Any]:
     return {**attributes, "data": event.data}
 
 
-def to_new_event(content: Any, *, aggregate_id: str | None = None) -> NewEvent:
+def to_new_event(content: Any, using: str, *, aggregate_id: str | None = None) -> NewEvent:
     """Return a CloudEvent as a new event.
 
-    If its source is this store's, the event keeps its id; otherwise its event id is derived from source and id.
+    If its source is this store's, the event keeps its id. Otherwise the store derives the event id from source and id.
     Attributes without a field in an event (source, id, dataschema, extensions) are kept in the metadata, and
     `from_event` returns them.
 
     Args:
+        using: the alias of the database, whose secret the derived id depends on.
         aggregate_id: the aggregate, if the CloudEvent may have no subject.
 
     Raises:
@@ -80,13 +82,13 @@ def to_new_event(content: Any, *, aggregate_id: str | None = None) -> NewEvent:
         raise InvalidEvent("subject", f"is {subject!r}, but {aggregate_id!r} in the address; leave it out")
     if subject is None:
         raise InvalidEvent("subject", "is missing; it is the aggregate id")
-    return NewEvent(
+    return ReceivedEvent(
         subject,
         content["type"],
         _data(content),
         None if content.get("time") is None else moment("time", content["time"]),
         metadata=_metadata(content),
-        event_id=_event_id(content["source"], content["id"]),
+        event_id=_event_id(content["source"], content["id"], using),
     )
 
 
@@ -110,6 +112,8 @@ def _metadata(content: Mapping[str, Any]) -> dict[str, Any]:
             metadata = {}
         if not metadata:
             raise InvalidEvent("eventmetadata", "must be the text of a non-empty JSON object")
+        if KEPT in metadata:
+            raise InvalidEvent("eventmetadata", f"has the reserved key {KEPT!r}; send its content as attributes")
     kept = {}
     for name, value in content.items():
         if name in _CORRELATION:
@@ -145,13 +149,19 @@ def _attribute(name: str, value: Any) -> Any:
     return value
 
 
-def _event_id(source: str, text: str) -> UUID:
-    return UUID(text) if _is_own(source, text) else uuid5(NAMESPACE_URL, f"{source} {text}")
+def _event_id(source: str, text: str, using: str) -> UUID:
+    return UUID(text) if _is_own(source, text) else identity.derived_id(using, "cloudevent", source, text)
 
 
 def _is_own(source: str, text: str) -> bool:
-    """Return whether a CloudEvent comes from this store: its source is this store's, and its id is a UUID."""
-    try:
-        return source == conf.cloudevents_source and str(UUID(text)) == text
-    except ValueError:
+    """Return whether a CloudEvent comes from this store.
+
+    Raises:
+        InvalidEvent: its source is this store's, but its id is no event id.
+    """
+    if source != conf.cloudevents_source:
         return False
+    with suppress(ValueError):
+        if str(UUID(text)) == text:
+            return True
+    raise InvalidEvent("id", f"is {text!r}, but the source is this store's, whose ids are UUIDs; send your own source")

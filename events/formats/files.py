@@ -16,9 +16,10 @@ import orjson
 
 from events.conf import conf
 from events.exceptions import InvalidEvent
+from events.storage.identity import uuid8
 from events.types import NewEvent
 
-from .serialization import ADDED, from_json, moment, new_event_fields, uuid8
+from .serialization import ADDED, from_json, moment, new_event_fields
 
 _CONTENT = json.JSONEncoder(sort_keys=True)
 _CHUNK_LINES, _CHUNK_CHARACTERS = 500, 1024 * 1024  # the lines that get their ids together

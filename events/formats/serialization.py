@@ -126,13 +126,6 @@ def moment(field: str, text: Any, default_zone: tzinfo | None = None) -> datetim
         raise InvalidEvent(field, f"{text!r} lies outside the years 1 to 9999") from None
 
 
-def uuid8(digest: bytes) -> UUID:
-    """Return a UUID of version 8, with bits that the application chooses (RFC 9562, section 5.8), from a digest."""
-    bits = int.from_bytes(digest[:16], "big")
-    bits = bits & ~(0xF << 76) | (8 << 76)
-    return UUID(int=bits & ~(0b11 << 62) | (0b10 << 62))
-
-
 def _without_spaces(text: bytes) -> bytes:
     # Spaces in strings are removed too, which does no harm: a comparison still finds other differences.
     return text.strip().replace(b" ", b"")

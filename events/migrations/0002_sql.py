@@ -30,6 +30,7 @@ class Migration(migrations.Migration):
             'CREATE INDEX "events_event_recorded_at" ON "events_event" USING brin ("recorded_at")',
             'DROP INDEX "events_event_recorded_at"',
         ),
+        function("content_error"),
         function("validation_error"),
         function("check_version"),
         function("hold_floor"),
@@ -40,5 +41,6 @@ class Migration(migrations.Migration):
         function("settled_position"),
         # The triggers go with their function.
         install("guards", "DROP FUNCTION events_reject_change CASCADE"),
+        install("store", "DROP TABLE events_store"),
         install("privileges", migrations.RunSQL.noop),
     ]

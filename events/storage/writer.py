@@ -1,21 +1,25 @@
 """Appends: calls of the SQL append functions, and their results as events or errors."""
 
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from enum import StrEnum
 from typing import Any, NamedTuple
 from uuid import UUID
 
 import psycopg
-from django.db import DatabaseError, IntegrityError, connections, transaction
+from django.db import IntegrityError, connections, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
 
-from events.exceptions import Conflict, DuplicateEvent, VersionConflict
+from events.exceptions import Conflict, DuplicateEvent, InvalidEvent, VersionConflict
+from events.jsonb import loads
 from events.models import Event
 from events.types import expectation_from_sql
 from events.validation import ValidatedEvent
 
+from . import retries
 from .prepared_statements import PreparedStatement
+from .query_files import fetch_tuples
 
 
 class _Call:
@@ -31,7 +35,8 @@ _APPEND = _Call(
     "events_append",
     """
     SELECT outcome, CASE outcome WHEN 'appended' THEN NULL ELSE aggregate_id END, version, "position", "timestamp",
-           recorded_at, CASE outcome WHEN 'appended' THEN NULL ELSE event_id END, expected
+           recorded_at, type, data::text, metadata::text,
+           CASE outcome WHEN 'appended' THEN NULL ELSE event_id END, expected
     FROM events_append({}::text[], {}::text[], {}::jsonb[], {}::jsonb[], {}::timestamptz[], {}::uuid[],
                        {}::text[], {}::bigint[], false)
     """,
@@ -40,7 +45,7 @@ _APPEND = _Call(
 _APPEND_ONE = _Call(
     "events_append_one",
     """
-    SELECT outcome, aggregate_id, version, "position", "timestamp", recorded_at
+    SELECT outcome, aggregate_id, version, "position", "timestamp", recorded_at, type, data::text, metadata::text
     FROM events_append_one({}::text, {}::text, {}::jsonb, {}::jsonb, {}::timestamptz, {}::uuid, {}::bigint, false)
     """,
     places=7,
@@ -57,7 +62,7 @@ class AppendOutcome(StrEnum):
 
 
 class _Answer(NamedTuple):
-    """A row of the result of an append function."""
+    """A row of the result of an append function; `type`, `data` and `metadata` are those of a stored event."""
 
     outcome: str
     aggregate_id: str
@@ -65,6 +70,9 @@ class _Answer(NamedTuple):
     position: int
     timestamp: datetime
     recorded_at: datetime
+    type: str
+    data: str
+    metadata: str
     event_id: UUID
     expected: int | None
 
@@ -76,14 +84,22 @@ class Appended(NamedTuple):
     is_retry: bool
 
 
-def append(rows: Sequence[ValidatedEvent], expected: Mapping[str, int], using: str) -> Appended:
+def append(
+    rows: Sequence[ValidatedEvent], expected: Mapping[str, int], using: str, *, derived_ids: Collection[UUID] = ()
+) -> Appended:
     """Write `rows` in one round trip, all or none, if every expectation holds; return the events.
 
     The append function returns a rejection as a result, not as a database error: an enclosing transaction stays usable.
 
+    Args:
+        derived_ids: event ids that the store has derived from the events. They alone identify a retry; for other ids,
+            the content of the stored events is compared.
+
     Raises:
         VersionConflict: an expectation does not hold.
         DuplicateEvent: an event id is already in use, and the call is not a retry.
+        InvalidEvent: the database rejects an event, for example because it is too large in PostgreSQL's notation.
+        IntegrityError: the database is damaged, for example because the sequence of positions is behind the events.
     """
     answers = _answers(rows, expected, using)
     outcome = AppendOutcome(answers[0].outcome) if answers else AppendOutcome.APPENDED
@@ -95,8 +111,11 @@ def append(rows: Sequence[ValidatedEvent], expected: Mapping[str, int], using: s
         )
     if outcome is AppendOutcome.DUPLICATE:
         raise _duplicate(answers[0])
-    ids = [row.event_id for row in rows]
-    return Appended(list(Event.objects.using(using).filter(event_id__in=ids).order_by("position")), is_retry=True)
+    events = Event.many_from_db(using, map(_stored_before, answers))
+    for row, event in zip(rows, events, strict=True):
+        if row.event_id not in derived_ids and (differences := retries.differences(row, event)):
+            raise _in_use_with_other_content(event, differences)
+    return Appended(events, is_retry=True)
 
 
 def _answers(rows: Sequence[ValidatedEvent], expected: Mapping[str, int], using: str) -> list[_Answer]:
@@ -122,6 +141,20 @@ def _stored(row: ValidatedEvent, answer: _Answer) -> dict[str, Any]:
     }
 
 
+def _stored_before(answer: _Answer) -> dict[str, Any]:
+    return {
+        "position": answer.position,
+        "aggregate_id": answer.aggregate_id,
+        "version": answer.version,
+        "event_id": answer.event_id,
+        "type": answer.type,
+        "data": loads(answer.data),
+        "metadata": loads(answer.metadata),
+        "timestamp": answer.timestamp,
+        "recorded_at": answer.recorded_at,
+    }
+
+
 def _call(call: _Call, arguments: list[bytes | None], using: str) -> list[tuple[Any, ...]]:
     connection = connections[using]
     try:
@@ -132,7 +165,9 @@ def _call(call: _Call, arguments: list[bytes | None], using: str) -> list[tuple[
             cursor.execute(call.by_cursor, [None if each is None else each.decode() for each in arguments])
             return list(cursor.fetchall())
     except IntegrityError as error:
-        raise _race_for_an_id(error, using) from error
+        if connection.in_atomic_block:  # PostgreSQL has aborted the transaction
+            transaction.set_rollback(True, using)
+        raise _meaning(error, using) from error
 
 
 def _call_prepared(
@@ -198,23 +233,54 @@ def _plain(values: Sequence[bytes]) -> bytes:
     return b"{" + b",".join(values) + b"}"
 
 
-def _race_for_an_id(error: DatabaseError, using: str) -> Exception:
-    """Return the error that a violated constraint stands for; mark an enclosing transaction for rollback.
+_KEY = re.compile(r"\(event_id\)=\(([0-9a-f-]{36})\)")
 
-    The locks on aggregates serialize calls that share an aggregate. So the only cause is that two calls store one event
-    id in two aggregates at the same time. PostgreSQL has then aborted an enclosing transaction.
-    """
-    if getattr(error.__cause__, "sqlstate", None) != "23505":
-        return error
-    if connections[using].in_atomic_block:
-        transaction.set_rollback(True, using)
-    return DuplicateEvent(None, None, "an event id of this call has just been stored in another aggregate")
+
+def _meaning(error: IntegrityError, using: str) -> Exception:
+    """Return the error that a violated constraint stands for."""
+    cause: Any = error.__cause__
+    if cause.sqlstate == "23514":
+        return InvalidEvent("data", str(cause.diag.message_primary))
+    # The locks on aggregates serialize calls that share an aggregate. But two calls can store one event id in two
+    # aggregates at the same time.
+    key = _KEY.search(cause.diag.message_detail or "")
+    if cause.sqlstate == "23505" and key:
+        return _duplicate_by_race(UUID(key[1]), using)
+    if cause.sqlstate == "23505" and cause.diag.table_name == "events_event":
+        return IntegrityError(
+            f"{cause.diag.message_primary}. {cause.diag.message_detail} The numbers that the database gives out are"
+            " in use already, for example after a logical replication or a restore. Nothing was stored. Run"
+            " `manage.py events_doctor`: it names the remedy"
+        )
+    return error
+
+
+def _duplicate_by_race(event_id: UUID, using: str) -> DuplicateEvent:
+    stored = []
+    if not connections[using].in_atomic_block:
+        query = "SELECT aggregate_id, version FROM events_event WHERE event_id = %s"
+        stored = fetch_tuples(using, query, [event_id])
+    if stored:
+        return _in_use(event_id, *stored[0])
+    return DuplicateEvent(event_id, None, f"another aggregate has just stored an event with the id {event_id}")
 
 
 def _duplicate(answer: _Answer) -> DuplicateEvent:
+    return _in_use(answer.event_id, answer.aggregate_id, answer.version)
+
+
+def _in_use_with_other_content(event: Event, differences: Sequence[str]) -> DuplicateEvent:
+    other = " and ".join("of another type" if name == "type" else f"with other {name}" for name in differences)
+    return _in_use(event.event_id, event.aggregate_id, event.version, f", by an event {other}", differences)
+
+
+def _in_use(
+    event_id: UUID, aggregate_id: str, version: int, by: str = "", differences: Sequence[str] = ()
+) -> DuplicateEvent:
     return DuplicateEvent(
-        answer.event_id,
-        answer.aggregate_id,
-        f"the event id {answer.event_id} is already in use, in aggregate {answer.aggregate_id!r} at version"
-        f" {answer.version}; to retry, repeat the same call; for a new event, use a new id",
+        event_id,
+        aggregate_id,
+        f"the event id {event_id} is already in use, in aggregate {aggregate_id!r} at version {version}{by}; to retry,"
+        " repeat the same call; for a new event, use a new id",
+        differences,
     )

@@ -5,6 +5,7 @@ import math
 from typing import Any
 
 import pytest
+from django.db import connection
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -87,3 +88,37 @@ def test_integers_of_any_length_are_read_exactly_wherever_they_stand(number: int
     value = {"x" * offset: [number]}
     text, copy = jsonb.dumps(value, "data")
     assert jsonb.loads(text) == copy == value
+
+
+NESTED: Any = {}
+for _ in range(253):
+    NESTED = [NESTED]
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "equal"),
+    [
+        (1, 1.0, True),
+        (0.0, -0.0, True),
+        (1, True, False),
+        (0, False, False),
+        ([0], [False], False),
+        ({"a": {"b": 1}}, {"a": {"b": True}}, False),
+        ({"a": 1, "b": 2}, {"b": 2, "a": 1}, True),
+        ({"a": 1}, {"a": 1, "b": None}, False),
+        ([1, 2], [2, 1], False),
+        ([1], [1, 1], False),
+        ((1, 2), [1, 2], True),
+        ("1", 1, False),
+        (None, False, False),
+        ([], {}, False),
+        (2**70, 2**70, True),
+        (2**70, 2**70 + 1, False),
+        (NESTED, NESTED, True),
+    ],
+)
+def test_equal_is_the_equality_of_jsonb(one: Any, other: Any, equal: bool) -> None:
+    assert jsonb.equal(one, other) is jsonb.equal(other, one) is equal
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT %s::jsonb = %s::jsonb", [json.dumps(one), json.dumps(other)])
+        assert cursor.fetchone() == (equal,)

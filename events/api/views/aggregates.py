@@ -118,7 +118,7 @@ class AggregateEvents(EventsView):
     )
     def post(self, request: Request, aggregate_id: str) -> Response:
         self.check_appendable(aggregate_id)
-        stored = appending.append(self, appending.read(request, aggregate_id))
+        stored = appending.append(self, appending.read(self, aggregate_id))
         version = stored[-1].version if stored else self._version(aggregate_id)
         headers = {"ETag": preconditions.etag(version)}
         return self.appended(stored, headers, aggregate_id=aggregate_id, version=version)

@@ -69,7 +69,7 @@ class EventList(EventsView):
         request=schema.bodies(here=False),
     )
     def post(self, request: Request) -> Response:
-        append_request = appending.read(request)
+        append_request = appending.read(self)
         self._check_aggregates(append_request)
         stored = appending.append(self, append_request)
         return self.appended(stored, {}, versions={event.aggregate_id: event.version for event in stored})

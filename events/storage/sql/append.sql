@@ -3,10 +3,8 @@
 --
 -- Returns one row per event in the order of the call, with outcome 'appended', or 'stored' if an earlier call stored
 -- every event (a retry). With p_raise false, a rejection is a result too, so the caller's transaction stays usable:
--- one row per failed expectation ('conflict': version is the actual one) or per id in use ('duplicate').
---
--- Callers must not store JSON that Python cannot read: numbers of more than 4,300 digits or beyond a float's range, and
--- hundreds of levels of nesting. EventStore checks this.
+-- one row per failed expectation ('conflict': version is the actual one) or per id in use ('duplicate'). Such a caller has
+-- to compare the stored type and data of a retry with its own; with p_raise true, the function compares them.
 --
 -- Signals and inline projections run in Python and do not see a call made from psql; readers of the whole store do.
 CREATE FUNCTION events_append(
@@ -21,7 +19,8 @@ CREATE FUNCTION events_append(
     p_raise boolean DEFAULT true
 ) RETURNS TABLE (
     outcome text, aggregate_id text, event_id uuid, expected bigint, version bigint, "position" bigint,
-    "timestamp" timestamptz, recorded_at timestamptz
+    "timestamp" timestamptz, recorded_at timestamptz,
+    type text, data jsonb, metadata jsonb       -- of a stored event
 ) LANGUAGE plpgsql
 -- A session keeps its first plans. Plans from the time when the table was small would scan the whole table for each
 -- append until the next ANALYZE. And each statement has one sensible plan: planning again costs more than some of them.
@@ -50,6 +49,10 @@ BEGIN
     -- The guards let statements pass while this setting is on. (A SET clause of the function would be simpler, but
     -- PostgreSQL allows it for a custom setting to superusers only.)
     v_ignored := set_config('events.appending', 'on', true);
+    -- Readers rely on it that a visible event is on disk (events_settled_position), and callers that an acknowledged one is.
+    IF current_setting('synchronous_commit') = 'off' THEN
+        v_ignored := set_config('synchronous_commit', 'on', true);
+    END IF;
 
     SELECT l.targets, l.versions, l.times, l.rejected INTO v_targets, v_versions, v_times, v_rejected
     FROM events_lock_aggregates(p_aggregate_ids, p_expected_ids, p_expected_versions) AS l;
@@ -57,7 +60,7 @@ BEGIN
     -- A separate statement after the lock, so that it sees the events of a concurrent retry.
     IF v_rejected OR EXISTS (SELECT FROM events_event WHERE event_id = ANY (p_event_ids)) THEN
         RETURN QUERY SELECT * FROM events_reject(
-            v_targets, p_aggregate_ids, p_event_ids, p_expected_ids, p_expected_versions, p_raise);
+            v_targets, p_aggregate_ids, p_types, p_data, p_event_ids, p_expected_ids, p_expected_versions, p_raise);
         v_ignored := set_config('events.appending', '', true);
         RETURN;
     END IF;
@@ -78,7 +81,8 @@ BEGIN
              WITH ORDINALITY AS n(id, version, event_id, type, data, metadata, happened, stored, ordinal)
         ORDER BY n.ordinal
     ) AS s
-    RETURNING 'appended', e.aggregate_id, e.event_id, NULL::bigint, e.version, e.position, e.timestamp, e.recorded_at;
+    RETURNING 'appended', e.aggregate_id, e.event_id, NULL::bigint, e.version, e.position, e.timestamp, e.recorded_at,
+        NULL, NULL::jsonb, NULL::jsonb;
     v_ignored := set_config('events.appending', '', true);
 END
 $$;

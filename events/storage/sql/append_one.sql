@@ -10,7 +10,7 @@ CREATE FUNCTION events_append_one(
     p_expected bigint DEFAULT NULL,            -- the version it must follow; 0: must not exist; -1: must; NULL: any
     p_raise boolean DEFAULT true,
     OUT outcome text, OUT aggregate_id text, OUT version bigint, OUT "position" bigint,
-    OUT "timestamp" timestamptz, OUT recorded_at timestamptz
+    OUT "timestamp" timestamptz, OUT recorded_at timestamptz, OUT type text, OUT data jsonb, OUT metadata jsonb
 ) LANGUAGE plpgsql
 -- As in events_append.
 SET enable_seqscan = off
@@ -28,6 +28,10 @@ BEGIN
     END IF;
     -- The guards let statements pass while this setting is on.
     v_ignored := set_config('events.appending', 'on', true);
+    -- As in events_append.
+    IF current_setting('synchronous_commit') = 'off' THEN
+        v_ignored := set_config('synchronous_commit', 'on', true);
+    END IF;
 
     -- One statement locks the aggregate's row and raises its version. A concurrent call waits here, and then sees the
     -- committed version. If the expectation fails, the statement writes nothing. The time is read under the lock, and
@@ -64,11 +68,11 @@ BEGIN
     END IF;
 
     IF outcome IS NULL THEN
-        SELECT r.outcome, r.aggregate_id, r.version, r.position, r.timestamp, r.recorded_at
-        INTO outcome, aggregate_id, version, position, timestamp, recorded_at
+        SELECT r.outcome, r.aggregate_id, r.version, r.position, r.timestamp, r.recorded_at, r.type, r.data, r.metadata
+        INTO outcome, aggregate_id, version, position, timestamp, recorded_at, type, data, metadata
         FROM events_reject(
             array_remove(ARRAY[CASE WHEN v_version IS NOT NULL THEN p_aggregate_id END], NULL), ARRAY[p_aggregate_id],
-            ARRAY[p_event_id], array_remove(ARRAY[CASE WHEN p_expected IS NOT NULL THEN p_aggregate_id END], NULL),
+            ARRAY[p_type], ARRAY[p_data], ARRAY[p_event_id], array_remove(ARRAY[CASE WHEN p_expected IS NOT NULL THEN p_aggregate_id END], NULL),
             array_remove(ARRAY[p_expected], NULL), p_raise) AS r;
     END IF;
     v_ignored := set_config('events.appending', '', true);

@@ -22,9 +22,12 @@ BEGIN
     ELSE
         v_ignored := set_config('events.floor_held', v_sequence || ':' || v_floor, true);
     END IF;
-    IF pg_advisory_xact_lock_shared(v_sequence::int, (v_floor & 2147483647)::int) IS NULL THEN
-        NULL;  -- never reached: PL/pgSQL cannot assign the result of a void function
-    END IF;
+    -- Any role can take any advisory lock. The call never waits for one: a lower floor is always safe, because it only
+    -- makes readers wait longer. Floors below 0 are safe too: readers compute the distance modulo 2^31.
+    WHILE NOT pg_try_advisory_xact_lock_shared(v_sequence::int, (v_floor & 2147483647)::int) LOOP
+        v_floor := v_floor - 1;
+        v_ignored := set_config('events.floor_held', v_sequence || ':' || v_floor, true);
+    END LOOP;
     RETURN v_floor;
 END
 $$;

@@ -11,7 +11,7 @@ BEGIN
         FROM pg_proc AS p JOIN pg_namespace AS n ON n.oid = p.pronamespace
         WHERE n.nspname = current_schema()
           AND p.proname IN ('events_append', 'events_append_one', 'events_settled_position', 'events_hold_floor',
-                            'events_lock_aggregates', 'events_validation_error', 'events_check_version', 'events_reject',
+                            'events_lock_aggregates', 'events_validation_error', 'events_content_error', 'events_check_version', 'events_reject',
                             'events_reject_change')
     LOOP
         EXECUTE format('REVOKE EXECUTE ON FUNCTION %s FROM PUBLIC', v_function.signature);

@@ -2,13 +2,15 @@
 CREATE FUNCTION events_reject(
     p_targets text[],            -- the aggregates whose versions the call has raised; NULL: none
     p_aggregate_ids text[],
+    p_types text[],
+    p_data jsonb[],
     p_event_ids uuid[],
     p_expected_ids text[],
     p_expected_versions bigint[],
     p_raise boolean
 ) RETURNS TABLE (
     outcome text, aggregate_id text, event_id uuid, expected bigint, version bigint, "position" bigint,
-    "timestamp" timestamptz, recorded_at timestamptz
+    "timestamp" timestamptz, recorded_at timestamptz, type text, data jsonb, metadata jsonb
 ) LANGUAGE plpgsql AS $$
 #variable_conflict use_column
 DECLARE
@@ -34,8 +36,22 @@ BEGIN
         JOIN events_event AS e ON e.event_id = n.event_id
     ) AS x;
     IF v_stored > 0 AND v_stored = cardinality(p_event_ids) AND v_retry THEN
+        IF p_raise THEN
+            SELECT e.event_id, e.aggregate_id, CASE WHEN e.type <> n.type THEN 'of another type' ELSE 'with other data' END AS difference
+            INTO v_rejection
+            FROM unnest(p_event_ids, p_types, p_data) WITH ORDINALITY AS n(event_id, type, data, ordinal)
+            JOIN events_event AS e ON e.event_id = n.event_id
+            WHERE e.type <> n.type OR e.data <> n.data
+            ORDER BY n.ordinal LIMIT 1;
+            IF FOUND THEN
+                RAISE EXCEPTION 'the event id % is already in use, in aggregate %, by an event %',
+                    v_rejection.event_id, v_rejection.aggregate_id, v_rejection.difference
+                    USING ERRCODE = 'EV002', HINT = 'To retry, repeat the same call; for a new event, use a new id.';
+            END IF;
+        END IF;
         RETURN QUERY
-        SELECT 'stored', e.aggregate_id, e.event_id, NULL::bigint, e.version, e.position, e.timestamp, e.recorded_at
+        SELECT 'stored', e.aggregate_id, e.event_id, NULL::bigint, e.version, e.position, e.timestamp, e.recorded_at,
+               e.type, e.data, e.metadata
         FROM events_event AS e WHERE e.event_id = ANY (p_event_ids) ORDER BY e.position;
         RETURN;
     END IF;

@@ -7,7 +7,8 @@
 --
 -- The result is the position of an event, not only a position that was taken. The positions above the last event belong
 -- to appends that were rolled back. If the server crashes before the sequence is on disk, it assigns them again, and a
--- reader with such a checkpoint would miss events. A visible event is on disk, and the sequence with it.
+-- reader with such a checkpoint would miss events. A visible event is on disk, and the sequence with it: the
+-- append functions turn synchronous_commit on for their transaction.
 CREATE FUNCTION events_settled_position() RETURNS bigint LANGUAGE plpgsql VOLATILE
 -- As in events_append: a session keeps its first plan, which must not scan the whole table.
 SET enable_seqscan = off

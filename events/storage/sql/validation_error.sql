@@ -5,7 +5,7 @@
 -- one SQL expression, so PostgreSQL inlines it.
 CREATE FUNCTION events_validation_error(
     aggregate_id text, type text, data jsonb, metadata jsonb, happened timestamptz
-) RETURNS text LANGUAGE sql IMMUTABLE AS $$
+) RETURNS text LANGUAGE sql STABLE AS $$
     SELECT CASE
         WHEN aggregate_id = '' OR length(aggregate_id) > 255 OR aggregate_id COLLATE "C" ~ '[\u0001-\u001f\u007f-\u009f]'
             THEN 'the aggregate id must have 1 to 255 characters and no control characters'
@@ -17,5 +17,8 @@ CREATE FUNCTION events_validation_error(
         -- A day within Python's years, so that it can be shown in any time zone.
         WHEN happened NOT BETWEEN '0001-01-02 00:00+00' AND '9999-12-30 00:00+00'
             THEN 'the timestamp must be from 0001-01-02 to 9999-12-30'
+        -- Shorter JSON has nothing that Python cannot read, and is below every sensible limit.
+        WHEN octet_length(data::text) + octet_length(metadata::text) > 250
+            THEN events_content_error(data, metadata)
     END
 $$;

@@ -8,9 +8,11 @@ from cloudevents.core.formats.json import JSONFormat
 from cloudevents.core.v1.event import CloudEvent
 from rest_framework.test import APIClient
 
+from events.exceptions import InvalidEvent
 from events.formats.cloudevents import BATCH_MEDIA_TYPE, MEDIA_TYPE
 from events.models import Event
 from events.store import EventStore
+from events.types import ReceivedEvent
 from tests.support import new, some, stored
 
 pytestmark = pytest.mark.django_db
@@ -169,8 +171,14 @@ def test_metadata_cannot_forge_a_cloudevent(api: APIClient, store: EventStore) -
         "dataschema": "no uri",
         "ok": "kept",
     }
-    (event,) = store.dispatch(new("a-1", "Real", metadata={"cloudevent": forged}))
-    store.dispatch(new("a-2", metadata={"cloudevent": 5}))
+    for metadata in ({"cloudevent": forged}, {"cloudevent": 5}, {"cloudevent": None}):
+        with pytest.raises(InvalidEvent, match="cloudevent: is reserved"):
+            store.dispatch(new("a-1", metadata=metadata))
+        body = {"aggregate_id": "a-1", "type": "T", "metadata": metadata}
+        assert api.post("/api/events/", body, format="json").json()["field"] == "metadata.cloudevent"
+    # A store of an older version may have such metadata.
+    (event,) = store.dispatch(ReceivedEvent("a-1", "Real", metadata={"cloudevent": forged}))
+    store.dispatch(ReceivedEvent("a-2", "Real", metadata={"cloudevent": 5}))
     found = api.get("/api/events/", headers={"Accept": BATCH_MEDIA_TYPE}).json()[0]
     assert (found["type"], found["subject"], found["id"], found["ok"]) == ("Real", "a-1", str(event.event_id), "kept")
     assert (found["data"], found["sequence"]) == ({}, f"{event.position:019}")

@@ -131,6 +131,37 @@ def test_settled_position_outlives_the_31_bits_of_a_lock_key(store: EventStore, 
     assert store.settled_position() == events[-1].position
 
 
+@pytest.mark.parametrize("held", [1, 5])
+def test_append_waits_for_nobody_who_holds_the_lock_of_its_floor(store: EventStore, held: int) -> None:
+    """Any role that may connect can take any advisory lock: the append takes a lower floor."""
+    start = store.dispatch(*some(3))[-1].position
+    with another_connection() as cursor:
+        for floor in range(start - held + 1, start + 1):
+            key = floor & (2**31 - 1)
+            cursor.execute("SELECT pg_advisory_lock('events_event_position_seq'::regclass::oid::int, %s::int)", [key])
+        with transaction.atomic():
+            connection.cursor().execute("SET LOCAL lock_timeout = '1s'")
+            store.dispatch(new("x-1"))
+            store.dispatch(new("x-2"))
+            assert store.settled_position() <= start
+            with another_connection() as reader:
+                reader.execute("SELECT events_settled_position()")
+                assert reader.fetchone()[0] <= start
+        cursor.execute("SELECT pg_advisory_unlock_all()")
+    assert [event.aggregate_id for event in store.read_all(after=start)] == ["x-1", "x-2"]
+
+
+def test_floor_below_zero_is_a_floor(store: EventStore) -> None:
+    connection.cursor().execute("SELECT setval('events_event_position_seq', 1, false)")
+    with another_connection() as cursor:
+        cursor.execute("SELECT pg_advisory_lock('events_event_position_seq'::regclass::oid::int, 0)")
+        with transaction.atomic():
+            store.dispatch(new("x-1"))
+            cursor.execute("SELECT pg_advisory_unlock_all()")
+            cursor.execute("SELECT events_settled_position()")
+            assert cursor.fetchone() == (0,)
+
+
 def test_floor_above_the_last_position_belongs_to_a_later_writer_and_does_not_count(store: EventStore) -> None:
     store.dispatch(*some(3))
     with another_connection() as cursor:

@@ -34,7 +34,7 @@ def test_store_goes_on_after_dump_and_restore_into_a_new_cluster(store: EventSto
         assert [position for (position,) in after] == waiting
         append = (
             "SELECT outcome, version, position FROM events_append(ARRAY['a-3'], ARRAY['Happened'],"
-            " ARRAY['{}']::jsonb[], ARRAY['{}']::jsonb[], ARRAY[NULL]::timestamptz[], ARRAY[%s]::uuid[])"
+            " ARRAY['{\"n\": 1}']::jsonb[], ARRAY['{}']::jsonb[], ARRAY[NULL]::timestamptz[], ARRAY[%s]::uuid[])"
         )
         assert rows(append, retried[0].event_id) == [("stored", 1, retried[0].position)]
         ((outcome, version, position),) = rows(append, new().event_id)

@@ -102,7 +102,7 @@ def test_rejections_say_the_same(store: EventStore, way: Any) -> None:
         with pytest.raises(DuplicateEvent) as duplicate:
             store.dispatch(new("b-1", event_id=stored[1].event_id))
         assert (duplicate.value.event_id, duplicate.value.aggregate_id) == (stored[1].event_id, "a-1")
-        again = store.dispatch(*[new(e.aggregate_id, e.type, event_id=e.event_id) for e in stored])
+        again = store.dispatch(*[new(e.aggregate_id, e.type, data=e.data, event_id=e.event_id) for e in stored])
         assert (again.is_retry, [event.position for event in again]) == (True, [event.position for event in stored])
         assert store.dispatch(expected_version={"a-1": 2}) == []
     assert Event.objects.count() == 2

@@ -1,5 +1,6 @@
 """The SQL functions that append, called by SQL clients."""
 
+import json
 import re
 from datetime import timedelta
 from typing import Any
@@ -9,6 +10,7 @@ import pytest
 from django.db import DatabaseError, IntegrityError, connection, transaction
 from django.utils import timezone
 
+from events.exceptions import InvalidEvent
 from events.models import Aggregate, Event
 from events.store import EventStore
 from tests import ROOT
@@ -141,6 +143,93 @@ def test_append_function_keeps_the_limits_for_psql_too(field: str, value: str, m
         one = [column[-1] for column in columns]
         cursor.execute("SELECT events_append_one(%s, %s, %s, %s, %s::timestamptz, p_raise => false)", one)
     assert not Event.objects.exists()
+
+
+DEEP = '{"a": ' * 255 + "1" + "}" * 255
+UNREADABLE = [
+    ("a number of 5,000 digits", '{"v": %s}' % ("9" * 5000), "has a number that Python cannot read"),
+    ("a negative one in a list", '{"v": [1, {"w": -%s}]}' % ("9" * 4301), "has a number that Python cannot read"),
+    ("an exponent", '{"v": 1e5000}', "has a number that Python cannot read"),
+    ("beyond a float", '{"v": %s.5}' % ("9" * 309), "has a number that Python cannot read"),
+    ("the first float that is infinite", '{"v": 1797693134862315808%s.0}' % ("0" * 290), "has a number that Python"),
+    ("deep", DEEP, "is nested more than 254 levels deep"),
+    ("deep lists", '{"a": %s}' % ("[" * 254 + "1" + "]" * 254), "is nested more than 254 levels deep"),
+    ("large", '{"a": "%s"}' % ("x" * 2 * 1024 * 1024), "takes 2097163 bytes as PostgreSQL writes it"),
+    ("many small numbers", '{"a": [%s1]}' % ("1e-300," * 10_000), "as PostgreSQL writes it"),
+]
+READABLE = [
+    '{"v": %s}' % ("9" * 4300),
+    '{"v": -%s}' % ("9" * 4300),
+    '{"v": "%s"}' % ("9" * 5000),
+    '{"%s": 1}' % ("9" * 5000),
+    '{"v": 1e4299}',
+    '{"v": 1e-999}',
+    '{"v": 17976931348623157%s.0}' % ("0" * 292),
+    '{"a": ' * 254 + "1" + "}" * 254,
+    '{"a": "%s"}' % ("[" * 600),
+]
+
+
+@pytest.mark.parametrize("field", ["data", "metadata"])
+@pytest.mark.parametrize(("name", "content", "message"), UNREADABLE, ids=lambda each: each[:20])
+@pytest.mark.parametrize("function", ["events_append_one", "events_append"])
+def test_json_that_python_cannot_read_is_rejected(
+    function: str, name: str, content: str, message: str, field: str
+) -> None:
+    values = {"data": "{}", "metadata": "{}"} | {field: content}
+    arguments = "'a-1', 'T', %s::jsonb, %s::jsonb"
+    if function == "events_append":
+        arguments = (
+            "ARRAY['b-1', 'a-1'], ARRAY['T', 'T'], ARRAY['{}', %s]::jsonb[], ARRAY['{}', %s]::jsonb[],"
+            " ARRAY[NULL, NULL]::timestamptz[], ARRAY[gen_random_uuid(), gen_random_uuid()], p_raise => false"
+        )
+    with pytest.raises(IntegrityError, match=message) as caught, transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute(f"SELECT {function}({arguments})", list(values.values()))
+    assert caught.value.__cause__.sqlstate == "23514"
+    assert stored() == []
+
+
+@pytest.mark.parametrize("content", READABLE, ids=lambda content: content[:20])
+def test_json_at_the_limits_is_stored_and_read(store: EventStore, content: str) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT events_append_one('a-1', 'T', %s::jsonb)", [content])
+    (event,) = store.get_events_for_aggregate("a-1")
+    assert event.data.keys() == json.loads(content).keys()
+
+
+def test_event_that_is_large_only_in_the_notation_of_postgresql_is_rejected(store: EventStore) -> None:
+    with pytest.raises(InvalidEvent, match=r"data: the event takes .* as PostgreSQL writes it") as caught:
+        store.dispatch(new(data={"v": [1e-300] * 20_000}))
+    assert caught.value.field == "data"
+    assert stored() == []
+
+
+@pytest.mark.parametrize("function", ["events_append_one", "events_append"])
+def test_append_turns_synchronous_commit_on(function: str) -> None:
+    """Otherwise a crash could lose an event that readers have seen, and give its position out again."""
+    arguments = "'a-1', 'T', '{}'"
+    if function == "events_append":
+        arguments = "'{a-1}', '{T}', ARRAY['{}'::jsonb], ARRAY['{}'::jsonb], '{NULL}', ARRAY[gen_random_uuid()]"
+    for before, after in (("off", "on"), ("on", "on"), ("local", "local"), ("remote_apply", "remote_apply")):
+        with transaction.atomic(), connection.cursor() as cursor:
+            cursor.execute(f"SET LOCAL synchronous_commit = {before}")
+            cursor.execute(f"SELECT {function}({arguments})")
+            cursor.execute("SHOW synchronous_commit")
+            assert cursor.fetchone() == (after,)
+            transaction.set_rollback(True)
+
+
+def test_sequence_behind_the_events_is_no_duplicate(store: EventStore) -> None:
+    """The state after a logical replication."""
+    store.dispatch(*some(3))
+    event = new()
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute("SELECT setval('events_event_position_seq', %s)", [last_position() - 2])
+        with pytest.raises(IntegrityError, match=r"numbers that the database gives out.*events_doctor"):
+            with transaction.atomic():
+                store.dispatch(event)
+        cursor.execute("SELECT setval('events_event_position_seq', max(position)) FROM events_event")
+    assert not store.dispatch(event).is_retry
 
 
 @pytest.mark.django_db(transaction=True)
