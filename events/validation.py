@@ -154,7 +154,8 @@ def _row(event: NewEvent) -> ValidatedEvent:
         )
     if metadata.get("correlation_id") is not None:
         _check_correlation_id(metadata["correlation_id"])
-    size, limit = len(data_json) + len(metadata_json), conf.max_event_bytes
+    limit = conf.max_event_bytes
+    size = jsonb.stored_bytes(data_json, limit) + jsonb.stored_bytes(metadata_json, limit)
     if size > limit:
         raise InvalidEvent(
             "data",

@@ -14,8 +14,8 @@ from events.storage.query_files import fetch_tuples
 _READ = ("events_event", "events_aggregate", "events_seal")
 _POSITIONS = "events_event_position_seq"
 _APPEND = (
-    "events_append(text[], text[], jsonb[], jsonb[], timestamptz[], uuid[], text[], bigint[], boolean)",
-    "events_append_one(text, text, jsonb, jsonb, timestamptz, uuid, bigint, boolean)",
+    "events_append(text[], text[], jsonb[], jsonb[], timestamptz[], uuid[], text[], bigint[], boolean, boolean)",
+    "events_append_one(text, text, jsonb, jsonb, timestamptz, uuid, bigint, boolean, boolean)",
 )
 
 

@@ -38,7 +38,7 @@ _APPEND = _Call(
            recorded_at, type, data::text, metadata::text,
            CASE outcome WHEN 'appended' THEN NULL ELSE event_id END, expected
     FROM events_append({}::text[], {}::text[], {}::jsonb[], {}::jsonb[], {}::timestamptz[], {}::uuid[],
-                       {}::text[], {}::bigint[], false)
+                       {}::text[], {}::bigint[], false, true)
     """,
     places=8,
 )
@@ -46,7 +46,7 @@ _APPEND_ONE = _Call(
     "events_append_one",
     """
     SELECT outcome, aggregate_id, version, "position", "timestamp", recorded_at, type, data::text, metadata::text
-    FROM events_append_one({}::text, {}::text, {}::jsonb, {}::jsonb, {}::timestamptz, {}::uuid, {}::bigint, false)
+    FROM events_append_one({}::text, {}::text, {}::jsonb, {}::jsonb, {}::timestamptz, {}::uuid, {}::bigint, false, true)
     """,
     places=7,
 )

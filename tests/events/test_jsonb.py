@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from events import jsonb
+from events.exceptions import InvalidEvent
 from events.models import Event
 from events.store import EventStore
 from tests.support import new
@@ -122,3 +124,27 @@ def test_equal_is_the_equality_of_jsonb(one: Any, other: Any, equal: bool) -> No
     with connection.cursor() as cursor:
         cursor.execute("SELECT %s::jsonb = %s::jsonb", [json.dumps(one), json.dumps(other)])
         assert cursor.fetchone() == (equal,)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        {"v": [1e-300, -5e-324, 2.2250738585072014e-308, 1.5, 1e22]},
+        {"id": "1e-5", "1e-300": '"1e-5'},
+        {"v": 1e-7},
+        {},
+    ],
+)
+def test_stored_bytes_are_those_of_a_read(value: Any) -> None:
+    text, _ = jsonb.dumps(value, "data")
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT %s::jsonb::text", [text.decode()])
+        (stored,) = cursor.fetchone()
+    assert jsonb.stored_bytes(text, 0) == len(re.sub("([,:]) ", r"\1", stored))
+    assert jsonb.stored_bytes(text, 10_000) == len(text)
+
+
+def test_limit_of_an_event_counts_numbers_as_they_are_stored(store: EventStore) -> None:
+    with pytest.raises(InvalidEvent, match="takes 6,060,009 bytes as JSON"):
+        store.dispatch(new(data={"v": [1e-300] * 20_000}))
+    store.dispatch(new(data={"v": [1e-300] * 3_000}))

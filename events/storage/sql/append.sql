@@ -16,7 +16,8 @@ CREATE FUNCTION events_append(
     p_event_ids uuid[],
     p_expected_ids text[] DEFAULT '{}',         -- aggregates that must be ...
     p_expected_versions bigint[] DEFAULT '{}',  -- ... at this version; 0: must not exist; -1: must exist
-    p_raise boolean DEFAULT true
+    p_raise boolean DEFAULT true,
+    p_content_is_checked boolean DEFAULT false  -- for EventStore, which has checked the content of the JSON
 ) RETURNS TABLE (
     outcome text, aggregate_id text, event_id uuid, expected bigint, version bigint, "position" bigint,
     "timestamp" timestamptz, recorded_at timestamptz,
@@ -36,7 +37,7 @@ DECLARE
     v_rejected boolean;
     v_ignored text;
 BEGIN
-    SELECT min(events_validation_error(n.id, n.type, n.data, n.metadata, n.happened)) INTO v_error
+    SELECT min(events_validation_error(n.id, n.type, n.data, n.metadata, n.happened, p_content_is_checked)) INTO v_error
     FROM unnest(p_aggregate_ids, p_types, p_data, p_metadata, p_timestamps) AS n(id, type, data, metadata, happened);
     IF v_error IS NOT NULL THEN
         RAISE EXCEPTION '%', v_error USING ERRCODE = '23514';

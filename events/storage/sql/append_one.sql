@@ -9,6 +9,7 @@ CREATE FUNCTION events_append_one(
     p_event_id uuid DEFAULT gen_random_uuid(),
     p_expected bigint DEFAULT NULL,            -- the version it must follow; 0: must not exist; -1: must; NULL: any
     p_raise boolean DEFAULT true,
+    p_content_is_checked boolean DEFAULT false,  -- as in events_append
     OUT outcome text, OUT aggregate_id text, OUT version bigint, OUT "position" bigint,
     OUT "timestamp" timestamptz, OUT recorded_at timestamptz, OUT type text, OUT data jsonb, OUT metadata jsonb
 ) LANGUAGE plpgsql
@@ -18,7 +19,7 @@ SET plan_cache_mode = force_generic_plan
 AS $$
 #variable_conflict use_column
 DECLARE
-    v_error CONSTANT text := events_validation_error(p_aggregate_id, p_type, p_data, p_metadata, p_timestamp);
+    v_error CONSTANT text := events_validation_error(p_aggregate_id, p_type, p_data, p_metadata, p_timestamp, p_content_is_checked);
     v_version bigint;
     v_now timestamptz;
     v_ignored text;

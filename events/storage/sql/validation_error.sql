@@ -4,7 +4,7 @@
 -- third of an append's time. Only the append functions can write the tables, and they call this function first. It is
 -- one SQL expression, so PostgreSQL inlines it.
 CREATE FUNCTION events_validation_error(
-    aggregate_id text, type text, data jsonb, metadata jsonb, happened timestamptz
+    aggregate_id text, type text, data jsonb, metadata jsonb, happened timestamptz, content_is_checked boolean
 ) RETURNS text LANGUAGE sql STABLE AS $$
     SELECT CASE
         WHEN aggregate_id = '' OR length(aggregate_id) > 255 OR aggregate_id COLLATE "C" ~ '[\u0001-\u001f\u007f-\u009f]'
@@ -18,7 +18,7 @@ CREATE FUNCTION events_validation_error(
         WHEN happened NOT BETWEEN '0001-01-02 00:00+00' AND '9999-12-30 00:00+00'
             THEN 'the timestamp must be from 0001-01-02 to 9999-12-30'
         -- Shorter JSON has nothing that Python cannot read, and is below every sensible limit.
-        WHEN octet_length(data::text) + octet_length(metadata::text) > 250
+        WHEN NOT content_is_checked AND octet_length(data::text) + octet_length(metadata::text) > 250
             THEN events_content_error(data, metadata)
     END
 $$;

@@ -10,7 +10,6 @@ import pytest
 from django.db import DatabaseError, IntegrityError, connection, transaction
 from django.utils import timezone
 
-from events.exceptions import InvalidEvent
 from events.models import Aggregate, Event
 from events.store import EventStore
 from tests import ROOT
@@ -195,13 +194,6 @@ def test_json_at_the_limits_is_stored_and_read(store: EventStore, content: str) 
         cursor.execute("SELECT events_append_one('a-1', 'T', %s::jsonb)", [content])
     (event,) = store.get_events_for_aggregate("a-1")
     assert event.data.keys() == json.loads(content).keys()
-
-
-def test_event_that_is_large_only_in_the_notation_of_postgresql_is_rejected(store: EventStore) -> None:
-    with pytest.raises(InvalidEvent, match=r"data: the event takes .* as PostgreSQL writes it") as caught:
-        store.dispatch(new(data={"v": [1e-300] * 20_000}))
-    assert caught.value.field == "data"
-    assert stored() == []
 
 
 @pytest.mark.parametrize("function", ["events_append_one", "events_append"])
