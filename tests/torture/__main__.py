@@ -101,7 +101,7 @@ def _followers(crew: Crew) -> "list[Follower]":
 
     from tests.torture.followers import PageFollower, PlainFollower, StreamFollower
 
-    token = Token.objects.create(user=User.objects.create_superuser("follower")).key
+    token = crew.token = Token.objects.create(user=User.objects.create_superuser("follower")).key
     return [PlainFollower(), PageFollower(crew.web_socket, token), StreamFollower(crew.web_socket, token)]
 
 

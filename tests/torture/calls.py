@@ -31,6 +31,7 @@ class Calls:
             self._transfer: 4,
             self._think_better_of_it: 1,
             self._repeat: 1,
+            self._large: 0.05,
         }
         (kind,) = self._chance.choices(list(kinds), list(kinds.values()))
         return kind()
@@ -82,6 +83,10 @@ class Calls:
     def _think_better_of_it(self) -> Call:
         """Events that the writer stores and then rolls back: their positions are burnt."""
         return Call([_event(self._account(), "NeverMade") for _ in range(self._chance.randint(1, 30))], rolls_back=True)
+
+    def _large(self) -> Call:
+        """An event of 1 MB."""
+        return Call([_event(self._account(), "DocumentScanned", {"scan": self._chance.randbytes(500_000).hex()})])
 
     def _repeat(self) -> Call:
         return self._chance.choice(self._answered) if self._answered else self._place_order()

@@ -18,7 +18,7 @@ class Stored(NamedTuple):
     version: int
     event_id: str
     type: str
-    data: dict[str, Any]
+    data: dict[str, Any] | None  # None: nobody can read it
 
 
 def lost(calls: Iterable[Call], stored: Sequence[Stored]) -> Iterator[str]:
@@ -64,6 +64,8 @@ def uninvited(calls: Iterable[Call], stored: Sequence[Stored]) -> Iterator[str]:
     ends = {sent.event_id: call.end for call in calls for sent in call.events}
     rolled_back = {sent.event_id for call in calls if call.rolls_back for sent in call.events}
     for event in stored:
+        if event.data is None:
+            continue  # an unreadable event, which is no writer's
         end = End.ROLLED_BACK if event.event_id in rolled_back else ends.get(event.event_id)
         if end not in (End.ACKNOWLEDGED, End.OPEN):
             yield f"uninvited: {event} is stored, though it was {end or 'never sent'}"

@@ -9,6 +9,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import httpx
+
 from tests import MANAGE
 
 # What the demo's programs say when they start and cannot reach the database; then they end, for a supervisor to see.
@@ -22,6 +24,7 @@ class Crew:
         folder: where their logs and the writers' journals are.
         web_socket: where the web server listens.
         kills: how many were killed.
+        token: of a user that may do everything.
         failures: who has ended though nobody killed it.
     """
 
@@ -29,11 +32,21 @@ class Crew:
         self.folder = folder
         self.web_socket = folder / "web"
         self.kills = 0
+        self.token = ""
         self.failures: list[str] = []
         self._seed = seed
         self._started = 0
         self._members: dict[str, subprocess.Popen] = {}
         self._start_another = {"web": self._serve, "worker": self._work, "writer": self._write}
+
+    def client(self) -> httpx.Client:
+        """Return a client of the web server."""
+        return httpx.Client(
+            transport=httpx.HTTPTransport(uds=str(self.web_socket)),
+            base_url="http://localhost",
+            headers={"Authorization": f"Token {self.token}"},
+            timeout=30,
+        )
 
     @contextmanager
     def at_work(self, writers: int, workers: int) -> Iterator[None]:

@@ -4,6 +4,7 @@ import random
 import time
 from collections.abc import Callable
 
+from tests.torture import strangers
 from tests.torture.crew import Crew
 from tests.torture.server import Server
 
@@ -43,4 +44,7 @@ FAULTS: dict[str, Fault] = {
     "writer killed": lambda server, crew, chance: crew.replace_writer(chance),
     "worker killed": lambda server, crew, chance: crew.replace_worker(chance),
     "web server killed": lambda server, crew, chance: crew.replace_web_server(chance),
+    "import in chunks": strangers.import_in_chunks,
+    "unreadable event from SQL": strangers.store_the_unreadable,
+    "attacks by roles": strangers.attack,
 }

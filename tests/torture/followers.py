@@ -10,6 +10,7 @@ from typing import Any, NoReturn, Self
 import httpx
 from django.db import Error, connection
 
+from events.exceptions import UnreadableEvent
 from events.store import EventStore
 
 PAUSE_SECONDS = 0.05
@@ -74,8 +75,11 @@ class PlainFollower(Follower):
     """Calls `read_all` again and again, after the last event it has seen."""
 
     def _follow(self) -> None:
-        for event in EventStore().read_all(after=self.seen[-1][0] if self.seen else 0):
-            self._sees(event.position, event.event_id)
+        try:
+            for event in EventStore().read_all(after=self.seen[-1][0] if self.seen else 0):
+                self._sees(event.position, event.event_id)
+        except UnreadableEvent as error:
+            self._sees(error.position, error.event_id)
 
 
 class HttpFollower(Follower):

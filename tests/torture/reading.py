@@ -33,13 +33,20 @@ def read(server: Server) -> Reading:
         def rows(query: str) -> Sequence[Any]:
             return connection.execute(query).fetchall()
 
-        events = rows("SELECT position, aggregate_id, version, event_id::text, type, data FROM events_event ORDER BY 1")
+        # What nobody can read has no journal.
+        events = rows(
+            "SELECT position, aggregate_id, version, event_id::text, type,"
+            " CASE WHEN aggregate_id NOT LIKE 'unreadable-%' THEN data END FROM events_event ORDER BY 1"
+        )
         return Reading(
             stored=[Stored(*row) for row in events],
             aggregates=dict(rows("SELECT aggregate_id, version FROM events_aggregate")),
             rows={name: rows(model.rows) for name, model in READ_MODELS.items()},
             expected_rows={name: rows(model.expected) for name, model in READ_MODELS.items()},
-            parked=rows("SELECT projection_id, position, error FROM projections_parkedevent"),
+            parked=rows(
+                "SELECT projection_id, position, error FROM projections_parkedevent"
+                " WHERE aggregate_id NOT LIKE 'unreadable-%'"
+            ),
         )
 
 

@@ -57,6 +57,8 @@ class Torture:
                     self._check(with_rebuild=is_last)
             except TimeoutError as error:
                 self.findings.append(f"stuck: {error}")
+            except AssertionError as error:
+                self.findings.append(str(error))
             self.findings += self._crew.failures
             self.findings += [f"ended: {each.name}, {each.failure!r}" for each in self._followers if each.failure]
             calls = f"{self.ledger.acknowledged:>7,} calls acknowledged"

@@ -29,4 +29,4 @@ def test_nothing_is_lost_or_doubled_whatever_breaks() -> None:
     figures = {name: int(figure.replace(",", "")) for name, figure in found}
     assert figures["lost"] == figures["doubled"] == figures["anything else wrong"] == 0, output
     assert figures["events acknowledged"] > 100, output
-    assert figures["processes killed"] == 3, output
+    assert figures["processes killed"] >= 3, output
