@@ -38,6 +38,8 @@ class Migration(migrations.Migration):
         function("append"),
         function("append_one"),
         function("settled_position"),
+        function("event_digest"),
+        function("seal_next"),
         # The triggers go with their function.
         install("guards", "DROP FUNCTION events_reject_change CASCADE"),
         install("privileges", migrations.RunSQL.noop),

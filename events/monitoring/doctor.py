@@ -28,7 +28,7 @@ CHECKED_AGGREGATES: Final = 1000
 
 _TABLES: Final = ("events_event", "events_aggregate", "events_seal")
 _THEN_VERIFY: Final = "Then run verify_events: events may have been changed in the meantime."
-_FOR_OTHERS: Final = {"events_append", "events_append_one", "events_settled_position"}
+_FOR_OTHERS: Final = {"events_append", "events_append_one", "events_settled_position", "events_seal_next"}
 _SQL: Final = Path(storage.__file__).parent / "sql"
 
 

@@ -14,6 +14,8 @@ from events.storage.query_files import fetch_tuples
 
 _READ = ("events_event", "events_aggregate", "events_seal")
 _POSITIONS = "events_event_position_seq"
+_FOLLOW = ("events_settled_position()", "events_event_digest(events_event)")
+_SEAL = "events_seal_next(bigint, integer)"
 _APPEND = (
     "events_append(text[], text[], jsonb[], jsonb[], timestamptz[], uuid[], text[], bigint[], boolean)",
     "events_append_one(text, text, jsonb, jsonb, timestamptz, uuid, bigint, boolean)",
@@ -58,7 +60,8 @@ class Grants:
         yield f"GRANT USAGE ON SCHEMA {self._schema} TO {name}"
         yield f"GRANT SELECT ON {', '.join(f'{self._schema}.{table}' for table in _READ)} TO {name}"
         yield f"GRANT SELECT ON SEQUENCE {self._schema}.{_POSITIONS} TO {name}"
-        yield f"GRANT EXECUTE ON FUNCTION {self._schema}.events_settled_position() TO {name}"
+        functions = ", ".join(f"{self._schema}.{function}" for function in _FOLLOW)
+        yield f"GRANT EXECUTE ON FUNCTION {functions} TO {name}"
 
     def writer(self, role: str) -> Iterator[str]:
         """Yield the grants of a role that also appends."""
@@ -82,7 +85,7 @@ class Grants:
         """Yield the grants of a role that runs workers, rebuilds projections and seals; see `inline_writer`."""
         yield from self.reader(role)
         yield from self._of_apps(role, "operator", "SELECT, INSERT, UPDATE, DELETE", read_models)
-        yield f"GRANT INSERT ON {self._schema}.events_seal TO {self._quoted(role)}"
+        yield f"GRANT EXECUTE ON FUNCTION {self._schema}.{_SEAL} TO {self._quoted(role)}"
 
     def monitor(self, role: str, read_models: Iterable[str]) -> Iterator[str]:
         """Yield the grants of a role that runs `events_doctor`; see `inline_writer`."""

@@ -15,7 +15,10 @@ class Migration(migrations.Migration):
     dependencies = [("projections", "0001_initial")]
 
     operations = [
+        # A table without columns: only its lock is used. No role needs a right to it.
+        migrations.RunSQL("CREATE TABLE projections_inline_lock ()", "DROP TABLE projections_inline_lock"),
         function("enter_inline"),
+        function("lock_out_writers"),
         function("create_shadow_tables"),
         function("analyze_shadow_tables"),
         function("move_sequences"),

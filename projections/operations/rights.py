@@ -10,6 +10,7 @@ _STATE = [model._meta.db_table for model in (Checkpoint, Heartbeat, Operation, P
 _FUNCTIONS = {
     "inline_writer": ["projections_enter_inline(text[], integer[])"],
     "operator": [
+        "projections_lock_out_writers()",
         "projections_create_shadow_tables(text, regclass[])",
         "projections_analyze_shadow_tables(text)",
         "projections_move_sequences(text, regclass)",
