@@ -18,7 +18,7 @@ import psycopg
 from django.db import OperationalError, connections, transaction
 
 from events.models import Event, Seal
-from events.storage import ordering
+from events.storage import autocommit, ordering
 from events.storage.query_files import fetch_tuples, read_query
 
 logger = logging.getLogger(__name__)
@@ -112,6 +112,7 @@ def seal(using: str, *, up_to: int | None = None) -> int:
     Raises:
         UnsafeRead: the transaction is not READ COMMITTED, or the server is a standby.
     """
+    autocommit.require(using)
     if up_to is None:
         up_to = ordering.settled_position(using)
     try:

@@ -13,7 +13,7 @@ BEGIN
         WHERE n.nspname = current_schema()
           AND p.proname IN ('events_append', 'events_append_one', 'events_settled_position', 'events_hold_floor',
                             'events_lock_aggregates', 'events_validation_error', 'events_check_version', 'events_reject',
-                            'events_reject_change', 'events_event_digest', 'events_seal_next')
+                            'events_reject_change', 'events_check_numbers', 'events_event_digest', 'events_seal_next')
     LOOP
         EXECUTE format('REVOKE EXECUTE ON FUNCTION %s FROM PUBLIC', v_function.signature);
         IF v_function.is_for_others THEN
