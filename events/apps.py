@@ -32,4 +32,5 @@ class EventsConfig(AppConfig):
         from .monitoring import diagnostics
 
         post_migrate.connect(authorization.create_permissions, sender=self)
-        diagnostics.register_module("events.monitoring.doctor")
+        for module in ("doctor", "rights", "locks"):
+            diagnostics.register_module(f"events.monitoring.{module}")
