@@ -41,16 +41,19 @@ def _faults(using: str, after: int) -> Iterator[tuple[int, str]]:
             query = read_query(__package__, "duplicates").format(column=columns[0])
             for position, value in fetch_tuples(using, query):
                 name = columns[0].replace("_", " ")
-                yield position, f"several events have the {name} {value}, and the unique index of {columns[0]} is missing"
+                yield (
+                    position,
+                    f"several events have the {name} {value}, and the unique index of {columns[0]} is missing",
+                )
     query = read_query(__package__, "wrong_versions").format(
-        events=f"(SELECT * FROM events_event WHERE position > {after:d}) AS later" if after else "events_event",
+        events="(SELECT * FROM events_event WHERE position > %(after)s) AS later" if after else "events_event",
         from_the_first=not after,
     )
-    for aggregate_id, version, before in fetch_tuples(using, query):
+    for aggregate_id, version, before in fetch_tuples(using, query, {"after": after}):
         yield _position(using, aggregate_id, version), _wrong_version(aggregate_id, version, before)
     if not after:
         for aggregate_id, version, last in fetch_tuples(using, read_query(__package__, "wrong_aggregates")):
-            position = _position(using, aggregate_id, last)
+            position = 0 if last is None else _position(using, aggregate_id, last)
             at = "is not in the table of aggregates" if version is None else f"is at version {version}"
             has = "it has no events" if last is None else f"its last event has version {last}"
             yield position, f"aggregate {aggregate_id} {at}, but {has}: events were removed, inserted or changed"
@@ -64,7 +67,7 @@ def _wrong_version(aggregate_id: str, version: int, before: int | None) -> str:
     return f"aggregate {aggregate_id} has an event of version {version}, but none of version {version - 1}"
 
 
-def _position(using: str, aggregate_id: str, version: int | None) -> int:
-    """Return the position of an event; 0 without one."""
+def _position(using: str, aggregate_id: str, version: int) -> int:
+    """Return the position of an event; 0 if it was removed meanwhile."""
     events = Event.objects.using(using).filter(aggregate_id=aggregate_id, version=version)
     return events.order_by("position").values_list("position", flat=True).first() or 0

@@ -41,7 +41,7 @@ class Verification:
         """Verify the events of one seal in each step, and then the numbers of all events.
 
         Raises:
-            BrokenSeal: an event differs, a seal does not match, or a number cannot exist; the error names the first one.
+            BrokenSeal: an event differs, a seal does not match, or a number cannot exist; the error names the first.
         """
         self._verify_first_seal()
         for seal in self._seals():

@@ -21,7 +21,7 @@ _STOPPED: Final = {
 
 @diagnostic("No session holds up appends, seals or projections by a lock")
 def holders(using: str) -> Iterator[Finding]:
-    for row in fetch_dicts(using, read_query(__package__, "lock_holders"), {"longer_than": MAX_HELD}):
+    for row in fetch_dicts(using, read_query(__package__, "lock_holders"), [MAX_HELD, MAX_HELD]):
         since = f"since {row['since']:%Y-%m-%d %H:%M:%S %Z}" if row["since"] else "for an unknown time"
         waiting = f"; {row['waiting']} sessions wait for it" if row["waiting"] else ""
         stopped = dict.fromkeys(_STOPPED.get(table, "projections") for table in row["closed"])

@@ -18,8 +18,8 @@ _CONSEQUENCES: Final = {
 def namesakes(using: str) -> Iterator[Finding]:
     for row in fetch_dicts(using, read_query(__package__, "namesakes"), ["events_event"]):
         yield Finding(
-            f"the schema {row['schema']} has a {row['kind']} {row['name']} of the role {row['owner']}: roles that search"
-            " this schema first use it instead of the store's",
+            f"the schema {row['schema']} has a {row['kind']} {row['name']} of the role {row['owner']}: roles that"
+            " search this schema first use it instead of the store's",
             f"Find out who has created it, then drop it. Then run verify_events, and set the search_path of the roles"
             f" that search {row['schema']} to the store's schema (ALTER ROLE … SET search_path).",
         )

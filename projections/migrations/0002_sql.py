@@ -11,11 +11,12 @@ def function(name):
     return migrations.RunSQL((SQL / f"{name}.sql").read_text(encoding="utf-8"), f"DROP FUNCTION projections_{name}")
 
 
-# Read models can be built again from the events, but not the record of what operators did, and which events they skipped.
+# Read models can be built again from the events, but not the record of what operators did and skipped.
 KEEP = """
 DO $$
 BEGIN
-    IF current_setting('events.maintenance', true) IS DISTINCT FROM 'on' AND EXISTS (SELECT FROM projections_operation) THEN
+    IF current_setting('events.maintenance', true) IS DISTINCT FROM 'on'
+       AND EXISTS (SELECT FROM projections_operation) THEN
         RAISE EXCEPTION 'rejected: this migration back would remove the record of operations, and of skipped events'
             USING ERRCODE = 'EV004', HINT = 'To remove it for ever, set PGOPTIONS="-c events.maintenance=on".';
     END IF;

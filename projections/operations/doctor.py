@@ -39,7 +39,8 @@ def checkpoints(using: str) -> Iterator[Finding]:
     for name, position in checkpoints:
         if position > last:
             yield Finding(
-                f"the checkpoint of projection {name} is at position {position}, beyond the last event: it will miss events",
+                f"the checkpoint of projection {name} is at position {position}, beyond the last event:"
+                " it will miss events",
                 f"Find out who has moved it, then run python manage.py rebuild_projection {name}.",
             )
 

@@ -15,8 +15,8 @@ _TRANSIENT_SQLSTATES: Final = ("55P03", "40P01")  # lock_not_available, deadlock
 def lock_out_writers(using: str) -> None:
     """Lock all projections against writers that run them INLINE, until the transaction ends.
 
-    The lock waits for the transactions that already run INLINE projections, and other writers wait behind it. So it times
-    out after `SWAP_LOCK_TIMEOUT_MS` if such a transaction stays open.
+    The lock waits for the transactions that already run INLINE projections, and other writers wait behind it. So it
+    times out after `SWAP_LOCK_TIMEOUT_MS` if such a transaction stays open.
     """
     with connections[using].cursor() as cursor:
         cursor.execute(f"SET LOCAL lock_timeout = {SWAP_LOCK_TIMEOUT_MS}")

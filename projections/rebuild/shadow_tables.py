@@ -39,8 +39,8 @@ def create(projection: Projection) -> None:
         if getattr(error.__cause__, "sqlstate", None) != "42501":
             raise
         raise OperationRejected(
-            f"Projection {projection.name!r} cannot be rebuilt in shadow tables: {str(error.__cause__).splitlines()[0]}."
-            " This role needs what events_grants --operator prints, and the tables' owner needs CREATE on the database;"
+            f"Projection {projection.name!r} cannot be rebuilt in shadow tables:"
+            f" {str(error.__cause__).splitlines()[0]}. This role needs what events_grants --operator prints, and the tables' owner needs CREATE on the database;"
             " or rebuild with --in-place"
         ) from error
 

@@ -10,7 +10,7 @@ from django.core.management.commands.flush import Command as FlushCommand
 from django.db import connections, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.backends.base.creation import TEST_DATABASE_PREFIX
-from django.test.utils import _TestState  # type: ignore[attr-defined]
+from django.test.utils import _TestState
 
 from events.models import Event
 

@@ -11,7 +11,7 @@ WITH tables AS MATERIALIZED (
     -- The pid of a prepared transaction is 0 here.
     SELECT w.pid, unnest(pg_blocking_pids(w.pid)) AS holder
     FROM pg_locks AS w
-    WHERE NOT w.granted AND w.waitstart < clock_timestamp() - %(longer_than)s AND w.pid IN (SELECT pid FROM locks)
+    WHERE NOT w.granted AND w.waitstart < clock_timestamp() - %s AND w.pid IN (SELECT pid FROM locks)
 )
 SELECT l.pid, p.gid AS prepared, coalesce(a.usename, p.owner)::text AS user, nullif(a.application_name, '') AS application,
        host(a.client_addr) AS client, a.state, coalesce(a.xact_start, p.prepared) AS since,
@@ -29,6 +29,6 @@ LEFT JOIN pg_prepared_xacts AS p ON l.pid IS NULL AND EXISTS (
 WHERE l.granted AND l.pid IS DISTINCT FROM pg_backend_pid()
 GROUP BY l.pid, p.gid, 3, 4, 5, a.state, 7
 HAVING (SELECT count(*) FROM waits AS w WHERE w.holder = coalesce(l.pid, 0)) > 0
-    OR (coalesce(a.xact_start, p.prepared) < clock_timestamp() - %(longer_than)s AND bool_or(l.mode IN (
+    OR (coalesce(a.xact_start, p.prepared) < clock_timestamp() - %s AND bool_or(l.mode IN (
            'ShareLock', 'ShareRowExclusiveLock', 'ExclusiveLock', 'AccessExclusiveLock')))
 ORDER BY 7 LIMIT 10

@@ -1,4 +1,4 @@
-"""Numbers that the store does not give are found, sealed or not, and maintenance cannot write those that are never right."""
+"""Numbers that the store does not give are found, sealed or not; maintenance cannot write numbers below 1."""
 
 from typing import Any
 
@@ -16,8 +16,8 @@ from tests.support import some
 pytestmark = pytest.mark.django_db
 
 COPY = (
-    "INSERT INTO events_event SELECT %(position)s, aggregate_id, {version}, {event_id}, type, data, metadata, timestamp,"
-    " recorded_at FROM events_event WHERE position = %(first)s"
+    "INSERT INTO events_event SELECT %(position)s, aggregate_id, {version}, {event_id}, type, data, metadata,"
+    " timestamp, recorded_at FROM events_event WHERE position = %(first)s"
 )
 NEW_ID = "gen_random_uuid()"
 WITHOUT_KEY = "ALTER TABLE events_event DROP CONSTRAINT {}"
@@ -47,7 +47,11 @@ IMPOSSIBLE = {
         -1,
         "several events have the event id|differs from the sealed event",
     ),
-    "version 0": ([f"{SQL} version = 0 WHERE version = 1"], 0, "an event of version 0, but versions begin at 1|differs"),
+    "version 0": (
+        [f"{SQL} version = 0 WHERE version = 1"],
+        0,
+        "an event of version 0, but versions begin at 1|differs",
+    ),
     "version below 0": ([f"{SQL} version = -version"], 0, "versions begin at 1|differs from the sealed"),
     "version left out": ([f"{SQL} version = 9 WHERE version = 4"], 0, "of version 9, but none of version 8|differs"),
     "version twice": (

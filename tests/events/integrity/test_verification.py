@@ -154,8 +154,8 @@ def test_digest_kept_elsewhere_catches_seals_that_were_made_to_fit(
         "DELETE FROM events_seal",
         # The versions close up behind a removed event.
         "DELETE FROM events_aggregate",
-        f"{SQL} version = -e.number FROM (SELECT position, row_number() OVER (PARTITION BY aggregate_id ORDER BY position)"
-        " AS number FROM events_event) AS e WHERE events_event.position = e.position",
+        f"{SQL} version = -e.number FROM (SELECT position, row_number() OVER (PARTITION BY aggregate_id ORDER BY"
+        " position) AS number FROM events_event) AS e WHERE events_event.position = e.position",
         f"{SQL} version = -version",
         "INSERT INTO events_aggregate SELECT aggregate_id, '', max(version), now(), now() FROM events_event GROUP BY 1",
         sixth=sealed[5].position,

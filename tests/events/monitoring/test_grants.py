@@ -20,7 +20,8 @@ from events.monitoring.grants import Grants
 from events.store import EventStore
 from events.types import NewEvent
 from projections import registry
-from projections.models import AggregateActivity, EventTypeActivity
+from projections.exceptions import ProjectionError
+from projections.models import AggregateActivity, EventTypeActivity, ProjectionState
 from projections.workers.worker import Until, Worker
 from tests.support import aggregates, new, open_append, some, stored
 
@@ -87,7 +88,7 @@ FORBIDDEN_TO_ALL = {
     "trigger added": "CREATE TRIGGER mine BEFORE INSERT ON events_event EXECUTE FUNCTION events_reject_change()",
     "rule added": "CREATE RULE mine AS ON INSERT TO events_event DO INSTEAD NOTHING",
     "schema of one's own, which another role of that name would search first": "CREATE SCHEMA events_owner",
-    "function in the schema of the store": "CREATE FUNCTION public.lower(jsonb) RETURNS text LANGUAGE sql AS 'SELECT 1'",
+    "function in the schema of the store": "CREATE FUNCTION public.f() RETURNS text LANGUAGE sql AS 'SELECT 1'",
     "shadow table of any table": "SELECT projections_create_shadow_tables('mine', '{auth_user}')",
     "right given on": "GRANT DELETE ON events_event TO PUBLIC; DELETE FROM events_event",
 }
@@ -257,6 +258,14 @@ def test_inline_writer_appends_where_inline_projections_are_on(store: EventStore
     assert AggregateActivity.objects.get().event_count == 2
     with as_role(roles["writer"]), pytest.raises(ProgrammingError, match="permission denied"), transaction.atomic():
         store.dispatch(new())
+
+
+def test_inline_writer_is_told_how_a_new_projection_is_registered(store: EventStore, roles: dict[str, str]) -> None:
+    ProjectionState.objects.filter(name="aggregate_activity").delete()
+    with as_role(roles["inline_writer"]), pytest.raises(ProjectionError, match="Run manage.py migrate, or a worker"):
+        with transaction.atomic():
+            store.dispatch(new())
+    assert stored() == []
 
 
 def test_monitor_runs_the_doctor(store: EventStore, roles: dict[str, str]) -> None:

@@ -59,7 +59,10 @@ def test_holder_of_a_table_is_named(statement: str, stopped: str) -> None:
 
 def test_transaction_that_others_wait_for_is_named(store: EventStore) -> None:
     store.dispatch(*some(1))
-    with another_session("SELECT events_append_one('a-1', 'T', '{}')") as pid, Background(lambda: store.dispatch(new())):
+    with (
+        another_session("SELECT events_append_one('a-1', 'T', '{}')") as pid,
+        Background(lambda: store.dispatch(new())),
+    ):
 
         def named() -> Any:
             return [each for each in locks.holders("default") if f"session {pid} " in each.problem]
@@ -84,7 +87,7 @@ def test_floor_that_no_append_takes_is_named(store: EventStore, lock: str) -> No
 
 def test_floor_of_a_role_that_may_not_append_is_named() -> None:
     role = f"{connection.settings_dict['NAME']}_stranger"[:60]
-    connection.cursor().execute(f"DROP ROLE IF EXISTS \"{role}\"; CREATE ROLE \"{role}\" LOGIN PASSWORD 'secret'")
+    connection.cursor().execute(f'DROP ROLE IF EXISTS "{role}"; CREATE ROLE "{role}" LOGIN PASSWORD \'secret\'')
     try:
         with another_session(FLOOR.format("pg_advisory_lock_shared"), USER=role, PASSWORD="secret") as pid:
             (finding,) = locks.false_floors("default")

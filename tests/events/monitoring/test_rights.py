@@ -13,13 +13,28 @@ pytestmark = pytest.mark.django_db
 ROLE = "events_somebody"
 EXCESS = {
     "schemas": ("GRANT CREATE ON DATABASE {database} TO {role}", "may create schemas in the database"),
-    "schemas, as PUBLIC": ("GRANT CREATE ON DATABASE {database} TO PUBLIC", "PUBLIC may create schemas in the database"),
-    "objects in public": ("GRANT CREATE ON SCHEMA public TO PUBLIC", "PUBLIC may create functions and tables in the schema"),
+    "schemas, as PUBLIC": (
+        "GRANT CREATE ON DATABASE {database} TO PUBLIC",
+        "PUBLIC may create schemas in the database",
+    ),
+    "objects in public": (
+        "GRANT CREATE ON SCHEMA public TO PUBLIC",
+        "PUBLIC may create functions and tables in the schema",
+    ),
     "rows": ("GRANT INSERT ON events_seal TO {role}", "may INSERT events_seal: it can pass"),
     "triggers": ("GRANT TRIGGER ON events_event TO {role}", "may TRIGGER events_event"),
-    "positions": ("GRANT UPDATE ON SEQUENCE events_event_position_seq TO {role}", "may UPDATE events_event_position_seq"),
-    "a dump without grants": ("GRANT EXECUTE ON FUNCTION events_seal_next TO PUBLIC", "PUBLIC may call events_seal_next"),
-    "inner function": ("GRANT EXECUTE ON FUNCTION projections_drop_shadow_tables TO PUBLIC", "may call projections_drop"),
+    "positions": (
+        "GRANT UPDATE ON SEQUENCE events_event_position_seq TO {role}",
+        "may UPDATE events_event_position_seq",
+    ),
+    "a dump without grants": (
+        "GRANT EXECUTE ON FUNCTION events_seal_next TO PUBLIC",
+        "PUBLIC may call events_seal_next",
+    ),
+    "inner function": (
+        "GRANT EXECUTE ON FUNCTION projections_drop_shadow_tables TO PUBLIC",
+        "may call projections_drop",
+    ),
 }
 
 
@@ -50,7 +65,10 @@ def test_namesake_in_the_schema_of_a_role_is_found(role: None) -> None:
         cursor.execute("CREATE VIEW events_victim.events_event AS SELECT 1")
         cursor.execute("RESET ROLE")
     found = [finding.problem for finding in rights.namesakes("default")]
-    assert [f"the schema events_victim has a {kind}" in each for kind, each in zip(("table", "function"), found, strict=True)]
+    assert [
+        f"the schema events_victim has a {kind}" in each
+        for kind, each in zip(("table", "function"), found, strict=True)
+    ]
 
 
 def test_renamed_schema_is_found_and_the_remedy_works(store: EventStore, no_subscribers: None) -> None:
@@ -58,7 +76,9 @@ def test_renamed_schema_is_found_and_the_remedy_works(store: EventStore, no_subs
     store.dispatch(*some(1))
     with connection.cursor() as cursor:
         cursor.execute("ALTER SCHEMA public RENAME TO shop; CREATE SCHEMA public; SET LOCAL search_path = shop, public")
-        found = [finding for finding in doctor.functions("default") if "of a schema that was renamed" in finding.problem]
+        found = [
+            finding for finding in doctor.functions("default") if "of a schema that was renamed" in finding.problem
+        ]
         assert {"events_append", "events_seal_next"} <= {finding.problem.split()[2] for finding in found}
         for folder in (ROOT / "events/storage/sql", ROOT / "projections/engine/sql"):
             cursor.execute((folder / "privileges.sql").read_text(encoding="utf-8"))
