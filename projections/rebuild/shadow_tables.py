@@ -40,8 +40,8 @@ def create(projection: Projection) -> None:
             raise
         raise OperationRejected(
             f"Projection {projection.name!r} cannot be rebuilt in shadow tables:"
-            f" {str(error.__cause__).splitlines()[0]}. This role needs what events_grants --operator prints, and the tables' owner needs CREATE on the database;"
-            " or rebuild with --in-place"
+            f" {str(error.__cause__).splitlines()[0]}. This role needs what events_grants --operator prints, and the"
+            " tables' owner needs CREATE on the database; or rebuild with --in-place"
         ) from error
 
 
