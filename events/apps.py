@@ -34,4 +34,5 @@ class EventsConfig(AppConfig):
 
         post_migrate.connect(authorization.create_permissions, sender=self)
         post_migrate.connect(identity.save_limits, sender=self)
-        diagnostics.register_module("events.monitoring.doctor")
+        for module in ("doctor", "rights", "locks"):
+            diagnostics.register_module(f"events.monitoring.{module}")

@@ -59,6 +59,22 @@ def isolation_level() -> str | None:
 
 
 @register()
+def check_autocommit(**kwargs: Any) -> list[CheckMessage]:
+    """Check that Django commits what is written."""
+    alias = database()
+    if connections[alias].settings_dict["AUTOCOMMIT"]:
+        return []
+    return [
+        Error(
+            f"The event store's database {alias!r} has autocommit off: events would be reported as stored, and never be"
+            " committed.",
+            hint="Remove AUTOCOMMIT from it in DATABASES; ATOMIC_REQUESTS makes a transaction of each request.",
+            id="events.E011",
+        )
+    ]
+
+
+@register()
 def check_time_zones(**kwargs: Any) -> list[CheckMessage]:
     """Check that datetimes have time zones."""
     if settings.USE_TZ:

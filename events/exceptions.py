@@ -102,10 +102,10 @@ class UnsafeRead(EventStoreError):
 
 
 class BrokenSeal(EventStoreError):
-    """The events differ from the events that were sealed.
+    """The events differ from the events that were sealed, or have numbers that the store does not give.
 
     Attributes:
-        position: the position of the first event that differs; without one, of the seal that does not match.
+        position: the position of the first event that differs; without one, of the seal that does not match, or 0.
     """
 
     def __init__(self, position: int, reason: str) -> None:

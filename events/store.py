@@ -11,7 +11,7 @@ from django.db import DEFAULT_DB_ALIAS, transaction
 
 from . import subscriptions
 from .models import Event, EventQuerySet
-from .storage import ordering, reader, rows, standby, writer
+from .storage import autocommit, ordering, reader, rows, standby, writer
 from .subscriptions import Handler, Subscription
 from .types import ANY, ExpectedVersion, NewEvent, Subscribed, expectations
 from .validation import (
@@ -43,6 +43,7 @@ class DispatchResult(list[Event]):
 
 def append_and_send(rows: Sequence[ValidatedEvent], expected: Mapping[str, int], using: str) -> DispatchResult:
     """Store validated `rows` and call their subscribers; see `EventStore.dispatch`."""
+    autocommit.require(using)
     if not subscriptions.has_subscribers(rows):  # the usual case needs no transaction around the append
         appended = writer.append(rows, expected, using)
     else:

@@ -6,6 +6,7 @@ were sealed. A seal is a row with this digest. Appends cost nothing more: events
 no event can appear between them.
 """
 
+import logging
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -14,11 +15,13 @@ from hashlib import sha256
 from typing import Final, NamedTuple, Self
 
 import psycopg
-from django.db import connections, transaction
+from django.db import OperationalError, connections, transaction
 
 from events.models import Event, Seal
-from events.storage import ordering
-from events.storage.query_files import read_query
+from events.storage import autocommit, ordering
+from events.storage.query_files import fetch_tuples, read_query
+
+logger = logging.getLogger(__name__)
 
 MAX_SEALED_EVENTS: Final = 1000
 MARK_BYTES: Final = 4
@@ -101,34 +104,26 @@ def newest_digest(using: str) -> StoreDigest:
 def seal(using: str, *, up_to: int | None = None) -> int:
     """Write and commit a seal of the next events, at most `MAX_SEALED_EVENTS`; return their number.
 
-    A lock admits one sealer at a time. The statements after it are READ COMMITTED, so they see the seal of the lock's
-    last holder. The settled position is read before, so no event can appear below it.
+    One sealer works at a time. The result is 0 too if another sealer does not end in time.
 
     Args:
-        up_to: a settled position that was read before; None to read it now.
+        up_to: seal no event after this position; None for the settled position.
 
     Raises:
         UnsafeRead: the transaction is not READ COMMITTED, or the server is a standby.
     """
+    autocommit.require(using)
     if up_to is None:
         up_to = ordering.settled_position(using)
-    with transaction.atomic(using), connections[using].cursor() as cursor:
-        cursor.execute("SELECT pg_advisory_xact_lock('events_seal'::regclass::oid::int, 0)")
-        before = newest_digest(using)
-        events = event_digests(before.position, up_to, MAX_SEALED_EVENTS, using)
-        if events:
-            after = before.followed_by(events)
-            cursor.execute(
-                "INSERT INTO events_seal (position, after, events, previous, digest, marks, sealed_at)"
-                " VALUES (%s, %s, %s, %s, %s, %s, now())",
-                [after.position, before.position, len(events), before.value, after.value, marks(events)],
-            )
-    return len(events)
-
-
-def marks(events: Iterable[EventDigest]) -> bytes:
-    """Return the first bytes of each digest, by which `verify_events` finds the event that does not match its seal."""
-    return b"".join(event.value[:MARK_BYTES] for event in events)
+    try:
+        with transaction.atomic(using):
+            ((count,),) = fetch_tuples(using, "SELECT events_seal_next(%s, %s)", [up_to, MAX_SEALED_EVENTS])
+    except OperationalError as error:
+        if getattr(error.__cause__, "sqlstate", None) != "55P03":  # lock_not_available
+            raise
+        logger.warning("Nothing is sealed: another session holds the lock of events_seal. events_doctor names it.")
+        return 0
+    return int(count)
 
 
 def unsealed(using: str) -> UnsealedEvents:

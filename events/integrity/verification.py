@@ -7,6 +7,7 @@ from typing import Final
 from events.exceptions import BrokenSeal
 from events.models import Event, Seal
 
+from .numbers import verify_numbers
 from .seals import MARK_BYTES, MAX_SEALED_EVENTS, EventDigest, StoreDigest, event_digests, newest_digest
 
 _SEALS_A_PAGE: Final = 200
@@ -34,17 +35,27 @@ class Verification:
         if begin and not against:
             first = Seal.objects.using(using).filter(position__gte=begin).order_by("position").first()
             self.digest = StoreDigest(first.after, bytes(first.previous)) if first else newest_digest(using)
+        self._begin = self.digest.position
 
     def run(self) -> Iterator[None]:
-        """Verify the events of one seal in each step.
+        """Verify the events of one seal in each step, and then the numbers of all events.
 
         Raises:
-            BrokenSeal: an event differs or a seal does not match; the error names the first one.
+            BrokenSeal: an event differs, a seal does not match, or a number cannot exist; the error names the first.
         """
+        self._verify_first_seal()
         for seal in self._seals():
             self._verify(seal)
             yield
         yield from self._verify_beyond_seals()
+        verify_numbers(self._using, after=self._begin)
+        yield
+
+    def _verify_first_seal(self) -> None:
+        """Raise if there is a seal before the first event, which the other steps would pass over."""
+        first = Seal.objects.using(self._using).filter(position__lt=1).values_list("position", flat=True).first()
+        if first is not None:
+            raise BrokenSeal(first, f"there is a seal at position {first}, but positions begin at 1: it was inserted")
 
     def _seals(self) -> Iterator[Seal]:
         while True:
@@ -94,8 +105,11 @@ class Verification:
         )
 
     def _named(self, digest: EventDigest) -> str:
-        event = Event.objects.using(self._using).get(position=digest.position)
-        return f"the event at position {event.position} ({event.type}, version {event.version} of {event.aggregate_id})"
+        # Without the other columns, which may be unreadable; and there may be several events at the position.
+        events = Event.objects.using(self._using).filter(position=digest.position)
+        found = events.values_list("type", "version", "aggregate_id").first()
+        event_type, version, aggregate_id = found or ("removed meanwhile", "?", "?")
+        return f"the event at position {digest.position} ({event_type}, version {version} of {aggregate_id})"
 
     def _verify_beyond_seals(self) -> Iterator[None]:
         """Verify the events from the last seal to the position of the digest that was kept elsewhere."""

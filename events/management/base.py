@@ -4,6 +4,9 @@ from typing import Any
 
 from django.core.management import BaseCommand, CommandError, CommandParser
 from django.db import DEFAULT_DB_ALIAS, OperationalError, connections
+from django.db.transaction import TransactionManagementError
+
+from events.storage import autocommit
 
 
 class StoreCommand(BaseCommand):
@@ -16,7 +19,10 @@ class StoreCommand(BaseCommand):
         if options["database"] not in connections:
             raise CommandError(f"--database: there is no {options['database']!r} in DATABASES")
         try:
+            autocommit.turn_on(options["database"])
             connections[options["database"]].ensure_connection()
+        except TransactionManagementError as error:
+            raise CommandError(str(error)) from error
         except OperationalError as error:
             reason = str(error).strip().partition("\n")[0]
             raise CommandError(f"The database {options['database']!r} cannot be reached: {reason}") from error

@@ -15,6 +15,19 @@ def function(name):
     return install(name, f"DROP FUNCTION events_{name}")
 
 
+# `migrate events zero`, or a step back to 0001, would drop the events or their guards.
+KEEP = """
+DO $$
+BEGIN
+    IF current_setting('events.maintenance', true) IS DISTINCT FROM 'on' AND EXISTS (SELECT FROM events_event) THEN
+        RAISE EXCEPTION 'rejected: this migration back would remove every event, or the guards of the events'
+            USING ERRCODE = 'EV004', HINT = 'To remove the events for ever, set PGOPTIONS="-c events.maintenance=on".';
+    END IF;
+END
+$$
+"""
+
+
 class Migration(migrations.Migration):
     dependencies = [("events", "0001_initial")]
 
@@ -39,8 +52,12 @@ class Migration(migrations.Migration):
         function("append"),
         function("append_one"),
         function("settled_position"),
-        # The triggers go with their function.
-        install("guards", "DROP FUNCTION events_reject_change CASCADE"),
+        function("event_digest"),
+        function("seal_next"),
+        # The triggers go with their functions.
+        install("guards", "DROP FUNCTION events_reject_change, events_check_numbers CASCADE"),
         install("store", "DROP TABLE events_store"),
         install("privileges", migrations.RunSQL.noop),
+        # The last operation is the first that is reversed, while the guards are still there.
+        migrations.RunSQL(migrations.RunSQL.noop, KEEP),
     ]

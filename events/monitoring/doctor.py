@@ -1,7 +1,7 @@
 """The diagnostics of the store: the preconditions of its guarantees, and signs of trouble to come."""
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, Final
@@ -11,6 +11,7 @@ from django.db.migrations.executor import MigrationExecutor
 from django.utils import timezone
 
 from events import storage
+from events.integrity.numbers import missing_unique_indexes
 from events.integrity.seals import unsealed
 from events.models import Seal
 from events.storage.ordering import settled_position
@@ -28,7 +29,7 @@ CHECKED_AGGREGATES: Final = 1000
 
 _TABLES: Final = ("events_event", "events_aggregate", "events_seal")
 _THEN_VERIFY: Final = "Then run verify_events: events may have been changed in the meantime."
-_FOR_OTHERS: Final = {"events_append", "events_append_one", "events_settled_position"}
+_FOR_OTHERS: Final = {"events_append", "events_append_one", "events_settled_position", "events_seal_next"}
 _SQL: Final = Path(storage.__file__).parent / "sql"
 
 
@@ -83,20 +84,32 @@ def guards(using: str) -> Iterator[Finding]:
 
 @diagnostic("The functions are from this version, and set their own search_path")
 def functions(using: str) -> Iterator[Finding]:
-    found = {row["name"]: row for row in _rows(using, "installed_functions")}
-    for name, body in _bodies().items():
+    return function_findings(using, "events_", _SQL, _FOR_OTHERS)
+
+
+def function_findings(using: str, prefix: str, folder: Path, for_others: Collection[str]) -> Iterator[Finding]:
+    """Yield the findings on the SQL functions of an app.
+
+    Args:
+        prefix: the beginning of their names.
+        folder: the folder with their files, and `privileges.sql`.
+        for_others: the functions that run with the rights of the owner.
+    """
+    found = {row["name"]: row for row in _rows(using, "installed_functions", [prefix])}
+    for name, body in _bodies(folder).items():
         function = found.get(name)
         if function is None or function["body"].strip() != body.strip():
             state = "is missing" if function is None else "differs from the one that this version installs"
             remedy = (
-                f"As the tables' owner, drop the function if it exists, run the statement of {name} in {_SQL}, then"
+                f"As the tables' owner, drop the function if it exists, run the statement of {name} in {folder}, then"
                 " privileges.sql there. A new function has no grants: then run what events_grants prints."
             )
             yield Finding(f"the function {name} {state}", remedy)
-        elif name in _FOR_OTHERS and not (function["definer"] and function["path"]):
+        elif name in for_others and not (function["definer"] and function["path"]):
             yield Finding(
-                f"the function {name} runs with the rights or the search_path of its caller",
-                f"As the tables' owner, run {_SQL / 'privileges.sql'} again.",
+                f"the function {name} runs with the rights or the search_path of its caller, or with the search_path of"
+                " a schema that was renamed",
+                f"As the tables' owner, run {folder / 'privileges.sql'} again.",
             )
 
 
@@ -114,6 +127,11 @@ def positions(using: str) -> Iterator[Finding]:
             f"the sequence of positions is at {found['last']}, but there is an event at {found['newest']}: appends"
             " fail, and readers stop before it",
             f"SELECT setval('events_event_position_seq', {found['newest']})",
+        )
+    if found["oldest"] < 1:
+        yield Finding(
+            f"there is an event at position {found['oldest']}: readers begin behind position 0, and pass over it",
+            "It was written past the guards. Run verify_events; restore, or remove it as maintenance.",
         )
     if found["last"] > 2**62:
         yield Finding(
@@ -162,6 +180,12 @@ def tables(using: str) -> Iterator[Finding]:
                 f"VACUUM (FREEZE) {row['name']}",
                 Severity.WARNING,
             )
+    for columns in missing_unique_indexes(using):
+        names = ", ".join(columns)
+        yield Finding(
+            f"no unique index keeps {names} of events_event unique: two events could have the same",
+            f"CREATE UNIQUE INDEX CONCURRENTLY ON events_event ({names}). Then run verify_events.",
+        )
     for row in _rows(using, "broken_indexes", [list(_TABLES)]):
         yield Finding(f"the index {row['name']} is not valid", f"REINDEX INDEX CONCURRENTLY {row['name']}")
 
@@ -203,9 +227,9 @@ def _rows(using: str, query: str, arguments: Sequence[Any] = ()) -> list[dict[st
     return fetch_dicts(using, read_query(__package__, query), arguments)
 
 
-def _bodies() -> dict[str, str]:
+def _bodies(folder: Path) -> dict[str, str]:
     """Return the bodies of the functions that this version installs, by name."""
-    text = "\n".join(file.read_text(encoding="utf-8") for file in sorted(_SQL.glob("*.sql")))
+    text = "\n".join(file.read_text(encoding="utf-8") for file in sorted(folder.glob("*.sql")))
     return dict(re.findall(r"CREATE FUNCTION (\w+)\(.*?AS \$\$(.*?)\$\$;", text, re.DOTALL))
 
 

@@ -1,11 +1,12 @@
 """Register a projection in the database, once: where it begins, and whether it has to handle earlier events first."""
 
-from django.db import connections, transaction
+from django.db import ProgrammingError, connections, transaction
 
 from events.routing import database
 from events.storage import ordering, reader
 from projections import registry
 from projections.base import Mode, Projection, Start
+from projections.exceptions import ProjectionError
 from projections.models import Build, Checkpoint, ProjectionState, Rebuild, Status
 
 
@@ -18,11 +19,27 @@ def ensure_registered(projection: Projection, *, before: int | None = None) -> P
 
     Args:
         before: the position of the event that a writer is about to pass to the projection. Only earlier events count.
+
+    Raises:
+        ProjectionError: this database role may not register projections.
     """
     using = database()
     states = ProjectionState.objects.using(using)
     if state := states.filter(name=projection.name).first():
         return state
+    try:
+        return _register(projection, before, using)
+    except ProgrammingError as error:
+        if getattr(error.__cause__, "sqlstate", None) != "42501":  # insufficient_privilege
+            raise
+        raise ProjectionError(
+            f"Projection {projection.name!r} is not registered yet, and this database role may not register it. Run"
+            " manage.py migrate, or a worker"
+        ) from error
+
+
+def _register(projection: Projection, before: int | None, using: str) -> ProjectionState:
+    states = ProjectionState.objects.using(using)
     with transaction.atomic(using):
         start = ordering.settled_position(using) if projection.start is Start.NOW else 0
         state, is_new = states.get_or_create(

@@ -1,10 +1,13 @@
-"""The base class of the commands that do one operation on one projection."""
+"""The base classes of the commands of projections."""
 
 import getpass
 from typing import Any
 
 from django.core.management import BaseCommand, CommandError, CommandParser
+from django.db.transaction import TransactionManagementError
 
+from events.routing import database
+from events.storage import autocommit
 from projections.exceptions import ProjectionError
 
 
@@ -16,7 +19,18 @@ def operator() -> str:
         return "manage.py"
 
 
-class OperationCommand(BaseCommand):
+class WritingCommand(BaseCommand):
+    """A command that writes, and commits what it writes."""
+
+    def execute(self, *args: Any, **options: Any) -> Any:
+        try:
+            autocommit.turn_on(database())
+        except TransactionManagementError as error:
+            raise CommandError(str(error)) from error
+        return super().execute(*args, **options)
+
+
+class OperationCommand(WritingCommand):
     """A command that does one operation on one projection, and prints the result."""
 
     def add_arguments(self, parser: CommandParser) -> None:

@@ -8,6 +8,7 @@ from django.utils import timezone
 
 from events.models import Event
 from events.routing import database
+from events.storage import autocommit
 from projections import registry
 from projections.base import Mode, Projection
 from projections.engine import failures, registration
@@ -170,6 +171,7 @@ def forget(name: str) -> None:
         raise OperationRejected(
             f"Projection {name!r} is still in the code and would be registered again. Remove its code first"
         )
+    autocommit.require(database())
     with transaction.atomic(database()):
         if not ProjectionState.objects.using(database()).filter(pk=name).exists():
             raise OperationRejected(f"The database knows no projection {name!r}")
@@ -192,6 +194,7 @@ def _recorded(
 ) -> Iterator[tuple[ProjectionState, Operation]]:
     """Open a transaction that locks the projection; at the end of the block, save the record of the operation."""
     using = database()
+    autocommit.require(using)
     registration.ensure_registered(projection)
     record = Operation(projection=projection.name, version=projection.version, action=action, by=by, reason=reason)
     with transaction.atomic(using):

@@ -2,24 +2,47 @@
 
 from collections.abc import Iterator
 from datetime import timedelta
+from pathlib import Path
 
 from django.utils import timezone
 
 from events.monitoring.diagnostics import Finding, Severity, diagnostic
-from events.monitoring.doctor import unapplied
-from projections import registry
+from events.monitoring.doctor import function_findings, unapplied
+from events.storage.query_files import fetch_tuples
+from projections import engine, registry
 from projections.base import Mode
-from projections.models import Heartbeat
+from projections.models import Checkpoint, Heartbeat
 
 from . import status
 from .status import ReportedStatus
 
 MAX_SILENCE = timedelta(seconds=30)
+_SQL = Path(engine.__file__).parent / "sql"
+_FUNCTIONS = {f"projections_{file.stem}" for file in _SQL.glob("*.sql")}
 
 
 @diagnostic("The migrations of the projections are applied")
 def migrations(using: str) -> Iterator[Finding]:
     return unapplied(using, "projections")
+
+
+@diagnostic("The functions of the projections are from this version, and set their own search_path")
+def functions(using: str) -> Iterator[Finding]:
+    return function_findings(using, "projections_", _SQL, _FUNCTIONS)
+
+
+@diagnostic("No checkpoint is beyond the last event")
+def checkpoints(using: str) -> Iterator[Finding]:
+    # Read in this order: a worker may move a checkpoint in between.
+    checkpoints = list(Checkpoint.objects.values_list("projection_id", "position"))
+    ((last,),) = fetch_tuples(using, "SELECT last_value FROM events_event_position_seq")
+    for name, position in checkpoints:
+        if position > last:
+            yield Finding(
+                f"the checkpoint of projection {name} is at position {position}, beyond the last event:"
+                " it will miss events",
+                f"Find out who has moved it, then run python manage.py rebuild_projection {name}.",
+            )
 
 
 @diagnostic("Projections keep up, and no event is parked")

@@ -5,8 +5,6 @@ from typing import Final
 
 from django.db import connections
 
-from projections.base import Projection
-
 logger = logging.getLogger(__name__)
 
 # How long the swap of an INLINE projection waits for transactions that use the old rows; appends wait behind it.
@@ -14,18 +12,15 @@ SWAP_LOCK_TIMEOUT_MS: Final = 500
 _TRANSIENT_SQLSTATES: Final = ("55P03", "40P01")  # lock_not_available, deadlock_detected
 
 
-def lock_out_writers(projection: Projection, using: str) -> None:
-    """Lock a projection against writers that run it INLINE, until the transaction ends.
+def lock_out_writers(using: str) -> None:
+    """Lock all projections against writers that run them INLINE, until the transaction ends.
 
-    The lock waits for the transactions that already run the projection, and other writers wait behind it. So it times
-    out after `SWAP_LOCK_TIMEOUT_MS` if such a transaction stays open.
+    The lock waits for the transactions that already run INLINE projections, and other writers wait behind it. So it
+    times out after `SWAP_LOCK_TIMEOUT_MS` if such a transaction stays open.
     """
     with connections[using].cursor() as cursor:
         cursor.execute(f"SET LOCAL lock_timeout = {SWAP_LOCK_TIMEOUT_MS}")
-        cursor.execute(
-            "SELECT pg_advisory_xact_lock('projections_projectionstate'::regclass::oid::int, hashtext(%s))",
-            [projection.name],
-        )
+        cursor.execute("SELECT projections_lock_out_writers()")
         cursor.execute("SET LOCAL lock_timeout = 0")
 
 

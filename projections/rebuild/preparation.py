@@ -26,7 +26,7 @@ def prepare(projection: Projection) -> list[Checkpoint]:
         if (rebuild := asked.first()) is None:
             return []
         if rebuild.in_place:
-            lock_out_writers(projection, using)
+            lock_out_writers(using)
         state = lock_state(projection.name)
         if (rebuild := asked.first()) is None:  # another process has finished it during the wait
             return []

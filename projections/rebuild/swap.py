@@ -66,7 +66,7 @@ class _CatchUpFailed(Exception):
 
 def _swap(projection: Projection, using: str) -> bool:
     if Mode.INLINE in (projection.mode, ProjectionState.objects.using(using).get(pk=projection.name).mode):
-        lock_out_writers(projection, using)
+        lock_out_writers(using)
     state = lock_state(projection.name)
     live = list(state.checkpoints.using(using).live())
     rebuilt = list(state.checkpoints.using(using).of_rebuild())

@@ -12,7 +12,7 @@ from django.db import DatabaseError, InterfaceError, connections
 from django.utils import timezone
 
 from events.routing import database
-from events.storage import ordering
+from events.storage import autocommit, ordering
 from events.storage.backoff import Backoff
 from projections import registry
 from projections.base import Projection
@@ -93,6 +93,7 @@ class Worker:
 
     def run(self) -> None:
         """Run rounds until the worker is done or stopped."""
+        autocommit.turn_on(database())
         failures, last_success = 0, time.monotonic()
         try:
             while not self._stopping:

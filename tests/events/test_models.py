@@ -62,7 +62,7 @@ def test_models_and_querysets_reject_to_write(event: Event, write: Callable[[Eve
 )
 def test_database_rejects_to_change_what_is_stored(event: Event, statement: str) -> None:
     with pytest.raises(
-        DatabaseError, match=r"rejected: (rows of events_\w+ cannot be changed|only events_append)"
+        DatabaseError, match=r"rejected: (rows of events_\w+ cannot be changed|only the functions of the store)"
     ) as caught:
         with transaction.atomic(), connection.cursor() as cursor:
             cursor.execute(statement)

@@ -16,7 +16,8 @@ from events.management.progress import progress
 
 class Command(StoreCommand):
     help = (
-        "Compare every sealed event with its seal. The command ends with exit code 1 at the first event or seal that"
+        "Compare every sealed event with its seal, and verify the positions, versions and ids of all events."
+        " The command ends with exit code 1 at the first event or seal that"
         " does not match. A role that may pass the guards can also forge seals: only a digest that was kept elsewhere"
         " (events_digest) reveals such changes."
     )

@@ -14,6 +14,7 @@ from rest_framework.authtoken.models import Token
 
 from events.models import Event
 from events.monitoring import doctor
+from events.storage import autocommit
 from events.store import EventStore
 from eventstore_project import postgres, secrets
 from eventstore_project.demo import shop_events
@@ -25,6 +26,7 @@ class Command(BaseCommand):
     help = "Migrate, create the user 'admin', and store demo events if the store is empty. Safe to run again."
 
     def handle(self, *args: Any, **options: Any) -> None:
+        autocommit.turn_on(DEFAULT_DB_ALIAS)
         migrate()
         make_admin()
         if not Event.objects.exists():

@@ -2,13 +2,14 @@
 
 from typing import Any
 
-from django.core.management import BaseCommand, CommandError, CommandParser
+from django.core.management import CommandError, CommandParser
 
 from projections.exceptions import ProjectionError
+from projections.management.base import WritingCommand
 from projections.operations import actions
 
 
-class Command(BaseCommand):
+class Command(WritingCommand):
     help = "Remove the checkpoint and the parked events of a projection whose code is gone. Its tables stay."
 
     def add_arguments(self, parser: CommandParser) -> None:

@@ -3,21 +3,21 @@
 import sys
 from typing import Any
 
-from django.core.management import BaseCommand, CommandError, CommandParser
+from django.core.management import CommandError, CommandParser
 
 from events.management.progress import progress
 from events.routing import database
 from events.storage import ordering
 from projections import registry
 from projections.exceptions import ProjectionError
-from projections.management.base import operator
+from projections.management.base import WritingCommand, operator
 from projections.models import Rebuild
 from projections.operations import actions, status
 from projections.workers.supervisor import log_to_stderr, stop_on_signals
 from projections.workers.worker import Worker
 
 
-class Command(BaseCommand):
+class Command(WritingCommand):
     help = (
         "Fill copies of the projection's tables from the first event on, then swap the new rows in, in one transaction."
         " The old rows are served until the swap. If the command is interrupted, run it again: it continues."

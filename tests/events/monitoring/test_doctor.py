@@ -88,6 +88,23 @@ FAULTS = {
         f"{MAINTAIN} UPDATE events_event SET recorded_at = now() + interval '1 hour'",
         "in the future: the server's clock was set back",
     ),
+    "unique index gone": (
+        "ALTER TABLE events_event DROP CONSTRAINT events_event_event_id_key",
+        "no unique index keeps event_id of events_event unique",
+    ),
+    "position below 1": (
+        "SET LOCAL session_replication_role = 'replica'; UPDATE events_event SET position = -position - 5",
+        "there is an event at position -",
+    ),
+    "function of the projections": (
+        "ALTER FUNCTION projections_enter_inline SECURITY INVOKER",
+        "projections_enter_inline runs with the rights or the search_path of its caller",
+    ),
+    "checkpoint at the end of all numbers": (
+        "UPDATE projections_checkpoint SET position = 9223372036854775807",
+        "is at position 9223372036854775807, beyond the last event",
+    ),
+    "schemas of others": ("GRANT CREATE ON DATABASE {database} TO PUBLIC", "PUBLIC may create schemas"),
     "migration undone": (
         "DELETE FROM django_migrations WHERE app = 'events' AND name = '0002_sql'",
         "migrations of events are not applied: 0002_sql",
@@ -106,7 +123,7 @@ FAULTS = {
 
 @pytest.mark.parametrize(("statement", "problem"), FAULTS.values(), ids=FAULTS)
 def test_fault_is_found(healthy: None, statement: str, problem: str) -> None:
-    connection.cursor().execute(statement)
+    connection.cursor().execute(statement.replace("{database}", f'"{connection.settings_dict["NAME"]}"'))
     found = findings()
     assert any(problem in finding.problem for finding in found), found
     assert all(finding.remedy for finding in found)

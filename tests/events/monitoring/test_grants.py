@@ -20,7 +20,8 @@ from events.monitoring.grants import Grants
 from events.store import EventStore
 from events.types import NewEvent
 from projections import registry
-from projections.models import AggregateActivity, EventTypeActivity
+from projections.exceptions import ProjectionError
+from projections.models import AggregateActivity, EventTypeActivity, ProjectionState
 from projections.workers.worker import Until, Worker
 from tests.support import aggregates, new, open_append, some, stored
 
@@ -79,10 +80,16 @@ FORBIDDEN_TO_ALL = {
     "inner function: floor": "SELECT events_hold_floor()",
     "inner function: locks": "SELECT events_lock_aggregates('{x}', '{}', '{}')",
     "inner function: rejection": "SELECT events_reject('{a-1}', '{a-1}', '{}', '{}', '{}', false)",
+    "lock of the seals": "LOCK TABLE events_seal IN SHARE MODE",
+    "lock of the events": "LOCK TABLE events_event IN ROW SHARE MODE",
+    "lock of INLINE projections": "LOCK TABLE projections_inline_lock IN ACCESS SHARE MODE",
     "table dropped": "DROP TABLE events_seal CASCADE",
     "column added": "ALTER TABLE events_event ADD COLUMN more text",
     "trigger added": "CREATE TRIGGER mine BEFORE INSERT ON events_event EXECUTE FUNCTION events_reject_change()",
     "rule added": "CREATE RULE mine AS ON INSERT TO events_event DO INSTEAD NOTHING",
+    "schema of one's own, which another role of that name would search first": "CREATE SCHEMA events_owner",
+    "function in the schema of the store": "CREATE FUNCTION public.f() RETURNS text LANGUAGE sql AS 'SELECT 1'",
+    "shadow table of any table": "SELECT projections_create_shadow_tables('mine', '{auth_user}')",
     "right given on": "GRANT DELETE ON events_event TO PUBLIC; DELETE FROM events_event",
 }
 
@@ -101,10 +108,34 @@ FORBIDDEN = {
     "writer": {
         "seal": "INSERT INTO events_seal SELECT * FROM events_seal",
         "read model": "DELETE FROM projections_aggregateactivity",
+        "shadow tables dropped": "SELECT projections_drop_shadow_tables('tally')",
         "checkpoint": "UPDATE projections_checkpoint SET position = 0",
     },
-    "inline_writer": {"seal": "INSERT INTO events_seal SELECT * FROM events_seal"},
-    "operator": {"append": APPEND},
+    "inline_writer": {
+        "seal": "INSERT INTO events_seal SELECT * FROM events_seal",
+        "checkpoint moved": "UPDATE projections_checkpoint SET position = 9223372036854775807",
+        "checkpoint removed": "DELETE FROM projections_checkpoint",
+        "record of operations": "DELETE FROM projections_operation",
+        "operation made up": "INSERT INTO projections_operation (projection, version, action, at, by)"
+        " VALUES ('tally', 1, 'skip', now(), 'somebody else')",
+        "projection paused": "UPDATE projections_projectionstate SET status = 'paused'",
+        "projection forgotten": "DELETE FROM projections_projectionstate",
+        "rebuild asked for": "DELETE FROM projections_rebuild",
+        "parked event": "DELETE FROM projections_parkedevent",
+        "worker made up": "DELETE FROM projections_heartbeat",
+        "rows of a worker's projection": "DELETE FROM projections_eventtypeactivity",
+        "numbers of its rows used up": "SELECT setval('projections_dailyactivity_id_seq', 9223372036854775807)",
+        "shadow tables dropped": "SELECT projections_drop_shadow_tables('tally')",
+    },
+    "operator": {
+        "append": APPEND,
+        "seal at the end of all numbers": "INSERT INTO events_seal VALUES"
+        " (9223372036854775807, 0, 1, sha256(''), sha256(''), sha256(''), now())",
+        "record of operations removed": "DELETE FROM projections_operation",
+        "record of operations changed": "UPDATE projections_operation SET by = 'somebody else'",
+        "numbers of operations used up": "SELECT setval('projections_operation_id_seq', 9223372036854775807)",
+        "numbers of rows used up": "SELECT setval('projections_dailyactivity_id_seq', 9223372036854775807)",
+    },
     "monitor": {
         "append": APPEND,
         "seal": "INSERT INTO events_seal SELECT * FROM events_seal",
@@ -169,12 +200,72 @@ def test_operator_runs_and_rebuilds_projections_and_seals(store: EventStore, rol
     assert seals.unsealed("default").events == 0
 
 
+@pytest.mark.parametrize(("up_to", "limit"), [(2**63 - 1, 2**31 - 1), (2**63 - 1, 1), (-5, 1000)])
+def test_operator_seals_nothing_but_the_next_events(
+    store: EventStore, roles: dict[str, str], up_to: int, limit: int
+) -> None:
+    store.dispatch(*some(1001))
+    with as_role(roles["operator"]):
+        connection.cursor().execute("SELECT events_seal_next(%s, %s)", [up_to, limit])
+        while seals.seal("default"):
+            pass
+    for _ in Verification("default").run():
+        pass
+    assert seals.unsealed("default").events == 0
+
+
+@pytest.mark.django_db(transaction=True)
+def test_advisory_locks_stop_neither_seals_nor_appends(store: EventStore, roles: dict[str, str]) -> None:
+    """Any role that may connect can hold them."""
+    holder = connection.copy("holder")
+    with holder.cursor() as cursor:
+        cursor.execute(
+            "SELECT pg_advisory_lock(oid::int, key) FROM pg_class,"
+            " (SELECT 0 UNION ALL SELECT hashtext(name) FROM projections_projectionstate) AS keys(key)"
+            " WHERE relname ~ '^(events|projections)_' AND relname <> 'events_event_position_seq'"
+        )
+        try:
+            connection.cursor().execute("SET statement_timeout = '5s'")
+            store.dispatch(*some(2))
+            assert seals.seal("default") == 2
+        finally:
+            connection.cursor().execute("RESET statement_timeout")
+            holder.close()
+    assert AggregateActivity.objects.get().event_count == 2
+
+
+@pytest.mark.django_db(transaction=True)
+def test_sealers_do_not_wait_for_ever(store: EventStore, caplog: pytest.LogCaptureFixture) -> None:
+    store.dispatch(*some(2))
+    holder = connection.copy("holder")
+    with holder.cursor() as cursor:
+        cursor.execute("ALTER FUNCTION events_seal_next SET lock_timeout = '50ms'")
+        try:
+            cursor.execute("BEGIN")
+            cursor.execute("LOCK TABLE events_seal IN SHARE MODE")
+            assert seals.seal("default") == 0
+            assert "another session holds the lock of events_seal" in caplog.text
+            cursor.execute("ROLLBACK")
+        finally:
+            cursor.execute("ALTER FUNCTION events_seal_next SET lock_timeout = '10s'")
+            holder.close()
+    assert seals.seal("default") == 2
+
+
 def test_inline_writer_appends_where_inline_projections_are_on(store: EventStore, roles: dict[str, str]) -> None:
     with as_role(roles["inline_writer"]):
         store.dispatch(*some(2))
     assert AggregateActivity.objects.get().event_count == 2
     with as_role(roles["writer"]), pytest.raises(ProgrammingError, match="permission denied"), transaction.atomic():
         store.dispatch(new())
+
+
+def test_inline_writer_is_told_how_a_new_projection_is_registered(store: EventStore, roles: dict[str, str]) -> None:
+    ProjectionState.objects.filter(name="aggregate_activity").delete()
+    with as_role(roles["inline_writer"]), pytest.raises(ProjectionError, match=r"Run manage\.py migrate"):
+        with transaction.atomic():
+            store.dispatch(new())
+    assert stored() == []
 
 
 def test_monitor_runs_the_doctor(store: EventStore, roles: dict[str, str]) -> None:

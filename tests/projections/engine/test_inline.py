@@ -39,8 +39,8 @@ def test_savepoint_that_is_rolled_back_takes_the_lock_with_it(store: EventStore,
     def locks() -> int:
         with connection.cursor() as cursor:
             cursor.execute(
-                "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND objsubid = 2 AND classid ="
-                " 'projections_projectionstate'::regclass AND pid = pg_backend_pid()"
+                "SELECT count(*) FROM pg_locks WHERE relation = 'projections_inline_lock'::regclass"
+                " AND mode = 'RowShareLock' AND pid = pg_backend_pid()"
             )
             return int(cursor.fetchone()[0])
 
