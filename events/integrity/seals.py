@@ -134,5 +134,5 @@ def marks(events: Iterable[EventDigest]) -> bytes:
 def unsealed(using: str) -> UnsealedEvents:
     """Return the number and age of the events that no seal covers yet."""
     events = Event.objects.using(using).after(newest_digest(using).position)
-    first = events.order_by("position").values_list("recorded_at", flat=True).first()
+    first = events.with_showable_moments().order_by("position").values_list("recorded_at", flat=True).first()
     return UnsealedEvents(events[: UnsealedEvents.MAX_COUNTED].count() if first else 0, first)

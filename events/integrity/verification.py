@@ -94,7 +94,8 @@ class Verification:
         )
 
     def _named(self, digest: EventDigest) -> str:
-        event = Event.objects.using(self._using).get(position=digest.position)
+        # Without its content: it may be large, and Python may be unable to represent it.
+        event = Event.objects.using(self._using).headings().get(position=digest.position)
         return f"the event at position {event.position} ({event.type}, version {event.version} of {event.aggregate_id})"
 
     def _verify_beyond_seals(self) -> Iterator[None]:

@@ -17,7 +17,8 @@ from .rows import Query, as_query, fetch_page
 
 _COLUMNS = 'position, aggregate_id, version, event_id, type, data, metadata, "timestamp", recorded_at'
 _JSON_FIRST_PAGE_EVENTS, _JSON_PAGE_EVENTS = 100, 4000
-_JSON_PAGE_BYTES = 2 * 1024 * 1024
+# The copies of its text that a page of JSON takes on its way to the client.
+_TEXT_COPIES = 4
 
 
 def history(
@@ -102,9 +103,10 @@ def pages(
 def json_pages(events: EventQuerySet, *, after: int, up_to: int) -> Iterator[bytes]:
     """Yield the events `after` < position <= `up_to` as JSON Lines, in the shape of `serialization.event_as_dict`.
 
-    The database writes the JSON, which is much cheaper than building `Event` objects. A page takes a few megabytes at
-    most, so memory stays flat. `up_to` must not be above a settled position that was read before.
+    The database writes the JSON, which is much cheaper than building `Event` objects, and can write events that Python
+    cannot represent. `up_to` must not be above a settled position that was read before.
     """
+    budget = conf.read_page_bytes // _TEXT_COPIES
     size = _JSON_FIRST_PAGE_EVENTS
     while True:
         try:
@@ -112,7 +114,7 @@ def json_pages(events: EventQuerySet, *, after: int, up_to: int) -> Iterator[byt
         except EmptyResultSet:
             return
         query = read_query(__package__, "json_lines").format(page=page.text)
-        ((lines, after, count),) = fetch_tuples(page.using, query, [*page.arguments, _JSON_PAGE_BYTES])
+        ((lines, after, count),) = fetch_tuples(page.using, query, [*page.arguments, budget])
         if lines is None:
             return
         yield in_one_line(lines.encode()) + b"\n"

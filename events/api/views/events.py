@@ -14,6 +14,7 @@ from events.api.negotiation import CloudEventRenderer
 from events.formats import cloudevents
 from events.formats.serialization import event_as_dict
 from events.models import Event
+from events.storage import rows
 
 
 class EventList(EventsView):
@@ -92,7 +93,8 @@ class EventDetail(StoreView):
         errors=(*schema.READ_ERRORS, 404),
     )
     def get(self, request: Request, event_id: UUID) -> Response:
-        event = Event.objects.using(self.store.using).filter(event_id=event_id).first()
+        found = Event.objects.using(self.store.using).filter(event_id=event_id)
+        event: Event | None = next(iter(rows.fetch_page(found, 1)), None)
         if event is None or not self.readable.contains(event.aggregate_id):
             raise Http404(f"There is no event {event_id}")
         as_dict: Any = event_as_dict
