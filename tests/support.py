@@ -2,7 +2,9 @@
 
 import asyncio
 import os
+import random
 import socket
+import string
 import subprocess
 import sys
 import threading
@@ -73,6 +75,11 @@ UNREADABLE = {
     "year": ("timestamp", "12000-01-01 00:00+00"),
     "year before Christ": ("timestamp", "0044-03-15 00:00+00 BC"),
 }
+
+
+def random_text(size: int) -> str:
+    """Text that PostgreSQL does not compress."""
+    return "".join(random.Random(size).choices(string.ascii_letters, k=size))
 
 
 def store_unchecked(aggregate_id: str = "a-1", event_type: str = "Happened", **fields: str) -> int:

@@ -8,7 +8,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from events.api import appending, parameters, schema, serializers
-from events.api.base import UNCHANGING, EventsView, StoreView
+from events.api.base import ASK_AGAIN, UNCHANGING, EventsView, StoreView
 from events.api.filters import EventFilter
 from events.api.negotiation import CloudEventRenderer
 from events.formats import cloudevents
@@ -100,4 +100,5 @@ class EventDetail(StoreView):
         as_dict: Any = event_as_dict
         if isinstance(request.accepted_renderer, CloudEventRenderer):
             as_dict = cloudevents.from_event
-        return Response(as_dict(event), headers={"Cache-Control": UNCHANGING})
+        caching = ASK_AGAIN if event.unreadable else UNCHANGING  # another process may be able to read it
+        return Response(as_dict(event), headers={"Cache-Control": caching})

@@ -1,7 +1,5 @@
 """Reading the whole store: complete beside concurrent writers, in pages, filtered, and only in a safe transaction."""
 
-import random
-import string
 import threading
 import weakref
 from contextlib import ExitStack
@@ -16,7 +14,7 @@ from events.storage import reader, rows
 from events.store import EventStore
 from tests import FULL
 from tests.events.following import follow, write_out_of_order
-from tests.support import UNREADABLE, Background, in_threads, new, raise_first, some, store_unchecked
+from tests.support import UNREADABLE, Background, in_threads, new, raise_first, random_text, some, store_unchecked
 
 pytestmark = pytest.mark.django_db
 
@@ -207,8 +205,3 @@ def test_iterator_holds_one_page_at_a_time(store: EventStore, settings: Any) -> 
         seen.append(weakref.ref(event))
         alive = [each for each in seen if each() is not None]
         assert len(alive) <= 3
-
-
-def random_text(size: int) -> str:
-    """Text that does not compress."""
-    return "".join(random.Random(size).choices(string.ascii_letters, k=size))
