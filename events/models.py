@@ -10,6 +10,7 @@ from django.db.models.lookups import Exact, IsNull
 from .exceptions import ImmutableEvent
 from .fields import ExactJSONField
 from .hydration import hydrate, is_initialization_observed
+from .types import EARLIEST, LATEST
 
 
 def _reject(*args: Any, **kwargs: Any) -> NoReturn:
@@ -36,6 +37,11 @@ def span_of_categories(categories: Collection[str]) -> models.Q:
         return models.Q(pk__in=[])
     beyond = max(f"{category}." for category in categories)  # "." is the character after "-"
     return models.Q(aggregate_id__gte=min(categories), aggregate_id__lt=beyond)
+
+
+def _showable(field: str) -> models.Case:
+    """Return the moment of a field; NULL for a moment that Python, or a time zone, cannot represent."""
+    return models.Case(models.When(**{f"{field}__range": (EARLIEST, LATEST)}, then=field))
 
 
 class AppendOnlyQuerySet(models.QuerySet):
@@ -81,6 +87,19 @@ class EventQuerySet(CategorizedQuerySet):
 
     def correlated_by(self, correlation_id: str) -> Self:
         return self.filter(Exact(KeyTextTransform("correlation_id", "metadata"), correlation_id))
+
+    def with_showable_moments(self) -> Self:
+        """Return the events whose moments lie within the years that can be shown, as an append demands."""
+        return self.filter(timestamp__range=(EARLIEST, LATEST), recorded_at__range=(EARLIEST, LATEST))
+
+    def headings(self) -> Self:
+        """Return the events without JSON, with their moments as `happened` and `stored`.
+
+        So any number of large events can be listed, and events that Python cannot represent too: their moments are None
+        if they lie outside the years that can be shown.
+        """
+        moments = {"happened": _showable("timestamp"), "stored": _showable("recorded_at")}
+        return self.defer("data", "metadata", "timestamp", "recorded_at").annotate(**moments)
 
 
 class AppendOnlyModel(models.Model):
@@ -149,6 +168,10 @@ class Event(AppendOnlyModel):
     recorded_at = models.DateTimeField(help_text="When it was stored.")
 
     objects = EventQuerySet.as_manager()
+
+    # Why Python cannot represent the stored event; its fields that cannot be read are None. Only readers that go on
+    # behind such events return them.
+    unreadable = ""
 
     class Meta:
         ordering = ["position"]

@@ -2,7 +2,8 @@
 
 from collections import Counter
 from collections.abc import Sequence
-from datetime import UTC
+from datetime import UTC, datetime
+from typing import Any
 
 from django.db import connections
 
@@ -39,14 +40,15 @@ class AggregateActivityProjection(Projection):
             return
         # A subscriber that runs before this projection may dispatch another event of the aggregate. The projection then
         # sees the later event first, inserts the row, and must not set it back for the earlier event.
-        first = event
+        first: tuple[str, datetime, datetime] = (event.type, event.timestamp, event.recorded_at)
         if event.version > 1:
-            first = Event.objects.of_aggregate(event.aggregate_id).get(version=1)
+            found: Any = Event.objects.of_aggregate(event.aggregate_id).headings().get(version=1)
+            first = (found.type, found.happened or event.timestamp, found.stored or event.recorded_at)
         row = AggregateActivity(
             aggregate_id=event.aggregate_id,
-            first_type=first.type,
-            first_timestamp=first.timestamp,
-            first_recorded_at=first.recorded_at,
+            first_type=first[0],
+            first_timestamp=first[1],
+            first_recorded_at=first[2],
             **last,
         )
         AggregateActivity.objects.bulk_create([row], ignore_conflicts=True)

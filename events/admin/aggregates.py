@@ -10,7 +10,7 @@ from django.utils.safestring import SafeString
 
 from events import authorization
 from events.models import Aggregate
-from events.store import EventStore
+from events.storage import reader, rows
 from events.types import category_of
 
 from . import timeline
@@ -68,14 +68,14 @@ class AggregateAdmin(CategorizedAdmin):
             newest = max(1, min(int(request.GET["up_to_version"]), aggregate.version))
         except (KeyError, ValueError):
             newest = aggregate.version
-        store = EventStore(aggregate._state.db or "default")
-        events = store.get_events_for_aggregate(
-            aggregate.aggregate_id, up_to_version=newest, reverse=True, limit=PAGE_EVENTS + 1
-        )
-        shown, before = events[:PAGE_EVENTS], next(iter(events[PAGE_EVENTS:]), None)
+        using = aggregate._state.db or "default"
+        history = reader.history(aggregate.aggregate_id, up_to_version=newest, reverse=True, using=using)
+        page = rows.fetch_page(history, PAGE_EVENTS + 1)
+        # The bytes of large events end a page earlier. Then nothing is left to compare its oldest event with.
+        shown, before = page[:PAGE_EVENTS], next(iter(page[PAGE_EVENTS:]), None)
         return {
             "entries": timeline.entries(shown, before, authorization.readable(request.user).names),
             "newest": newest,
             "newer": min(newest + PAGE_EVENTS, aggregate.version) if newest < aggregate.version else None,
-            "older": before.version if before else None,
+            "older": shown[-1].version - 1 if page.has_more else None,
         }

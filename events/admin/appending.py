@@ -13,6 +13,7 @@ from events.exceptions import EventStoreError, VersionConflict
 from events.jsonb import pretty
 from events.models import Aggregate
 from events.routing import database
+from events.storage import reader, rows
 from events.store import DispatchResult, EventStore
 from events.types import NewEvent, category_of
 
@@ -92,13 +93,14 @@ class AppendView:
         readable = authorization.readable(self._request.user)
         if not readable.contains(conflict.aggregate_id):
             return ConflictReport(conflict, [], 0)
-        events = self._store.get_events_for_aggregate(
+        history = reader.history(
             conflict.aggregate_id,
             after_version=max(0, expected - 1),
             up_to_version=conflict.actual,
             reverse=True,
-            limit=SHOWN_BETWEEN + 1,
+            using=self._store.using,
         )
+        events = rows.fetch_page(history, SHOWN_BETWEEN + 1)
         between = [event for event in events if event.version > expected][:SHOWN_BETWEEN]
         before = events[len(between)] if len(events) > len(between) else None
         more = max(0, conflict.actual - expected - len(between))

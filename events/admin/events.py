@@ -12,6 +12,7 @@ from django.utils.safestring import SafeString
 
 from events import authorization
 from events.models import Event
+from events.storage import reader, rows
 
 from . import json_tree, timeline
 from .appending import AppendView, suggestions
@@ -41,13 +42,12 @@ class EventAdmin(CategorizedAdmin):
         return EventChangeList
 
     def get_queryset(self, request: HttpRequest) -> QuerySet:
-        # Only the beginning of large data is fetched for the summary.
-        events = super().get_queryset(request)
+        # Only the beginning of large data is fetched, for the summary of the list.
+        events: Any = super().get_queryset(request)
+        events = events.headings()
         if request.resolver_match and request.resolver_match.url_name == "events_event_changelist":
-            events = events.defer("data", "metadata").annotate(
-                data_start=Left(Cast("data", TextField()), SUMMARY_CHARACTERS + 1)
-            )
-        return events
+            events = events.annotate(data_start=Left(Cast("data", TextField()), SUMMARY_CHARACTERS + 1))
+        return events  # type: ignore[no-any-return]
 
     def get_search_results(self, request: HttpRequest, queryset: QuerySet, search_term: str) -> tuple[QuerySet, bool]:
         if not is_search_in_data(request) and (event_id := timeline.uuid_or_none(search_term.strip())):
@@ -65,7 +65,7 @@ class EventAdmin(CategorizedAdmin):
 
     @admin.display(description="timestamp")
     def happened(self, event: Event) -> SafeString:
-        return to_the_second(event.timestamp)
+        return to_the_second(event.happened)  # type: ignore[attr-defined]  # annotated above
 
     @admin.display(description="data")
     def summary(self, event: Event) -> SafeString:
@@ -88,23 +88,34 @@ class EventAdmin(CategorizedAdmin):
 
     def page_context(self, request: HttpRequest, row: Event) -> dict[str, Any]:
         """Return an event with its changes and related events."""
-        event = row
-        readable = self.readable(request)
-        neighbours = Event.objects.using(event._state.db).of_aggregate(event.aggregate_id)
-        around = {each.version: each for each in neighbours.filter(version__in=[event.version - 1, event.version + 1])}
-        previous = around.get(event.version - 1)
-        entry = timeline.entry(event, previous, readable.names, PAGE_VALUES)
+        readable, using = self.readable(request), row._state.db or "default"
+        neighbours = Event.objects.using(using).of_aggregate(row.aggregate_id).headings()
+        around = {each.version: each for each in neighbours.filter(version__in=[row.version - 1, row.version + 1])}
+        history = reader.history(
+            row.aggregate_id, after_version=row.version - 2, up_to_version=row.version, reverse=True, using=using
+        )
+        # If the event before does not fit on a page with this one, it is not compared.
+        event, *before = rows.fetch_page(history, 2)
+        entry = timeline.entry(event, next(iter(before), None), readable.names, PAGE_VALUES)
         trail = timeline.trail(event, readable.names, TRAIL_EVENTS + 1)
         return {
             "title": f"{event.type}, version {event.version} of {event.aggregate_id}",
             "event": event,
             "entry": entry,
-            "previous": previous,
+            "previous": around.get(event.version - 1),
+            "is_too_large_to_compare": event.version > 1 and not before,
             "following": around.get(event.version + 1),
-            "data_text": json_tree.block(event.data),
-            "timestamp": to_the_second(event.timestamp),
-            "recorded_at": to_the_second(event.recorded_at),
+            "data_text": json_tree.block(event.data) if event.data is not None else _stored_text(row),
+            "timestamp": to_the_second(entry.happened),
+            "recorded_at": to_the_second(entry.stored),
             "history_url": history_url(request, event.aggregate_id),
             "trail": trail[:TRAIL_EVENTS] if len(trail) > 1 else [],
             "trail_is_truncated": len(trail) > TRAIL_EVENTS,
         }
+
+
+def _stored_text(event: Event) -> SafeString:
+    """Return data that Python cannot represent as the database writes it."""
+    stored = Event.objects.using(event._state.db).filter(pk=event.pk)
+    text = stored.annotate(data_text=Cast("data", TextField())).values_list("data_text", flat=True).get()
+    return json_tree.text_block(text)

@@ -1,6 +1,6 @@
 """JSON as HTML that users can read, fold and search, with marks on the changes since another JSON object."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any, Final
 
 from django.utils.html import format_html
@@ -12,12 +12,15 @@ from events.jsonb import pretty
 MAX_VALUES = 300
 MAX_TEXT_CHARACTERS = 600
 MAX_DEPTH = 40
+MAX_INDENTED_CHARACTERS = 100_000
 
 _NOTHING: Final = object()
 
 
-def tree(value: dict[str, Any], before: dict[str, Any] | None = None, max_values: int = MAX_VALUES) -> SafeString:
-    """Return a JSON object as nested lists; an empty object gives an empty string.
+def tree(
+    value: dict[str, Any] | None, before: dict[str, Any] | None = None, max_values: int = MAX_VALUES
+) -> SafeString:
+    """Return a JSON object as nested lists; an empty object, or none, gives an empty string.
 
     Args:
         before: the object to compare with: added, changed and removed values are marked. Two objects without a common
@@ -29,14 +32,22 @@ def tree(value: dict[str, Any], before: dict[str, Any] | None = None, max_values
     return format_html('<ul class="json-tree">{}</ul>', mark_safe(lines)) if lines else SafeString()  # noqa: S308  # escaped below
 
 
-def are_compared(value: dict[str, Any], before: dict[str, Any] | None) -> bool:
+def are_compared(value: dict[str, Any] | None, before: dict[str, Any] | None) -> bool:
     """Return whether two JSON objects have a common key, so that `tree` compares them."""
-    return before is not None and bool(value.keys() & before.keys())
+    if value is None or before is None:
+        return False
+    return not value.keys().isdisjoint(before.keys())
 
 
 def block(value: Any) -> SafeString:
-    """Return complete JSON as preformatted text."""
-    return format_html('<pre class="event-json">{}</pre>', pretty(value) if value else "{}")
+    """Return complete JSON as preformatted text; large JSON on one line, because indented text is many times longer."""
+    text = pretty(value, indent=None) if value else "{}"
+    return text_block(text if len(text) > MAX_INDENTED_CHARACTERS or not value else pretty(value))
+
+
+def text_block(text: str) -> SafeString:
+    """Return JSON text as preformatted text."""
+    return format_html('<pre class="event-json">{}</pre>', text)
 
 
 class _Drawing:
@@ -48,20 +59,24 @@ class _Drawing:
 
     def members(self, value: Any, before: Any) -> Iterator[SafeString]:
         """Yield the lines of an object or a list; each value is compared with the value of the same key or index."""
-        now, then = _members(value), _members(before)
-        for number, (key, member) in enumerate(now.items()):
+        for number, (key, member) in enumerate(_members(value)):
             if self._left <= 0:
-                yield format_html('<li class="json-more">{} more</li>', len(now) - number)
+                yield format_html('<li class="json-more">{} more</li>', len(value) - number)
                 return
             self._left -= 1
+            then = _member(before, key)
             if before is _NOTHING:
                 yield self._line(key, member, _NOTHING, "")
-            elif key not in then:
+            elif then is _NOTHING:
                 yield self._line(key, member, _NOTHING, "json-added")
             else:
-                yield self._line(key, member, then[key], "" if _same(member, then[key]) else "json-changed")
-        for key, member in then.items():
-            if key not in now:
+                yield self._line(key, member, then, "" if _same(member, then) else "json-changed")
+        for key, member in _members(before):
+            if _member(value, key) is _NOTHING:
+                if self._left <= 0:
+                    yield format_html('<li class="json-more">more were removed</li>')
+                    return
+                self._left -= 1
                 yield format_html('<li class="json-removed"><del>{}{}</del></li>', _label(key), _leaf(member))
 
     def _line(self, key: Any, value: Any, before: Any, mark: str) -> SafeString:
@@ -85,20 +100,27 @@ class _Drawing:
         )
 
 
-def _members(value: Any) -> dict[Any, Any]:
+def _members(value: Any) -> Iterable[tuple[Any, Any]]:
+    """Return the keys and values of an object, or the indexes and values of a list."""
     if isinstance(value, dict):
-        return value
-    return dict(enumerate(value)) if isinstance(value, list) else {}
+        return value.items()
+    return enumerate(value) if isinstance(value, list) else ()
+
+
+def _member(value: Any, key: Any) -> Any:
+    if isinstance(value, dict):
+        return value.get(key, _NOTHING)
+    return value[key] if isinstance(value, list) and key < len(value) else _NOTHING
 
 
 def _same(one: Any, other: Any) -> bool:
     """Return whether two values are the same JSON: in Python, True == 1 == 1.0."""
-    return bool(one == other) and pretty(one) == pretty(other)
+    return bool(one == other) and pretty(one, indent=None) == pretty(other, indent=None)
 
 
 def _label(key: Any) -> SafeString:
     """Return the key of a value in an object as HTML; an empty string for an index in a list."""
-    return format_html('<span class="json-key">{}</span>: ', key) if isinstance(key, str) else SafeString()
+    return format_html('<span class="json-key">{}</span>: ', _short(key)) if isinstance(key, str) else SafeString()
 
 
 def _leaf(value: Any) -> SafeString:

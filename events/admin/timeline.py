@@ -6,11 +6,13 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+from django.db.models.fields.json import KeyTextTransform
 from django.utils import timezone
 from django.utils.safestring import SafeString
 from django.utils.timesince import timesince, timeuntil
 
 from events.models import Event
+from events.types import EARLIEST, LATEST
 
 from . import json_tree
 from .links import event_list_url, event_url
@@ -50,19 +52,27 @@ class Entry:
     correlated_url: str
 
     @property
+    def happened(self) -> datetime | None:
+        return showable(self.event.timestamp)
+
+    @property
+    def stored(self) -> datetime | None:
+        return showable(self.event.recorded_at)
+
+    @property
     def ago(self) -> str:
-        return ago(self.event.timestamp)
+        return ago(self.happened) if self.happened else ""
 
     @property
     def was_stored_later(self) -> bool:
-        return self.event.timestamp != self.event.recorded_at
+        return self.happened != self.stored
 
 
 def entries(events: Sequence[Event], before: Event | None, categories: Collection[str] | None) -> list[Entry]:
     """Return the entries of events of one aggregate, newest first.
 
     Args:
-        before: the event before the oldest of them; None if there is none.
+        before: the event before the oldest of them; None if there is none, or if it is not compared.
         categories: the categories that the user may read; None for all.
     """
     causes = _causes(events, categories)
@@ -91,11 +101,11 @@ def trail(event: Event, categories: Collection[str] | None, limit: int) -> list[
     correlation_id = _text(event.metadata, "correlation_id")
     if not correlation_id:
         return []
-    events = Event.objects.using(event._state.db).within(categories).correlated_by(correlation_id).defer("data")
+    events: Any = Event.objects.using(event._state.db).within(categories).correlated_by(correlation_id).headings()
+    events = events.annotate(cause=KeyTextTransform("causation_id", "metadata"))
     depths: dict[str, int] = {}
     for each in (found := list(events.order_by("position")[:limit])):
-        cause = _text(each.metadata, "causation_id")
-        depths[str(each.event_id)] = min(depths.get(cause, -1) + 1, MAX_TRAIL_DEPTH)
+        depths[str(each.event_id)] = min(depths.get(each.cause, -1) + 1, MAX_TRAIL_DEPTH)
     return [Step(event=each, depth=depths[str(each.event_id)]) for each in found]
 
 
@@ -139,14 +149,19 @@ def _causes(events: Iterable[Event], categories: Collection[str] | None) -> dict
     if not ids:
         return {}
     using = next(iter(events))._state.db
-    found = Event.objects.using(using).within(categories).defer("data", "metadata").filter(event_id__in=ids.values())
+    found = Event.objects.using(using).within(categories).headings().filter(event_id__in=ids.values())
     by_id = {event.event_id: event for event in found}
     return {text: by_id[event_id] for text, event_id in ids.items() if event_id in by_id}
 
 
-def _text(metadata: dict[str, Any], key: str) -> str:
+def showable(moment: datetime | None) -> datetime | None:
+    """Return a moment if every time zone can show it."""
+    return moment if moment and EARLIEST <= moment <= LATEST else None
+
+
+def _text(metadata: dict[str, Any] | None, key: str) -> str:
     """Return a text or integer of the metadata as text; an empty string for other values."""
-    value = metadata.get(key, "")
+    value = (metadata or {}).get(key, "")
     return str(value) if isinstance(value, str | int) and not isinstance(value, bool) else ""
 
 

@@ -129,5 +129,5 @@ def seal(using: str, *, up_to: int | None = None) -> int:
 def unsealed(using: str) -> UnsealedEvents:
     """Return the number and age of the events that no seal covers yet."""
     events = Event.objects.using(using).after(newest_digest(using).position)
-    first = events.order_by("position").values_list("recorded_at", flat=True).first()
+    first = events.with_showable_moments().order_by("position").values_list("recorded_at", flat=True).first()
     return UnsealedEvents(events[: UnsealedEvents.MAX_COUNTED].count() if first else 0, first)

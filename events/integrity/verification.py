@@ -105,8 +105,9 @@ class Verification:
         )
 
     def _named(self, digest: EventDigest) -> str:
-        # Without the other columns, which may be unreadable; and there may be several events at the position.
-        events = Event.objects.using(self._using).filter(position=digest.position)
+        # Without its content: it may be large, and Python may be unable to represent it. And there may be several events
+        # at the position.
+        events = Event.objects.using(self._using).headings().filter(position=digest.position)
         found = events.values_list("type", "version", "aggregate_id").first()
         event_type, version, aggregate_id = found or ("removed meanwhile", "?", "?")
         return f"the event at position {digest.position} ({event_type}, version {version} of {aggregate_id})"

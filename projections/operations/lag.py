@@ -46,6 +46,6 @@ def lag_seconds(position: int, now: datetime) -> float:
 
     Events above the settled position count as well, so that a stuck writer shows.
     """
-    waiting = Event.objects.using(database()).after(position).order_by("position")
+    waiting = Event.objects.using(database()).after(position).with_showable_moments().order_by("position")
     recorded_at = waiting.values_list("recorded_at", flat=True).first()
     return max(0.0, (now - recorded_at).total_seconds()) if recorded_at else 0.0

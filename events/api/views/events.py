@@ -8,13 +8,13 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from events.api import appending, parameters, schema, serializers
-from events.api.base import UNCHANGING, EventsView, StoreView
+from events.api.base import ASK_AGAIN, UNCHANGING, EventsView, StoreView
 from events.api.filters import EventFilter
 from events.api.negotiation import CloudEventRenderer
 from events.formats import cloudevents
 from events.formats.serialization import event_as_dict
 from events.models import Event
-from events.storage import reader
+from events.storage import rows
 
 
 class EventList(EventsView):
@@ -41,14 +41,8 @@ class EventList(EventsView):
         after = parameters.integer(request, "after", 0)
         up_to = min(parameters.integer(request, "up_to", parameters.MAX_BIGINT), self.store.settled_position())
         chosen = EventFilter.of(request, self.store.using, self.readable)
-        events = [
-            event
-            for page in reader.pages(
-                chosen, after=after, up_to=up_to, reverse=reverse, limit=limit + 1, fetch=self.fetch
-            )
-            for event in page
-        ]
-        page, more = events[:limit], len(events) > limit
+        chosen = chosen.after(after).up_to(up_to).order_by("-position" if reverse else "position")
+        page, more = self.fetch(chosen, limit)
         following = None
         if more:
             last = page[-1].position
@@ -99,10 +93,12 @@ class EventDetail(StoreView):
         errors=(*schema.READ_ERRORS, 404),
     )
     def get(self, request: Request, event_id: UUID) -> Response:
-        event = Event.objects.using(self.store.using).filter(event_id=event_id).first()
+        found = Event.objects.using(self.store.using).filter(event_id=event_id)
+        event: Event | None = next(iter(rows.fetch_page(found, 1)), None)
         if event is None or not self.readable.contains(event.aggregate_id):
             raise Http404(f"There is no event {event_id}")
         as_dict: Any = event_as_dict
         if isinstance(request.accepted_renderer, CloudEventRenderer):
             as_dict = cloudevents.from_event
-        return Response(as_dict(event), headers={"Cache-Control": UNCHANGING})
+        caching = ASK_AGAIN if event.unreadable else UNCHANGING  # another process may be able to read it
+        return Response(as_dict(event), headers={"Cache-Control": caching})

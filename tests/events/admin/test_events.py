@@ -1,6 +1,7 @@
 """The admin as its users see it: lists, an aggregate's timeline, the form that appends."""
 
 import re
+from typing import Any
 
 import pytest
 from django.test import Client
@@ -8,7 +9,7 @@ from django.test import Client
 from events.admin import timeline
 from events.store import EventStore
 from tests.events.support import EVENTS, history_url, page
-from tests.support import new
+from tests.support import UNREADABLE, new, random_text, store_unchecked
 
 pytestmark = pytest.mark.django_db
 
@@ -57,3 +58,44 @@ def test_trail_shows_what_led_to_what(store: EventStore) -> None:
     assert [step.depth for step in steps] == [0, 1, 2, 1, 0]
     assert len(timeline.trail(first, None, 3)) == 3
     assert [step.event.aggregate_id for step in timeline.trail(first, {"b"}, 3)] == ["b-1"]
+
+
+@pytest.mark.parametrize(("field", "text"), UNREADABLE.values(), ids=UNREADABLE)
+def test_pages_show_an_event_that_python_cannot_represent(
+    staff: Client, store: EventStore, field: str, text: str
+) -> None:
+    related = {"correlation_id": "c"}
+    (first,) = store.dispatch(new(data={"n": "one"}, metadata=related))
+    position = store_unchecked(**{"metadata": '{"correlation_id": "c"}', field: text})
+    (third,) = store.dispatch(new(data={"n": "three"}, metadata=related))
+    of_event = page(staff, f"{EVENTS}{position}/change/")
+    assert f"This event cannot be read: {field} " in of_event
+    if field == "data":
+        assert text[:200].replace('"', "&quot;") in of_event
+    for other in (first, third):
+        assert "cannot be read" not in page(staff, f"{EVENTS}{other.position}/change/")
+    history = page(staff, history_url("a-1"))
+    assert history.count("This event cannot be read") == 1
+    assert "three" in history
+    for url in (EVENTS, f"{EVENTS}?correlation_id=c", f"{EVENTS}?q=a-1", f"{EVENTS}?in=data&q=three", "/admin/"):
+        assert "a-1" in page(staff, url)
+
+
+def test_large_events_are_not_compared(staff: Client, store: EventStore, settings: Any) -> None:
+    settings.EVENTS_READ_PAGE_BYTES = 8 * 20_000
+    events = store.dispatch(*[new(data={"text": random_text(15_000)}) for _ in range(3)])
+    html = page(staff, f"{EVENTS}{events[1].position}/change/")
+    assert "not compared with version 1: they are too large" in html
+    assert "&larr; 1 Happened" in html
+    assert "not compared" not in page(staff, f"{EVENTS}{events[0].position}/change/")
+
+
+def test_bytes_end_a_page_of_the_timeline(staff: Client, store: EventStore, settings: Any) -> None:
+    settings.EVENTS_READ_PAGE_BYTES = 8 * 20_000
+    store.dispatch(*[new(data={"text": random_text(8_000)}) for _ in range(5)])
+    html = page(staff, history_url("a-1"))
+    assert re.findall(r'id="event-(\d)"', html) == ["5", "4"]
+    assert "?up_to_version=3" in html
+    html = page(staff, f"{history_url('a-1')}?up_to_version=1")
+    assert re.findall(r'id="event-(\d)"', html) == ["1"]
+    assert "Older" not in html

@@ -33,3 +33,14 @@ def test_deep_data_is_shown(staff: Client, store: EventStore) -> None:
 
     store.dispatch(new(data={"x": nested(1)}), new(data={"x": nested(2)}))
     assert versions_on(page(staff, history_url("a-1"))) == [2, 1]
+
+
+def test_removed_values_count_as_values() -> None:
+    before = {"kept": 1} | {f"removed-{n}": n for n in range(1000)}
+    html = tree({"kept": 1}, before, max_values=10)
+    assert html.count("json-removed") == 9
+    assert "more were removed" in html
+
+
+def test_long_key_is_shortened() -> None:
+    assert len(tree({"k" * 100_000: 1})) < 2000

@@ -11,7 +11,7 @@ from events.integrity.seals import StoreDigest
 from events.models import Event
 from events.store import EventStore
 from tests.events.integrity.support import SQL, seal_all, tamper, verify
-from tests.support import some
+from tests.support import UNREADABLE, some, store_unchecked
 
 pytestmark = pytest.mark.django_db
 
@@ -175,3 +175,15 @@ def test_old_digest_is_compared_within_seals_of_other_bounds(store: EventStore, 
     wrong = StoreDigest(kept.position, bytes(32))
     with pytest.raises(BrokenSeal, match="kept elsewhere"):
         verify(against=wrong)
+
+
+@pytest.mark.parametrize(("field", "text"), UNREADABLE.values(), ids=UNREADABLE)
+def test_event_that_python_cannot_represent_is_sealed_and_verified(store: EventStore, field: str, text: str) -> None:
+    store.dispatch(*some(2))
+    position = store_unchecked(**{field: text})
+    assert seals.unsealed("default").events == 3
+    assert seals.seal("default") == 3
+    assert verify().events == 3
+    tamper(f"{SQL} type = 'Other' WHERE position = %(changed)s", changed=position)
+    with pytest.raises(BrokenSeal, match=f"the event at position {position}"):
+        verify()

@@ -3,12 +3,13 @@
 A failure here after an upgrade of Django or psycopg means that their loaders have changed; mend events/storage/rows.py.
 """
 
+import tracemalloc
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
-from django.db import connection, connections, models
+from django.db import DataError, connection, connections, models, transaction
 from django.db.models.query import QuerySet
 from psycopg.types.datetime import TimestamptzLoader
 
@@ -16,7 +17,7 @@ from events.models import Event
 from events.storage import rows
 from events.store import EventStore
 from events.types import EARLIEST, LATEST
-from tests.support import new
+from tests.support import new, random_text
 
 pytestmark = pytest.mark.django_db
 
@@ -53,14 +54,14 @@ def test_moments_are_those_of_django(stored: list[Event]) -> None:
 
 
 def test_rows_hold_json_as_text(stored: list[Event]) -> None:
-    first, *_ = rows.fetch_rows(Event.objects.order_by("position"))
+    first, *_ = rows.fetch_page(Event.objects.order_by("position"), 2, as_rows=True)
     assert first.data == '{"f": 1.0, "n": 1180591620717411303424}'
     assert (first.position, first.event_id) == (stored[0].position, stored[0].event_id)
 
 
 def test_query_of_django_selects_the_columns_of_a_row_in_their_order() -> None:
-    text, _, using = rows.as_query(Event.objects.all())
-    assert using == "default"
+    text, _, using, order = rows.as_query(Event.objects.all())
+    assert (using, order) == ("default", "position")
     selected = text.partition(" FROM ")[0]
     places = [selected.index(f'."{name}"') for name in rows.EventRow._fields]
     assert places == sorted(places)
@@ -98,7 +99,7 @@ def test_loader_is_used(stored: list[Event], monkeypatch: pytest.MonkeyPatch) ->
         return cursor
 
     monkeypatch.setattr(connections["default"], "create_cursor", watched)
-    rows.fetch_rows(Event.objects.all())
+    rows.fetch_events(Event.objects.all())
     assert ("timestamptz", TimestamptzLoader) in used
 
 
@@ -125,3 +126,42 @@ def test_database_of_another_time_zone_keeps_djangos_loader(
 def test_model_has_the_fields_of_a_row() -> None:
     assert tuple(field.attname for field in Event._meta.concrete_fields) == rows.EventRow._fields
     assert all(isinstance(field, models.Field) for field in Event._meta.concrete_fields)
+
+
+@pytest.mark.parametrize("as_rows", [False, True])
+def test_page_has_further_events_or_not(store: EventStore, settings: Any, as_rows: bool) -> None:
+    store.dispatch(*[new(data={"text": "x" * size}) for size in (10, 10, 10)])
+    events = Event.objects.order_by("position")
+    for limit, has_more in ((2, True), (3, True), (4, False)):
+        page = rows.fetch_page(events, limit, as_rows=as_rows)
+        assert (len(page), page.has_more) == (min(limit, 3), has_more)
+    assert not rows.fetch_page(events.filter(position=0), 5, as_rows=as_rows).has_more
+    assert not rows.fetch_page(Event.objects.none(), 5, as_rows=as_rows).has_more
+    settings.EVENTS_READ_PAGE_BYTES = 1
+    assert len(rows.fetch_page(events, 5, as_rows=as_rows)) == 1
+
+
+def test_large_metadata_counts_too(store: EventStore, settings: Any) -> None:
+    settings.EVENTS_READ_PAGE_BYTES = 8 * 20_000
+    store.dispatch(*[new(metadata={"text": random_text(8_000)}) for _ in range(5)])
+    assert len(rows.fetch_page(Event.objects.order_by("position"), 100)) == 2
+
+
+def test_small_parts_weigh_what_their_objects_take(store: EventStore, settings: Any) -> None:
+    """An empty object takes 4 bytes of text, 8 in the table and 72 in Python."""
+    settings.EVENTS_READ_PAGE_BYTES = 2 * 1024 * 1024
+    store.dispatch(*[new(data={"parts": [{}] * 10_000}) for _ in range(10)])
+    tracemalloc.start()
+    try:
+        page = rows.fetch_page(Event.objects.order_by("position"), 100)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert 1 <= len(page) < 10
+    assert peak < 4 * settings.EVENTS_READ_PAGE_BYTES
+
+
+def test_error_of_the_server_is_not_an_unreadable_event(store: EventStore) -> None:
+    store.dispatch(new())
+    with pytest.raises(DataError, match="division by zero"), transaction.atomic():
+        rows.fetch_events(rows.Query("SELECT 1 / 0", [], "default"))

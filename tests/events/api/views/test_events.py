@@ -5,9 +5,10 @@ from typing import Any
 import pytest
 from rest_framework.test import APIClient
 
+from events.models import Event
 from events.store import EventStore
 from tests.events.api.support import pages, send
-from tests.support import aggregates, new, some, stored
+from tests.support import UNREADABLE, aggregates, new, random_text, some, store_unchecked, stored
 
 pytestmark = pytest.mark.django_db
 
@@ -78,3 +79,50 @@ def test_bad_append_to_several_is_named(api: APIClient, body: Any, headers: dict
     response = send(api, body, "/api/events/", **headers)
     assert (response.status_code, response.json()["field"]) == (400, field)
     assert stored() == []
+
+
+JSON, INDENTED, CLOUDEVENTS = "application/json", "application/json; indent=2", "application/cloudevents-batch+json"
+
+
+@pytest.mark.parametrize("media_type", [JSON, INDENTED, CLOUDEVENTS])
+@pytest.mark.parametrize(("field", "text"), UNREADABLE.values(), ids=UNREADABLE)
+@pytest.mark.parametrize("path", ["/api/events/", "/api/aggregates/a-1/events/"])
+def test_lists_mark_an_event_that_python_cannot_represent(
+    api: APIClient, store: EventStore, path: str, field: str, text: str, media_type: str
+) -> None:
+    store.dispatch(new(data={"n": 1}))
+    store_unchecked(**{field: text})
+    store.dispatch(new(data={"n": 3}))
+    response = api.get(path, HTTP_ACCEPT=media_type)
+    assert response.status_code == 200
+    body = response.json()
+    first, second, third = body if media_type == CLOUDEVENTS else body["events"]
+    assert second["unreadable"].startswith(field)
+    assert len(second["unreadable"]) < 200
+    assert (first["data"], third["data"]) == ({"n": 1}, {"n": 3})
+    assert "unreadable" not in first
+    if media_type != CLOUDEVENTS:
+        assert second[field] is None
+
+
+@pytest.mark.parametrize("media_type", [JSON, "application/cloudevents+json"])
+@pytest.mark.parametrize(("field", "text"), UNREADABLE.values(), ids=UNREADABLE)
+def test_one_event_is_marked(api: APIClient, field: str, text: str, media_type: str) -> None:
+    position = store_unchecked(**{field: text})
+    event_id = Event.objects.filter(position=position).values_list("event_id", flat=True).get()
+    response = api.get(f"/api/events/{event_id}/", HTTP_ACCEPT=media_type)
+    assert response.json()["unreadable"].startswith(field)
+    assert "immutable" not in response.headers["Cache-Control"]
+
+
+@pytest.mark.parametrize("path", ["/api/events/", "/api/aggregates/a-1/events/"])
+@pytest.mark.parametrize("reverse", ["false", "true"])
+def test_bytes_end_a_page_before_its_limit(
+    api: APIClient, store: EventStore, settings: Any, path: str, reverse: str
+) -> None:
+    settings.EVENTS_READ_PAGE_BYTES = 8 * 20_000
+    events = store.dispatch(*[new(data={"text": random_text(8000)}) for _ in range(5)])
+    found = pages(api, f"{path}?limit=100&reverse={reverse}", "events")
+    assert [len(page) for page in found] == [2, 2, 1]
+    positions = [event["position"] for page in found for event in page]
+    assert sorted(positions) == [event.position for event in events]
