@@ -13,6 +13,7 @@ from django.db import transaction
 from django.dispatch import Signal
 from django.utils.inspect import func_accepts_kwargs
 
+from . import handler_errors
 from .conf import conf
 from .exceptions import DispatchTooDeep, InvalidEvent
 from .models import Event
@@ -141,9 +142,13 @@ def send_in_transaction(events: Sequence[Event], using: str) -> None:
 def _send(handlers: Subscriptions, events: Sequence[Event], using: str) -> None:
     if not handlers.has_subscribers(events):
         return
-    for event in events:
-        for signal in handlers.signals_for(event):
-            signal.send(sender=Event, event=event, using=using)
+    for index, event in enumerate(events):
+        try:
+            for signal in handlers.signals_for(event):
+                signal.send(sender=Event, event=event, using=using)
+        except Exception as error:
+            handler_errors.mark(error, event, index)
+            raise
 
 
 def _send_committed(events: Sequence[Event], using: str) -> None:

@@ -3,13 +3,14 @@
 import hashlib
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 from uuid import UUID
 
 from rest_framework.request import Request
 
+from events import client_errors
 from events.exceptions import DuplicateEvent, InvalidEvent, VersionConflict
 from events.formats import cloudevents
 from events.formats.serialization import new_event_from_dict, uuid8
@@ -72,7 +73,8 @@ def append(view: StoreView, append_request: AppendRequest) -> DispatchResult:
     """
     expected = append_request.expected_version
     try:
-        stored = view.store.dispatch(*append_request.events, expected_version=expected)
+        with client_errors.shown(view.request.user, named=_named(append_request)):
+            stored = view.store.dispatch(*append_request.events, expected_version=expected)
     except VersionConflict as conflict:
         if append_request.in_header and isinstance(expected, Mapping) and conflict.aggregate_id in expected:
             raise PreconditionFailed(conflict) from None
@@ -80,13 +82,17 @@ def append(view: StoreView, append_request: AppendRequest) -> DispatchResult:
     except DuplicateEvent as error:
         if error.event_id in append_request.key_ids.values():
             raise IdempotencyKeyReused from None
-        if error.aggregate_id is not None and not view.readable.contains(error.aggregate_id):
-            # The user may not know of an aggregate in this category.
-            raise DuplicateEvent(error.event_id, None, f"the event id {error.event_id} is already in use") from None
         raise
     if stored.is_retry and append_request.key_ids and not _is_repetition(append_request, stored, view.store.using):
         raise IdempotencyKeyReused
     return stored
+
+
+def _named(append_request: AppendRequest) -> Collection[str]:
+    """Return the aggregates that a request names."""
+    expected = append_request.expected_version
+    named = {event.aggregate_id for event in append_request.events if isinstance(event.aggregate_id, str)}
+    return named.union(expected) if isinstance(expected, Mapping) else named
 
 
 def _has_cloudevents(request: Request) -> bool:

@@ -119,8 +119,6 @@ class StoreView(APIView):
     def finalize_response(self, request: Request, response: Any, *args: Any, **kwargs: Any) -> Any:
         response = super().finalize_response(request, response, *args, **kwargs)
         patch_vary_headers(response, ("Authorization", "Cookie"))  # another user of the browser may log in
-        if isinstance(response, problems.Problem) and response.accepted_renderer.format != "api":
-            response.as_json()
         return response
 
     def link(self, **changes: Any) -> str:

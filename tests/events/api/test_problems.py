@@ -1,18 +1,31 @@
 """Errors over HTTP: problem details everywhere, and whatever comes in, never a 5xx, nothing stored."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
+from django.core.exceptions import PermissionDenied as DjangoPermissionDenied
+from django.core.exceptions import SuspiciousOperation
+from django.http import Http404
+from django.test import override_settings
+from django.urls import clear_url_caches
+from django.urls import path as route
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from rest_framework.authtoken.models import Token
+from rest_framework.exceptions import ValidationError
+from rest_framework.renderers import BrowsableAPIRenderer, JSONRenderer
+from rest_framework.response import Response
 from rest_framework.test import APIClient
+from rest_framework.views import APIView
 
+from events.api import problems
+from events.exceptions import Conflict, DispatchTooDeep, DuplicateEvent, InvalidEvent, Rejected, VersionConflict
 from events.store import EventStore
-from tests.events.api.support import HISTORY, PROBLEM, as_problem
+from eventstore_project import urls
+from tests.events.api.support import HISTORY, PROBLEM, append, as_problem
 from tests.support import new, stored
 
 pytestmark = pytest.mark.django_db
@@ -62,6 +75,109 @@ def test_server_error_is_a_problem_too(api: APIClient, store: EventStore) -> Non
     response = api.post(HISTORY, {"type": "A"}, format="json")
     assert "secret" not in json.dumps(as_problem(response, 500))
     assert stored() == []
+
+
+class OutOfStock(Rejected):
+    status = 422
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "facts"),
+    [
+        (
+            Rejected("none left", code="out-of-stock", data={"left": [0]}),
+            409,
+            ("none left", "out-of-stock", {"left": [0]}),
+        ),
+        (OutOfStock(), 422, ("the event was rejected", None, None)),
+    ],
+)
+def test_rejection_by_a_subscriber_is_a_problem(
+    api: APIClient, store: EventStore, error: Rejected, status: int, facts: tuple[Any, ...]
+) -> None:
+    def reject(**kwargs: Any) -> None:
+        raise error
+
+    store.subscribe("B", reject)
+    problem = as_problem(append(api, [{"type": "A"}, {"type": "B"}]), status)
+    assert (problem["type"], problem["index"]) == ("/api/problems/rejected/", 1)
+    assert (problem["detail"], problem["code"], problem["data"]) == facts
+    assert api.get(problem["type"]).status_code == 200
+    assert stored() == []
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        VersionConflict([Conflict("secret-1", 1, 7)]),
+        InvalidEvent("data.secret", "is secret"),
+        DuplicateEvent(None, "secret-1", "secret"),
+        DispatchTooDeep("secret"),
+        Http404("secret"),
+        DjangoPermissionDenied("secret"),
+        SuspiciousOperation("secret"),
+        ValidationError({"secret": ["secret"]}),
+    ],
+)
+@pytest.mark.parametrize("path", [HISTORY, "/api/events/", "/own/"])
+def test_errors_of_subscribers_are_server_errors(
+    api: APIClient, store: EventStore, error: Exception, path: str, caplog: Any, own_view: None
+) -> None:
+    def fail(**kwargs: Any) -> None:
+        raise error
+
+    store.subscribe("A", fail)
+    api.raise_request_exception = False
+    response = api.post(path, {"aggregate_id": "a-1", "type": "A"}, format="json")
+    assert "secret" not in json.dumps(as_problem(response, 500))
+    (record,) = (each for each in caplog.records if each.name == "django.request")
+    assert record.exc_info[1].__cause__ is error
+    assert stored() == []
+
+
+def test_views_of_the_project_answer_with_problems(api: APIClient, store: EventStore, own_view: None) -> None:
+    def reject(**kwargs: Any) -> None:
+        raise Rejected("none left", data={"left": 0})
+
+    store.subscribe("B", reject)
+    problem = as_problem(api.post("/own/", {"aggregate_id": "a-1", "type": "B"}), 409)
+    assert (problem["detail"], problem["data"]) == ("none left", {"left": 0})
+    assert as_problem(api.post("/own/", {"aggregate_id": "", "type": "A"}), 400)["field"] == "aggregate_id"
+    assert api.post("/own/", {}).json() == {"type": ["missing"]}  # as REST framework has it
+    page = api.post("/own/", {"aggregate_id": "a-1", "type": "B"}, headers={"Accept": "text/html"})
+    assert (page.status_code, page.headers["Content-Type"]) == (409, "text/html; charset=utf-8")
+
+
+def test_views_of_the_project_need_no_urls_of_the_interface(api: APIClient, own_view: None) -> None:
+    with override_settings(ROOT_URLCONF=__name__):
+        problem = as_problem(api.post("/own/", {"aggregate_id": "", "type": "A"}), 400)
+    assert problem["type"] == "tag:events,problems/invalid"
+
+
+class OwnView(APIView):
+    """A view of a project, with the settings of that project."""
+
+    renderer_classes = [JSONRenderer, BrowsableAPIRenderer]
+
+    def get_exception_handler(self) -> Any:
+        return problems.exception_handler
+
+    def post(self, request: Any) -> Response:
+        if "type" not in request.data:
+            raise ValidationError({"type": ["missing"]})
+        EventStore().dispatch(new(request.data["aggregate_id"], request.data["type"]))
+        return Response()
+
+
+urlpatterns = [route("own/", OwnView.as_view())]
+
+
+@pytest.fixture
+def own_view(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setattr(urls, "urlpatterns", [*urls.urlpatterns, *urlpatterns])
+    clear_url_caches()
+    yield
+    clear_url_caches()
 
 
 HOSTILE: list[bytes] = [
