@@ -22,7 +22,7 @@ help:
 	@echo "make bench-seals  measure how fast events are sealed and verified (a minute)"
 	@echo "make bench-growth  measure how costs grow up to 10 million events, SIZES='10000 …' (ten minutes)"
 	@echo "make memory    measure the peak memory of imports, exports, streams and rebuilds of a million events (ten minutes)"
-	@echo "make fuzz      send thousands of generated requests to every operation of the HTTP interface"
+	@echo "make fuzz      send thousands of generated requests to every operation of the HTTP interface, with bodies up to the limits"
 	@echo "make torture   run crash tests: kill the server or fill its disk during writes and reads, ROUNDS=100 (SEED=…)"
 	@echo "make model     compare the store with a model in 10,000 generated steps (five minutes)"
 	@echo "make schema    generate docs/openapi.yaml again"
@@ -96,7 +96,7 @@ schema: $(VENV)/installed
 	@$(RUN) manage.py spectacular --validate --fail-on-warn --file docs/openapi.yaml
 
 fuzz: $(VENV)/installed
-	@FUZZ_EXAMPLES=$${FUZZ_EXAMPLES:-300} $(RUN) -m pytest -s tests/project/test_schema.py --timeout 3600
+	@FUZZ_EXAMPLES=$${FUZZ_EXAMPLES:-300} $(RUN) -m pytest -s tests/project/test_schema.py tests/events/api/test_problems.py --timeout 3600
 
 torture: $(VENV)/installed
 	@$(RUN) -m tests.torture --rounds $${ROUNDS:-100} $${SEED:+--seed $$SEED}

@@ -93,7 +93,7 @@ def _members(value: Any) -> dict[Any, Any]:
 
 def _same(one: Any, other: Any) -> bool:
     """Return whether two values are the same JSON: in Python, True == 1 == 1.0."""
-    return bool(one == other) and pretty(one) == pretty(other)
+    return bool(one == other) and pretty(one, indent=None) == pretty(other, indent=None)
 
 
 def _label(key: Any) -> SafeString:

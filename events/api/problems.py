@@ -211,7 +211,7 @@ def server_error(request: HttpRequest) -> HttpResponse:
 
 def _outside_of_views(request: HttpRequest, status: int) -> HttpResponse | None:
     """Return a problem for clients that do not accept HTML, None for others."""
-    if request.accepts("text/html") and "text/html" in request.headers.get("Accept", ""):
+    if "text/html" in request.headers.get("Accept", "") and request.accepts("text/html"):
         return None
     content = _content(status, HTTPStatus(status).description, None, {})
     return HttpResponse(JSONRenderer().render(content), status=status, content_type=MEDIA_TYPE)

@@ -1,8 +1,11 @@
 """Errors over HTTP: problem details everywhere, and whatever comes in, never a 5xx, nothing stored."""
 
 import json
+import os
+import time
 from collections.abc import Callable, Iterator
 from typing import Any
+from uuid import UUID
 
 import pytest
 from django.contrib.auth.models import User
@@ -309,6 +312,64 @@ def test_any_header_gets_an_answer(api: APIClient, headers: dict[str, str]) -> N
         api.post(HISTORY, {"type": "A"}, format="json", headers=headers),
     ):
         assert response.status_code < 500 or response.status_code == 501
+
+
+UUIDS_OF_ONE_HASH = (UUID(int=5 + n * (2**61 - 1)) for n in range(9_000))
+
+# Bodies of up to a number of bytes: their parts are repeated as often as there is room, {n} is the number.
+LARGE = {
+    "a name twice": ('{"type": "A", "data": {', '"k{n}": 1, ', '"z": 1, "z": 2}}'),
+    "the last name twice": ('{"type": "A", "data": {"z": 1, ', '"k{n}": 1, ', '"z": 2}}'),
+    "an event's field twice": ('{"type": "A", ', '"k{n}": 1, ', '"type": "B"}'),
+    "long integers": ('{"type": "A", "data": {"e": "1e1", "n": [', "9" * 4300 + ", ", "1]}}"),
+    "long decimals": ('{"type": "A", "data": {"n": [', "1." + "0" * 4300 + "1, ", "1e22]}}"),
+    "a decimal": ('{"type": "A", "data": {"n": 0.', "1" * 100, "e1}}"),
+    "an integer": ('{"type": "A", "data": {"n": ', "1" * 100, "}}"),
+    "a long name over many values": (
+        '{"type": "A", "data": {"big": 1' + "0" * 40 + ', "' + "k" * 400_000 + '": [', "1,", "1]}}"
+    ),
+    "many values": ('{"type": "A", "data": {"n": [', "[],", "1]}}"),
+    "deep lists": ('{"type": "A", "data": {"n": ', "[" * 100, "}}"),
+    "backslashes": ('{"type": "A", "data": {"e": 1e22, "n": "', "\\\\\\" * 2, '"}}'),
+    "brackets": ("", "[{", ""),
+    "spaces": ('{"type": "A"', " " * 100, "}"),
+    "a time": ('{"type": "A", "timestamp": "', "1" * 100, '"}'),
+    "an id": ('{"type": "A", "event_id": "', "1" * 100, '"}'),
+    "unknown fields": ('{"type": "A"', ', "k{n}": 1', "}"),
+    "expectations": ('{"events": [{"type": "A"}], "expected_version": {"a": 0', ', "k{n}": 0', "}}"),
+    "events": ('[{"type": "A"}', ', {"type": "A"}', "]"),
+    "ids of one hash": (
+        '{"expected_version": 7, "events": [{"type": "A"}',
+        ', {"type": "A", "aggregate_id": "a-1", "event_id": "{uuid}"}',
+        "]}",
+    ),
+    "attributes": ('{"specversion": "1.0", "id": "1", "source": "/s", "type": "A"', ', "k{n}": 1', "}"),
+    "a source": ('{"specversion": "1.0", "id": "1", "type": "A", "source": "', "/a:@%41" * 10, ' "}'),
+    "a media type": (
+        '{"specversion": "1.0", "id": "1", "source": "/s", "type": "A", "datacontenttype": "a/json', "a+ ;" * 10, '"}'
+    ),
+}  # fmt: skip
+BODIES_UP_TO_THE_LIMIT = "FUZZ_EXAMPLES" in os.environ
+
+
+@pytest.mark.parametrize("name", LARGE)
+def test_time_is_bounded_for_bodies_up_to_the_limit(api: APIClient, name: str) -> None:
+    before, part, after = LARGE[name]
+    size, seconds = (2_600_000, 6) if BODIES_UP_TO_THE_LIMIT else (600_000, 2)
+    kind = "application/cloudevents+json" if "specversion" in before else "application/json"
+    room = size - len(before) - len(after)
+    uuids = iter(UUIDS_OF_ONE_HASH)
+    parts = []
+    while room > 0 and (uuid := next(uuids, None) if "{uuid}" in part else "-"):
+        parts.append(part.replace("{n}", str(len(parts))).replace("{uuid}", str(uuid)))
+        room -= len(parts[-1])
+    body = before + "".join(parts) + after
+    for path in (HISTORY, "/api/events/", "/api/events/import/"):
+        started = time.process_time()
+        response = api.generic("POST", path, body, content_type="application/x-ndjson" if "import" in path else kind)
+        taken = time.process_time() - started
+        assert response.status_code < 500, response.content[:300]
+        assert taken < seconds, path
 
 
 def test_conflict_holds_every_fact(api: APIClient, store: EventStore) -> None:
