@@ -19,6 +19,7 @@ from events.store import DispatchResult
 from events.types import ANY, EXISTS, Expectation, ExpectedVersion, NewEvent
 
 from . import preconditions
+from .authentication import identity
 from .base import StoreView
 from .problems import IdempotencyKeyReused, PreconditionFailed
 
@@ -172,7 +173,12 @@ def _ids_from_key(request: Request, count: int) -> list[UUID]:
     bare = key[1:-1] if len(key) > 1 and key[0] == key[-1] == '"' else key
     if not re.fullmatch(r"[!-~](?:[ -~]{0,253}[!-~])?", bare):
         raise InvalidEvent("Idempotency-Key", "must have 1 to 255 printable ASCII characters; send a UUID, for example")
-    scope = [str(request.user.pk), request.path, bare]
+    user = identity(request)
+    if user is None:
+        raise InvalidEvent(
+            "Idempotency-Key", "needs a user with a primary key, to whom the key belongs; send event ids instead"
+        )
+    scope = [user, request.path, bare]
     return [uuid8(hashlib.sha256(json.dumps([*scope, index]).encode()).digest()) for index in range(count + 1)]
 
 
