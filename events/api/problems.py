@@ -65,6 +65,9 @@ TYPES = {
     "too-many-streams": ProblemType(
         "This process has too many open streams", "Connect again later; `Retry-After` says when."
     ),
+    "too-many-streams-of-user": ProblemType(
+        "You have too many open streams", "Close a stream, or connect again later; `Retry-After` says when."
+    ),
     "no-streams": ProblemType(
         "Streams are not available here", "Use the project's ASGI application; this is its WSGI application."
     ),
