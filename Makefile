@@ -97,7 +97,7 @@ schema: $(VENV)/installed
 
 fuzz: $(VENV)/installed
 	@FUZZ_EXAMPLES=$${FUZZ_EXAMPLES:-300} $(RUN) -m pytest -s tests/project/test_schema.py tests/project/test_large_bodies.py \
-		--timeout 3600
+		tests/events/api/test_problems.py --timeout 3600
 
 torture: $(VENV)/installed
 	@$(RUN) -m tests.torture --rounds $${ROUNDS:-100} $${SEED:+--seed $$SEED}

@@ -80,6 +80,9 @@ def create_permissions(using: str = DEFAULT_DB_ALIAS, apps: Apps = installed_app
 def _granted(user: Any, permission: str, per_category: str) -> Categories:
     if user.has_perm(permission):
         return ALL_CATEGORIES
+    if not hasattr(user, "get_all_permissions"):  # a user that is no Django model
+        own = {name: for_category(per_category, name) for name in conf.category_permissions}
+        return Categories(frozenset(name for name, permission in own.items() if user.has_perm(permission)))
     prefix = for_category(per_category, "")
     held: Iterable[str] = user.get_all_permissions()
     return Categories(frozenset(name.removeprefix(prefix) for name in held if name.startswith(prefix)))

@@ -92,6 +92,9 @@ class EventsSettings(AppSettings, prefix="EVENTS_"):
     stream_max_streams: int = 1000
     """Open event streams that one process serves; further ones are rejected."""
 
+    stream_max_streams_per_user: int = 500
+    """Open event streams that one process serves to one user; further ones are rejected."""
+
     stream_max_queued_bytes: int = 1024 * 1024
     """Bytes of new events kept for a stream whose client is slow; past that the stream reads them from the database."""
 

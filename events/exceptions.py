@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 from uuid import UUID
 
 __all__ = [
@@ -13,6 +13,7 @@ __all__ = [
     "EventStoreError",
     "ImmutableEvent",
     "InvalidEvent",
+    "Rejected",
     "StandbyBehind",
     "UnreadableEvent",
     "UnsafeRead",
@@ -92,6 +93,28 @@ class DuplicateEvent(EventStoreError):
         self.aggregate_id = aggregate_id
         self.differences = tuple(differences)
         super().__init__(reason)
+
+
+class Rejected(EventStoreError):
+    """A subscriber or an INLINE projection does not accept an event. Nothing was written.
+
+    Raise it, or a subclass, in a subscriber or in an INLINE projection. Clients receive everything in it: over HTTP as
+    a problem with `status`, in the admin as a message, in an import with the number of the line.
+
+    Attributes:
+        status: the HTTP status of the response, from 400 to 499; a class attribute.
+        message: the reason, for people.
+        code: the reason, for programs: a short name that stays the same when the message changes.
+        data: further facts for programs, which JSON can represent.
+    """
+
+    status: ClassVar[int] = 409
+
+    def __init__(self, message: str = "", *, code: str | None = None, data: Any = None) -> None:
+        self.message = _printable(str(message)) or "the event was rejected"
+        self.code = code
+        self.data = data
+        super().__init__(self.message)
 
 
 class ImmutableEvent(EventStoreError):

@@ -33,14 +33,18 @@ _STRING_OR_BRACKET = re.compile(r'"(?:[^"\\]|\\.)*"|[\[\]{}]')
 # Longer text may be nested too deep: each level has a bracket that opens and one that closes.
 _SHALLOW_CHARACTERS = 2 * MAX_DEPTH
 _TOO_DEEP = f"is nested more than {MAX_DEPTH} levels deep"
-# A string, to skip; or a number that `jsonb` changes: one with a positive exponent (to an integer), or -0.0.
-_STRING_OR_CHANGED = re.compile(rb'"(?:[^"\\]|\\.)*"|-?\d+(?:\.\d+)?[eE]\+?\d+|-0\.0(?!\d)')
+# A string, to skip; or a number that `jsonb` changes: one with a positive exponent (to an integer), or -0.0. The search
+# begins only before the first digit of a number, and gives no digit back: otherwise an integer of thousands of digits
+# would be read as often as it has digits.
+_STRING_OR_CHANGED = re.compile(
+    rb'"(?:[^"\\]|\\.)*"|(?<![\d.])-?\d++(?:\.\d++)?[eE]\+?\d+|-0\.0(?!\d)',
+)
 # The exponent alone, as a first test: a pattern that begins with a letter is three times as fast.
 _EXPONENT = re.compile(rb"e(?<=\de)\+?\d")
 
 
 # A string, to skip; or a number with a negative exponent, which `jsonb` returns with all its zeros.
-_STRING_OR_SMALL = re.compile(rb'"(?:[^"\\]|\\.)*"|-?\d+(?:\.\d+)?e-\d+')
+_STRING_OR_SMALL = re.compile(rb'"(?:[^"\\]|\\.)*"|(?<![\d.])-?\d++(?:\.\d++)?e-\d+')
 _MOST_ZEROS = 342  # 5e-324 with the 17 digits that a float may have
 
 
@@ -150,7 +154,11 @@ def equal(one: Any, other: Any) -> bool:
 
 
 def _dumps_slowly(value: Any, field: str) -> tuple[bytes, Any]:
-    _check(value, field, MAX_DEPTH)
+    try:
+        _check(value, MAX_DEPTH)
+    except _Unrepresentable as found:
+        path = "".join([field, *reversed(found.steps)])
+        raise InvalidEvent(f"{path[:60]}…" if found.is_too_deep else path, found.reason) from None
     text = json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()
     return _as_jsonb_keeps_it(text, loads(text))
 
@@ -170,47 +178,67 @@ def _written_out(match: re.Match[bytes]) -> bytes:
     return b"%.1f" % (float(token) or 0.0)
 
 
-def _check(value: Any, path: str, depth: int) -> None:
+class _Unrepresentable(Exception):
+    """A part of a value cannot be represented. The steps of its path are in reverse order.
+
+    Only an error has a path. If each value got one, a long key would be copied for every value below it.
+    """
+
+    def __init__(self, reason: str, *, is_too_deep: bool = False) -> None:
+        self.reason = reason
+        self.is_too_deep = is_too_deep
+        self.steps: list[str] = []
+
+
+def _check(value: Any, depth: int) -> None:
     if depth == 0:
-        raise InvalidEvent(f"{path[:60]}…", f"is nested more than {MAX_DEPTH} levels deep; flatten it")
+        raise _Unrepresentable(f"is nested more than {MAX_DEPTH} levels deep; flatten it", is_too_deep=True)
     if value is None or isinstance(value, bool):
         return
     if isinstance(value, str):
-        _check_text(value, path)
+        _check_text(value)
     elif isinstance(value, int):
-        _check_integer(value, path)
+        _check_integer(value)
     elif isinstance(value, float):
         if not math.isfinite(value):
-            raise InvalidEvent(path, f"is {value}, which is not a JSON number; use null or a string")
+            raise _Unrepresentable(f"is {value}, which is not a JSON number; use null or a string")
     elif isinstance(value, dict):
         for key, item in value.items():
             if not isinstance(key, str):
-                raise InvalidEvent(path, f"has the key {key!r}; the keys of a JSON object are strings")
-            _check_text(key, path)
-            _check(item, f"{path}.{key}", depth - 1)
+                raise _Unrepresentable(f"has the key {key!r}; the keys of a JSON object are strings")
+            _check_text(key)
+            _check_member(item, f".{key}", depth - 1)
     elif isinstance(value, (list, tuple)):
         for index, item in enumerate(value):
-            _check(item, f"{path}[{index}]", depth - 1)
+            _check_member(item, f"[{index}]", depth - 1)
     else:
-        raise InvalidEvent(
-            path, f"is a {type(value).__name__}, which JSON does not have; turn it into a string or number"
+        raise _Unrepresentable(
+            f"is a {type(value).__name__}, which JSON does not have; turn it into a string or number"
         )
 
 
-def _check_text(value: str, path: str) -> None:
+def _check_member(value: Any, step: str, depth: int) -> None:
+    try:
+        _check(value, depth)
+    except _Unrepresentable as found:
+        found.steps.append(step)
+        raise
+
+
+def _check_text(value: str) -> None:
     if "\0" in value:
-        raise InvalidEvent(path, "contains a NUL character, which PostgreSQL does not store; remove it")
+        raise _Unrepresentable("contains a NUL character, which PostgreSQL does not store; remove it")
     try:
         value.encode()
     except UnicodeEncodeError:
-        raise InvalidEvent(path, "contains a lone surrogate, which is not text; repair its encoding") from None
+        raise _Unrepresentable("contains a lone surrogate, which is not text; repair its encoding") from None
 
 
-def _check_integer(value: int, path: str) -> None:
+def _check_integer(value: int) -> None:
     try:
         str(value)
     except ValueError:
-        raise InvalidEvent(path, "is an integer of more digits than Python converts; use a string") from None
+        raise _Unrepresentable("is an integer of more digits than Python converts; use a string") from None
 
 
 # Characters that some line readers, such as Python's `splitlines` and httpx, take for line ends.

@@ -8,7 +8,7 @@ from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, JsonResponse
 from django.template.response import TemplateResponse
 
-from events import authorization
+from events import authorization, client_errors
 from events.exceptions import EventStoreError, VersionConflict
 from events.jsonb import pretty
 from events.models import Aggregate
@@ -76,11 +76,9 @@ class AppendView:
             form.add_error("aggregate_id", f"You may not append to the category {category_of(event.aggregate_id)!r}.")
             return None
         try:
-            return self._store.dispatch(event, expected_version=expected)
+            with client_errors.shown(self._request.user, named=[event.aggregate_id]):
+                return self._store.dispatch(event, expected_version=expected)
         except VersionConflict as conflict:
-            if conflict.aggregate_id != event.aggregate_id:  # from a dispatch of a handler
-                form.add_error(None, f"Nothing was stored: {conflict}.")
-                return None
             self._conflict = self._report(conflict, expected)
             form.add_error(None, _conflict_message(conflict))
             # The user sees the new events before sending the form again.

@@ -1,22 +1,25 @@
 """Appends over HTTP: the events and expectations of a request, and the detection of repeated requests."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 from uuid import UUID
 
 from rest_framework.request import Request
 
+from events import client_errors
 from events.exceptions import DuplicateEvent, InvalidEvent, VersionConflict
 from events.formats import cloudevents
 from events.formats.serialization import new_event_from_dict
 from events.models import Event
-from events.storage import identity, retries
+from events.storage import retries
+from events.storage.identity import derived_id
 from events.store import DispatchResult
 from events.types import ANY, EXISTS, Expectation, ExpectedVersion, NewEvent
 
 from . import preconditions
+from .authentication import identity
 from .base import StoreView
 from .problems import IdempotencyKeyReused, PreconditionFailed
 
@@ -72,7 +75,8 @@ def append(view: StoreView, append_request: AppendRequest) -> DispatchResult:
     """
     expected = append_request.expected_version
     try:
-        stored = view.store.dispatch(*append_request.events, expected_version=expected)
+        with client_errors.shown(view.request.user, named=_named(append_request)):
+            stored = view.store.dispatch(*append_request.events, expected_version=expected)
     except VersionConflict as conflict:
         if append_request.in_header and isinstance(expected, Mapping) and conflict.aggregate_id in expected:
             raise PreconditionFailed(conflict) from None
@@ -80,13 +84,17 @@ def append(view: StoreView, append_request: AppendRequest) -> DispatchResult:
     except DuplicateEvent as error:
         if error.event_id in append_request.key_ids.values():
             raise IdempotencyKeyReused from None
-        if error.aggregate_id is not None and not view.readable.contains(error.aggregate_id):
-            # The user may not know of an aggregate in this category.
-            raise DuplicateEvent(error.event_id, None, f"the event id {error.event_id} is already in use") from None
         raise
     if stored.is_retry and append_request.key_ids and not _is_repetition(append_request, stored, view.store.using):
         raise IdempotencyKeyReused
     return stored
+
+
+def _named(append_request: AppendRequest) -> Collection[str]:
+    """Return the aggregates that a request names."""
+    expected = append_request.expected_version
+    named = {event.aggregate_id for event in append_request.events if isinstance(event.aggregate_id, str)}
+    return named.union(expected) if isinstance(expected, Mapping) else named
 
 
 def _has_cloudevents(request: Request) -> bool:
@@ -166,8 +174,12 @@ def _ids_from_key(request: Request, count: int, using: str) -> list[UUID]:
     bare = key[1:-1] if len(key) > 1 and key[0] == key[-1] == '"' else key
     if not re.fullmatch(r"[!-~](?:[ -~]{0,253}[!-~])?", bare):
         raise InvalidEvent("Idempotency-Key", "must have 1 to 255 printable ASCII characters; send a UUID, for example")
-    scope = ["idempotency key", str(request.user.pk), request.path, bare]
-    return [identity.derived_id(using, *scope, index) for index in range(count + 1)]
+    user = identity(request)
+    if user is None:
+        raise InvalidEvent(
+            "Idempotency-Key", "needs a user with a primary key, to whom the key belongs; send event ids instead"
+        )
+    return [derived_id(using, "idempotency key", user, request.path, bare, index) for index in range(count + 1)]
 
 
 def _is_repetition(append_request: AppendRequest, stored: DispatchResult, using: str) -> bool:

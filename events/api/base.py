@@ -1,6 +1,6 @@
 """The base classes of the views: permissions, strict parameters, media types, errors as problem details."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from io import SEEK_END
 from typing import Any
 
@@ -23,6 +23,7 @@ from events.formats import cloudevents
 from events.formats.serialization import event_as_dict, event_row_as_dict
 from events.models import Event, EventQuerySet
 from events.routing import database
+from events.storage import ordering
 from events.storage.rows import EventRow, Query, fetch_page
 from events.store import DispatchResult, EventStore
 from events.types import category_of
@@ -46,6 +47,12 @@ _PAGES = [each for each in _RENDERERS if issubclass(each, BrowsableAPIRenderer)]
 # Stored events never change, but only users with permission may see them, so shared caches must not keep them.
 UNCHANGING = "private, max-age=31536000, immutable"
 ASK_AGAIN = "private, no-cache"
+
+
+async def no_content() -> AsyncIterator[bytes]:
+    """Yield nothing: the body for HEAD of a view that streams under ASGI. The headers are those of GET."""
+    return
+    yield b""  # makes it a generator
 
 
 class StoreView(APIView):
@@ -108,6 +115,15 @@ class StoreView(APIView):
         """Raise PermissionDenied if the user may not append to the category of an aggregate."""
         self._check(self.appendable, aggregate_id, "append to", authorization.APPEND)
 
+    def check_given_out(self, name: str, position: int) -> None:
+        """Check a position that a client has from an earlier response.
+
+        Raises:
+            InvalidEvent: the store has not given out the position. The client would wait in vain, or miss events.
+        """
+        if position > ordering.last_given_out(self.store.using):
+            raise InvalidEvent(name, f"is {position}, a position that no event has taken yet; give one of a response")
+
     def get_throttles(self) -> list[BaseThrottle]:
         if self.request.method == "POST" and self.throttle_scope == "read":
             self.throttle_scope = "append"
@@ -119,8 +135,6 @@ class StoreView(APIView):
     def finalize_response(self, request: Request, response: Any, *args: Any, **kwargs: Any) -> Any:
         response = super().finalize_response(request, response, *args, **kwargs)
         patch_vary_headers(response, ("Authorization", "Cookie"))  # another user of the browser may log in
-        if isinstance(response, problems.Problem) and response.accepted_renderer.format != "api":
-            response.as_json()
         return response
 
     def link(self, **changes: Any) -> str:

@@ -8,6 +8,8 @@ from rest_framework.throttling import ScopedRateThrottle
 
 from events.conf import conf
 
+from .authentication import identity
+
 
 class StorePermissions(BasePermission):
     """Allow authenticated users who may read, or with POST append to, at least one category of the view."""
@@ -22,6 +24,11 @@ class StorePermissions(BasePermission):
 
 class StoreThrottle(ScopedRateThrottle):
     """`EVENTS_API_THROTTLE_RATES`, for each user and each kind of request."""
+
+    def get_cache_key(self, request: Request, view: Any) -> str:
+        # REST framework would take users without a primary key for one user.
+        ident = identity(request) or self.get_ident(request)
+        return self.cache_format % {"scope": self.scope, "ident": ident}
 
     def get_rate(self) -> str | None:
         return conf.api_throttle_rates.get(self.scope or "")

@@ -8,17 +8,20 @@ from typing import Any, NamedTuple
 from django.conf import settings
 from django.core.exceptions import PermissionDenied, RequestDataTooBig, TooManyFieldsSent
 from django.http import Http404, HttpRequest, HttpResponse
-from django.urls import reverse
+from django.urls import NoReverseMatch, reverse
 from django.views import defaults
 from rest_framework.exceptions import APIException, ParseError
 from rest_framework.renderers import JSONRenderer
 from rest_framework.response import Response
-from rest_framework.views import exception_handler
+from rest_framework.views import exception_handler as plain_handler
+from rest_framework.views import set_rollback
 
-from events.exceptions import DuplicateEvent, InvalidEvent, VersionConflict
+from events import client_errors, handler_errors
+from events.exceptions import DuplicateEvent, EventStoreError, InvalidEvent, Rejected, VersionConflict
 from events.types import EXISTS
 
 MEDIA_TYPE = "application/problem+json"
+BLAMING = (*client_errors.BLAMING, APIException)
 
 
 class ProblemType(NamedTuple):
@@ -49,6 +52,11 @@ TYPES = {
         "The idempotency key belongs to another request",
         "An earlier request with this key had other events. Use a new key for a new request.",
     ),
+    "rejected": ProblemType(
+        "The event was rejected",
+        "`detail` and `code` say why, `data` has further facts, and `index` names the event in the list (from 0). The"
+        " application decides about the status. Nothing was stored.",
+    ),
     "too-large": ProblemType("The request is too large", "`detail` names the limit. Send fewer events at once."),
     "not-caught-up": ProblemType(
         "The read model is not up to date yet",
@@ -56,6 +64,9 @@ TYPES = {
     ),
     "too-many-streams": ProblemType(
         "This process has too many open streams", "Connect again later; `Retry-After` says when."
+    ),
+    "too-many-streams-of-user": ProblemType(
+        "You have too many open streams", "Close a stream, or connect again later; `Retry-After` says when."
     ),
     "no-streams": ProblemType(
         "Streams are not available here", "Use the project's ASGI application; this is its WSGI application."
@@ -77,10 +88,12 @@ class Problem(Response):
         super().__init__(_content(status, detail, slug, data), status=status, headers=headers)
         self.exception = True
 
-    def as_json(self) -> None:
-        """Select the JSON renderer and the media type of problems."""
-        self.accepted_renderer, self.accepted_media_type = JSONRenderer(), MEDIA_TYPE
-        self.content_type = MEDIA_TYPE
+    @property
+    def rendered_content(self) -> Any:
+        if self.accepted_renderer.format != "api":  # REST framework's browsable pages show it as a part of the page
+            self.accepted_renderer, self.accepted_media_type = JSONRenderer(), MEDIA_TYPE
+            self.content_type = MEDIA_TYPE
+        return super().rendered_content
 
 
 class PreconditionFailed(Exception):
@@ -95,8 +108,31 @@ class IdempotencyKeyReused(Exception):
 
 
 def answer(error: Exception, context: Any) -> Response | None:
-    """Return the problem for an error of the client; None for other errors."""
-    return problem_for(error)
+    """Return the problem for an error of the client; None for other errors.
+
+    Raises:
+        SubscriberFailed: a subscriber or an INLINE projection raised the error. Its cause must not reach Django either,
+            which answers Http404, for example, with 404.
+    """
+    shown = client_errors.as_shown(error, context["request"].user, blaming=BLAMING)
+    if shown is not error and isinstance(shown, client_errors.SubscriberFailed):
+        raise shown from error
+    problem = problem_for(shown)
+    if problem:
+        set_rollback()  # of a transaction around the whole request (ATOMIC_REQUESTS)
+    return problem
+
+
+def exception_handler(error: Exception, context: Any) -> Response | None:
+    """Return the problem for an error of the store: an EXCEPTION_HANDLER of REST framework, for your own views.
+
+    For other errors, it returns what REST framework's own handler returns.
+
+    Raises:
+        SubscriberFailed: see `answer`.
+    """
+    is_of_store = isinstance(error, EventStoreError) or handler_errors.failure(error)
+    return answer(error, context) if is_of_store else plain_handler(error, context)
 
 
 @singledispatch
@@ -106,7 +142,7 @@ def problem_for(error: Exception) -> Response | None:
 
 @problem_for.register
 def _(error: APIException | Http404 | PermissionDenied) -> Response | None:
-    plain = exception_handler(error, {})  # sets headers, and marks the transaction for rollback
+    plain = plain_handler(error, {})  # sets headers
     return plain and Problem(plain.status_code, str(plain.data["detail"]), headers=dict(plain.items()))
 
 
@@ -129,6 +165,13 @@ def _(error: PreconditionFailed) -> Response:
 def _(error: DuplicateEvent) -> Response:
     event_id = error.event_id and str(error.event_id)
     return Problem(409, str(error), "duplicate-event", event_id=event_id, aggregate_id=error.aggregate_id)
+
+
+@problem_for.register
+def _(error: Rejected) -> Response:
+    failed = handler_errors.failure(error)
+    index = failed and failed.index
+    return Problem(error.status, error.message, "rejected", code=error.code, data=error.data, index=index)
 
 
 @problem_for.register
@@ -171,7 +214,7 @@ def server_error(request: HttpRequest) -> HttpResponse:
 
 def _outside_of_views(request: HttpRequest, status: int) -> HttpResponse | None:
     """Return a problem for clients that do not accept HTML, None for others."""
-    if request.accepts("text/html") and "text/html" in request.headers.get("Accept", ""):
+    if "text/html" in request.headers.get("Accept", "") and request.accepts("text/html"):
         return None
     content = _content(status, HTTPStatus(status).description, None, {})
     return HttpResponse(JSONRenderer().render(content), status=status, content_type=MEDIA_TYPE)
@@ -179,12 +222,19 @@ def _outside_of_views(request: HttpRequest, status: int) -> HttpResponse | None:
 
 def _content(status: int, detail: str, slug: str | None, data: dict[str, Any]) -> dict[str, Any]:
     return {
-        "type": reverse("events:problem-type", args=[slug]) if slug else "about:blank",
+        "type": _url(slug) if slug else "about:blank",
         "title": TYPES[slug].title if slug else HTTPStatus(status).phrase,
         "status": status,
         "detail": detail,
         **data,
     }
+
+
+def _url(slug: str) -> str:
+    try:
+        return reverse("events:problem-type", args=[slug])
+    except NoReverseMatch:  # a project whose own views have problems, without the URLs of the interface
+        return f"tag:events,problems/{slug}"
 
 
 def _conflict(error: VersionConflict, status: int) -> Response:

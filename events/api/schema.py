@@ -102,7 +102,7 @@ _ERRORS: Mapping[int, tuple[Any, str, dict[str, Any]]] = {
     406: (serializers.ProblemDetailsSerializer, "This media type is not available here.", {}),
     409: (
         serializers.VersionConflictSerializer,
-        "An aggregate is not at the version that the body expects, or an event id is in use.",
+        "An aggregate is not at the version that the body expects, an event id is in use, or an event is rejected.",
         {
             "type": "/api/problems/version-conflict/",
             "conflicts": [{"aggregate_id": "order-18", "expected": 0, "actual": 1}],

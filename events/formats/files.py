@@ -7,6 +7,7 @@ import io
 import itertools
 import json
 import sqlite3
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing
 from datetime import tzinfo
@@ -100,8 +101,8 @@ def read_csv(file: IO[str], columns: Columns, default_zone: tzinfo | None = None
         header = reader.fieldnames or []
     except csv.Error as error:
         raise InvalidEvent("line 1", f"is not CSV: {error}") from None
-    for column in header:
-        if header.count(column) > 1:
+    for column, count in Counter(header).items():
+        if count > 1:
             raise InvalidEvent("column", f"{column!r} is in the header twice; rename one")
     for column in filter(None, columns):
         if column not in header:

@@ -105,8 +105,8 @@ class Verification:
         )
 
     def _named(self, digest: EventDigest) -> str:
-        # Without its content: it may be large, and Python may be unable to represent it. And there may be several events
-        # at the position.
+        # Without its content: it may be large, and Python may be unable to represent it. And several events may have
+        # the position.
         events = Event.objects.using(self._using).headings().filter(position=digest.position)
         found = events.values_list("type", "version", "aggregate_id").first()
         event_type, version, aggregate_id = found or ("removed meanwhile", "?", "?")

@@ -17,6 +17,12 @@ _SETTLED_AFTER = PreparedStatement(
 )
 
 
+_LAST_GIVEN_OUT = """
+    SELECT greatest(CASE WHEN is_called THEN last_value ELSE 0 END, (SELECT max(position) FROM events_event))
+    FROM events_event_position_seq
+"""
+
+
 def settled_position(using: str) -> int:
     """Return the position of the highest event below which no event can appear; read events in a later statement.
 
@@ -50,3 +56,11 @@ def settled_position_after(position: int, using: str) -> int:
     if rows is None:
         rows = _SETTLED_AFTER.rows_unprepared(session, arguments)
     return rows[0][0] if rows else settled_position(using)
+
+
+def last_given_out(using: str) -> int:
+    """Return the highest position that an append has taken, whether or not it has committed; 0 if there is none.
+
+    The events count too: after logical replication, for example, the sequence may be behind them.
+    """
+    return int(fetch_tuples(using, _LAST_GIVEN_OUT)[0][0])

@@ -2,16 +2,17 @@
 
 One poller follows the settled position, however many streams there are. A queue keeps the messages that a stream has
 not taken, up to a limit in bytes. Above it, the queue is emptied, and the stream reads the events from the database at
-its own speed. So memory stays bounded, and a slow client does not delay other clients.
+its own speed. So memory stays bounded, and a slow client does not delay other clients. Only the poller and the reader
+hold events as Python objects, one page each; streams hold their text.
 """
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
-from functools import cached_property
-from typing import Self, TypeVar
+from contextlib import contextmanager, suppress
+from typing import TypeVar
 from weakref import WeakKeyDictionary
 
 from django.db import connections
@@ -35,12 +36,15 @@ class Message:
     """An event as streams send it; all streams share its JSON text."""
 
     def __init__(self, event: Event) -> None:
-        self.event = event
         self.position = event.position
+        self._event: Event | None = event
+        self._json = b""
 
-    @cached_property
+    @property
     def json(self) -> bytes:
-        return in_one_line(to_json(event_as_dict(self.event)))
+        if self._event:
+            self._json, self._event = in_one_line(to_json(event_as_dict(self._event))), None
+        return self._json
 
 
 class StreamQueue:
@@ -73,11 +77,11 @@ class StreamQueue:
         """End the wait of `take`, even without messages."""
         self._news.set()
 
-    def put(self, messages: Sequence[Message], position: int) -> None:
-        """Add the messages that the feed has read up to `position`, if the stream selects them."""
+    def put(self, events: Sequence[tuple[Event, Message]], position: int) -> None:
+        """Add the messages of the events that the feed has read up to `position`, if the stream selects them."""
         if self.has_overflowed:
             return
-        selected = [message for message in messages if self._selects(message.event)]
+        selected = [message for event, message in events if self._selects(event)]
         if selected:
             self._news.set()
             self._bytes += sum(len(message.json) for message in selected)
@@ -105,21 +109,30 @@ class Feed:
         # Two threads and connections, so that reads of long histories do not delay new events.
         self._polling = ThreadPoolExecutor(1, "events-feed-poller")
         self._reading = ThreadPoolExecutor(1, "events-feed-reader")
-        self._open = 0
+        self._open: Counter[str] = Counter()  # by user
         self.is_ending = False
 
     @classmethod
     def of_this_loop(cls, using: str) -> "Feed":
-        """Return the feed of the running event loop; it stays open while a stream is in its `with` block."""
+        """Return the feed of the running event loop; it stays open while a stream is in `opened_by`."""
         feeds = _feeds.setdefault(asyncio.get_running_loop(), {})
         if using not in feeds:
             feeds[using] = cls(using)
         return feeds[using]
 
     @classmethod
-    def open_streams(cls) -> int:
-        """Return how many streams this process has open."""
-        return sum(feed._open for feeds in _feeds.values() for feed in feeds.values())
+    def open_streams(cls, user: str | None = None) -> int:
+        """Return how many streams this process has open, of all users or of one."""
+        # Lists, because other threads change the originals.
+        feeds = [feed for of_loop in list(_feeds.values()) for feed in list(of_loop.values())]
+        return sum(feed._open.total() if user is None else feed._open[user] for feed in feeds)
+
+    @classmethod
+    def has_room(cls, user: str) -> bool:
+        """Return whether this process takes a further stream of `user`."""
+        return (
+            cls.open_streams() < conf.stream_max_streams and cls.open_streams(user) < conf.stream_max_streams_per_user
+        )
 
     @classmethod
     def end_streams(cls) -> None:
@@ -129,14 +142,19 @@ class Feed:
             for queue in feed._queues:
                 queue.wake()
 
-    def __enter__(self) -> Self:
-        self._open += 1
-        return self
-
-    def __exit__(self, *exc_info: object) -> None:
-        self._open -= 1
-        if not self._open:
-            self._close()
+    @contextmanager
+    def opened_by(self, user: str) -> Iterator[bool]:
+        """Count a stream of `user` during the `with` block, and say whether there was room for it."""
+        has_room = self.has_room(user)
+        self._open[user] += 1
+        try:
+            yield has_room
+        finally:
+            self._open[user] -= 1
+            if not self._open[user]:
+                del self._open[user]
+            if not self._open:
+                self._close()
 
     async def attach(self, selects: Callable[[Event], bool]) -> StreamQueue:
         """Return a queue for the events that `selects` accepts, from the feed's current position on."""
@@ -151,10 +169,9 @@ class Feed:
         """Stop adding messages to `queue`."""
         self._queues.discard(queue)
 
-    async def page(self, events: EventQuerySet, after: int, up_to: int) -> list[Message]:
-        """Return the first PAGE_EVENTS of `events` between two positions; fewer if there are no more."""
-        query = events.after(after).up_to(up_to).order_by("position")[:PAGE_EVENTS]
-        return [Message(event) for event in await self.in_thread(lambda: rows.fetch_events(query))]
+    async def page(self, events: EventQuerySet, after: int, up_to: int) -> tuple[list[Message], int]:
+        """Return a page of the first of `events` between two positions, and the position up to which it has them."""
+        return await self.in_thread(lambda: _page(events, after, up_to))
 
     async def in_thread(self, function: Callable[[], Result]) -> Result:
         """Return the result of `function`, called in a thread that may use the database."""
@@ -177,7 +194,8 @@ class Feed:
             self._known.set()
             if before is not None and position > before:
                 backoff.reset()
-                self._hand_out([Message(event) for event in events], position)
+                self._hand_out(events, position)
+            del events  # the poller holds no page while it waits
             await asyncio.sleep(backoff.pause_seconds(conf.stream_idle_poll_seconds))
 
     def _poll(self) -> tuple[int, list[Event]]:
@@ -188,10 +206,11 @@ class Feed:
         if settled <= self._position:
             return self._position, []
         events = Event.objects.using(self.using).after(self._position).up_to(settled).order_by("position")
-        page = rows.fetch_events(events[:PAGE_EVENTS])
-        return page[-1].position if len(page) == PAGE_EVENTS else settled, page
+        page = rows.fetch_page(events, PAGE_EVENTS)
+        return page[-1].position if page.has_more else settled, page
 
-    def _hand_out(self, messages: list[Message], position: int) -> None:
+    def _hand_out(self, events: list[Event], position: int) -> None:
+        messages = [(event, Message(event)) for event in events]
         for queue in self._queues:
             queue.put(messages, position)
 
@@ -206,6 +225,17 @@ class Feed:
 
 
 _feeds: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[str, Feed]] = WeakKeyDictionary()
+
+
+def _page(events: EventQuerySet, after: int, up_to: int) -> tuple[list[Message], int]:
+    page = rows.fetch_page(events.after(after).up_to(up_to).order_by("position"), PAGE_EVENTS)
+    reached = page[-1].position if page.has_more else up_to
+    page.reverse()
+    messages = []
+    while page:  # an event is freed as soon as it has become text
+        messages.append(Message(page.pop()))
+        len(messages[-1].json)
+    return messages, reached
 
 
 def _with_usable_connection(function: Callable[[], Result]) -> Result:

@@ -6,7 +6,7 @@ The protocol is https://html.spec.whatwg.org/multipage/server-sent-events.html. 
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
 from contextlib import aclosing, contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -14,9 +14,11 @@ from typing import Any
 from events.conf import conf
 from events.models import Event, EventQuerySet
 
-from .feed import PAGE_EVENTS, Feed, Message
+from .feed import Feed, Message
+from .threads import release_thread
 
 RETRY_MILLISECONDS = 1000
+RETRY_WITHOUT_ROOM_MILLISECONDS = 5000
 HEARTBEAT = b": heartbeat\n\n"
 CHUNK_BYTES = 64 * 1024
 
@@ -33,10 +35,17 @@ class Stream:
     """One client's stream."""
 
     def __init__(
-        self, using: str, selection: Selection, after: int | None, reselect: Callable[[], Selection | None]
+        self,
+        using: str,
+        selection: Selection,
+        after: int | None,
+        reselect: Callable[[], Selection | None],
+        *,
+        user: str,
     ) -> None:
         """
         Args:
+            user: whose stream it is, for the limit of streams per user.
             after: the position to begin after; None for new events only.
             reselect: returns the selection that the user may read now, None for nothing; it may use the database.
         """
@@ -44,6 +53,7 @@ class Stream:
         self._selection: Selection | None = selection
         self._position = after
         self._reselect = reselect
+        self._user = user
         self._loop: asyncio.AbstractEventLoop | None = None
         self._sent_position = -1
         self._position_sent_at = self._sent_at = self._permitted_at = time.monotonic()
@@ -78,7 +88,12 @@ class Stream:
 
     async def _text(self) -> AsyncGenerator[bytes]:
         self._loop = asyncio.get_running_loop()
-        with Feed.of_this_loop(self._using) as feed:
+        release_thread()
+        feed = Feed.of_this_loop(self._using)
+        with feed.opened_by(self._user) as has_room:
+            if not has_room:  # the view has counted before other requests of the same moment began to stream
+                yield b"retry: %d\n\n" % RETRY_WITHOUT_ROOM_MILLISECONDS
+                return
             yield b"retry: %d\n\n" % RETRY_MILLISECONDS
             while self._selection and not feed.is_ending:
                 async with aclosing(self._until_overflow(feed)) as text:
@@ -98,8 +113,13 @@ class Stream:
                 self._position = queue.position
             began_at = queue.position
             while self._position < began_at and await self._may_go_on(feed):
-                for chunk in await self._page_of_history(feed, began_at):
+                selection: Any = self._selection
+                messages, reached = await feed.page(selection.events, self._position, began_at)
+                for chunk in self._chunks_of(messages):
                     yield chunk
+                self._position = reached
+                if message := self._periodic_message():
+                    yield message
             if self._selection and not queue.has_overflowed and not feed.is_ending:
                 yield self._control("caught-up")
             while not queue.has_overflowed and await self._may_go_on(feed):
@@ -115,30 +135,26 @@ class Stream:
     def _selects(self, event: Event) -> bool:
         return self._selection is not None and self._selection.selects(event)
 
-    async def _page_of_history(self, feed: Feed, up_to: int) -> list[bytes]:
-        selection: Any = self._selection
-        messages = await feed.page(selection.events, self._position or 0, up_to)
-        chunks = list(self._chunks_of(messages))
-        self._position = messages[-1].position if len(messages) == PAGE_EVENTS else up_to
-        message = self._periodic_message()
-        return [*chunks, message] if message else chunks
-
-    def _chunks_of(self, messages: Sequence[Message]) -> Iterator[bytes]:
-        """Yield the text of messages in chunks of some kilobytes."""
+    def _chunks_of(self, messages: list[Message]) -> Iterator[bytes]:
+        """Yield the text of messages in chunks of some kilobytes, and remove from the list what is yielded."""
+        messages.reverse()
         parts: list[bytes] = []
         size = 0
-        for message in messages:
+        while messages:
+            message = messages.pop()
             # The client may come from a process whose feed was further on.
             if message.position <= (self._position or 0):
                 continue
             parts.append(b"id: %d\ndata: %b\n\n" % (message.position, message.json))
-            size += len(message.json)
+            size += len(parts[-1])
             self._sent_position, self._position_sent_at = message.position, time.monotonic()
-            if size >= CHUNK_BYTES:
-                yield b"".join(parts)
+            if size >= CHUNK_BYTES or not messages:
+                del message
+                text = b"".join(parts)
                 parts, size = [], 0
-        if parts:
-            yield b"".join(parts)
+                # Slices, because the server keeps a copy of what a slow client has not taken.
+                for start in range(0, len(text), CHUNK_BYTES):
+                    yield text[start : start + CHUNK_BYTES]
 
     def _periodic_message(self) -> bytes | None:
         """Return a checkpoint or a heartbeat, if one is due."""

@@ -11,6 +11,7 @@ from events.exceptions import (
     DuplicateEvent,
     EventStoreError,
     InvalidEvent,
+    Rejected,
     StandbyBehind,
     VersionConflict,
 )
@@ -48,3 +49,12 @@ def test_facts_are_attributes() -> None:
     behind = StandbyBehind("standby", 1.25)
     assert behind.standby == "standby"
     assert "EVENTS_STANDBY_WAIT_SECONDS" in str(behind)
+
+
+def test_rejected_has_a_reason_for_people_and_for_programs() -> None:
+    class OutOfStock(Rejected):
+        status = 422
+
+    error = OutOfStock("none left", code="out-of-stock", data={"left": 0})
+    assert (str(error), error.code, error.data, error.status) == ("none left", "out-of-stock", {"left": 0}, 422)
+    assert (str(Rejected()), Rejected.status) == ("the event was rejected", 409)

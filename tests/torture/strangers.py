@@ -31,7 +31,8 @@ ATTACKS = (
     "UPDATE events_aggregate SET version = version + 1",
     """
     INSERT INTO events_event
-    SELECT position + 1000000, aggregate_id, version + 1000000, gen_random_uuid(), type, data, metadata, timestamp, recorded_at
+    SELECT position + 1000000, aggregate_id, version + 1000000, gen_random_uuid(), type, data, metadata, timestamp,
+           recorded_at
     FROM events_event LIMIT 1
     """,
     "SELECT setval('events_event_position_seq', 1)",

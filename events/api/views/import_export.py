@@ -40,11 +40,16 @@ class EventExport(StoreView):
     )
     def get(self, request: Request) -> Any:
         after = parameters.integer(request, "after", 0)
-        up_to = min(parameters.integer(request, "up_to", parameters.MAX_BIGINT), self.store.settled_position())
+        up_to = parameters.integer(request, "up_to", parameters.MAX_BIGINT)
         chosen = EventFilter.of(request, self.store.using, self.readable)
-        pages: Any = reader.json_pages(chosen, after=after, up_to=up_to)
+        settled = self.store.settled_position()
+        if after > settled:
+            self.check_given_out("after", after)
+        pages: Any = (
+            () if request.method == "HEAD" else reader.json_pages(chosen, after=after, up_to=min(up_to, settled))
+        )
         return StreamingHttpResponse(
-            _in_thread(pages) if isinstance(request._request, ASGIRequest) else pages,
+            _in_thread(iter(pages)) if isinstance(request._request, ASGIRequest) else pages,
             content_type=NDJSONRenderer.media_type,
             headers={"Cache-Control": "no-store"},
         )

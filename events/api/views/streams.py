@@ -5,15 +5,14 @@ from typing import Any
 
 from django.core.exceptions import PermissionDenied
 from django.core.handlers.asgi import ASGIRequest
-from django.db import connections
 from django.http import StreamingHttpResponse
 from drf_spectacular.utils import OpenApiParameter
 from rest_framework.request import Request
 
 from events import authorization
 from events.api import parameters, schema, serializers
-from events.api.authentication import authenticate_again
-from events.api.base import StoreView
+from events.api.authentication import authenticate_again, identity
+from events.api.base import StoreView, no_content
 from events.api.filters import EventFilter
 from events.api.negotiation import EventStreamRenderer, FastJSONRenderer
 from events.api.problems import Problem
@@ -21,8 +20,10 @@ from events.conf import conf
 from events.models import Event
 from events.streaming.feed import Feed
 from events.streaming.server_sent_events import Selection, Stream
+from events.streaming.threads import release_connections
 
 STREAM_ERRORS = (*schema.READ_ERRORS, 501, 503)
+RETRY_AFTER = {"Retry-After": "5"}
 
 
 class EventStream(StoreView):
@@ -51,13 +52,15 @@ class EventStream(StoreView):
             raise PermissionDenied("You may not read these events")
         if not isinstance(request._request, ASGIRequest):
             return Problem(501, "Event streams need the project's ASGI application", "no-streams")
-        if Feed.open_streams() >= conf.stream_max_streams:
-            detail = f"This process already has {conf.stream_max_streams:,} open streams (EVENTS_STREAM_MAX_STREAMS)"
-            return Problem(503, detail, "too-many-streams", headers={"Retry-After": "5"})
-        stream = Stream(self.store.using, selection, after, self._reselect)
-        _release_connections()
+        user = identity(request) or f"at {request.META.get('REMOTE_ADDR')}"
+        if problem := _too_many(user):
+            return problem
+        if after:
+            self.check_given_out("Last-Event-ID" if "Last-Event-ID" in request.headers else "after", after)
+        stream = Stream(self.store.using, selection, after, self._reselect, user=user)
+        release_connections()
         return StreamingHttpResponse(
-            stream,
+            no_content() if request.method == "HEAD" else stream,
             content_type=EventStreamRenderer.media_type,
             # X-Accel-Buffering is for nginx, which would buffer the stream.
             headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"},
@@ -121,8 +124,12 @@ class AggregateStream(EventStream):
         self.check_readable(kwargs["aggregate_id"])
 
 
-def _release_connections() -> None:
-    """Close the database connections of this request now, because its thread lives as long as the stream."""
-    for connection in connections.all(initialized_only=True):
-        if not connection.in_atomic_block:
-            connection.close()
+def _too_many(user: str) -> Problem | None:
+    if Feed.open_streams() >= conf.stream_max_streams:
+        detail = f"This process already has {conf.stream_max_streams:,} open streams (EVENTS_STREAM_MAX_STREAMS)"
+        return Problem(503, detail, "too-many-streams", headers=RETRY_AFTER)
+    if not Feed.has_room(user):
+        most = conf.stream_max_streams_per_user
+        detail = f"You already have {most:,} open streams in this process (EVENTS_STREAM_MAX_STREAMS_PER_USER)"
+        return Problem(429, detail, "too-many-streams-of-user", headers=RETRY_AFTER)
+    return None

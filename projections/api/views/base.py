@@ -43,7 +43,8 @@ class AtLeast(StoreView):
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
         super().initial(request, *args, **kwargs)
         position = parameters.integer(request, "at_least", None)
-        if position is not None:
+        if position is not None and request.method in ("GET", "HEAD"):
+            self.check_given_out("at_least", position)
             waiting.wait_for(self.projection, position, conf.max_wait_seconds)
 
     def handle_exception(self, exc: Exception) -> Response:

@@ -1,12 +1,14 @@
 """The form that appends: it repeats safely, reports conflicts, and explains what is wrong."""
 
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 from django.contrib.admin.models import LogEntry
 from django.contrib.auth.models import User
 from django.test import Client
 
+from events.exceptions import Rejected
 from events.store import EventStore
 from tests.events.support import ADD, PERMISSIONS, form_of, history_url, page, versions_on
 from tests.support import aggregates, new, some, stored
@@ -114,12 +116,40 @@ def test_bad_input_is_explained_and_kept(staff: Client, fault: dict[str, str], m
     assert stored() == []
 
 
-def test_conflict_of_a_handler_is_not_taken_for_the_forms_own(staff: Client, store: EventStore) -> None:
+def test_error_of_a_handler_is_not_taken_for_the_forms_own(staff: Client, store: EventStore) -> None:
     store.dispatch(new("order-1"), new("stock-1"), new("stock-1"))
     store.subscribe("Happened", lambda event, **kwargs: store.dispatch(new("stock-1"), expected_version=0))
+    staff.raise_request_exception = False
     response = staff.post(ADD, form_of(staff, "order-1"))
-    assert "&#x27;stock-1&#x27; was expected at version 0" in response.content.decode()
-    assert response.context["form"]["expected_version"].value() == "1"
+    assert response.status_code == 500
+    assert "stock-1" not in response.content.decode()
+
+
+def test_handler_rejects_with_a_message(staff: Client, store: EventStore) -> None:
+    def reject(**kwargs: Any) -> None:
+        raise Rejected("none left")
+
+    store.subscribe("Happened", reject)
+    html = staff.post(ADD, form_of(staff, "order-1")).content.decode()
+    assert "Nothing was stored: none left." in html
+    assert stored() == []
+
+
+def test_id_in_use_names_its_aggregate_only_to_users_who_may_read_it(
+    store: EventStore, make_user: Callable[..., User]
+) -> None:
+    (secret,) = store.dispatch(new("secret-1"))
+    client = Client()
+    for permissions, named in (
+        (PERMISSIONS, True),
+        (["events.view_event", "events.add_event"], True),
+        (["events.add_event"], False),
+    ):
+        client.force_login(make_user(*permissions, is_staff=True))
+        form = form_of(client, "order-1") | {"event_id": str(secret.event_id)}
+        html = client.post(ADD, form).content.decode()
+        assert "is already in use" in html
+        assert ("secret-1" in html) is named
 
 
 def test_append_button_shows_for_users_who_may_append(store: EventStore, make_user: Callable[..., User]) -> None:

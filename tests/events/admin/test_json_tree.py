@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from django.test import Client
 
+from events.admin.json_tree import tree
 from events.store import EventStore
 from tests.events.support import EVENTS, history_url, page, versions_on
 from tests.support import new

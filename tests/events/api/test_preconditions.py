@@ -50,10 +50,13 @@ def test_any_version_by_if_match(api: APIClient) -> None:
     assert send(api, if_match="*").status_code == 201
 
 
-def test_conflict_of_a_subscriber_is_no_failed_precondition(api: APIClient, store: EventStore) -> None:
-    store.subscribe("A", lambda event, **kwargs: store.dispatch(new("other-1", "B"), expected_version=7))
+def test_conflict_of_a_subscriber_on_an_aggregate_of_the_request_is_its_conflict(
+    api: APIClient, store: EventStore
+) -> None:
+    store.subscribe("A", lambda event, **kwargs: store.dispatch(new("a-1", "B"), expected_version=7))
     response = send(api, if_match='"0"')
-    assert (response.status_code, response.json()["aggregate_id"]) == (409, "other-1")
+    assert (response.status_code, response.json()["aggregate_id"]) == (412, "a-1")
+    assert send(api).status_code == 409
 
 
 @pytest.mark.parametrize(

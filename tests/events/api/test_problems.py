@@ -1,18 +1,34 @@
 """Errors over HTTP: problem details everywhere, and whatever comes in, never a 5xx, nothing stored."""
 
 import json
-from collections.abc import Callable
+import os
+import time
+from collections.abc import Callable, Iterator
 from typing import Any
+from uuid import UUID
 
 import pytest
 from django.contrib.auth.models import User
+from django.core.exceptions import PermissionDenied as DjangoPermissionDenied
+from django.core.exceptions import SuspiciousOperation
+from django.http import Http404
+from django.test import override_settings
+from django.urls import clear_url_caches
+from django.urls import path as route
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from rest_framework.authtoken.models import Token
+from rest_framework.exceptions import ValidationError
+from rest_framework.renderers import BrowsableAPIRenderer, JSONRenderer
+from rest_framework.response import Response
 from rest_framework.test import APIClient
+from rest_framework.views import APIView
 
+from events.api import problems
+from events.exceptions import Conflict, DispatchTooDeep, DuplicateEvent, InvalidEvent, Rejected, VersionConflict
 from events.store import EventStore
-from tests.events.api.support import HISTORY, PROBLEM, as_problem
+from eventstore_project import urls
+from tests.events.api.support import HISTORY, PROBLEM, append, as_problem
 from tests.support import new, stored
 
 pytestmark = pytest.mark.django_db
@@ -62,6 +78,109 @@ def test_server_error_is_a_problem_too(api: APIClient, store: EventStore) -> Non
     response = api.post(HISTORY, {"type": "A"}, format="json")
     assert "secret" not in json.dumps(as_problem(response, 500))
     assert stored() == []
+
+
+class OutOfStock(Rejected):
+    status = 422
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "facts"),
+    [
+        (
+            Rejected("none left", code="out-of-stock", data={"left": [0]}),
+            409,
+            ("none left", "out-of-stock", {"left": [0]}),
+        ),
+        (OutOfStock(), 422, ("the event was rejected", None, None)),
+    ],
+)
+def test_rejection_by_a_subscriber_is_a_problem(
+    api: APIClient, store: EventStore, error: Rejected, status: int, facts: tuple[Any, ...]
+) -> None:
+    def reject(**kwargs: Any) -> None:
+        raise error
+
+    store.subscribe("B", reject)
+    problem = as_problem(append(api, [{"type": "A"}, {"type": "B"}]), status)
+    assert (problem["type"], problem["index"]) == ("/api/problems/rejected/", 1)
+    assert (problem["detail"], problem["code"], problem["data"]) == facts
+    assert api.get(problem["type"]).status_code == 200
+    assert stored() == []
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        VersionConflict([Conflict("secret-1", 1, 7)]),
+        InvalidEvent("data.secret", "is secret"),
+        DuplicateEvent(None, "secret-1", "secret"),
+        DispatchTooDeep("secret"),
+        Http404("secret"),
+        DjangoPermissionDenied("secret"),
+        SuspiciousOperation("secret"),
+        ValidationError({"secret": ["secret"]}),
+    ],
+)
+@pytest.mark.parametrize("path", [HISTORY, "/api/events/", "/own/"])
+def test_errors_of_subscribers_are_server_errors(
+    api: APIClient, store: EventStore, error: Exception, path: str, caplog: Any, own_view: None
+) -> None:
+    def fail(**kwargs: Any) -> None:
+        raise error
+
+    store.subscribe("A", fail)
+    api.raise_request_exception = False
+    response = api.post(path, {"aggregate_id": "a-1", "type": "A"}, format="json")
+    assert "secret" not in json.dumps(as_problem(response, 500))
+    (record,) = (each for each in caplog.records if each.name == "django.request")
+    assert record.exc_info[1].__cause__ is error
+    assert stored() == []
+
+
+def test_views_of_the_project_answer_with_problems(api: APIClient, store: EventStore, own_view: None) -> None:
+    def reject(**kwargs: Any) -> None:
+        raise Rejected("none left", data={"left": 0})
+
+    store.subscribe("B", reject)
+    problem = as_problem(api.post("/own/", {"aggregate_id": "a-1", "type": "B"}), 409)
+    assert (problem["detail"], problem["data"]) == ("none left", {"left": 0})
+    assert as_problem(api.post("/own/", {"aggregate_id": "", "type": "A"}), 400)["field"] == "aggregate_id"
+    assert api.post("/own/", {}).json() == {"type": ["missing"]}  # as REST framework has it
+    page = api.post("/own/", {"aggregate_id": "a-1", "type": "B"}, headers={"Accept": "text/html"})
+    assert (page.status_code, page.headers["Content-Type"]) == (409, "text/html; charset=utf-8")
+
+
+def test_views_of_the_project_need_no_urls_of_the_interface(api: APIClient, own_view: None) -> None:
+    with override_settings(ROOT_URLCONF=__name__):
+        problem = as_problem(api.post("/own/", {"aggregate_id": "", "type": "A"}), 400)
+    assert problem["type"] == "tag:events,problems/invalid"
+
+
+class OwnView(APIView):
+    """A view of a project, with the settings of that project."""
+
+    renderer_classes = [JSONRenderer, BrowsableAPIRenderer]
+
+    def get_exception_handler(self) -> Any:
+        return problems.exception_handler
+
+    def post(self, request: Any) -> Response:
+        if "type" not in request.data:
+            raise ValidationError({"type": ["missing"]})
+        EventStore().dispatch(new(request.data["aggregate_id"], request.data["type"]))
+        return Response()
+
+
+urlpatterns = [route("own/", OwnView.as_view())]
+
+
+@pytest.fixture
+def own_view(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setattr(urls, "urlpatterns", [*urls.urlpatterns, *urlpatterns])
+    clear_url_caches()
+    yield
+    clear_url_caches()
 
 
 HOSTILE: list[bytes] = [
@@ -193,6 +312,64 @@ def test_any_header_gets_an_answer(api: APIClient, headers: dict[str, str]) -> N
         api.post(HISTORY, {"type": "A"}, format="json", headers=headers),
     ):
         assert response.status_code < 500 or response.status_code == 501
+
+
+UUIDS_OF_ONE_HASH = (UUID(int=5 + n * (2**61 - 1)) for n in range(9_000))
+
+# Bodies of up to a number of bytes: their parts are repeated as often as there is room, {n} is the number.
+LARGE = {
+    "a name twice": ('{"type": "A", "data": {', '"k{n}": 1, ', '"z": 1, "z": 2}}'),
+    "the last name twice": ('{"type": "A", "data": {"z": 1, ', '"k{n}": 1, ', '"z": 2}}'),
+    "an event's field twice": ('{"type": "A", ', '"k{n}": 1, ', '"type": "B"}'),
+    "long integers": ('{"type": "A", "data": {"e": "1e1", "n": [', "9" * 4300 + ", ", "1]}}"),
+    "long decimals": ('{"type": "A", "data": {"n": [', "1." + "0" * 4300 + "1, ", "1e22]}}"),
+    "a decimal": ('{"type": "A", "data": {"n": 0.', "1" * 100, "e1}}"),
+    "an integer": ('{"type": "A", "data": {"n": ', "1" * 100, "}}"),
+    "a long name over many values": (
+        '{"type": "A", "data": {"big": 1' + "0" * 40 + ', "' + "k" * 400_000 + '": [', "1,", "1]}}"
+    ),
+    "many values": ('{"type": "A", "data": {"n": [', "[],", "1]}}"),
+    "deep lists": ('{"type": "A", "data": {"n": ', "[" * 100, "}}"),
+    "backslashes": ('{"type": "A", "data": {"e": 1e22, "n": "', "\\\\\\" * 2, '"}}'),
+    "brackets": ("", "[{", ""),
+    "spaces": ('{"type": "A"', " " * 100, "}"),
+    "a time": ('{"type": "A", "timestamp": "', "1" * 100, '"}'),
+    "an id": ('{"type": "A", "event_id": "', "1" * 100, '"}'),
+    "unknown fields": ('{"type": "A"', ', "k{n}": 1', "}"),
+    "expectations": ('{"events": [{"type": "A"}], "expected_version": {"a": 0', ', "k{n}": 0', "}}"),
+    "events": ('[{"type": "A"}', ', {"type": "A"}', "]"),
+    "ids of one hash": (
+        '{"expected_version": 7, "events": [{"type": "A"}',
+        ', {"type": "A", "aggregate_id": "a-1", "event_id": "{uuid}"}',
+        "]}",
+    ),
+    "attributes": ('{"specversion": "1.0", "id": "1", "source": "/s", "type": "A"', ', "k{n}": 1', "}"),
+    "a source": ('{"specversion": "1.0", "id": "1", "type": "A", "source": "', "/a:@%41" * 10, ' "}'),
+    "a media type": (
+        '{"specversion": "1.0", "id": "1", "source": "/s", "type": "A", "datacontenttype": "a/json', "a+ ;" * 10, '"}'
+    ),
+}  # fmt: skip
+BODIES_UP_TO_THE_LIMIT = "FUZZ_EXAMPLES" in os.environ
+
+
+@pytest.mark.parametrize("name", LARGE)
+def test_time_is_bounded_for_bodies_up_to_the_limit(api: APIClient, name: str) -> None:
+    before, part, after = LARGE[name]
+    size, seconds = (2_600_000, 6) if BODIES_UP_TO_THE_LIMIT else (600_000, 2)
+    kind = "application/cloudevents+json" if "specversion" in before else "application/json"
+    room = size - len(before) - len(after)
+    uuids = iter(UUIDS_OF_ONE_HASH)
+    parts = []
+    while room > 0 and (uuid := next(uuids, None) if "{uuid}" in part else "-"):
+        parts.append(part.replace("{n}", str(len(parts))).replace("{uuid}", str(uuid)))
+        room -= len(parts[-1])
+    body = before + "".join(parts) + after
+    for path in (HISTORY, "/api/events/", "/api/events/import/"):
+        started = time.process_time()
+        response = api.generic("POST", path, body, content_type="application/x-ndjson" if "import" in path else kind)
+        taken = time.process_time() - started
+        assert response.status_code < 500, response.content[:300]
+        assert taken < seconds, path
 
 
 def test_conflict_holds_every_fact(api: APIClient, store: EventStore) -> None:

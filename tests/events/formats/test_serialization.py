@@ -43,6 +43,14 @@ def test_duplicate_name_is_rejected_at_any_depth(value: dict[str, Any], space: s
         from_json(f'[{{"a":{text}}}]' if is_nested else text)
 
 
+def test_first_name_that_is_there_twice_is_named() -> None:
+    names = [f'"n{n}": 1' for n in range(20_000)]
+    with pytest.raises(ValueError, match="'n19999' occurs twice"):
+        from_json("{" + ", ".join([*names, names[-1]]) + "}")
+    with pytest.raises(ValueError, match="'b' occurs twice"):
+        from_json('{"a": 1, "b": 1, "c": 1, "c": 1, "c": 1, "b": 1}')
+
+
 @pytest.mark.parametrize("text", ["NaN", "[1e400, NaN]", "{", "", '{"a": 1,}', "[1 2]", "'a'"])
 def test_invalid_json_is_rejected(text: str) -> None:
     with pytest.raises(ValueError):  # noqa: PT011  # in the words of the standard library

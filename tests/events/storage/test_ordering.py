@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from django.db import connection, connections, transaction
 
+from events.storage import ordering
 from events.store import EventStore
 from tests.support import Background, Wait, last_position, new, newest_position, some
 
@@ -198,3 +199,12 @@ def test_store_in_another_schema_has_floors_of_its_own(store: EventStore) -> Non
 def test_connections_of_this_test_are_real() -> None:
     """The tests above would prove nothing in one shared transaction."""
     assert not connections["default"].in_atomic_block
+
+
+def test_last_given_out_counts_the_sequence_and_the_events(store: EventStore) -> None:
+    (event,) = store.dispatch(new())
+    with connection.cursor() as cursor:
+        for value, expected in ((event.position + 5, event.position + 5), (1, event.position)):
+            cursor.execute("SELECT setval('events_event_position_seq', %s)", [value])
+            assert ordering.last_given_out("default") == expected
+        cursor.execute("SELECT setval('events_event_position_seq', %s)", [event.position])

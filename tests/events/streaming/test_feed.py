@@ -1,5 +1,7 @@
 """The feed: one poller for all streams, no event lost and none twice."""
 
+import random
+import string
 from contextlib import ExitStack, closing
 from typing import Any
 
@@ -9,7 +11,18 @@ from django.db import connection
 from events.models import Event
 from events.store import EventStore
 from events.streaming import feed
-from tests.support import AsgiServer, Background, Wait, in_threads, new, open_append, raise_first, some
+from tests.support import (
+    UNREADABLE,
+    AsgiServer,
+    Background,
+    Wait,
+    in_threads,
+    new,
+    open_append,
+    raise_first,
+    some,
+    store_unchecked,
+)
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -58,6 +71,29 @@ def test_history_of_many_pages_runs_over_into_live_events(connect: Any, store: E
         new_ones = store.dispatch(*some(5, "b-1"))
         rest = stream.events(len(old) + 5 - len(first))
     assert [event["position"] for event in first + rest] == [event.position for event in [*old, *new_ones]]
+
+
+def test_page_is_bounded_by_bytes(store: EventStore, settings: Any) -> None:
+    settings.EVENTS_READ_PAGE_BYTES = 8 * 250_000
+    text = "".join(random.Random(1).choices(string.printable[:90], k=100_000))
+    events = [store.dispatch(new(data={"text": text}))[0] for _ in range(5)]
+    messages, reached = feed._page(Event.objects.all(), 0, events[-1].position)
+    assert 1 <= len(messages) <= 2
+    assert reached == messages[-1].position
+    messages, reached = feed._page(Event.objects.all(), events[-2].position, events[-1].position + 7)
+    assert (len(messages), reached) == (1, events[-1].position + 7)
+
+
+def test_event_that_cannot_be_read_is_shown_marked_and_the_stream_goes_on(connect: Any, store: EventStore) -> None:
+    field, text = UNREADABLE["digits"]
+    old = [store.dispatch(new())[0].position, store_unchecked(**{field: text}), store.dispatch(new())[0].position]
+    with connect() as stream:
+        found = stream.events(3)
+        assert [each["position"] for each in found] == old
+        assert ["unreadable" in each for each in found] == [False, True, False]
+        stream.up_to("caught-up")
+        later = [store_unchecked(**{field: text}), store.dispatch(new())[0].position]
+        assert [each["position"] for each in stream.events(2)] == later
 
 
 def test_events_beyond_the_queue_limit_are_read_from_the_database(

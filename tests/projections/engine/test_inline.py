@@ -4,11 +4,15 @@ from typing import Any
 
 import pytest
 from django.db import connection, transaction
+from rest_framework.test import APIClient
 
+from events.exceptions import Rejected
+from events.models import Event
 from events.store import EventStore
 from eventstore_project.models import Order
 from projections.engine import inline, registration
 from projections.operations import status
+from tests.events.api.support import append, as_problem
 from tests.projections.support import instance, notes
 from tests.readmodels.projections import Broken, Fragile
 from tests.support import new
@@ -31,6 +35,19 @@ def test_error_undoes_the_append_and_reaches_the_caller_unchanged(store: EventSt
         store.dispatch(new("b-1", "Fragile"), new("a-1", "Fragile", data={"poison": 1}))
     assert notes() == []
     assert store.get_events_for_aggregate("b-1") == []
+
+
+def test_projection_rejects_an_event(
+    store: EventStore, inline_fragile: None, api: APIClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def reject(self: Fragile, event: Event) -> None:
+        raise Rejected("poisonous", code="poison")
+
+    monkeypatch.setattr(Fragile, "check", reject)
+    events = [{"type": "Fragile"}, {"type": "Fragile", "data": {"poison": 1}}]
+    problem = as_problem(append(api, events), 409)
+    assert (problem["detail"], problem["code"], problem["index"]) == ("poisonous", "poison", 1)
+    assert notes() == []
 
 
 def test_savepoint_that_is_rolled_back_takes_the_lock_with_it(store: EventStore, inline_fragile: None) -> None:

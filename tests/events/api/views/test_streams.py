@@ -1,12 +1,19 @@
 """Event streams over HTTP: filters and limits."""
 
+from collections.abc import Callable
 from typing import Any
 
+import httpx
 import pytest
+from django.contrib.auth.models import User
+from rest_framework.authtoken.models import Token
 from rest_framework.test import APIClient
 
+from events.api.views import streams
 from events.store import EventStore
-from tests.support import new, some
+from events.streaming.feed import Feed
+from tests.events.api.support import as_problem
+from tests.support import AsgiServer, new, some
 
 pytestmark = pytest.mark.django_db
 
@@ -53,6 +60,60 @@ def test_no_more_streams_than_the_process_takes(connect: Any, settings: Any) -> 
             assert rejected.response.status_code == 503
             assert rejected.response.headers["Retry-After"] == "5"
             assert rejected.response.json()["type"] == "/api/problems/too-many-streams/"
+
+
+def test_one_user_cannot_take_all_streams(connect: Any, settings: Any, make_user: Callable[..., User]) -> None:
+    settings.EVENTS_STREAM_MAX_STREAMS_PER_USER = 1
+    with connect() as stream:
+        stream.up_to("caught-up")
+        with connect() as rejected:
+            rejected.response.read()
+            assert as_problem(rejected.response, 429)["type"] == "/api/problems/too-many-streams-of-user/"
+            assert rejected.response.headers["Retry-After"] == "5"
+        with connect(user=make_user("events.view_event")) as other:
+            other.up_to("caught-up")
+
+
+@pytest.mark.django_db(transaction=True)
+def test_requests_of_one_moment_do_not_exceed_the_limit(
+    connect: Any, settings: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The view counts in one thread, the streams begin in another."""
+    settings.EVENTS_STREAM_MAX_STREAMS = 1
+    with connect() as stream:
+        stream.up_to("caught-up")
+        monkeypatch.setattr(streams, "_too_many", lambda user: None)
+        with connect() as late:
+            assert late.response.read() == b"retry: 5000\n\n"
+
+
+@pytest.mark.parametrize("path", ["/api/events/stream/", "/api/aggregates/a-1/stream/"])
+def test_head_has_the_headers_only_and_takes_no_slot(
+    connect: Any, asgi_server: AsgiServer, admin_user: User, path: str
+) -> None:
+    headers = {"Authorization": f"Token {Token.objects.create(user=admin_user).key}"}
+    with connect(path) as stream:
+        stream.up_to("caught-up")
+        response = httpx.head(asgi_server.url + path, headers=headers, timeout=5)
+        assert response.status_code == 200
+        expected = dict(stream.response.headers)
+        assert {**response.headers, "date": ""} == {**expected, "date": ""}
+        assert Feed.open_streams() == 1
+    assert httpx.head(asgi_server.url + path, timeout=5).status_code == 401
+
+
+def test_position_that_was_never_given_out_is_an_error(
+    asgi_server: AsgiServer, admin_user: User, store: EventStore
+) -> None:
+    (event,) = store.dispatch(new())
+    headers = {"Authorization": f"Token {Token.objects.create(user=admin_user).key}"}
+    url = f"{asgi_server.url}/api/events/stream/"
+    huge = str(2**63 - 1)
+    for position in (huge, str(event.position + 1)):
+        problem = as_problem(httpx.get(url, params={"after": position}, headers=headers, timeout=5), 400)
+        assert problem["field"] == "after"
+    problem = as_problem(httpx.get(url, headers={**headers, "Last-Event-ID": huge}, timeout=5), 400)
+    assert problem["field"] == "Last-Event-ID"
 
 
 def test_wsgi_says_that_it_has_no_streams(api: APIClient) -> None:

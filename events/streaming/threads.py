@@ -1,0 +1,26 @@
+"""The thread of a request: a stream does not keep it."""
+
+from asgiref.sync import SyncToAsync
+from django.db import connections
+
+
+def release_thread() -> None:
+    """End the thread in which synchronous code of this request has run; call it in the event loop.
+
+    Django runs each request in a context of asgiref, which has a thread of its own until the request ends: for a
+    stream, that may be days. If synchronous code of the request runs later, asgiref starts another thread.
+    """
+    context = SyncToAsync.thread_sensitive_context.get(None)
+    if context is None or getattr(context, "_executor", None):  # the project has given its own threads
+        return
+    executor = SyncToAsync.context_to_thread_executor.pop(context, None)
+    if executor:
+        executor.submit(release_connections)
+        executor.shutdown(wait=False)
+
+
+def release_connections() -> None:
+    """Close the database connections of this thread."""
+    for connection in connections.all(initialized_only=True):
+        if not connection.in_atomic_block:
+            connection.close()
