@@ -2,8 +2,8 @@
 
 One poller follows the settled position, however many streams there are. A queue keeps the messages that a stream has
 not taken, up to a limit in bytes. Above it, the queue is emptied, and the stream reads the events from the database at
-its own speed. So memory stays bounded, and a slow client does not delay other clients. Only the poller and the reader
-hold events as Python objects, one page each; streams hold their text.
+its own speed. So memory stays bounded, and a slow client does not delay other clients. The JSON of the events stays
+text, because Python objects take many times the memory.
 """
 
 import asyncio
@@ -12,17 +12,18 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
-from typing import TypeVar
+from typing import Any, TypeVar
 from weakref import WeakKeyDictionary
 
 from django.db import connections
 
 from events.conf import conf
-from events.formats.serialization import event_as_dict, to_json
+from events.formats.serialization import event_as_dict, event_row_as_dict, to_json
 from events.jsonb import in_one_line
 from events.models import Event, EventQuerySet
 from events.storage import ordering, rows
 from events.storage.backoff import Backoff
+from events.storage.rows import EventRow
 
 logger = logging.getLogger(__name__)
 
@@ -30,20 +31,23 @@ PAGE_EVENTS = 200
 MAX_RETRY_SECONDS = 2.0
 
 Result = TypeVar("Result")
+# A row, whose JSON stays text; an event, if it cannot be read.
+AnyEvent = Event | EventRow
 
 
 class Message:
     """An event as streams send it; all streams share its JSON text."""
 
-    def __init__(self, event: Event) -> None:
+    def __init__(self, event: AnyEvent) -> None:
         self.position = event.position
-        self._event: Event | None = event
+        self._event: AnyEvent | None = event
         self._json = b""
 
     @property
     def json(self) -> bytes:
         if self._event:
-            self._json, self._event = in_one_line(to_json(event_as_dict(self._event))), None
+            as_dict: Any = event_row_as_dict if isinstance(self._event, EventRow) else event_as_dict
+            self._json, self._event = in_one_line(to_json(as_dict(self._event))), None
         return self._json
 
 
@@ -55,7 +59,7 @@ class StreamQueue:
         has_overflowed: the queue exceeded its limit and was emptied; read the database, then attach again.
     """
 
-    def __init__(self, position: int, selects: Callable[[Event], bool]) -> None:
+    def __init__(self, position: int, selects: Callable[[AnyEvent], bool]) -> None:
         self.position = position
         self.has_overflowed = False
         self._selects = selects
@@ -77,7 +81,7 @@ class StreamQueue:
         """End the wait of `take`, even without messages."""
         self._news.set()
 
-    def put(self, events: Sequence[tuple[Event, Message]], position: int) -> None:
+    def put(self, events: Sequence[tuple[AnyEvent, Message]], position: int) -> None:
         """Add the messages of the events that the feed has read up to `position`, if the stream selects them."""
         if self.has_overflowed:
             return
@@ -156,7 +160,7 @@ class Feed:
             if not self._open:
                 self._close()
 
-    async def attach(self, selects: Callable[[Event], bool]) -> StreamQueue:
+    async def attach(self, selects: Callable[[AnyEvent], bool]) -> StreamQueue:
         """Return a queue for the events that `selects` accepts, from the feed's current position on."""
         if self._poller is None:
             self._poller = asyncio.create_task(self._follow())
@@ -198,7 +202,7 @@ class Feed:
             del events  # the poller holds no page while it waits
             await asyncio.sleep(backoff.pause_seconds(conf.stream_idle_poll_seconds))
 
-    def _poll(self) -> tuple[int, list[Event]]:
+    def _poll(self) -> tuple[int, list[AnyEvent]]:
         """Return the feed's new position, and the events up to it."""
         if self._position is None:
             return ordering.settled_position(self.using), []
@@ -206,10 +210,10 @@ class Feed:
         if settled <= self._position:
             return self._position, []
         events = Event.objects.using(self.using).after(self._position).up_to(settled).order_by("position")
-        page = rows.fetch_page(events, PAGE_EVENTS)
+        page = rows.fetch_page(events, PAGE_EVENTS, as_rows=True)
         return page[-1].position if page.has_more else settled, page
 
-    def _hand_out(self, events: list[Event], position: int) -> None:
+    def _hand_out(self, events: list[AnyEvent], position: int) -> None:
         messages = [(event, Message(event)) for event in events]
         for queue in self._queues:
             queue.put(messages, position)
@@ -228,7 +232,7 @@ _feeds: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[str, Feed]] = WeakKeyD
 
 
 def _page(events: EventQuerySet, after: int, up_to: int) -> tuple[list[Message], int]:
-    page = rows.fetch_page(events.after(after).up_to(up_to).order_by("position"), PAGE_EVENTS)
+    page = rows.fetch_page(events.after(after).up_to(up_to).order_by("position"), PAGE_EVENTS, as_rows=True)
     reached = page[-1].position if page.has_more else up_to
     page.reverse()
     messages = []

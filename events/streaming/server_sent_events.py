@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from events.conf import conf
-from events.models import Event, EventQuerySet
+from events.models import EventQuerySet
 
-from .feed import Feed, Message
+from .feed import AnyEvent, Feed, Message
 from .threads import release_thread
 
 RETRY_MILLISECONDS = 1000
@@ -28,7 +28,7 @@ class Selection:
     """The events of a stream: a query for the history, and a predicate for new events."""
 
     events: EventQuerySet
-    selects: Callable[[Event], bool]
+    selects: Callable[[AnyEvent], bool]
 
 
 class Stream:
@@ -132,7 +132,7 @@ class Stream:
         finally:
             feed.detach(queue)
 
-    def _selects(self, event: Event) -> bool:
+    def _selects(self, event: AnyEvent) -> bool:
         return self._selection is not None and self._selection.selects(event)
 
     def _chunks_of(self, messages: list[Message]) -> Iterator[bytes]:

@@ -17,8 +17,7 @@ from events.api.filters import EventFilter
 from events.api.negotiation import EventStreamRenderer, FastJSONRenderer
 from events.api.problems import Problem
 from events.conf import conf
-from events.models import Event
-from events.streaming.feed import Feed
+from events.streaming.feed import AnyEvent, Feed
 from events.streaming.server_sent_events import Selection, Stream
 from events.streaming.threads import release_connections
 
@@ -87,7 +86,7 @@ class EventStream(StoreView):
         events = EventFilter.of(self.request, self.store.using, readable)
         requested = authorization.Categories(frozenset(categories) if categories else None)
 
-        def selects(event: Event) -> bool:
+        def selects(event: AnyEvent) -> bool:
             return (
                 (not types or event.type in types)
                 and (aggregate_id is None or event.aggregate_id == aggregate_id)
