@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from django.core.management import CommandError
 from django.db import migrations
 
 SQL = Path(__file__).resolve().parent.parent / "storage" / "sql"
@@ -15,17 +16,18 @@ def function(name):
     return install(name, f"DROP FUNCTION events_{name}")
 
 
-# `migrate events zero`, or a step back to 0001, would drop the events or their guards.
-KEEP = """
-DO $$
-BEGIN
-    IF current_setting('events.maintenance', true) IS DISTINCT FROM 'on' AND EXISTS (SELECT FROM events_event) THEN
-        RAISE EXCEPTION 'rejected: this migration back would remove every event, or the guards of the events'
-            USING ERRCODE = 'EV004', HINT = 'To remove the events for ever, set PGOPTIONS="-c events.maintenance=on".';
-    END IF;
-END
-$$
-"""
+def keep(apps, schema_editor):
+    """`migrate events zero`, or a step back to 0001, would drop the events or their guards."""
+    with schema_editor.connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT EXISTS (SELECT FROM events_event)"
+            " AND current_setting('events.maintenance', true) IS DISTINCT FROM 'on'"
+        )
+        if cursor.fetchone() == (True,):
+            raise CommandError(
+                "Rejected: this step back would remove every event, or the guards of the events."
+                ' To remove them for ever, set PGOPTIONS="-c events.maintenance=on".'
+            )
 
 
 class Migration(migrations.Migration):
@@ -59,5 +61,5 @@ class Migration(migrations.Migration):
         install("store", "DROP TABLE events_store"),
         install("privileges", migrations.RunSQL.noop),
         # The last operation is the first that is reversed, while the guards are still there.
-        migrations.RunSQL(migrations.RunSQL.noop, KEEP),
+        migrations.RunPython(migrations.RunPython.noop, keep),
     ]

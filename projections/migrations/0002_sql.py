@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from django.core.management import CommandError
 from django.db import migrations
 
 SQL = Path(__file__).resolve().parent.parent / "engine" / "sql"
@@ -11,18 +12,18 @@ def function(name):
     return migrations.RunSQL((SQL / f"{name}.sql").read_text(encoding="utf-8"), f"DROP FUNCTION projections_{name}")
 
 
-# Read models can be built again from the events, but not the record of what operators did and skipped.
-KEEP = """
-DO $$
-BEGIN
-    IF current_setting('events.maintenance', true) IS DISTINCT FROM 'on'
-       AND EXISTS (SELECT FROM projections_operation) THEN
-        RAISE EXCEPTION 'rejected: this migration back would remove the record of operations, and of skipped events'
-            USING ERRCODE = 'EV004', HINT = 'To remove it for ever, set PGOPTIONS="-c events.maintenance=on".';
-    END IF;
-END
-$$
-"""
+def keep(apps, schema_editor):
+    """Read models can be built again from the events, but not the record of what operators did and skipped."""
+    with schema_editor.connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT EXISTS (SELECT FROM projections_operation)"
+            " AND current_setting('events.maintenance', true) IS DISTINCT FROM 'on'"
+        )
+        if cursor.fetchone() == (True,):
+            raise CommandError(
+                "Rejected: this step back would remove the record of operations, and of skipped events."
+                ' To remove them for ever, set PGOPTIONS="-c events.maintenance=on".'
+            )
 
 
 class Migration(migrations.Migration):
@@ -39,5 +40,5 @@ class Migration(migrations.Migration):
         function("drop_shadow_tables"),
         migrations.RunSQL((SQL / "privileges.sql").read_text(encoding="utf-8"), migrations.RunSQL.noop),
         # The last operation is the first that is reversed.
-        migrations.RunSQL(migrations.RunSQL.noop, KEEP),
+        migrations.RunPython(migrations.RunPython.noop, keep),
     ]

@@ -37,6 +37,7 @@ def test_every_snippet_is_of_a_kind_that_is_tested() -> None:
         " ",
         "pg_",
         "createdb ",
+        "env PGOPTIONS",
     )
     for page in PAGES:
         for snippet in snippets(page, "sh"):
@@ -185,7 +186,7 @@ def test_own_project_works_as_described(own_project: OwnProject) -> None:
         (line,) = [line for line in lines if line[0] == name]
         assert "aggregate_activity" in manage(*line)
     for steps in (("events", "zero"), ("projections", "zero"), ()):
-        manage("migrate", *steps)
+        manage("migrate", *steps, PGOPTIONS="-c events.maintenance=on")  # as operations.md says
 
 
 def test_tutorial_of_projections_works_as_written(own_project: OwnProject) -> None:

@@ -51,6 +51,7 @@ def main() -> None:
         assert set(settings(server).values()) == {"on"}, settings(server)
         _set_up_django(server)
 
+        from tests.torture.intruders import Intruders
         from tests.torture.run import Torture
 
         crew = Crew(folder, options.seed)
@@ -58,8 +59,11 @@ def main() -> None:
         stack.enter_context(crew.at_work(options.writers, options.workers))
         for follower in followers:
             stack.enter_context(follower)
+        intruders = stack.enter_context(Intruders(server, options.seed))
         torture = Torture(server, crew, followers, chance)
         torture.run(kinds, options.check_every)
+        torture.findings += intruders.findings
+        print(f"{intruders.rejected:,} attempts of roles that may not were rejected")
         _print_figures(torture, server, crew, followers, time.monotonic() - started)
         if torture.findings:
             _keep_the_evidence(server, folder)

@@ -2,7 +2,7 @@
 --
 -- It runs with the rights of the store's owner, so that an operator needs no right to create a schema: a role that can
 -- create schemas can create one with the name of another role, which comes first in that role's search_path. The copies
--- belong to the owner too; otherwise a trigger that an operator adds to one would run as whoever continues the rebuild.
+-- belong to the owner too; otherwise a trigger that an operator adds to one would run as the role that continues the rebuild.
 CREATE FUNCTION projections_create_shadow_tables(
     p_projection text,   -- a name of a projection, which becomes a part of the schema's name
     p_tables regclass[]  -- the tables to copy; the caller must be allowed to write them

@@ -62,7 +62,7 @@ def test_flush_empties_the_databases_of_tests(
 def test_migrating_back_is_rejected(store: EventStore, arguments: tuple[str, ...]) -> None:
     store.dispatch(*some(2))
     actions.pause("event_type_activity", by="x")
-    with pytest.raises(DatabaseError, match="rejected: this migration back would remove"), transaction.atomic():
+    with pytest.raises(CommandError, match="Rejected: this step back would remove"), transaction.atomic():
         call_command("migrate", *arguments, verbosity=0)
     assert Event.objects.count() == 2
     with transaction.atomic():
