@@ -33,3 +33,4 @@ class EventsConfig(AppConfig):
 
         post_migrate.connect(authorization.create_permissions, sender=self)
         diagnostics.register_module("events.monitoring.doctor")
+        diagnostics.register_module("events.monitoring.unreadable")

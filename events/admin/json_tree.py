@@ -74,7 +74,7 @@ class _Drawing:
         for key, member in _members(before):
             if _member(value, key) is _NOTHING:
                 if self._left <= 0:
-                    yield format_html('<li class="json-more">more were removed</li>')
+                    yield format_html('<li class="json-more">{}</li>', "more were removed")
                     return
                 self._left -= 1
                 yield format_html('<li class="json-removed"><del>{}{}</del></li>', _label(key), _leaf(member))
