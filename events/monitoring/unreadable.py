@@ -13,7 +13,7 @@ from events.types import EARLIEST, LATEST
 from .diagnostics import Finding, Severity, diagnostic
 from .statistics import newest_position
 
-SECONDS: Final = 5.0
+SECONDS: Final = 3.0
 STATEMENT_SECONDS: Final = 0.5
 FIRST_POSITIONS: Final = 64
 MAX_LISTED: Final = 20

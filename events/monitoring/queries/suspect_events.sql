@@ -4,8 +4,10 @@
 SELECT position
 FROM events_event
 CROSS JOIN LATERAL (
-    SELECT CASE WHEN pg_column_size(data) > 150 OR pg_column_compression(data) <> '' THEN data::text ELSE '' END AS data_text,
-           CASE WHEN pg_column_size(metadata) > 150 OR pg_column_compression(metadata) <> '' THEN metadata::text ELSE '' END AS metadata_text
+    SELECT CASE WHEN pg_column_size(data) > 150 OR pg_column_compression(data) <> '' THEN data::text
+                ELSE '' END AS data_text,
+           CASE WHEN pg_column_size(metadata) > 150 OR pg_column_compression(metadata) <> '' THEN metadata::text
+                ELSE '' END AS metadata_text
     OFFSET 0  -- so that PostgreSQL writes each text once, not once for each use
 ) AS written
 WHERE position > %(after)s AND position <= %(up_to)s AND (
