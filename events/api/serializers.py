@@ -78,8 +78,7 @@ class StoredEventSerializer(serializers.Serializer):
     recorded_at = serializers.DateTimeField(help_text="When it was stored.")
     unreadable = serializers.CharField(
         required=False,
-        help_text="Why this event cannot be read, such as an integer of 5,000 digits. Its fields that cannot be read are"
-        " null.",
+        help_text="Why this event cannot be read, such as an integer of 5,000 digits; what cannot be read is null.",
     )
 
 
