@@ -34,5 +34,5 @@ class EventsConfig(AppConfig):
 
         post_migrate.connect(authorization.create_permissions, sender=self)
         post_migrate.connect(identity.save_limits, sender=self)
-        for module in ("doctor", "rights", "locks"):
+        for module in ("doctor", "rights", "locks", "unreadable"):
             diagnostics.register_module(f"events.monitoring.{module}")

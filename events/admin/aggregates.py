@@ -73,8 +73,10 @@ class AggregateAdmin(CategorizedAdmin):
         page = rows.fetch_page(history, PAGE_EVENTS + 1)
         # The bytes of large events end a page earlier. Then nothing is left to compare its oldest event with.
         shown, before = page[:PAGE_EVENTS], next(iter(page[PAGE_EVENTS:]), None)
+        entries = timeline.entries(shown, before, authorization.readable(request.user).names)
+        timeline.drop_json(page)
         return {
-            "entries": timeline.entries(shown, before, authorization.readable(request.user).names),
+            "entries": entries,
             "newest": newest,
             "newer": min(newest + PAGE_EVENTS, aggregate.version) if newest < aggregate.version else None,
             "older": shown[-1].version - 1 if page.has_more else None,

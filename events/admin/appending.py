@@ -102,7 +102,9 @@ class AppendView:
         between = [event for event in events if event.version > expected][:SHOWN_BETWEEN]
         before = events[len(between)] if len(events) > len(between) else None
         more = max(0, conflict.actual - expected - len(between))
-        return ConflictReport(conflict, timeline.entries(between, before, readable.names), more)
+        entries = timeline.entries(between, before, readable.names)
+        timeline.drop_json(events)
+        return ConflictReport(conflict, entries, more)
 
     def _appended(self, stored: DispatchResult) -> HttpResponse:
         (event,) = stored

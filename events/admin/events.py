@@ -98,6 +98,8 @@ class EventAdmin(CategorizedAdmin):
         event, *before = rows.fetch_page(history, 2)
         entry = timeline.entry(event, next(iter(before), None), readable.names, PAGE_VALUES)
         trail = timeline.trail(event, readable.names, TRAIL_EVENTS + 1)
+        data_text = json_tree.block(event.data) if event.data is not None else _stored_text(row)
+        timeline.drop_json([event, *before])
         return {
             "title": f"{event.type}, version {event.version} of {event.aggregate_id}",
             "event": event,
@@ -105,7 +107,7 @@ class EventAdmin(CategorizedAdmin):
             "previous": around.get(event.version - 1),
             "is_too_large_to_compare": event.version > 1 and not before,
             "following": around.get(event.version + 1),
-            "data_text": json_tree.block(event.data) if event.data is not None else _stored_text(row),
+            "data_text": data_text,
             "timestamp": to_the_second(entry.happened),
             "recorded_at": to_the_second(entry.stored),
             "history_url": history_url(request, event.aggregate_id),

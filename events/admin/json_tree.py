@@ -13,6 +13,7 @@ MAX_VALUES = 300
 MAX_TEXT_CHARACTERS = 600
 MAX_DEPTH = 40
 MAX_INDENTED_CHARACTERS = 100_000
+MAX_BLOCK_CHARACTERS = 250_000
 
 _NOTHING: Final = object()
 
@@ -40,14 +41,14 @@ def are_compared(value: dict[str, Any] | None, before: dict[str, Any] | None) ->
 
 
 def block(value: Any) -> SafeString:
-    """Return complete JSON as preformatted text; large JSON on one line, because indented text is many times longer."""
+    """Return JSON as preformatted text; large JSON on one line, because indented text is many times longer."""
     text = pretty(value, indent=None) if value else "{}"
     return text_block(text if len(text) > MAX_INDENTED_CHARACTERS or not value else pretty(value))
 
 
 def text_block(text: str) -> SafeString:
-    """Return JSON text as preformatted text."""
-    return format_html('<pre class="event-json">{}</pre>', text)
+    """Return JSON text as preformatted text, cut off at MAX_BLOCK_CHARACTERS."""
+    return format_html('<pre class="event-json">{}</pre>', _short(text, MAX_BLOCK_CHARACTERS))
 
 
 class _Drawing:
@@ -74,7 +75,7 @@ class _Drawing:
         for key, member in _members(before):
             if _member(value, key) is _NOTHING:
                 if self._left <= 0:
-                    yield format_html('<li class="json-more">more were removed</li>')
+                    yield format_html('<li class="json-more">{}</li>', "more were removed")
                     return
                 self._left -= 1
                 yield format_html('<li class="json-removed"><del>{}{}</del></li>', _label(key), _leaf(member))
@@ -137,7 +138,5 @@ def _leaf(value: Any) -> SafeString:
     return format_html('<span class="{}">{}</span>', kind, text)
 
 
-def _short(text: str) -> str:
-    if len(text) <= MAX_TEXT_CHARACTERS:
-        return text
-    return f"{text[:MAX_TEXT_CHARACTERS]}… ({len(text) - MAX_TEXT_CHARACTERS:,} more characters)"
+def _short(text: str, characters: int = MAX_TEXT_CHARACTERS) -> str:
+    return text if len(text) <= characters else f"{text[:characters]}… ({len(text) - characters:,} more characters)"

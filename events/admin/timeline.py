@@ -88,6 +88,12 @@ def entry(event: Event, before: Event | None, categories: Collection[str] | None
     return _entry(event, before, causes.get(_text(event.metadata, "causation_id")), max_values)
 
 
+def drop_json(events: Iterable[Event]) -> None:
+    """Remove the JSON of events that are drawn: a rendered response lives until a garbage collection."""
+    for event in events:
+        event.data = event.metadata = None
+
+
 @dataclass(frozen=True, kw_only=True)
 class Step:
     """An event of a trail, and its depth in the chain of causes."""

@@ -135,7 +135,17 @@ class StoreView(APIView):
     def finalize_response(self, request: Request, response: Any, *args: Any, **kwargs: Any) -> Any:
         response = super().finalize_response(request, response, *args, **kwargs)
         patch_vary_headers(response, ("Authorization", "Cookie"))  # another user of the browser may log in
+        if isinstance(response, Response):
+            response.add_post_render_callback(self._release)
         return response
+
+    def _release(self, response: Any) -> None:
+        """Remove the references from a rendered response to itself.
+
+        Its events would stay in memory until Python's next full garbage collection, and so would those of later ones.
+        """
+        response.renderer_context = {**response.renderer_context, "response": None}
+        vars(self).pop("response", None)
 
     def link(self, **changes: Any) -> str:
         """Return the address of this request with some parameters changed."""

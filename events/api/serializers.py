@@ -76,6 +76,10 @@ class StoredEventSerializer(serializers.Serializer):
     metadata = ObjectField(required=False)
     timestamp = serializers.DateTimeField(help_text="When it happened.")
     recorded_at = serializers.DateTimeField(help_text="When it was stored.")
+    unreadable = serializers.CharField(
+        required=False,
+        help_text="Why this event cannot be read, such as an integer of 5,000 digits; what cannot be read is null.",
+    )
 
 
 class NewEventHereSerializer(serializers.Serializer):

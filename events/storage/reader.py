@@ -18,7 +18,7 @@ from .rows import Query, as_query, fetch_page
 _COLUMNS = 'position, aggregate_id, version, event_id, type, data, metadata, "timestamp", recorded_at'
 _JSON_FIRST_PAGE_EVENTS, _JSON_PAGE_EVENTS = 100, 4000
 # The copies of its text that a page of JSON takes on its way to the client.
-_TEXT_COPIES = 4
+_TEXT_COPIES = 8
 
 
 def history(

@@ -46,5 +46,5 @@ FAULTS: dict[str, Fault] = {
     "web server killed": lambda server, crew, chance: crew.replace_web_server(chance),
     "import in chunks": strangers.import_in_chunks,
     "unreadable event from SQL": strangers.store_the_unreadable,
-    "attacks by roles": strangers.attack,
+    "floors held by another role": strangers.hold_floors,
 }
