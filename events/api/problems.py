@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from django.conf import settings
 from django.core.exceptions import PermissionDenied, RequestDataTooBig, TooManyFieldsSent
-from django.http import Http404, HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse, UnreadablePostError
 from django.urls import reverse
 from django.views import defaults
 from rest_framework.exceptions import APIException, ParseError
@@ -139,6 +139,11 @@ def _(error: IdempotencyKeyReused) -> Response:
 @problem_for.register
 def _(error: ParseError) -> Response | None:
     return problem_for(InvalidEvent("body", str(error.detail)))
+
+
+@problem_for.register
+def _(error: UnreadablePostError) -> Response | None:
+    return problem_for(InvalidEvent("body", "ends too early, or is not in valid chunks; send all of it again"))
 
 
 @problem_for.register
