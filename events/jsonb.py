@@ -34,7 +34,7 @@ def dumps(value: Any, field: str) -> tuple[bytes, Any]:
         InvalidEvent: JSON or `jsonb` cannot represent a part of it; the error names the path below `field`.
     """
     try:
-        text = orjson.dumps(value)
+        text = _dumps(value)
         copy = orjson.loads(text)
     except (TypeError, ValueError):
         return _dumps_slowly(value, field)
@@ -42,6 +42,18 @@ def dumps(value: Any, field: str) -> tuple[bytes, Any]:
     if copy != value or b"\\u0000" in text:
         return _dumps_slowly(value, field)
     return _as_jsonb_keeps_it(text, copy)
+
+
+def dumps_parsed(value: Any) -> bytes | None:
+    """Return what `dumps` would, for a value that orjson has read from JSON; None if only `dumps` can decide.
+
+    Such a value has no dates, NaN or integers beyond 64 bits, so it needs no copy to find them.
+    """
+    try:
+        text = _dumps(value)
+    except TypeError:  # nested too deep
+        return None
+    return None if b"\\u0000" in text or b"-0.0" in text or _EXPONENT.search(text) else text
 
 
 def loads(text: str | bytes) -> Any:
@@ -52,6 +64,11 @@ def loads(text: str | bytes) -> Any:
         return {}
     is_long = _FOUR_DIGITS.search(text[3::4]) and _LONG_NUMBER.search(text)
     return json.loads(text) if is_long else orjson.loads(text)
+
+
+def _dumps(value: Any) -> bytes:
+    # A copy: the bytes that orjson returns keep a buffer of 4 KiB, however short they are.
+    return b"%b" % orjson.dumps(value)
 
 
 def _dumps_slowly(value: Any, field: str) -> tuple[bytes, Any]:

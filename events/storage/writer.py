@@ -37,6 +37,16 @@ _APPEND = _Call(
     """,
     places=8,
 )
+# For an import without subscribers, which needs none of the events: their rows would take a third of its time.
+_APPEND_UNREAD = _Call(
+    "events_append_unread",
+    """
+    SELECT DISTINCT outcome
+    FROM events_append({}::text[], {}::text[], {}::jsonb[], {}::jsonb[], {}::timestamptz[], {}::uuid[],
+                       {}::text[], {}::bigint[], false)
+    """,
+    places=8,
+)
 _APPEND_ONE = _Call(
     "events_append_one",
     """
@@ -97,6 +107,15 @@ def append(rows: Sequence[ValidatedEvent], expected: Mapping[str, int], using: s
         raise _duplicate(answers[0])
     ids = [row.event_id for row in rows]
     return Appended(list(Event.objects.using(using).filter(event_id__in=ids).order_by("position")), is_retry=True)
+
+
+def append_unread(rows: Sequence[ValidatedEvent], using: str) -> AppendOutcome:
+    """Write `rows`, at least one, as `append` does without expectations, but return the outcome alone.
+
+    The outcome STORED does not say that the stored events have the content of `rows`.
+    """
+    ((outcome,),) = _call(_APPEND_UNREAD, _arrays(rows, {}), using)
+    return AppendOutcome(outcome)
 
 
 def _answers(rows: Sequence[ValidatedEvent], expected: Mapping[str, int], using: str) -> list[_Answer]:
