@@ -188,7 +188,7 @@ def imports(bench: Bench, options: argparse.Namespace) -> None:
         lines = [(*next(source), now, now) for _ in range(number)]
         return number / seconds(lambda: references.copy(lines))
 
-    limit = Against("COPY", copy, 0.6)
+    limit = Against("COPY", copy, 0.25)
     bench.compare("import_events, from a file", import_file, limit)
     bench.compare("dispatch of 1,000 aggregates' events at once", dispatch_all, limit._replace(target=None))
 

@@ -1,4 +1,4 @@
-"""The Django signals that are sent when this process appends an event.
+"""The Django signals that are sent when this process appends an event; imports send them only when asked to.
 
 Both are sent with `sender=Event`, `event=` (the stored event) and `using=` (the database alias). Nothing is kept for
 receivers that connect later. To receive one event type only, use `EventStore.subscribe`.

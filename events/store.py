@@ -10,6 +10,7 @@ from asgiref.sync import sync_to_async
 from django.db import DEFAULT_DB_ALIAS, transaction
 
 from . import subscriptions
+from .exceptions import DuplicateEvent
 from .models import Event, EventQuerySet
 from .storage import autocommit, ordering, reader, rows, standby, writer
 from .subscriptions import Handler, Subscription
@@ -57,6 +58,20 @@ def append_and_send(
         if not appended.is_retry:
             _send(appended.events, using, call_subscribers=call_subscribers)
     return DispatchResult(appended.events, is_retry=appended.is_retry)
+
+
+def store_rows(rows: Sequence[ValidatedEvent], using: str, *, call_subscribers: bool) -> None:
+    """Store the validated `rows` of an import, and call the participants; also the subscribers, if asked to.
+
+    Raises:
+        DuplicateEvent: one of the event ids is stored already, or all of them are. Nothing was written.
+    """
+    if subscriptions.PARTICIPANTS.has_subscribers(rows) or (call_subscribers and subscriptions.has_subscribers(rows)):
+        is_retry = append_and_send(rows, {}, using, call_subscribers=call_subscribers).is_retry
+    else:
+        is_retry = writer.append_unread(rows, using) is not writer.AppendOutcome.APPENDED
+    if is_retry:
+        raise DuplicateEvent(None, None, "event ids of this call are already in use; no other events are stored")
 
 
 def _send(events: Sequence[Event], using: str, *, call_subscribers: bool) -> None:

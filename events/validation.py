@@ -12,6 +12,8 @@ from .exceptions import DuplicateEvent, InvalidEvent
 from .types import EARLIEST, LATEST, NewEvent
 
 MAX_NAME_CHARACTERS = 255
+# The metadata keys whose values `validate_events` examines.
+_CHECKED_KEYS = frozenset(("correlation_id", "cloudevent"))
 MAX_NAMES = 500  # event types or categories of one query: each is a condition
 
 
@@ -26,6 +28,10 @@ class ValidatedEvent(NamedTuple):
     event_id: UUID
     data: dict[str, Any]
     metadata: dict[str, Any]
+
+    def with_id(self, event_id: UUID) -> "ValidatedEvent":
+        # `_replace` takes three times as long.
+        return ValidatedEvent(*self[:5], event_id, *self[6:])
 
 
 def validate_events(events: Iterable[NewEvent]) -> list[ValidatedEvent]:
@@ -57,6 +63,38 @@ def validate_events(events: Iterable[NewEvent]) -> list[ValidatedEvent]:
         seen.add(row.event_id.bytes)
         rows.append(row)
     return rows
+
+
+def parsed_row(
+    aggregate_id: Any,
+    type: Any,  # noqa: A002
+    data: Any,
+    metadata: Any,
+    timestamp: datetime | None,
+    event_id: UUID,
+    max_event_bytes: int,
+) -> ValidatedEvent | None:
+    """Return the row that `validate_events` would, for an event that orjson has read; None if it must decide itself.
+
+    An import takes a third of the time this way. Whatever is rare or might be wrong is left to `validate_events`.
+
+    Args:
+        timestamp: in UTC.
+    """
+    for name in (aggregate_id, type):
+        if name.__class__ is not str or not 0 < len(name) <= MAX_NAME_CHARACTERS or not name.isprintable():
+            return None
+    if data.__class__ is not dict or metadata.__class__ is not dict or not metadata.keys().isdisjoint(_CHECKED_KEYS):
+        return None
+    if timestamp is not None and not EARLIEST <= timestamp <= LATEST:
+        return None
+    data_json = jsonb.dumps_parsed(data)
+    metadata_json = jsonb.dumps_parsed(metadata) if metadata else b"{}"
+    if data_json is None or metadata_json is None:
+        return None
+    if jsonb.most_stored_bytes(data_json) + jsonb.most_stored_bytes(metadata_json) > max_event_bytes:
+        return None
+    return ValidatedEvent(aggregate_id, type, data_json, metadata_json, timestamp, event_id, data, metadata)
 
 
 def check_count(field: str, count: int) -> None:

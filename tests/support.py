@@ -13,6 +13,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
+from pathlib import Path
 from typing import Any, Self
 from urllib.parse import quote, urlsplit
 from uuid import uuid4
@@ -331,19 +332,24 @@ def somebody_waits_for_us() -> bool:
         return bool(cursor.fetchone()[0])
 
 
-def manage_process(*arguments: str, **environment: str) -> "subprocess.Popen[str]":
-    """Start a real `manage.py` on the test's database."""
+def process_on_test_database(*arguments: str | Path, **environment: str) -> "subprocess.Popen[str]":
+    """Start Python with `arguments` and the settings and the database of the test."""
     settings = connection.settings_dict
     login = quote(settings["USER"]) + (f":{quote(settings['PASSWORD'])}" if settings["PASSWORD"] else "")
     port = f":{settings['PORT']}" if settings["PORT"] else ""
     url = f"postgres://{login}@{quote(settings['HOST'], safe='')}{port}/{settings['NAME']}"
     return subprocess.Popen(
-        [sys.executable, MANAGE, *arguments],
+        [sys.executable, *arguments],
         env={**os.environ, "DJANGO_SETTINGS_MODULE": "tests.settings", "DATABASE_URL": url, **environment},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
     )
+
+
+def manage_process(*arguments: str, **environment: str) -> "subprocess.Popen[str]":
+    """Start a real `manage.py` on the test's database."""
+    return process_on_test_database(MANAGE, *arguments, **environment)
 
 
 def manage(*arguments: str, **environment: str) -> str:

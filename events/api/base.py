@@ -1,10 +1,8 @@
 """The base classes of the views: permissions, strict parameters, media types, errors as problem details."""
 
 from collections.abc import AsyncIterator, Callable, Sequence
-from io import SEEK_END
 from typing import Any
 
-from django.core.handlers.asgi import ASGIRequest
 from django.utils.cache import patch_vary_headers
 from django.utils.functional import cached_property
 from drf_spectacular.utils import OpenApiParameter
@@ -29,7 +27,7 @@ from events.store import DispatchResult, EventStore
 from events.types import category_of
 from events.validation import check_name
 
-from . import parameters, problems, schema
+from . import bodies, parameters, problems, schema
 from .negotiation import (
     CloudEventBatchParser,
     CloudEventBatchRenderer,
@@ -62,6 +60,7 @@ class StoreView(APIView):
         view_permission: the model permission to read everything here.
         by_category: whether users with permissions for some categories may read those.
         parameters: the query parameters of GET.
+        post_parameters: those of POST.
         throttle_scope: the kind of a GET request in `EVENTS_API_THROTTLE_RATES`.
     """
 
@@ -73,6 +72,7 @@ class StoreView(APIView):
     view_permission = authorization.READ
     by_category = True
     parameters: Sequence[OpenApiParameter] = ()
+    post_parameters: Sequence[OpenApiParameter] = ()
     throttle_scope = "read"
 
     @cached_property
@@ -91,16 +91,14 @@ class StoreView(APIView):
         return authorization.appendable(self.request.user)
 
     def initialize_request(self, request: Any, *args: Any, **kwargs: Any) -> Request:
-        # Under ASGI a request may have no Content-Length, and REST framework would treat its body as empty.
-        if isinstance(request, ASGIRequest) and "CONTENT_LENGTH" not in request.META and request.method == "POST":
-            body: Any = request._stream  # a file; Django has received all of it
-            request.META["CONTENT_LENGTH"] = str(body.seek(0, SEEK_END))
-            body.seek(0)
+        bodies.measure(request)
         return super().initialize_request(request, *args, **kwargs)
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
+        if request.method == "POST":
+            bodies.open_body(request)  # first, because authentication by a session reads the body
         super().initial(request, *args, **kwargs)
-        parameters.check(request, self.parameters if request.method != "POST" else ())
+        parameters.check(request, self.parameters if request.method != "POST" else self.post_parameters)
         parameters.check_headers(request)
         if request.headers.get("Content-Encoding", "identity") != "identity":
             raise InvalidEvent("Content-Encoding", "is not supported; send the body without compression")

@@ -49,9 +49,12 @@ class CloudEventBatchParser(StrictJSONParser):
 
 
 class NDJSONParser(BaseParser):
-    """The media type of JSON Lines; the view reads the lines one by one."""
+    """JSON Lines, which the view reads one by one: the data of the request is its body, still unread."""
 
     media_type = "application/x-ndjson"
+
+    def parse(self, stream: Any, media_type: str | None = None, parser_context: Any = None) -> Any:
+        return stream
 
 
 class FastJSONRenderer(JSONRenderer):

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from django.conf import settings
 from django.core.exceptions import PermissionDenied, RequestDataTooBig, TooManyFieldsSent
-from django.http import Http404, HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse, UnreadablePostError
 from django.urls import NoReverseMatch, reverse
 from django.views import defaults
 from rest_framework.exceptions import APIException, ParseError
@@ -170,8 +170,7 @@ def _(error: DuplicateEvent) -> Response:
 @problem_for.register
 def _(error: Rejected) -> Response:
     failed = handler_errors.failure(error)
-    index = failed and failed.index
-    return Problem(error.status, error.message, "rejected", code=error.code, data=error.data, index=index)
+    return rejection(error, error.message, index=failed and failed.index)
 
 
 @problem_for.register
@@ -185,6 +184,11 @@ def _(error: ParseError) -> Response | None:
 
 
 @problem_for.register
+def _(error: UnreadablePostError) -> Response | None:
+    return problem_for(InvalidEvent("body", "ends too early, or is not in valid chunks; send all of it again"))
+
+
+@problem_for.register
 def _(error: RequestDataTooBig) -> Response:
     limit = settings.DATA_UPLOAD_MAX_MEMORY_SIZE
     detail = f"The request has more than {limit:,} bytes (DATA_UPLOAD_MAX_MEMORY_SIZE); send fewer events at once"
@@ -195,6 +199,11 @@ def _(error: RequestDataTooBig) -> Response:
 def _(error: TooManyFieldsSent) -> Response | None:
     limit = settings.DATA_UPLOAD_MAX_NUMBER_FIELDS
     return problem_for(InvalidEvent("query", f"has more than {limit:,} parameters (DATA_UPLOAD_MAX_NUMBER_FIELDS)"))
+
+
+def rejection(error: Rejected, detail: str, **place: Any) -> Problem:
+    """Return the problem for an event that a handler rejected; `place` says which event it was."""
+    return Problem(error.status, detail, "rejected", code=error.code, data=error.data, **place)
 
 
 def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:

@@ -60,6 +60,9 @@ REVERSE = query("reverse", serializers.FLAG, "Newest first.")
 STARTS_WITH = query("starts_with", serializers.NAME, "Entries whose aggregate id begins with this text.")
 CATEGORY = query("category", serializers.NAME, "Entries of this category.")
 TYPES = query("type", serializers.NAME, "Events of this type; may be repeated.", may_repeat=True)
+CALL_SUBSCRIBERS = query(
+    "call_subscribers", serializers.FLAG, "Call the subscribers for each stored event; the default is false."
+)
 LIMIT = query("limit", {"type": "integer", "minimum": 1}, "The largest number of entries of a page.")
 AGGREGATE_ID = OpenApiParameter(
     "aggregate_id",
@@ -108,6 +111,7 @@ _ERRORS: Mapping[int, tuple[Any, str, dict[str, Any]]] = {
             "conflicts": [{"aggregate_id": "order-18", "expected": 0, "actual": 1}],
         },
     ),
+    411: (serializers.ProblemDetailsSerializer, "This server does not accept bodies in chunks; send the length.", {}),
     412: (
         serializers.VersionConflictSerializer,
         "The aggregate is not at the version that a header expects.",
@@ -132,7 +136,7 @@ _ERRORS: Mapping[int, tuple[Any, str, dict[str, Any]]] = {
     503: (serializers.ProblemDetailsSerializer, "Temporarily not available; `Retry-After` says when to try again.", {}),
 }
 READ_ERRORS = (400, 401, 403, 406, 429)
-APPEND_ERRORS = (*READ_ERRORS, 409, 413, 415, 422)
+APPEND_ERRORS = (*READ_ERRORS, 409, 411, 413, 415, 422)
 
 
 def operation(
@@ -211,7 +215,8 @@ class OperationSchema(AutoSchema):
     view: Any
 
     def get_override_parameters(self) -> list[Any]:
-        declared = [_as_set_here(each) for each in self.view.parameters] if self.method == "GET" else []
+        parameters = self.view.parameters if self.method == "GET" else self.view.post_parameters
+        declared = [_as_set_here(each) for each in parameters]
         named = [AGGREGATE_ID] if "{aggregate_id}" in self.path else []
         return [*super().get_override_parameters(), *named, *declared]
 

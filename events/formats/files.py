@@ -1,29 +1,28 @@
 """Files of events, JSON Lines and CSV, read line by line; errors name their line."""
 
+import codecs
 import csv
 import gzip
-import hashlib
 import io
 import itertools
-import json
-import sqlite3
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import closing
+from collections.abc import Iterable, Iterator
 from datetime import tzinfo
-from typing import IO, Any, NamedTuple, Protocol, TypeVar
+from typing import IO, Any, NamedTuple, Protocol, Self, TypeVar
+from uuid import UUID
 
 import orjson
 
 from events.conf import conf
-from events.exceptions import InvalidEvent
-from events.storage.identity import uuid8
+from events.exceptions import InvalidEvent, Rejected
 from events.types import NewEvent
+from events.validation import ValidatedEvent, parsed_row, validate_events
 
-from .serialization import ADDED, from_json, moment, new_event_fields
+from .serialization import ADDED, GIVEN, from_json, is_lossless, moment, new_event_fields
 
-_CONTENT = json.JSONEncoder(sort_keys=True)
-_CHUNK_LINES, _CHUNK_CHARACTERS = 500, 1024 * 1024  # the lines that get their ids together
+_FIELDS = frozenset((*GIVEN, *ADDED))
+_NO_ID = UUID(int=0)
+_PART = 64 * 1024  # characters of a long line that are read at once
 # JSON may write a byte of text as six, such as \u0041 for A; a line also has the names of the fields.
 _ESCAPED, _BESIDES = 6, 16 * 1024
 
@@ -39,22 +38,20 @@ class Line(NamedTuple):
 
     Attributes:
         number: the number of the event's last line, from 1.
+        row: the validated event.
+        has_id: whether the file has the id of the event; if not, the id in `row` is to be replaced.
         characters: the approximate length of its lines.
     """
 
     number: int
-    event: NewEvent | None
-    error: InvalidEvent | None = None
+    row: ValidatedEvent | None
+    error: InvalidEvent | Rejected | None = None
     characters: int = 0
+    has_id: bool = False
 
 
-class _Read(NamedTuple):
-    """A `Line` before its event has an id: the fields of the event, by the names of `NewEvent`, or an error."""
-
-    number: int
-    fields: dict[str, Any] | None
-    error: InvalidEvent | None = None
-    characters: int = 0
+class LostLine(InvalidEvent):
+    """The error of a line behind which nothing can be read, because it cannot be told where the next line begins."""
 
 
 class Columns(NamedTuple):
@@ -78,12 +75,28 @@ def as_text(file: IO[bytes]) -> IO[str]:
     return io.TextIOWrapper(file, encoding="utf-8-sig", errors="surrogateescape", newline="")
 
 
-def read_json_lines(file: Readable) -> Iterator[Line]:
+def read_json_lines(file: Readable, kind: type[NewEvent] = NewEvent) -> Iterator[Line]:
     """Return an iterator over the events of a file with one JSON object a line; empty lines are skipped.
 
-    Only some lines are in memory at a time. A line that is longer than any event ends the iteration with an error.
+    Only one line is in memory at a time. A line that is longer than any event is an error, and is passed over.
+
+    Args:
+        kind: `ReceivedEvent` for a file from a trusted store, whose metadata may have reserved keys.
     """
-    return _with_ids(_json_lines(file))
+    longest, max_event_bytes = _longest_line(), conf.max_event_bytes
+    for number in itertools.count(1):
+        line = file.readline(longest + 1)
+        if not line:
+            return
+        if number == 1:
+            line = line.removeprefix(codecs.BOM_UTF8)
+        if len(line) > longest:
+            yield Line(
+                number, None, InvalidEvent("line", f"is longer than {longest:,} bytes; split the event"), len(line)
+            )
+            _pass_over(file, line)
+        elif line.strip():
+            yield _quickly(number, line, max_event_bytes) or _strictly(number, line, kind)
 
 
 def read_csv(file: IO[str], columns: Columns, default_zone: tzinfo | None = None) -> Iterator[Line]:
@@ -107,19 +120,26 @@ def read_csv(file: IO[str], columns: Columns, default_zone: tzinfo | None = None
     for column in filter(None, columns):
         if column not in header:
             raise InvalidEvent("column", f"{column!r} is not in the header, which has: {', '.join(header) or 'none'}")
-    return _with_ids(_csv_lines(reader, measured, columns, default_zone))
+    return _csv_lines(reader, measured, columns, default_zone)
 
 
-AnyLine = TypeVar("AnyLine", Line, _Read)
+class Measurable(Protocol):
+    """An object with a length in characters, or bytes."""
+
+    @property
+    def characters(self) -> int: ...
 
 
-def in_batches(lines: Iterable[AnyLine], count: int, characters: int) -> Iterator[list[AnyLine]]:
-    """Yield lists of `count` lines; a list ends earlier when its lines reach `characters` in total."""
-    batch: list[AnyLine] = []
+Measured = TypeVar("Measured", bound=Measurable)
+
+
+def in_batches(items: Iterable[Measured], count: int, characters: int) -> Iterator[list[Measured]]:
+    """Yield lists of `count` items; a list ends earlier when its items reach `characters` in total."""
+    batch: list[Measured] = []
     length = 0
-    for line in lines:
-        batch.append(line)
-        length += line.characters
+    for item in items:
+        batch.append(item)
+        length += item.characters
         if len(batch) >= count or length >= characters:
             yield batch
             batch, length = [], 0
@@ -127,69 +147,131 @@ def in_batches(lines: Iterable[AnyLine], count: int, characters: int) -> Iterato
         yield batch
 
 
-def _json_lines(file: Readable) -> Iterator[_Read]:
-    longest = _longest_line()
-    for number in itertools.count(1):
-        line = file.readline(longest + 1)
-        if not line:
-            return
-        if len(line) > longest:
-            yield _Read(number, None, InvalidEvent("line", f"is longer than {longest:,} bytes; split the event"))
-            return
-        if line.strip():
-            yield _from_json(number, line)
+def _pass_over(file: Readable, line: bytes) -> None:
+    """Read the rest of a line, without keeping it."""
+    while line and not line.endswith(b"\n"):
+        line = file.readline(_PART)
+
+
+def _quickly(number: int, line: bytes, max_event_bytes: int) -> Line | None:
+    """Return the event of a line that is plainly valid; None if `_strictly` must decide.
+
+    One pass: what the checks need is computed once, and also serves the append. It accepts no line that `_strictly`
+    does not accept, and returns the same event.
+    """
+    try:
+        content = orjson.loads(line)
+        if content.__class__ is not dict or not content.keys() <= _FIELDS or not is_lossless(content, line):
+            return None
+        happened, event_id = content.get("timestamp"), content.get("event_id")
+        row = parsed_row(
+            content.get("aggregate_id"),
+            content.get("type"),
+            content.get("data", {}),
+            content.get("metadata", {}),
+            None if happened is None else moment("timestamp", happened),
+            _NO_ID if event_id is None else UUID(event_id),
+            max_event_bytes,
+        )
+    except (AttributeError, InvalidEvent, TypeError, ValueError):
+        return None
+    return row and Line(number, row, None, len(line), event_id is not None)
+
+
+def _strictly(number: int, line: bytes, kind: type[NewEvent]) -> Line:
+    """Return the event of a line, or its error."""
+    text = line.decode("utf-8", "surrogateescape")
+    try:
+        fields = new_event_fields(from_json(text), ignored=ADDED)
+        return _validated(number, kind(**fields), len(line), has_id=fields.get("event_id") is not None)
+    except InvalidEvent as error:
+        return Line(number, None, error, len(line))
+    except ValueError as error:
+        return Line(number, None, InvalidEvent("line", f"is not valid JSON: {error}"), len(line))
+
+
+def _validated(number: int, event: NewEvent, characters: int, *, has_id: bool) -> Line:
+    (row,) = validate_events([event])
+    return Line(number, row, None, characters, has_id)
 
 
 def _csv_lines(
     reader: "csv.DictReader[str]", measured: "_Measured", columns: Columns, default_zone: tzinfo | None
-) -> Iterator[_Read]:
+) -> Iterator[Line]:
     while True:
+        measured.begin_row()
         try:
             fields = _from_row(next(reader), columns, default_zone)
+            line = _validated(measured.number, NewEvent(**fields), measured.characters, has_id=False)
         except StopIteration:
             return
         except csv.Error as error:
-            # The reader has not counted this line yet.
-            yield _Read(reader.line_num + 1, None, InvalidEvent("line", f"is not CSV: {error}"))
+            line = Line(measured.number, None, measured.error(error), measured.characters)
         except InvalidEvent as error:
-            yield _Read(reader.line_num, None, error)
-        else:
-            yield _Read(reader.line_num, fields, None, measured.take_count())
+            line = Line(measured.number, None, error, measured.characters)
+        yield line
+        if isinstance(line.error, LostLine):
+            return
 
 
 class _Measured:
-    """The lines of a file, which counts their characters and rejects lines that are longer than any event."""
+    """The lines of a file, which counts their characters and rejects lines that are longer than any event.
+
+    Attributes:
+        number: the number of the last line that was read.
+        characters: the length of the lines of the current row.
+    """
 
     def __init__(self, file: IO[str]) -> None:
         self._file = file
-        self._characters = 0
+        self._longest = _longest_line()
+        self._part = ""  # what was read last: a line, or a part of one that is too long
+        self.number = 0
+        self.begin_row()
 
-    def __iter__(self) -> Iterator[str]:
-        longest = _longest_line()
-        while line := self._file.readline(longest + 1):
-            if len(line) > longest:
-                raise csv.Error(f"a line is longer than {longest:,} characters")
-            self._characters += len(line)
-            yield line
+    def begin_row(self) -> None:
+        self._first_number = self.number + 1
+        self.characters = self._quotes = 0
 
-    def take_count(self) -> int:
-        """Return the number of characters that were read since the last call."""
-        characters, self._characters = self._characters, 0
-        return characters
+    def __iter__(self) -> Self:
+        return self
+
+    def __next__(self) -> str:
+        self._read(self._longest + 1)
+        if not self._part:
+            raise StopIteration
+        self.number += 1
+        if len(self._part) > self._longest:
+            raise csv.Error(f"a line is longer than {self._longest:,} characters")
+        if not self._part.strip("\r\n") and self._first_number == self.number:
+            self.begin_row()  # the reader passes over empty lines
+        return self._part
+
+    def error(self, error: csv.Error) -> InvalidEvent:
+        """Return the error of the current row, and pass over the rest of its line.
+
+        Inside a quotation a line end belongs to the field. So the next line is a row only if the quotations of this
+        line are closed. Of a row of several lines it is not known which of them was meant to be the last.
+        """
+        ended = not self._part
+        while self._part and not self._part.endswith(("\n", "\r")):
+            self._read(_PART)
+        if not ended and self._first_number == self.number and self._quotes % 2 == 0:
+            return InvalidEvent("line", f"is not CSV: {error}")
+        return LostLine(
+            "line",
+            f"is not CSV: {error}; the row begins in line {self._first_number}, and its quotation marks do not show"
+            " where the next row begins, so nothing after it can be imported. Correct the quotation marks",
+        )
+
+    def _read(self, size: int) -> None:
+        self._part = self._file.readline(size)
+        self.characters += len(self._part)
+        self._quotes += self._part.count('"')
 
 
 def _longest_line() -> int:
     return _ESCAPED * conf.max_event_bytes + _BESIDES
-
-
-def _from_json(number: int, line: bytes) -> _Read:
-    text = line.decode("utf-8-sig" if number == 1 else "utf-8", "surrogateescape")
-    try:
-        return _Read(number, new_event_fields(from_json(text), ignored=ADDED), None, len(line))
-    except InvalidEvent as error:
-        return _Read(number, None, error)
-    except ValueError as error:
-        return _Read(number, None, InvalidEvent("line", f"is not valid JSON: {error}"))
 
 
 def _from_row(row: dict[str, Any], columns: Columns, default_zone: tzinfo | None) -> dict[str, Any]:
@@ -201,45 +283,3 @@ def _from_row(row: dict[str, Any], columns: Columns, default_zone: tzinfo | None
         "data": {column: text for column, text in row.items() if column not in columns},
         "timestamp": moment(columns.timestamp, row[columns.timestamp], default_zone) if columns.timestamp else None,
     }
-
-
-def _with_ids(lines: Iterator[_Read]) -> Iterator[Line]:
-    """Yield lines with events. An event without an id gets one from its content, so that an import can be repeated.
-
-    Equal lines are different events: each occurrence of a content gets its own id. A temporary database counts the
-    occurrences; SQLite moves it to disk when it grows, so memory stays flat.
-    """
-    # One thread may read the lines and another may close this generator.
-    with closing(sqlite3.connect("", isolation_level=None, check_same_thread=False)) as seen:
-        seen.execute("CREATE TABLE seen (content BLOB PRIMARY KEY, occurrences INTEGER) WITHOUT ROWID")
-        seen.execute("BEGIN")
-        for chunk in in_batches(lines, _CHUNK_LINES, _CHUNK_CHARACTERS):
-            _identify([line.fields for line in chunk if line.fields and not line.fields.get("event_id")], seen)
-            for number, fields, error, characters in chunk:
-                yield Line(number, NewEvent(**fields) if fields else None, error, characters)
-
-
-def _identify(events: Sequence[dict[str, Any]], seen: sqlite3.Connection) -> None:
-    contents = [_digest(fields) for fields in events]
-    known = f"SELECT content, occurrences FROM seen WHERE content IN ({', '.join('?' * len(contents))})"  # noqa: S608
-    occurrences = dict(seen.execute(known, contents))
-    for fields, content in zip(events, contents, strict=True):
-        occurrences[content] = occurrence = occurrences.get(content, 0) + 1
-        fields["event_id"] = uuid8(hashlib.sha256(content + occurrence.to_bytes(8, "big")).digest())
-    seen.executemany("INSERT OR REPLACE INTO seen VALUES (?, ?)", occurrences.items())
-
-
-def _digest(fields: dict[str, Any]) -> bytes:
-    happened = fields.get("timestamp")
-    content = [
-        fields["aggregate_id"],
-        fields["type"],
-        happened and happened.isoformat(),
-        fields.get("data", {}),
-        fields.get("metadata", {}),
-    ]
-    try:
-        text = orjson.dumps(content, option=orjson.OPT_SORT_KEYS)
-    except TypeError:  # an integer of more than 64 bits, a lone surrogate
-        text = _CONTENT.encode(content).encode()
-    return hashlib.sha256(text).digest()

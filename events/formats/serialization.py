@@ -23,6 +23,7 @@ GIVEN = ("aggregate_id", "type", "data", "metadata", "timestamp", "event_id")
 UNREADABLE = "unreadable"
 # The fields that the store adds to an event.
 ADDED = ("position", "version", "recorded_at")
+_SHOWN_CHARACTERS = 100
 
 
 def event_as_dict(event: Event) -> dict[str, Any]:
@@ -60,7 +61,7 @@ def from_json(text: str) -> Any:
     """
     with suppress(ValueError, TypeError):
         value = orjson.loads(text)
-        if _without_spaces(orjson.dumps(value)) == _without_spaces(text.encode()):
+        if is_lossless(value, text.encode()):
             return value
     try:
         return _DECODER.decode(text)
@@ -71,6 +72,17 @@ def from_json(text: str) -> Any:
             raise
         digits = sys.get_int_max_str_digits()
         raise ValueError(f"an integer has more than {digits:,} digits; send it as a string") from None
+
+
+def is_lossless(value: Any, text: bytes) -> bool:
+    """Return whether orjson writes the `value` that it has read from `text` as the same text, except for spaces.
+
+    Raises:
+        TypeError: the value is nested too deep.
+    """
+    written, text = orjson.dumps(value), text.strip()
+    # Spaces in strings are removed too, which does no harm: the comparison still finds other differences.
+    return written == text or written.replace(b" ", b"") == text.replace(b" ", b"")
 
 
 def to_json(value: Any) -> bytes:
@@ -97,10 +109,10 @@ def new_event_fields(content: Any, *, ignored: Collection[str] = (), **known: An
     fields = {name: content[name] for name in GIVEN if name in content}
     for name, value in known.items():
         if fields.setdefault(name, value) != value:
-            raise InvalidEvent(name, f"is {fields[name]!r} here but {value!r} in the address; leave it out")
+            raise InvalidEvent(name, f"is {_shown(fields[name])} here but {value!r} in the address; leave it out")
     for name in content:
         if name not in GIVEN and name not in ignored:
-            raise InvalidEvent(str(name), f"is not a field of a new event; the fields are: {', '.join(GIVEN)}")
+            raise InvalidEvent(_short(str(name)), f"is not a field of a new event; the fields are: {', '.join(GIVEN)}")
     for name in ("aggregate_id", "type"):
         if name not in fields:
             raise InvalidEvent(name, "is missing")
@@ -122,20 +134,15 @@ def moment(field: str, text: Any, default_zone: tzinfo | None = None) -> datetim
     except (TypeError, ValueError):
         value = None
     if value is None:
-        raise InvalidEvent(field, f"{text!r} is not an ISO 8601 date and time such as 2030-01-31T12:00:00+01:00")
+        raise InvalidEvent(field, f"{_shown(text)} is not an ISO 8601 date and time such as 2030-01-31T12:00:00+01:00")
     if timezone.is_naive(value):
         if default_zone is None:
-            raise InvalidEvent(field, f"{text!r} has no time zone; add one, such as +01:00 or Z")
+            raise InvalidEvent(field, f"{_shown(text)} has no time zone; add one, such as +01:00 or Z")
         value = value.replace(tzinfo=default_zone)
     try:
         return value.astimezone(UTC)  # PostgreSQL does not accept every offset of Python
     except OverflowError:
-        raise InvalidEvent(field, f"{text!r} lies outside the years 1 to 9999") from None
-
-
-def _without_spaces(text: bytes) -> bytes:
-    # Spaces in strings are removed too, which does no harm: a comparison still finds other differences.
-    return text.strip().replace(b" ", b"")
+        raise InvalidEvent(field, f"{_shown(text)} lies outside the years 1 to 9999") from None
 
 
 def _no_constant(name: str) -> NoReturn:
@@ -157,4 +164,13 @@ def _uuid(text: Any) -> UUID:
     try:
         return UUID(text)
     except (AttributeError, TypeError, ValueError):
-        raise InvalidEvent("event_id", f"{text!r} is not a UUID; leave it out to get one") from None
+        raise InvalidEvent("event_id", f"{_shown(text)} is not a UUID; leave it out to get one") from None
+
+
+def _shown(value: Any) -> str:
+    return _short(repr(value))
+
+
+def _short(text: str) -> str:
+    """Return the beginning of a text from outside, which may be as long as a request or a line, for an error."""
+    return text if len(text) <= _SHOWN_CHARACTERS else f"{text[:_SHOWN_CHARACTERS]}…"

@@ -3,7 +3,8 @@
 import sys
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
-from typing import Any
+from itertools import starmap
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from django.core.exceptions import EmptyResultSet
@@ -51,12 +52,22 @@ def selection(types: Iterable[str] | None, categories: Iterable[str] | None, usi
     return events
 
 
-def aggregate_ids_of(event_ids: Iterable[UUID], using: str) -> dict[UUID, str]:
-    """Return the aggregate id of each of `event_ids` that is stored, by event id."""
+class StoredId(NamedTuple):
+    """An event id that is stored, its aggregate, and the approximate length of the event's data."""
+
+    event_id: UUID
+    aggregate_id: str
+    characters: int
+
+
+def stored_ids(event_ids: Iterable[UUID], using: str) -> list[StoredId]:
+    """Return those of `event_ids` that are stored."""
     # One argument: Django's cursor would write each id of a list into the statement.
     ids = "{" + ",".join(map(str, event_ids)) + "}"
-    query = "SELECT event_id, aggregate_id FROM events_event WHERE event_id = ANY (%s::uuid[])"
-    return dict(fetch_tuples(using, query, [ids]))
+    query = (
+        "SELECT event_id, aggregate_id, octet_length(data::text) FROM events_event WHERE event_id = ANY (%s::uuid[])"
+    )
+    return list(starmap(StoredId, fetch_tuples(using, query, [ids])))
 
 
 def pages(

@@ -5,11 +5,10 @@ from datetime import datetime
 from typing import Any, Protocol
 
 from events import jsonb
-from events.models import Event
 
 
 class Content(Protocol):
-    """The fields of an event that has not been stored yet, such as a `NewEvent`."""
+    """The fields of an event, whether it is stored or new."""
 
     @property
     def type(self) -> str: ...
@@ -21,13 +20,18 @@ class Content(Protocol):
     def timestamp(self) -> datetime | None: ...
 
 
-def differences(new: Content, stored: Event, fields: Sequence[str] = ("type", "data")) -> tuple[str, ...]:
+def differences(new: Content, stored: Content, fields: Sequence[str] = ("type", "data")) -> tuple[str, ...]:
     """Return those of `fields` in which `new` differs from the stored event with its id; none if it is a retry.
 
     By default the metadata and the timestamp may differ: a client may make both again for each attempt. A timestamp of
     None stands for the moment of storing, so it differs from none.
     """
     return tuple(name for name in fields if not _is_same(name, getattr(new, name), getattr(stored, name)))
+
+
+def in_words(differences: Sequence[str]) -> str:
+    """Return differences of the type and the data in words, such as "of another type and with other data"."""
+    return " and ".join("of another type" if name == "type" else f"with other {name}" for name in differences)
 
 
 def _is_same(name: str, new: Any, stored: Any) -> bool:

@@ -42,6 +42,16 @@ _APPEND = _Call(
     """,
     places=8,
 )
+# For an import without subscribers, which needs none of the events: their rows would take a third of its time.
+_APPEND_UNREAD = _Call(
+    "events_append_unread",
+    """
+    SELECT DISTINCT outcome
+    FROM events_append({}::text[], {}::text[], {}::jsonb[], {}::jsonb[], {}::timestamptz[], {}::uuid[],
+                       {}::text[], {}::bigint[], false, true)
+    """,
+    places=8,
+)
 _APPEND_ONE = _Call(
     "events_append_one",
     """
@@ -118,6 +128,15 @@ def append(
     return Appended(events, is_retry=True)
 
 
+def append_unread(rows: Sequence[ValidatedEvent], using: str) -> AppendOutcome:
+    """Write `rows`, at least one, as `append` does without expectations, but return the outcome alone.
+
+    The outcome STORED does not say that the stored events have the content of `rows`.
+    """
+    ((outcome,),) = _call(_APPEND_UNREAD, _arrays(rows, {}), using)
+    return AppendOutcome(outcome)
+
+
 def _answers(rows: Sequence[ValidatedEvent], expected: Mapping[str, int], using: str) -> list[_Answer]:
     if len(rows) == 1 and expected.keys() <= {rows[0].aggregate_id}:
         (row,) = rows
@@ -148,11 +167,18 @@ def _stored_before(answer: _Answer) -> dict[str, Any]:
         "version": answer.version,
         "event_id": answer.event_id,
         "type": answer.type,
-        "data": loads(answer.data),
-        "metadata": loads(answer.metadata),
+        "data": _loaded(answer.data),
+        "metadata": _loaded(answer.metadata),
         "timestamp": answer.timestamp,
         "recorded_at": answer.recorded_at,
     }
+
+
+def _loaded(text: str) -> Any:
+    try:
+        return loads(text)
+    except ValueError:  # an event of an older version, which Python cannot represent and so cannot repeat
+        return None
 
 
 def _call(call: _Call, arguments: list[bytes | None], using: str) -> list[tuple[Any, ...]]:
@@ -270,8 +296,8 @@ def _duplicate(answer: _Answer) -> DuplicateEvent:
 
 
 def _in_use_with_other_content(event: Event, differences: Sequence[str]) -> DuplicateEvent:
-    other = " and ".join("of another type" if name == "type" else f"with other {name}" for name in differences)
-    return _in_use(event.event_id, event.aggregate_id, event.version, f", by an event {other}", differences)
+    by = f", by an event {retries.in_words(differences)}"
+    return _in_use(event.event_id, event.aggregate_id, event.version, by, differences)
 
 
 def _in_use(

@@ -1,27 +1,28 @@
 """The views for export and import, which stream bodies of any length."""
 
 from collections.abc import AsyncIterator, Iterator
+from io import BytesIO
 from typing import Any
 
 from asgiref.sync import sync_to_async
 from django.core.handlers.asgi import ASGIRequest
 from django.db import connections, transaction
 from django.http import StreamingHttpResponse
-from rest_framework.exceptions import UnsupportedMediaType
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from events.api import parameters, schema, serializers
+from events.api import parameters, problems, schema, serializers
 from events.api.base import StoreView
 from events.api.filters import EventFilter
 from events.api.negotiation import FastJSONRenderer, NDJSONParser, NDJSONRenderer
 from events.api.problems import Problem
-from events.exceptions import InvalidEvent
+from events.authorization import Categories
+from events.exceptions import InvalidEvent, Rejected
 from events.formats.files import read_json_lines
 from events.formats.importing import BadLine, Importer
 from events.formats.serialization import to_json
 from events.storage import reader
-from events.types import NewEvent, category_of
+from events.types import category_of
 
 
 class Forbidden(InvalidEvent):
@@ -59,6 +60,7 @@ class EventImport(StoreView):
     """Any number of events of any aggregates, one JSON object a line. It is safe to repeat the request."""
 
     parser_classes = [NDJSONParser]
+    post_parameters = (schema.CALL_SUBSCRIBERS,)
     throttle_scope = "import"
 
     @classmethod
@@ -74,28 +76,39 @@ class EventImport(StoreView):
         "Store events of JSON Lines",
         serializers.ImportedSerializer,
         {"stored": 1, "known": 0},
-        errors=(*schema.READ_ERRORS, 409, 415),
+        errors=(*schema.READ_ERRORS, 409, 411, 415),
         request={schema.NDJSON: str},
     )
     def post(self, request: Request) -> Response:
-        # The body is read line by line; REST framework would load all of it into memory.
-        if not self.get_content_negotiator().select_parser(request, self.get_parsers()):
-            raise UnsupportedMediaType(request.content_type or "")
-        importer = Importer(self.store, check=self._check_category)
+        # A thread calls the check, so the permissions are read here.
+        allowed = self.appendable
+        importer = Importer(
+            self.store,
+            check=lambda aggregate_id: _check_category(aggregate_id, allowed),
+            call_subscribers=parameters.flag(request, "call_subscribers"),
+        )
+        body: Any = request.data or BytesIO()  # still unread; REST framework returns {} without a body
         try:
-            for _ in importer.run(read_json_lines(request._request)):
+            for _ in importer.run(read_json_lines(body)):
                 pass
         except BadLine as bad:
             detail = f"{bad}. The events before it were stored; correct the line, and send the whole file again"
+            counts = importer.counts
+            progress = {"line": bad.number, "stored": counts.stored, "known": counts.known}
+            if isinstance(bad.error, Rejected):
+                return problems.rejection(bad.error, detail, **progress)
             status, slug = (403, None) if isinstance(bad.error, Forbidden) else (400, "invalid")
-            field, counts = bad.error.field, importer.counts
-            return Problem(status, detail, slug, field=field, line=bad.number, stored=counts.stored, known=counts.known)
-        return Response({"stored": importer.counts.stored, "known": importer.counts.known})
+            return Problem(status, detail, slug, field=bad.error.field, **progress)
+        counts = importer.counts
+        if not counts.stored + counts.known:
+            raise InvalidEvent("body", "has no events; send one JSON object a line")
+        return Response({"stored": counts.stored, "known": counts.known})
 
-    def _check_category(self, event: NewEvent) -> None:
-        if not self.appendable.contains(event.aggregate_id):
-            category = category_of(event.aggregate_id)
-            raise Forbidden("aggregate_id", f"has the category {category!r}, to which you may not append")
+
+def _check_category(aggregate_id: str, allowed: Categories) -> None:
+    if not allowed.contains(aggregate_id):
+        category = category_of(aggregate_id)
+        raise Forbidden("aggregate_id", f"has the category {category!r}, to which you may not append")
 
 
 async def _in_thread(pages: Iterator[bytes]) -> AsyncIterator[bytes]:

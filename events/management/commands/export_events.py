@@ -39,8 +39,10 @@ class Command(StoreCommand):
         if path is None:
             self._print(pages)
             return
-        # Under another name until it is complete, so that no partial file looks like an export.
-        draft = path.with_name(path.name + ".part")
+        # Under another name until it is complete, so that no partial file looks like an export. A device or a pipe keeps
+        # its place.
+        is_replaceable = path.is_file() or not path.exists()
+        draft = path.with_name(path.name + ".part") if is_replaceable else path
         opener: Any = gzip.open if path.suffix == ".gz" else open
         count = 0
         try:
@@ -48,7 +50,8 @@ class Command(StoreCommand):
                 for page in pages:
                     file.write(page)
                     count += page.count(b"\n")
-            draft.replace(path)
+            if is_replaceable:
+                draft.replace(path)
         except OSError as error:
             raise CommandError(f"{path} cannot be written: {error.strerror}") from error
         print(f"{count:,} events written to {path}", file=sys.stderr)

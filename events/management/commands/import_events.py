@@ -9,12 +9,14 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from django.core.management import CommandError, CommandParser
 
-from events.exceptions import DuplicateEvent, EventStoreError
+from events import handler_errors
+from events.exceptions import EventStoreError
 from events.formats.files import Columns, Line, as_text, read_csv, read_json_lines, unpacked
 from events.formats.importing import BATCH_EVENTS, BadLine, Importer
 from events.management.base import StoreCommand
 from events.management.progress import progress
 from events.store import EventStore
+from events.types import ReceivedEvent
 
 
 class Command(StoreCommand):
@@ -34,6 +36,11 @@ class Command(StoreCommand):
         parser.add_argument("--batch-size", type=int, default=BATCH_EVENTS, help="events per transaction (%(default)s)")
         parser.add_argument("--dry-run", action="store_true", help="check every line, but store nothing")
         parser.add_argument("--skip-bad", action="store_true", help="report lines that cannot be stored, and continue")
+        parser.add_argument(
+            "--call-subscribers",
+            action="store_true",
+            help="call the subscribers for each stored event, as an append does; without it, only INLINE projections",
+        )
         super().add_arguments(parser)
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -47,19 +54,17 @@ class Command(StoreCommand):
             EventStore(options["database"]),
             batch_events=options["batch_size"],
             dry_run=self.dry_run,
+            call_subscribers=options["call_subscribers"],
             on_bad=(lambda bad: self.stderr.write(str(bad))) if options["skip_bad"] else None,
         )
         try:
             self._import(path, options)
         except BadLine as bad:
-            raise CommandError(
-                f"{bad}\n{self._summary()} Correct the line, or pass --skip-bad, and run the command again."
-            ) from None
-        except DuplicateEvent as error:
-            raise CommandError(
-                f"{error}. If another import of these events is running, run this one after it.\n{self._summary()}"
-            ) from error
+            skip = ", or pass --skip-bad," if bad.can_be_skipped else ""
+            raise CommandError(f"{bad}\n{self._summary()} Correct the line{skip} and run the command again.") from None
         except (EventStoreError, EOFError, OSError, zlib.error) as error:
+            if handler_errors.failure(error):
+                raise  # it says nothing about the file
             raise CommandError(f"{path.name}: {error}\n{self._summary()}") from error
         self.stdout.write(self._summary())
 
@@ -68,7 +73,9 @@ class Command(StoreCommand):
             task = bar.add_task(path.name, total=path.stat().st_size, events=0)
             content = unpacked(file, packed=path.suffix == ".gz")
             text = as_text(content)  # a reference, because its deletion closes the file
-            lines = self._csv(text, options) if ".csv" in path.suffixes[-2:] else read_json_lines(content)
+            lines = (
+                self._csv(text, options) if ".csv" in path.suffixes[-2:] else read_json_lines(content, ReceivedEvent)
+            )
             for counts in self.importer.run(lines):
                 bar.update(task, completed=file.tell(), events=counts.stored + counts.known)
 

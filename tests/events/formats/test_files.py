@@ -3,17 +3,25 @@
 import gzip
 import io
 import json
+import re
 from collections import Counter
 from pathlib import Path
 from typing import Any
 
 import pytest
 from django.core.management import CommandError, call_command
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
+from events.exceptions import InvalidEvent
+from events.formats import files
+from events.formats.serialization import ADDED, from_json, new_event_fields
 from events.models import Event
 from events.store import EventStore
+from events.types import NewEvent
+from events.validation import ValidatedEvent, validate_events
 from projections.models import AggregateActivity
-from tests import RECEIPTS
+from tests import FULL, RECEIPTS
 from tests.events.formats.support import COLUMNS, CSV, LINES, run, write
 from tests.support import aggregates, new, some, stored
 
@@ -89,6 +97,225 @@ def test_bad_row_is_named(tmp_path: Path, row: str, message: str) -> None:
     with pytest.raises(CommandError, match=message):
         run(path, **COLUMNS)
     assert run(path, **COLUMNS, skip_bad=True)[0] == "1 events stored, 4 were already stored, 1 bad lines skipped."
+
+
+@pytest.mark.parametrize("ending", ["\n", "\r\n"])
+@pytest.mark.parametrize("size", [22_385, 200_000])
+def test_line_longer_than_any_event_is_skipped_and_the_next_one_is_read(
+    tmp_path: Path, settings: Any, size: int, ending: str
+) -> None:
+    settings.EVENTS_MAX_EVENT_BYTES = 1000
+    good = LINES.splitlines()
+    path = write(tmp_path / "events.jsonl", ending.join([good[0], "x" * size, *good[2:], "y" * size]))
+    out, err = run(path, skip_bad=True)
+    assert out == "3 events stored, 2 bad lines skipped."
+    assert re.findall(r"^line (\d): line: is longer than 22,384 bytes", err, re.MULTILINE) == ["2", "5"]
+    with pytest.raises(CommandError, match="line 2"):
+        run(path)
+
+
+ROW = "c-8,Opened,2020-01-01T00:00:00Z,1,"
+
+
+@pytest.mark.parametrize(
+    ("bad", "message"),
+    [
+        (ROW + "x" * 30_000, "a line is longer than 22,384 characters"),
+        (ROW + '"' + "x" * 300_000 + '"', "a line is longer than 22,384 characters"),
+        (ROW + '"' + "x," * 30_000 + '"', "a line is longer than 22,384 characters"),
+        ("\n" + ROW + '"a"b', "',' expected after '\"'"),
+    ],
+    ids=["long", "long and quoted", "long with commas", "behind an empty line"],
+)
+def test_row_that_is_not_csv_is_skipped_and_the_next_one_is_read(
+    tmp_path: Path, settings: Any, bad: str, message: str
+) -> None:
+    settings.EVENTS_MAX_EVENT_BYTES = 1000
+    path = write(tmp_path / "events.csv", f"{CSV}{bad}\nc-9,Opened,2020-01-01T00:00:00Z,1,\n")
+    out, err = run(path, **COLUMNS, skip_bad=True)
+    assert out == "5 events stored, 1 bad lines skipped."
+    assert err == f"line {7 + bad.startswith(chr(10))}: line: is not CSV: {message}"
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        ROW + '"never closed',
+        ROW + '"never closed\n' + "c-7,Opened,2020-01-01T00:00:00Z,1,\n" * 5000,
+        ROW + '"never closed' + "x" * 30_000,
+        ROW + '"never closed\nc-7,Opened,2020-01-01T00:00:00Z,1,"quoted"',
+        ROW + 'a"b,"never closed',
+    ],
+    ids=["to the end", "longer than a field", "longer than a line", "up to a quotation", "after a quotation mark"],
+)
+@pytest.mark.parametrize("skip_bad", [False, True])
+def test_quotation_that_never_closes_ends_the_import_with_an_error(
+    tmp_path: Path, settings: Any, bad: str, skip_bad: bool
+) -> None:
+    settings.EVENTS_MAX_EVENT_BYTES = 1000
+    path = write(tmp_path / "events.csv", f"{CSV}{bad}\nc-9,Opened,2020-01-01T00:00:00Z,1,\n")
+    with pytest.raises(CommandError) as caught:
+        run(path, **COLUMNS, skip_bad=skip_bad)
+    assert re.search(r"is not CSV: .* begins in line 7, .* nothing after it can be imported", str(caught.value))
+    assert "4 events stored. Correct the line and run" in str(caught.value)
+    assert Event.objects.count() == 4
+
+
+def test_errors_show_only_the_beginning_of_a_value(tmp_path: Path) -> None:
+    long = "x" * 1_000_000
+    lines = [
+        {"aggregate_id": "a-1", "type": "A", "timestamp": long},
+        {"aggregate_id": "a-1", "type": "A", "timestamp": [long]},
+        {"aggregate_id": "a-1", "type": "A", "event_id": long},
+        {"aggregate_id": "a-1", "type": "A", long: 1},
+        {"aggregate_id": long, "type": "A"},
+    ]
+    _, err = run(write(tmp_path / "a.jsonl", "\n".join(map(json.dumps, lines))), skip_bad=True)
+    assert err.count("line ") == 5
+    assert len(err) < 2000
+
+
+def reference(number: int, line: bytes) -> tuple[Any, ...]:
+    """What reading and `validate_events` make of a line."""
+    try:
+        fields = new_event_fields(from_json(line.decode()), ignored=ADDED)
+        (row,) = validate_events([NewEvent(**fields)])
+    except (InvalidEvent, ValueError):
+        return ()
+    return comparable(row, fields.get("event_id") is not None)
+
+
+def comparable(row: ValidatedEvent, has_id: bool) -> tuple[Any, ...]:
+    # `repr` tells 1 from 1.0 and True, and -0.0 from 0.0.
+    return (repr(row._replace(event_id=None if not has_id else row.event_id)), type(row.data), row.timestamp)
+
+
+NUMBERS = st.sampled_from(
+    [
+        "0",
+        "-0",
+        "1",
+        "1.0",
+        "1.50",
+        "0.1",
+        "-0.0",
+        "0.0",
+        "1e5",
+        "1E5",
+        "1e23",
+        "1e-7",
+        "1e400",
+        "1e-999",
+        "-1e16",
+        "0.1234567890123456789",
+        "9007199254740993",
+        "9223372036854775807",
+        "9223372036854775808",
+        "18446744073709551615",
+        "18446744073709551616",
+        "NaN",
+        "-Infinity",
+        "01",
+        "+1",
+        "1.",
+        ".5",
+    ]
+)
+TEXTS = st.one_of(
+    st.sampled_from(["", "a", "a-1", " a ", "a b", "é", "e\u0301", "\u200b", "\u202e", "\x00", "\x7f", "\ud800", "😀"]),
+    st.sampled_from(["x" * 255, "x" * 256, "null", "true", "{", '\\"', "1e5", "-0.0", "\u2028", "\ufeff"]),
+    st.sampled_from(
+        [
+            "0192d5a0-1111-7222-8333-444455556666",
+            "{0192D5A0-1111-7222-8333-444455556666}",
+            "0192d5a0111172228333444455556",
+            "2020-01-01T00:00:00Z",
+            "2020-01-01T00:00:00z",
+            "2020-01-01",
+            "2020-01-01T00:00:60Z",
+            "2020-01-01T00:00:00",
+            "20200101T000000Z",
+            "0001-01-01T00:00:00Z",
+            "9999-12-31T23:59:59-12:00",
+            "2020-01-01T00:00:00.123456789+01:00",
+        ]
+    ),
+    st.text(max_size=5),
+)
+QUOTED = st.builds(lambda text, escape: json.dumps(text, ensure_ascii=escape), TEXTS, st.booleans())
+SPACES = st.sampled_from(["", "", "", " ", "  ", "\t", "\u00a0"])
+
+
+def objects(names: Any, values: Any, max_size: int = 6) -> Any:
+    pair = st.builds("{1}{0}:{1}{2}".format, names, SPACES, values)
+    return st.lists(pair, max_size=max_size).map(lambda pairs: "{" + ",".join(pairs) + "}")
+
+
+VALUES = st.recursive(
+    NUMBERS | QUOTED | st.sampled_from(["null", "true", "false", "[" * 260 + "]" * 260, "[" * 253 + "]" * 253]),
+    lambda inner: (
+        objects(QUOTED | st.just('"a"'), inner) | st.lists(inner, max_size=3).map(lambda some: f"[{','.join(some)}]")
+    ),
+    max_leaves=8,
+)
+PLAIN = {
+    "aggregate_id": QUOTED,
+    "type": QUOTED,
+    "data": objects(QUOTED | st.just('"n"'), VALUES),
+    "metadata": objects(st.sampled_from(['"correlation_id"', '"cloudevent"', '"m"']), VALUES),
+    "timestamp": QUOTED,
+    "event_id": QUOTED,
+    "position": VALUES,
+    "colour": VALUES,
+}
+FIELDS = st.sampled_from(sorted(PLAIN)).flatmap(lambda name: st.tuples(st.just(f'"{name}"'), PLAIN[name] | VALUES))
+HOSTILE = st.builds(
+    lambda fields, start, space, end: (
+        start + "{" + f",{space}".join(f"{name}:{space}{value}" for name, value in fields) + "}" + end
+    ),
+    st.lists(FIELDS, max_size=6).map(lambda some: [('"aggregate_id"', '"a-1"'), ('"type"', '"A"'), *some][-7:]),
+    SPACES,
+    SPACES,
+    st.sampled_from(["", "", "\n", "\r\n", " ", "x", "\x00"]),
+)
+
+
+@settings(max_examples=20_000 if FULL else 100)
+@given(HOSTILE)
+def test_quick_way_accepts_only_what_the_strict_way_accepts_and_returns_the_same(text: str) -> None:
+    line = text.encode("utf-8", "surrogatepass")
+    quick = files._quickly(1, line, 1024 * 1024)
+    if quick is None:
+        return
+    assert quick.row is not None
+    assert comparable(quick.row, quick.has_id) == reference(1, line)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        '{"aggregate_id":"a-1","type":"A"}',
+        '{"aggregate_id": "a-1", "type": "A", "data": {"n": 1, "f": 1.5, "t": "é \\" x", "l": [null, true, {}]}}\n',
+        '{"position":1,"aggregate_id":"a-1","version":1,"type":"A","data":{},"metadata":{"user":"u"}}\r\n',
+        '{"event_id":"0192d5a0-1111-7222-8333-444455556666","type":"A","aggregate_id":"a","recorded_at":"x"}',
+        '{"aggregate_id":"a-1","type":"A","timestamp":"2020-01-01T00:00:00+01:00"}',
+        '{"aggregate_id":"a-1","type":"A","timestamp":null,"event_id":null}',
+    ],
+)
+def test_usual_lines_take_the_quick_way(line: str) -> None:
+    quick = files._quickly(1, line.encode(), 1024 * 1024)
+    assert quick is not None
+    assert quick.row is not None
+    assert comparable(quick.row, quick.has_id) == reference(1, line.encode())
+
+
+def test_size_of_an_event_is_checked_in_both_ways(settings: Any) -> None:
+    settings.EVENTS_MAX_EVENT_BYTES = 100
+    for size, is_valid in ((90, True), (91, False)):
+        line = json.dumps({"aggregate_id": "a-1", "type": "A", "data": {"t": "x" * size}}).encode()
+        (read,) = files.read_json_lines(io.BytesIO(line))
+        assert (read.row is not None) is is_valid
+        assert (files._quickly(1, line, 100) is not None) is is_valid
 
 
 def test_naive_timestamps_can_be_given_a_zone(tmp_path: Path) -> None:

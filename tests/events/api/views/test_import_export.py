@@ -7,6 +7,7 @@ from typing import Any
 
 import httpx
 import pytest
+from django.test import Client
 from rest_framework.authtoken.models import Token
 from rest_framework.test import APIClient
 
@@ -14,6 +15,7 @@ from events.formats.serialization import event_as_dict
 from events.models import Event
 from events.storage import reader
 from events.store import EventStore
+from projections.models import AggregateActivity
 from tests import FULL
 from tests.support import AsgiServer, new, some, stored
 
@@ -37,7 +39,25 @@ def test_import_counts_and_can_be_repeated(api: APIClient) -> None:
     response = send(api, *lines, line(99), "")
     assert (response.status_code, response.json()) == (200, {"stored": 1, "known": 25})
     assert Event.objects.count() == 26
-    assert send(api).json() == {"stored": 0, "known": 0}
+
+
+@pytest.mark.parametrize("lines", [(), ("", " ", "")])
+def test_import_without_events_is_an_error(api: APIClient, lines: tuple[str, ...]) -> None:
+    response = send(api, *lines)
+    assert (response.status_code, response.json()["field"]) == (400, "body")
+    assert "has no events" in response.json()["detail"]
+
+
+def test_import_with_a_session_needs_its_csrf_token_and_reads_every_line(admin_user: Any) -> None:
+    client = Client(enforce_csrf_checks=True)
+    client.force_login(admin_user)
+    body = "\n".join(json.dumps(line(n)) for n in range(3))
+    assert client.post("/api/events/import/", body, content_type=NDJSON).status_code == 403
+    client.cookies["csrftoken"] = "x" * 32
+    response = client.post("/api/events/import/", body, content_type=NDJSON, headers={"X-CSRFToken": "x" * 32})
+    assert (response.status_code, response.json()) == (200, {"stored": 3, "known": 0})
+    response = client.post("/api/events/import/", "", content_type=NDJSON, headers={"X-CSRFToken": "x" * 32})
+    assert (response.status_code, response.json()["field"]) == (400, "body")
 
 
 @pytest.mark.parametrize(
@@ -153,11 +173,21 @@ def test_tens_of_thousands_of_events_in_one_request_and_out_again(
     assert peak < 40 * 1024 * 1024
 
 
-def test_imports_reach_the_subscribers(api: APIClient, store: EventStore) -> None:
+@pytest.mark.parametrize("asked", [None, "false", "true"])
+def test_import_calls_subscribers_only_when_asked(api: APIClient, store: EventStore, asked: str | None) -> None:
     seen = []
     store.subscribe("A", lambda event, **kwargs: seen.append(event.version))
-    send(api, *[line(0) for _ in range(3)])
-    assert seen == [1, 2, 3]
+    query = f"?call_subscribers={asked}" if asked else ""
+    body = json.dumps(line(0))
+    assert api.post(f"/api/events/import/{query}", f"{body}\n{body}", content_type=NDJSON).status_code == 200
+    assert seen == ([1, 2] if asked == "true" else [])
+    assert AggregateActivity.objects.get().event_count == 2
+
+
+@pytest.mark.parametrize("query", ["call_subscribers=maybe", "call_subscribers=", "subscribers=true"])
+def test_parameters_of_an_import_are_strict(api: APIClient, query: str) -> None:
+    response = api.post(f"/api/events/import/?{query}", json.dumps(line(0)), content_type=NDJSON)
+    assert (response.status_code, response.json()["field"]) == (400, query.partition("=")[0])
 
 
 def test_reading_stops_at_the_settled_position(api: APIClient, store: EventStore) -> None:
