@@ -87,3 +87,32 @@ def test_integers_of_any_length_are_read_exactly_wherever_they_stand(number: int
     value = {"x" * offset: [number]}
     text, copy = jsonb.dumps(value, "data")
     assert jsonb.loads(text) == copy == value
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ('{"v": -%s}' % ("9" * 4301), "4,301 digits"),
+        ('{"v": -%s.25}' % ("9" * 310), "beyond the range of a float"),
+        (f'{{"v": {"[" * 254}{"]" * 254}}}', "nested more than 254 levels"),
+        (f'{{"v": {"[" * 5000}{"]" * 5000}}}', "nested more than 254 levels"),
+        (f'{{"n": {2**80}, "v": {"[" * 300}{"]" * 300}}}', "nested more than 254 levels"),
+    ],
+)
+def test_text_that_python_cannot_represent_has_a_reason(text: str, reason: str) -> None:
+    assert jsonb.may_be_unreadable(text)
+    with pytest.raises(ValueError, match=reason):
+        jsonb.loads(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"v": %s}' % ("9" * 4300),
+        f'{{"v": {"[" * 253}{"]" * 253}}}',
+        f'{{"v": "{"[" * 5000}"}}',
+        f'{{"n": {2**80}, "v": [{"[]," * 5000} 1]}}',
+    ],
+)
+def test_text_that_only_looks_unreadable_is_read(text: str) -> None:
+    assert jsonb.loads(text) == json.loads(text)
