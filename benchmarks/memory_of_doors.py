@@ -2,8 +2,8 @@
 
 A new process opens each door, first of a store of small events, then of stores with events of a megabyte. The second
 peak may be above the first by four times EVENTS_READ_PAGE_BYTES. An event of many small parts alone can take more in
-Python: there, two events may be in memory, the one that the caller has and the next one, with their text. So the limit is
-three times the objects of one event.
+Python: there, two events may be in memory, the one that the caller has and the next one, with their text. So the limit
+is three times the objects of one event.
 """
 
 import argparse
