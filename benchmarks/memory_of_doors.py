@@ -2,7 +2,8 @@
 
 A new process opens each door, first of a store of small events, then of stores with events of a megabyte. The second
 peak may be above the first by four times EVENTS_READ_PAGE_BYTES. An event of many small parts alone can take more in
-Python: there, the objects of two events may be in memory, of the one that the caller has, and of the next one.
+Python: there, two events may be in memory, the one that the caller has and the next one, with their text. So the limit
+is three times the objects of one event.
 """
 
 import argparse
@@ -291,7 +292,7 @@ def _compare(options: argparse.Namespace) -> bool:
     for shape in options.shapes:
         allowed = limit
         if shape in OF_MANY_PARTS:
-            allowed = max(limit, 2 * (objects_mib(SHAPES[shape](0)) + conf.read_page_bytes / MIB))
+            allowed = max(limit, 3 * objects_mib(SHAPES[shape](0)))
         print(f"{options.events} events of 1 MB, {shape}: at most {allowed:.0f} MiB more than for small events")
         for door, peak in _measured_apart(shape, options).items():
             more = peak - idle[door]

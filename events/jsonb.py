@@ -125,11 +125,11 @@ def _is_too_deep(text: str, value: Any) -> bool:
     return False
 
 
-def _integer(digits: str) -> int:
-    limit = sys.get_int_max_str_digits()
-    if 0 < limit < len(digits.lstrip("-")):
-        raise ValueError(f"holds an integer of {len(digits):,} digits, and Python reads {limit:,}")
-    return int(digits)
+def _integer(text: str) -> int:
+    digits, limit = len(text.lstrip("-")), sys.get_int_max_str_digits()
+    if 0 < limit < digits:
+        raise ValueError(f"holds an integer of {digits:,} digits, and Python reads {limit:,}")
+    return int(text)
 
 
 def _float(digits: str) -> float:

@@ -165,3 +165,32 @@ def test_path_is_built_only_for_an_error() -> None:
     with pytest.raises(InvalidEvent) as caught:
         jsonb.dumps({"a": [1, {"b": [2, (3, float("nan"))]}]}, "data")
     assert caught.value.field == "data.a[1].b[1][1]"
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ('{"v": -%s}' % ("9" * 4301), "4,301 digits"),
+        ('{"v": -%s.25}' % ("9" * 310), "beyond the range of a float"),
+        (f'{{"v": {"[" * 254}{"]" * 254}}}', "nested more than 254 levels"),
+        (f'{{"v": {"[" * 5000}{"]" * 5000}}}', "nested more than 254 levels"),
+        (f'{{"n": {2**80}, "v": {"[" * 300}{"]" * 300}}}', "nested more than 254 levels"),
+    ],
+)
+def test_text_that_python_cannot_represent_has_a_reason(text: str, reason: str) -> None:
+    assert jsonb.may_be_unreadable(text)
+    with pytest.raises(ValueError, match=reason):
+        jsonb.loads(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"v": %s}' % ("9" * 4300),
+        f'{{"v": {"[" * 253}{"]" * 253}}}',
+        f'{{"v": "{"[" * 5000}"}}',
+        f'{{"n": {2**80}, "v": [{"[]," * 5000} 1]}}',
+    ],
+)
+def test_text_that_only_looks_unreadable_is_read(text: str) -> None:
+    assert jsonb.loads(text) == json.loads(text)

@@ -94,7 +94,7 @@ class EventImport(StoreView):
         except BadLine as bad:
             detail = f"{bad}. The events before it were stored; correct the line, and send the whole file again"
             counts = importer.counts
-            progress = {"line": bad.number, "stored": counts.stored, "known": counts.known}
+            progress: dict[str, Any] = {"line": bad.number, "stored": counts.stored, "known": counts.known}
             if isinstance(bad.error, Rejected):
                 return problems.rejection(bad.error, detail, **progress)
             status, slug = (403, None) if isinstance(bad.error, Forbidden) else (400, "invalid")

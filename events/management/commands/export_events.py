@@ -39,8 +39,8 @@ class Command(StoreCommand):
         if path is None:
             self._print(pages)
             return
-        # Under another name until it is complete, so that no partial file looks like an export. A device or a pipe keeps
-        # its place.
+        # Under another name until it is complete, so that no partial file looks like an export. A device or a pipe is
+        # not replaced.
         is_replaceable = path.is_file() or not path.exists()
         draft = path.with_name(path.name + ".part") if is_replaceable else path
         opener: Any = gzip.open if path.suffix == ".gz" else open

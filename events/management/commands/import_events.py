@@ -73,9 +73,8 @@ class Command(StoreCommand):
             task = bar.add_task(path.name, total=path.stat().st_size, events=0)
             content = unpacked(file, packed=path.suffix == ".gz")
             text = as_text(content)  # a reference, because its deletion closes the file
-            lines = (
-                self._csv(text, options) if ".csv" in path.suffixes[-2:] else read_json_lines(content, ReceivedEvent)
-            )
+            is_csv = ".csv" in path.suffixes[-2:]
+            lines = self._csv(text, options) if is_csv else read_json_lines(content, ReceivedEvent)
             for counts in self.importer.run(lines):
                 bar.update(task, completed=file.tell(), events=counts.stored + counts.known)
 

@@ -31,7 +31,8 @@ BEGIN
                 ' a fraction are below 1.8e308; send it as a string', v_name);
         END IF;
         -- MAX_DEPTH in events/jsonb.py.
-        IF octet_length(v_text) > 508 AND jsonb_path_exists(v_content, 'strict $.**{255}') THEN
+        IF octet_length(v_text) > 508 AND jsonb_path_exists(
+            v_content, 'strict $.**{254} ? (@.type() == "object" || @.type() == "array")') THEN
             RETURN format('the %s is nested more than 254 levels deep; flatten it', v_name);
         END IF;
     END LOOP;

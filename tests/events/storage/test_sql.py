@@ -152,6 +152,7 @@ UNREADABLE = [
     ("beyond a float", '{"v": %s.5}' % ("9" * 309), "has a number that Python cannot read"),
     ("the first float that is infinite", '{"v": 1797693134862315808%s.0}' % ("0" * 290), "has a number that Python"),
     ("deep", DEEP, "is nested more than 254 levels deep"),
+    ("deep and empty", '{"a": %s}' % ("[" * 254 + "]" * 254), "is nested more than 254 levels deep"),
     ("deep lists", '{"a": %s}' % ("[" * 254 + "1" + "]" * 254), "is nested more than 254 levels deep"),
     ("large", '{"a": "%s"}' % ("x" * 2 * 1024 * 1024), "takes 2097163 bytes as PostgreSQL writes it"),
     ("many small numbers", '{"a": [%s1]}' % ("1e-300," * 10_000), "as PostgreSQL writes it"),
