@@ -75,6 +75,7 @@ APPEND = Call(
                                         )
                                     ],
                                 ),
+                                Call("events.subscriptions", "send_to_participants"),
                                 Call("events.subscriptions", "send_on_commit"),
                                 Call("events.subscriptions", "send_in_transaction"),
                             ],

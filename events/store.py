@@ -41,22 +41,28 @@ class DispatchResult(list[Event]):
         self.is_retry = is_retry
 
 
-def append_and_send(rows: Sequence[ValidatedEvent], expected: Mapping[str, int], using: str) -> DispatchResult:
-    """Store validated `rows` and call their subscribers; see `EventStore.dispatch`."""
-    if not subscriptions.has_subscribers(rows):  # the usual case needs no transaction around the append
+def append_and_send(
+    rows: Sequence[ValidatedEvent], expected: Mapping[str, int], using: str, *, call_subscribers: bool = True
+) -> DispatchResult:
+    """Store validated `rows` and call the participants and the subscribers; see `EventStore.dispatch`."""
+    participants = subscriptions.PARTICIPANTS.has_subscribers(rows)
+    if not participants and not (call_subscribers and subscriptions.has_subscribers(rows)):
+        appended = writer.append(rows, expected, using)  # the usual case needs no transaction around the append
+        return DispatchResult(appended.events, is_retry=appended.is_retry)
+    # A participant and a subscriber inside the transaction roll the append back with their error.
+    inside = participants or (call_subscribers and subscriptions.IN_TRANSACTION.has_subscribers(rows))
+    with subscriptions.nested_dispatch(), transaction.atomic(using) if inside else nullcontext():
         appended = writer.append(rows, expected, using)
-    else:
-        with subscriptions.nested_dispatch(), _transaction_if_needed(rows, using):
-            appended = writer.append(rows, expected, using)
-            if not appended.is_retry:
-                subscriptions.send_on_commit(appended.events, using)
-                subscriptions.send_in_transaction(appended.events, using)
+        if not appended.is_retry:
+            _send(appended.events, using, call_subscribers=call_subscribers)
     return DispatchResult(appended.events, is_retry=appended.is_retry)
 
 
-def _transaction_if_needed(rows: Sequence[ValidatedEvent], using: str) -> Any:
-    """Return a transaction when a subscriber runs inside it, so that the subscriber's error rolls the append back."""
-    return transaction.atomic(using) if subscriptions.IN_TRANSACTION.has_subscribers(rows) else nullcontext()
+def _send(events: Sequence[Event], using: str, *, call_subscribers: bool) -> None:
+    subscriptions.send_to_participants(events, using)
+    if call_subscribers:
+        subscriptions.send_on_commit(events, using)
+        subscriptions.send_in_transaction(events, using)
 
 
 class EventStore:

@@ -1,4 +1,7 @@
-"""Handlers by event type: two Django signals for each type with subscribers, and two for all types."""
+"""Handlers by event type: two Django signals for each type with subscribers, and two for all types.
+
+Participants are a third kind of handlers: parts of the append, such as INLINE projections, which no append leaves out.
+"""
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -21,7 +24,7 @@ Handler = Callable[..., Any]
 
 
 class Subscriptions:
-    """The subscriptions to one of the two signals, by event type.
+    """The handlers of one kind, by event type.
 
     Each type has its own signal, so the look-up takes one step however many handlers there are. (The type cannot be
     the signal's `sender`: Django compares senders by identity, and equal strings may be different objects.)
@@ -62,6 +65,7 @@ class Subscriptions:
 
 IN_TRANSACTION: Final = Subscriptions(event_dispatched)
 ON_COMMIT: Final = Subscriptions(event_committed)
+PARTICIPANTS: Final = Subscriptions(Signal())
 
 
 class Subscription:
@@ -100,6 +104,19 @@ def unsubscribe(event_type: str | Subscribed, handler: Handler) -> bool:
     return any([IN_TRANSACTION.remove(event_type, handler), ON_COMMIT.remove(event_type, handler)])
 
 
+def add_participant(event_type: str | Subscribed, handler: Handler) -> None:
+    """Call `handler` inside the transaction of every append of an event type, or ALL, also where subscribers are not.
+
+    Participants get all events of an append before the first subscriber runs. So they get the events by position, also
+    when a subscriber appends further events.
+    """
+    PARTICIPANTS.add(event_type, handler)
+
+
+def remove_participant(event_type: str | Subscribed, handler: Handler) -> None:
+    PARTICIPANTS.remove(event_type, handler)
+
+
 def has_subscribers(events: Sequence[Any]) -> bool:
     """Return whether one of `events` has a subscriber, in the transaction or on commit."""
     return IN_TRANSACTION.has_subscribers(events) or ON_COMMIT.has_subscribers(events)
@@ -111,12 +128,21 @@ def send_on_commit(events: Sequence[Event], using: str) -> None:
         transaction.on_commit(partial(_send_committed, events, using), using=using)
 
 
+def send_to_participants(events: Sequence[Event], using: str) -> None:
+    """Pass `events`, in order, to the participants; the first exception of a participant is raised."""
+    _send(PARTICIPANTS, events, using)
+
+
 def send_in_transaction(events: Sequence[Event], using: str) -> None:
     """Send `event_dispatched` for `events`, in order; the first exception of a receiver is raised."""
-    if not IN_TRANSACTION.has_subscribers(events):
+    _send(IN_TRANSACTION, events, using)
+
+
+def _send(handlers: Subscriptions, events: Sequence[Event], using: str) -> None:
+    if not handlers.has_subscribers(events):
         return
     for event in events:
-        for signal in IN_TRANSACTION.signals_for(event):
+        for signal in handlers.signals_for(event):
             signal.send(sender=Event, event=event, using=using)
 
 

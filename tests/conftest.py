@@ -33,6 +33,9 @@ hypothesis_settings.register_profile("steady", derandomize=True, deadline=None, 
 if not {"FUZZ_EXAMPLES", "MODEL_STEPS"} & os.environ.keys():
     hypothesis_settings.load_profile("steady")
 
+# The kinds of handlers that a process has.
+KINDS = (subscriptions.IN_TRANSACTION, subscriptions.ON_COMMIT, subscriptions.PARTICIPANTS)
+
 
 @pytest.fixture(scope="session")
 def django_db_setup(django_db_setup: None, django_db_blocker: Any) -> None:
@@ -52,15 +55,13 @@ def store() -> EventStore:
 
 @pytest.fixture(autouse=True)
 def no_subscription_outlives_its_test() -> Iterator[None]:
-    moments = (subscriptions.IN_TRANSACTION, subscriptions.ON_COMMIT)
     before = [
-        [(signal, list(signal.receivers)) for signal in (moment._to_all, *moment._by_type.values())]
-        for moment in moments
+        [(signal, list(signal.receivers)) for signal in (kind._to_all, *kind._by_type.values())] for kind in KINDS
     ]
-    types = [dict(moment._by_type) for moment in moments]
+    types = [dict(kind._by_type) for kind in KINDS]
     yield
-    for moment, signals, by_type in zip(moments, before, types, strict=True):
-        moment._by_type = by_type
+    for kind, signals, by_type in zip(KINDS, before, types, strict=True):
+        kind._by_type = by_type
         for signal, receivers in signals:
             signal.receivers = receivers
             signal.sender_receivers_cache.clear()
@@ -69,10 +70,10 @@ def no_subscription_outlives_its_test() -> Iterator[None]:
 @pytest.fixture
 def no_subscribers(no_subscription_outlives_its_test: None) -> None:
     """A process without subscribers and INLINE projections: an append needs no transaction around its statement."""
-    for moment in (subscriptions.IN_TRANSACTION, subscriptions.ON_COMMIT):
-        moment._to_all.receivers = []
-        moment._to_all.sender_receivers_cache.clear()
-        moment._by_type = {}
+    for kind in KINDS:
+        kind._to_all.receivers = []
+        kind._to_all.sender_receivers_cache.clear()
+        kind._by_type = {}
 
 
 @pytest.fixture

@@ -1,16 +1,16 @@
 """INLINE projections: the writer runs them in its transaction, so their rows are up to date when it commits."""
 
 import logging
+from collections.abc import Collection
 from enum import Enum
 from functools import cache
 from typing import Any
 
 from django.db import connections, transaction
 
-from events import routing
+from events import routing, subscriptions
 from events.models import Event
-from events.store import EventStore
-from events.types import ALL
+from events.types import ALL, Subscribed
 from projections import registry
 from projections.base import Mode, Projection
 from projections.exceptions import HandlerFailed, OutdatedCode, UnsafeTransaction
@@ -29,17 +29,25 @@ class Liveness(Enum):
 
 
 def subscribe(projection: Projection) -> None:
-    """Subscribe `projection` to the events that it handles."""
-    store = EventStore()
-    wanted = projection.wanted_types()
-    for event_type in [ALL] if wanted is None else wanted:
-        store.subscribe(event_type, receiver(projection))
+    """Make `projection` a part of every append of the events that it handles."""
+    for event_type in _subscribed_types(projection):
+        subscriptions.add_participant(event_type, receiver(projection))
+
+
+def unsubscribe(projection: Projection) -> None:
+    for event_type in _subscribed_types(projection):
+        subscriptions.remove_participant(event_type, receiver(projection))
 
 
 def subscribe_all() -> None:
     """Subscribe every INLINE projection of this process."""
     for projection in registry.all_projections(Mode.INLINE):
         subscribe(projection)
+
+
+def _subscribed_types(projection: Projection) -> Collection[str | Subscribed]:
+    wanted = projection.wanted_types()
+    return [ALL] if wanted is None else wanted
 
 
 @cache

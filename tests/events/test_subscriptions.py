@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from django.db import transaction
 
+from events import subscriptions
 from events.exceptions import DispatchTooDeep, InvalidEvent
 from events.models import Event
 from events.store import EventStore
@@ -221,3 +222,36 @@ def test_dispatch_without_a_subscriber_is_one_statement(store: EventStore, djang
         store.dispatch(*some(10))
     with transaction.atomic(), django_assert_num_queries(1):
         store.dispatch(new())
+
+
+@pytest.mark.parametrize("event_type", [ALL, "Happened"])
+def test_participant_gets_all_events_of_an_append_before_a_subscriber_appends_further_ones(
+    store: EventStore, no_subscribers: None, event_type: Any
+) -> None:
+    participant = Recorder()
+
+    def follow_up(event: Event, **kwargs: Any) -> None:
+        if event.version == 1:
+            store.dispatch(new())
+
+    store.subscribe("Happened", follow_up)
+    subscriptions.add_participant(event_type, participant)
+    store.dispatch(new(), new())
+    assert [event.version for event in participant.events] == [1, 2, 3]
+    subscriptions.remove_participant(event_type, participant)
+    store.dispatch(new())
+    assert len(participant.events) == 3
+
+
+def test_error_of_a_participant_undoes_the_append_before_a_subscriber_runs(
+    store: EventStore, no_subscribers: None
+) -> None:
+    def fail(event: Event, **kwargs: Any) -> None:
+        raise LookupError("participant")
+
+    subscriber = Recorder()
+    store.subscribe("Happened", subscriber)
+    subscriptions.add_participant("Happened", fail)
+    with pytest.raises(LookupError, match="participant"):
+        store.dispatch(new())
+    assert subscriber.events == stored() == []

@@ -118,9 +118,7 @@ class StoreMachine(RuleBasedStateMachine):
         self.is_inline = is_inline
         for name in INLINE_NAMES:
             projection = registry.get(name)
-            wanted = projection.wanted_types()
-            for event_type in [ALL] if wanted is None else wanted:
-                self.store.unsubscribe(event_type, inline.receiver(projection))
+            inline.unsubscribe(projection)
             if is_inline:
                 inline.subscribe(projection)
         if not is_witnessed:

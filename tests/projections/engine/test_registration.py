@@ -26,7 +26,7 @@ def test_first_writers_register_it_together_and_lose_nothing(store: EventStore, 
 
 
 def test_added_later_it_is_built_first_and_then_live(store: EventStore, inline_fragile: None) -> None:
-    store.unsubscribe("Fragile", inline.receiver(instance(Fragile)))
+    inline.unsubscribe(instance(Fragile))
     store.dispatch(new("a-1", "Fragile"), new("a-2", "Other"))
     inline.subscribe(instance(Fragile))
     store.dispatch(new("a-1", "Fragile"))
@@ -43,7 +43,7 @@ def test_added_from_now_on_it_leaves_history_out(
     store: EventStore, inline_fragile: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(Fragile, "start", NOW)
-    store.unsubscribe("Fragile", inline.receiver(instance(Fragile)))
+    inline.unsubscribe(instance(Fragile))
     store.dispatch(new("a-1", "Fragile"))
     registration.ensure_registered(instance(Fragile))
     inline.subscribe(instance(Fragile))

@@ -11,6 +11,7 @@ from django.utils import timezone
 from events.store import EventStore
 from events.types import ALL
 from projections import registry
+from projections.base import Projection
 from projections.engine import inline
 from projections.models import AggregateActivity, ProjectionState
 from projections.operations import status
@@ -20,8 +21,8 @@ from tests.support import Background, in_threads, new, raise_first, some
 pytestmark = pytest.mark.django_db
 
 
-def receiver() -> inline.Receiver:
-    return inline.receiver(registry.get("aggregate_activity"))
+def projection() -> Projection:
+    return registry.get("aggregate_activity")
 
 
 def counts() -> dict[str, int]:
@@ -64,17 +65,15 @@ def test_retry_and_rejection_change_nothing(store: EventStore) -> None:
     assert counts() == {"a-1": 1}
 
 
-@pytest.mark.parametrize("first_in_line", [False, True])
-def test_handler_that_appends_to_the_same_aggregate_does_not_confuse_it(store: EventStore, first_in_line: bool) -> None:
-    if first_in_line:
-        store.unsubscribe(ALL, receiver())
-
+def test_handler_that_appends_to_the_same_aggregate_does_not_confuse_it(
+    store: EventStore, no_subscribers: None
+) -> None:
     def follow_up(event: Any, **kwargs: Any) -> None:
         if event.version == 1:
             store.dispatch(new(type="Followed"))
 
     store.subscribe(ALL, follow_up)
-    store.subscribe(ALL, receiver())
+    inline.subscribe(projection())
     store.dispatch(new(type="Opened"), new(type="Paid"))
     row = AggregateActivity.objects.get()
     assert (row.event_count, row.first_type, row.last_type) == (3, "Opened", "Followed")
@@ -82,10 +81,10 @@ def test_handler_that_appends_to_the_same_aggregate_does_not_confuse_it(store: E
 
 @pytest.mark.django_db(transaction=True)
 def test_switched_on_later_it_catches_up_before_it_goes_live(store: EventStore) -> None:
-    store.unsubscribe(ALL, receiver())
+    inline.unsubscribe(projection())
     ProjectionState.objects.all().delete()
     store.dispatch(new(type="Opened"), new(type="Changed"))
-    store.subscribe(ALL, receiver())
+    inline.subscribe(projection())
     store.dispatch(new(type="Closed"))
     assert counts() == {}, "rows made from half a history would be wrong"
     assert status.report("aggregate_activity").status == "building"
