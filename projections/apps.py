@@ -11,7 +11,7 @@ class ProjectionsConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        from events.monitoring import diagnostics
+        from events.monitoring import diagnostics, grants
 
         from . import (
             registry,  # checks register themselves
@@ -22,6 +22,7 @@ class ProjectionsConfig(AppConfig):
         inline.subscribe_all()
         post_migrate.connect(_register, sender=self)
         diagnostics.register_module("projections.operations.doctor")
+        grants.register_module("projections.operations.rights")
 
 
 def _register(using: str, **kwargs: Any) -> None:

@@ -4,8 +4,9 @@ The owner of the tables only runs migrations. A role that appends needs EXECUTE 
 a table of the store.
 """
 
-from collections.abc import Iterable, Iterator
-
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from importlib import import_module
 from django.apps import apps
 from django.db import connections
 
@@ -19,12 +20,36 @@ _APPEND = (
 )
 
 
+@dataclass(frozen=True)
+class Rights:
+    """The rights that an app needs for a kind of role.
+
+    Attributes:
+        tables: rights on single tables, by name; they replace those that the kind of role has on tables of read models.
+        functions: the functions that the role calls, with the types of their arguments.
+    """
+
+    tables: Mapping[str, str]
+    functions: Sequence[str]
+
+
+_modules: list[str] = []
+
+
+def register_module(name: str) -> None:
+    """Add the rights of the module with a dotted name; call this in `AppConfig.ready`.
+
+    The module has a function `rights`, which takes the kind of a role and returns `Rights`.
+    """
+    if name not in _modules:
+        _modules.append(name)
+
+
 class Grants:
     """The grants for roles of one database."""
 
     def __init__(self, using: str) -> None:
         self._connection = connections[using]
-        ((self._database,),) = fetch_tuples(using, "SELECT current_database()")
         self._schema = self._schema_of(_READ[0])
 
     def reader(self, role: str) -> Iterator[str]:
@@ -51,38 +76,47 @@ class Grants:
             LookupError: there is no such app.
         """
         yield from self.writer(role)
-        yield from self._tables(role, "SELECT, INSERT, UPDATE, DELETE", read_models, with_sequences=True)
+        yield from self._of_apps(role, "inline_writer", "SELECT, INSERT, UPDATE, DELETE", read_models)
 
     def operator(self, role: str, read_models: Iterable[str]) -> Iterator[str]:
         """Yield the grants of a role that runs workers, rebuilds projections and seals; see `inline_writer`."""
         yield from self.reader(role)
-        yield from self._tables(role, "SELECT, INSERT, UPDATE, DELETE", read_models, with_sequences=True)
+        yield from self._of_apps(role, "operator", "SELECT, INSERT, UPDATE, DELETE", read_models)
         yield f"GRANT INSERT ON {self._schema}.events_seal TO {self._quoted(role)}"
-        # A rebuild creates a schema for its shadow tables.
-        yield f"GRANT CREATE ON DATABASE {self._quoted(self._database)} TO {self._quoted(role)}"
 
     def monitor(self, role: str, read_models: Iterable[str]) -> Iterator[str]:
         """Yield the grants of a role that runs `events_doctor`; see `inline_writer`."""
         yield from self.reader(role)
         yield f"GRANT SELECT ON {self._qualified('django_migrations')} TO {self._quoted(role)}"
-        yield from self._tables(role, "SELECT", read_models)
+        yield from self._of_apps(role, "monitor", "SELECT", read_models)
 
-    def _tables(self, role: str, rights: str, labels: Iterable[str], *, with_sequences: bool = False) -> Iterator[str]:
+    def _of_apps(self, role: str, kind: str, rights: str, labels: Iterable[str]) -> Iterator[str]:
+        """Yield the grants on the tables of apps: `rights`, unless a registered module gives a table other rights."""
+        registered = [import_module(name).rights(kind) for name in _modules]
+        single = {table: own for each in registered for table, own in each.tables.items()}
         models = [
             model
             for label in labels
             for model in apps.get_app_config(label).get_models(include_auto_created=True)
             if model._meta.managed and not model._meta.proxy
         ]
-        names = sorted({model._meta.db_table for model in models})
-        if not names:
-            return
-        yield f"GRANT {rights} ON {', '.join(map(self._qualified, names))} TO {self._quoted(role)}"
+        by_rights: dict[str, list[str]] = {}
+        for table in sorted({model._meta.db_table for model in models}):
+            by_rights.setdefault(single.get(table, rights), []).append(table)
+        for right, tables in by_rights.items():
+            yield f"GRANT {right} ON {', '.join(map(self._qualified, tables))} TO {self._quoted(role)}"
+            if "INSERT" in right:
+                yield from self._sequences(role, tables)
+        if functions := ", ".join(f"{self._schema}.{function}" for each in registered for function in each.functions):
+            yield f"GRANT EXECUTE ON FUNCTION {functions} TO {self._quoted(role)}"
+
+    def _sequences(self, role: str, tables: Iterable[str]) -> Iterator[str]:
+        """Yield the grants on the sequences of tables. Without UPDATE, a role cannot use up the numbers at once."""
         with self._connection.cursor() as cursor:
-            found = [each for name in names for each in self._connection.introspection.get_sequences(cursor, name)]
-        if found and with_sequences:
+            found = [each for name in tables for each in self._connection.introspection.get_sequences(cursor, name)]
+        if found:
             sequences = ", ".join(sorted({self._qualified(each["name"]) for each in found}))
-            yield f"GRANT USAGE, SELECT, UPDATE ON SEQUENCE {sequences} TO {self._quoted(role)}"
+            yield f"GRANT USAGE, SELECT ON SEQUENCE {sequences} TO {self._quoted(role)}"
 
     def _qualified(self, name: str) -> str:
         """Return the name of a table or sequence with its schema."""

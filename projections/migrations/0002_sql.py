@@ -7,11 +7,18 @@ from django.db import migrations
 SQL = Path(__file__).resolve().parent.parent / "engine" / "sql"
 
 
+def function(name):
+    return migrations.RunSQL((SQL / f"{name}.sql").read_text(encoding="utf-8"), f"DROP FUNCTION projections_{name}")
+
+
 class Migration(migrations.Migration):
     dependencies = [("projections", "0001_initial")]
 
     operations = [
-        migrations.RunSQL(
-            (SQL / "enter_inline.sql").read_text(encoding="utf-8"), "DROP FUNCTION projections_enter_inline"
-        ),
+        function("enter_inline"),
+        function("create_shadow_tables"),
+        function("analyze_shadow_tables"),
+        function("move_sequences"),
+        function("drop_shadow_tables"),
+        migrations.RunSQL((SQL / "privileges.sql").read_text(encoding="utf-8"), migrations.RunSQL.noop),
     ]

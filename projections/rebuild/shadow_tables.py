@@ -12,7 +12,7 @@ from django.db.models import Model
 
 from events.routing import database
 from projections.base import Projection
-from projections.engine.target_tables import first_in_search_path, shadow_schema
+from projections.engine.target_tables import shadow_schema
 from projections.exceptions import OperationRejected
 
 
@@ -29,23 +29,20 @@ def tables(projection: Projection) -> list[str]:
 def create(projection: Projection) -> None:
     """Create empty shadow tables, and drop those of an earlier rebuild."""
     drop(projection.name)
-    schema = _quoted(shadow_schema(projection.name))
     try:
-        _execute(f"CREATE SCHEMA {schema}")
+        _row(
+            "SELECT projections_create_shadow_tables(%s, %s::regclass[])",
+            projection.name,
+            [_quoted(table) for table in tables(projection)],
+        )
     except ProgrammingError as error:
         if getattr(error.__cause__, "sqlstate", None) != "42501":
             raise
         raise OperationRejected(
-            f"Projection {projection.name!r} cannot be rebuilt in shadow tables, because this database role may not"
-            " create a schema. GRANT CREATE ON DATABASE … TO the role, or rebuild with --in-place"
+            f"Projection {projection.name!r} cannot be rebuilt in shadow tables: {str(error.__cause__).splitlines()[0]}."
+            " This role needs what events_grants --operator prints, and the tables' owner needs CREATE on the database;"
+            " or rebuild with --in-place"
         ) from error
-    for table in tables(projection):
-        _execute(f"CREATE TABLE {schema}.{_quoted(table)} (LIKE {_quoted(table)} INCLUDING ALL)")
-    # Foreign keys between these tables are copied because they may cascade. The swap checks those to other tables.
-    foreign_keys = _foreign_keys(tables(projection))
-    with first_in_search_path(shadow_schema(projection.name)):
-        for table, name, definition in foreign_keys:
-            _execute(f"ALTER TABLE {_quoted(table)} ADD CONSTRAINT {_quoted(name)} {definition}")
 
 
 def fits(projection: Projection) -> bool:
@@ -66,8 +63,8 @@ def move_rows(projection: Projection) -> None:
     schema, owned = _quoted(shadow_schema(projection.name)), tables(projection)
     # A shadow table cannot be dropped while it has deferred constraint checks, so the caller has run them. Those of the
     # served tables run at the end of the transaction, when all rows that refer to each other exist.
+    _row("SELECT projections_analyze_shadow_tables(%s)", projection.name)
     for table in reversed(owned):
-        _execute(f"ANALYZE {schema}.{_quoted(table)}")
         key, columns = _key(table), _names(table)
         same_key = _equal(key)
         # *= compares the binary form: not every type has =, and = holds for some values that differ.
@@ -83,7 +80,7 @@ def move_rows(projection: Projection) -> None:
             f"SELECT {_list(columns)} FROM {schema}.{_quoted(table)} AS b "
             f"WHERE NOT EXISTS (SELECT FROM {_quoted(table)} AS a WHERE {_equal(key)})"
         )
-        _move_sequence(table, schema)
+        _row("SELECT projections_move_sequences(%s, %s)", projection.name, _quoted(table))
 
 
 def empty(projection: Projection) -> None:
@@ -95,23 +92,7 @@ def empty(projection: Projection) -> None:
 def drop(name: str) -> None:
     """Drop the shadow tables if they exist."""
     if _row("SELECT to_regnamespace(%s)::text", _quoted(shadow_schema(name)))[0]:
-        _execute(f"DROP SCHEMA {_quoted(shadow_schema(name))} CASCADE")
-
-
-def _move_sequence(table: str, schema: str) -> None:
-    """Set the sequences of the served table so that new rows get higher numbers than the moved rows."""
-    query = "SELECT pg_get_serial_sequence(%s, column_name) FROM unnest(%s::text[]) AS column_name"
-    for (served,), (shadow,) in zip(
-        _rows(query, _quoted(table), _names(table)),
-        _rows(query, f"{schema}.{_quoted(table)}", _names(table)),
-        strict=True,
-    ):
-        if served and shadow:
-            _row(
-                f"SELECT setval(%s, greatest(a.last_value, b.last_value), a.is_called OR b.is_called)"
-                f" FROM {served} AS a, {shadow} AS b",
-                served,
-            )
+        _row("SELECT projections_drop_shadow_tables(%s)", name)
 
 
 _DESCRIBED = """
@@ -135,16 +116,6 @@ def _key(table: str) -> list[str]:
         WHERE indisprimary AND indrelid = to_regclass(%s)
     """
     return [name for (name,) in _rows(query, _quoted(table))]
-
-
-def _foreign_keys(owned: Sequence[str]) -> list[tuple[Any, ...]]:
-    query = """
-        SELECT c.relname, conname, pg_get_constraintdef(k.oid)
-        FROM pg_constraint AS k JOIN pg_class AS c ON c.oid = conrelid
-        WHERE contype = 'f' AND conrelid = ANY (%s::regclass[]) AND confrelid = ANY (%s::regclass[])
-    """
-    names = [_quoted(table) for table in owned]
-    return _rows(query, names, names)
 
 
 def _equal(key: Sequence[str]) -> str:

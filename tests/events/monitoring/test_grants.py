@@ -83,6 +83,9 @@ FORBIDDEN_TO_ALL = {
     "column added": "ALTER TABLE events_event ADD COLUMN more text",
     "trigger added": "CREATE TRIGGER mine BEFORE INSERT ON events_event EXECUTE FUNCTION events_reject_change()",
     "rule added": "CREATE RULE mine AS ON INSERT TO events_event DO INSTEAD NOTHING",
+    "schema of one's own, which another role of that name would search first": "CREATE SCHEMA events_owner",
+    "function in the schema of the store": "CREATE FUNCTION public.lower(jsonb) RETURNS text LANGUAGE sql AS 'SELECT 1'",
+    "shadow table of any table": "SELECT projections_create_shadow_tables('mine', '{auth_user}')",
     "right given on": "GRANT DELETE ON events_event TO PUBLIC; DELETE FROM events_event",
 }
 
@@ -101,10 +104,32 @@ FORBIDDEN = {
     "writer": {
         "seal": "INSERT INTO events_seal SELECT * FROM events_seal",
         "read model": "DELETE FROM projections_aggregateactivity",
+        "shadow tables dropped": "SELECT projections_drop_shadow_tables('tally')",
         "checkpoint": "UPDATE projections_checkpoint SET position = 0",
     },
-    "inline_writer": {"seal": "INSERT INTO events_seal SELECT * FROM events_seal"},
-    "operator": {"append": APPEND},
+    "inline_writer": {
+        "seal": "INSERT INTO events_seal SELECT * FROM events_seal",
+        "checkpoint moved": "UPDATE projections_checkpoint SET position = 9223372036854775807",
+        "checkpoint removed": "DELETE FROM projections_checkpoint",
+        "record of operations": "DELETE FROM projections_operation",
+        "operation made up": "INSERT INTO projections_operation (projection, version, action, at, by)"
+        " VALUES ('tally', 1, 'skip', now(), 'somebody else')",
+        "projection paused": "UPDATE projections_projectionstate SET status = 'paused'",
+        "projection forgotten": "DELETE FROM projections_projectionstate",
+        "rebuild asked for": "DELETE FROM projections_rebuild",
+        "parked event": "DELETE FROM projections_parkedevent",
+        "worker made up": "DELETE FROM projections_heartbeat",
+        "rows of a worker's projection": "DELETE FROM projections_eventtypeactivity",
+        "numbers of its rows used up": "SELECT setval('projections_dailyactivity_id_seq', 9223372036854775807)",
+        "shadow tables dropped": "SELECT projections_drop_shadow_tables('tally')",
+    },
+    "operator": {
+        "append": APPEND,
+        "record of operations removed": "DELETE FROM projections_operation",
+        "record of operations changed": "UPDATE projections_operation SET by = 'somebody else'",
+        "numbers of operations used up": "SELECT setval('projections_operation_id_seq', 9223372036854775807)",
+        "numbers of rows used up": "SELECT setval('projections_dailyactivity_id_seq', 9223372036854775807)",
+    },
     "monitor": {
         "append": APPEND,
         "seal": "INSERT INTO events_seal SELECT * FROM events_seal",

@@ -114,14 +114,14 @@ def test_shadow_tables_are_created_again_when_the_tables_have_changed(store: Eve
     assert tally() == {"all": 1, "a-1": 1}
 
 
-def test_role_that_may_not_create_a_schema_is_told_what_to_do(store: EventStore) -> None:
+def test_role_that_may_not_create_shadow_tables_is_told_what_to_do(store: EventStore) -> None:
     with connection.cursor() as cursor:
         cursor.execute('CREATE ROLE "rebuild_nobody"')
         try:
             cursor.execute('GRANT "rebuild_nobody" TO CURRENT_USER')
             with transaction.atomic():
                 cursor.execute('SET LOCAL ROLE "rebuild_nobody"')
-                with pytest.raises(OperationRejected, match="GRANT CREATE ON DATABASE"):
+                with pytest.raises(OperationRejected, match="permission denied for function .* events_grants --operator"):
                     with transaction.atomic():
                         shadow_tables.create(instance(Tally))
                 transaction.set_rollback(True)

@@ -1,0 +1,31 @@
+"""The rights of database roles on the tables and functions of the projections, for `events_grants`."""
+
+from events.monitoring.grants import Rights
+from projections import registry
+from projections.base import Mode
+from projections.models import Checkpoint, Heartbeat, Operation, ParkedEvent, ProjectionState, Rebuild
+from projections.rebuild import shadow_tables
+
+_STATE = [model._meta.db_table for model in (Checkpoint, Heartbeat, Operation, ParkedEvent, ProjectionState, Rebuild)]
+_FUNCTIONS = {
+    "inline_writer": ["projections_enter_inline(text[], integer[])"],
+    "operator": [
+        "projections_create_shadow_tables(text, regclass[])",
+        "projections_analyze_shadow_tables(text)",
+        "projections_move_sequences(text, regclass)",
+        "projections_drop_shadow_tables(text)",
+    ],
+}
+
+
+def rights(kind: str) -> Rights:
+    """Return the rights of a kind of role; a kind is a method of `events.monitoring.grants.Grants`."""
+    tables = {}
+    if kind == "inline_writer":
+        # It calls a function that reads the state, and writes only the tables of INLINE projections.
+        written = {table for each in registry.all_projections(Mode.INLINE) for table in shadow_tables.tables(each)}
+        filled = {table for each in registry.all_projections() for table in shadow_tables.tables(each)}
+        tables = dict.fromkeys([*_STATE, *sorted(filled - written)], "SELECT")
+    elif kind == "operator":
+        tables = {Operation._meta.db_table: "SELECT, INSERT"}  # the record of operations is only added to
+    return Rights(tables, _FUNCTIONS.get(kind, []))
