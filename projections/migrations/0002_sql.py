@@ -17,6 +17,8 @@ class Migration(migrations.Migration):
     operations = [
         function("enter_inline"),
         function("create_shadow_tables"),
+        function("check_reference"),
+        function("check_references"),
         function("analyze_shadow_tables"),
         function("move_sequences"),
         function("drop_shadow_tables"),

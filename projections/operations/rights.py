@@ -11,6 +11,7 @@ _FUNCTIONS = {
     "inline_writer": ["projections_enter_inline(text[], integer[])"],
     "operator": [
         "projections_create_shadow_tables(text, regclass[])",
+        "projections_check_references(text, regclass[])",
         "projections_analyze_shadow_tables(text)",
         "projections_move_sequences(text, regclass)",
         "projections_drop_shadow_tables(text)",

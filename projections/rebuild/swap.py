@@ -15,11 +15,13 @@ from projections.engine.outages import is_outage
 from projections.engine.registration import lock_state
 from projections.models import Build, Checkpoint, ParkedEvent, ProjectionState, Rebuild, Status
 
-from . import shadow_tables
+from . import row_moving, shadow_tables
 from .locking import is_transient, lock_out_writers
 from .preparation import stop_rebuild
 
 logger = logging.getLogger(__name__)
+
+FOREIGN_KEY_VIOLATION: Final = "23503"
 
 # A swap is tried when at most this many events are left.
 NEAR_EVENTS: Final = 500
@@ -47,17 +49,28 @@ def swap(projection: Projection) -> bool:
         # The next pass over the shard fails at the same event, and retries or parks it.
         logger.warning("projection=%s rebuild=not swapped error=%r", projection, str(error))
     except IntegrityError as error:
-        hint = (
-            "If other tables refer to rows, their key must be derived from the events: a key that the database"
-            " generates changes with each rebuild"
-        )
-        stop_rebuild(projection, f"the swap: {failures.summary(error)}. {hint}")
+        stop_rebuild(projection, f"the swap: {failures.summary(error)}. {_hint(projection, error)}")
     except Exception as error:
         if is_outage(error, using, session):
             raise
         if not is_transient(error):
             stop_rebuild(projection, f"the swap: {failures.summary(error)}")
     return False
+
+
+def _hint(projection: Projection, error: IntegrityError) -> str:
+    violated = getattr(error.__cause__, "diag", None)
+    if violated is None or violated.sqlstate != FOREIGN_KEY_VIOLATION:
+        return "Correct the rows that are in the way, or the constraint, and resume the projection"
+    if violated.table_name in shadow_tables.tables(projection):
+        return (
+            "The row that a rebuilt row refers to was there when its event was handled, and has been deleted since. Cancel"
+            " the rebuild and request it again"
+        )
+    return (
+        "If other tables refer to rows, their key must be derived from the events: a key that the database generates"
+        " changes with each rebuild"
+    )
 
 
 class _CatchUpFailed(Exception):
@@ -83,7 +96,7 @@ def _swap(projection: Projection, using: str) -> bool:
     if up_to is None:
         return False
     if not rebuild.in_place:
-        shadow_tables.move_rows(projection)
+        row_moving.move_rows(projection)
         shadow_tables.drop(projection.name)
     parked = ParkedEvent.objects.using(using).filter(projection=state)
     parked.filter(build=Build.LIVE).delete()
