@@ -66,7 +66,9 @@ def test_outage_inside_a_pass_is_no_event_s_fault(store: EventStore, outage: Any
 
 
 @OUTAGES
-@pytest.mark.parametrize("at", ["projections_create_shadow_tables", 'DELETE FROM "projections_rebuild"'], ids=["beginning", "swap"])
+@pytest.mark.parametrize(
+    "at", ["projections_create_shadow_tables", 'DELETE FROM "projections_rebuild"'], ids=["beginning", "swap"]
+)
 def test_outage_inside_a_rebuild_does_not_stop_it(store: EventStore, at: str, outage: Any) -> None:
     store.dispatch(new("a-1", "Counted"))
     catch_up("tally")

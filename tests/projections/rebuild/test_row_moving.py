@@ -17,7 +17,11 @@ KINDS = {
     "changed, new, gone": ("id int PRIMARY KEY, v text", "(1, 'a'), (2, 'b')", "(1, 'c'), (3, 'd')"),
     "exchange": ("id int PRIMARY KEY, v text UNIQUE", "(1, 'a'), (2, 'b')", "(1, 'b'), (2, 'a')"),
     "chain": ("id int PRIMARY KEY, v int UNIQUE NOT NULL", "(1, 1), (2, 2), (3, 3)", "(1, 2), (2, 3), (3, 4)"),
-    "exchange of a pair": ("id int PRIMARY KEY, a int, b int, UNIQUE (a, b)", "(1, 1, 1), (2, 2, 2)", "(1, 2, 2), (2, 1, 1)"),
+    "exchange of a pair": (
+        "id int PRIMARY KEY, a int, b int, UNIQUE (a, b)",
+        "(1, 1, 1), (2, 2, 2)",
+        "(1, 2, 2), (2, 1, 1)",
+    ),
     "taken from a gone row": ("id int PRIMARY KEY, v int UNIQUE", "(1, 1), (2, 2)", "(1, 2), (3, 1)"),
     "partial index": (
         "id int PRIMARY KEY, v int, live bool; CREATE UNIQUE INDEX ON moved_row (v) WHERE live",
@@ -67,7 +71,9 @@ def table(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
 
     def make(columns: str, served: str, rebuilt: str, outside: str = "") -> None:
         table, _, index = columns.partition(";")
-        run(f"CREATE TABLE moved_row ({table})", index, f"INSERT INTO moved_row OVERRIDING SYSTEM VALUE VALUES {served}")
+        run(
+            f"CREATE TABLE moved_row ({table})", index, f"INSERT INTO moved_row OVERRIDING SYSTEM VALUE VALUES {served}"
+        )
         run(outside)
         with transaction.atomic():
             shadow_tables.create(instance(Tally))

@@ -122,7 +122,9 @@ def test_role_that_may_not_create_shadow_tables_is_told_what_to_do(store: EventS
             cursor.execute('GRANT "rebuild_nobody" TO CURRENT_USER')
             with transaction.atomic():
                 cursor.execute('SET LOCAL ROLE "rebuild_nobody"')
-                with pytest.raises(OperationRejected, match="permission denied for function .* events_grants --operator"):
+                with pytest.raises(
+                    OperationRejected, match="permission denied for function .* events_grants --operator"
+                ):
                     with transaction.atomic():
                         shadow_tables.create(instance(Tally))
                 transaction.set_rollback(True)
