@@ -74,6 +74,14 @@ class Checkpoint(models.Model):
     failing_position = models.BigIntegerField(null=True)
     error = models.TextField(blank=True)
 
+    outages = models.PositiveSmallIntegerField(
+        default=0, help_text="How often the connection was lost, or the server short of resources, at this position."
+    )
+    begun_by = models.UUIDField(null=True, help_text="The worker whose pass has begun; empty after its end.")
+    suspect_until = models.BigIntegerField(
+        null=True, help_text="Events up to here are handled one by one, because a worker was killed during a pass."
+    )
+
     objects = CheckpointQuerySet.as_manager()
 
     class Meta:
