@@ -64,6 +64,9 @@ class EventsSettings(AppSettings, prefix="EVENTS_"):
     read_page_events: int = 1000
     """Events that `read_all` fetches with one query."""
 
+    read_page_bytes: int = 8 * 1024 * 1024
+    """Bytes of memory that one page of events may take, estimated as eight times their stored size."""
+
     standby_wait_seconds: float = 5.0
     """How long a read from a standby waits until the standby has replayed what the primary has committed."""
 

@@ -14,6 +14,7 @@ __all__ = [
     "ImmutableEvent",
     "InvalidEvent",
     "StandbyBehind",
+    "UnreadableEvent",
     "UnsafeRead",
     "VersionConflict",
 ]
@@ -91,6 +92,22 @@ class DuplicateEvent(EventStoreError):
 
 class ImmutableEvent(EventStoreError):
     """Stored events cannot be changed or removed, and only `EventStore.dispatch()` writes events."""
+
+
+class UnreadableEvent(EventStoreError):
+    """PostgreSQL stores an event that Python cannot represent. Earlier events were returned; go on behind `position`.
+
+    Attributes:
+        position: the position of the event; `read_all(after=position)` continues behind it.
+        event_id: the id of the event.
+        reason: the field that cannot be read, and why.
+    """
+
+    def __init__(self, position: int, event_id: UUID, reason: str) -> None:
+        self.position = position
+        self.event_id = event_id
+        self.reason = reason
+        super().__init__(f"the event {event_id} at position {position} cannot be read: {reason}")
 
 
 class UnsafeRead(EventStoreError):

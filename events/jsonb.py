@@ -8,6 +8,7 @@ are rare. So orjson converts a value first, and only a value that fails the chec
 import json
 import math
 import re
+import sys
 from typing import Any
 
 import orjson
@@ -16,11 +17,20 @@ from .exceptions import InvalidEvent
 
 # The deepest nesting that orjson writes; `jsonb` allows more.
 MAX_DEPTH = 254
+# The digits of the largest integer that is a float.
+MAX_FLOAT_DIGITS = 309
 
 # An integer beyond 64 bits has 19 digits or more. Every fourth character of such a number gives four digits in a row;
 # looking for them first takes a third of the time.
 _LONG_NUMBER = re.compile(r"[0-9]{19}")
 _FOUR_DIGITS = re.compile(r"[0-9]{4}")
+# Both in a number that may have too many digits for a float, or for an integer.
+_THREE_DIGITS = re.compile(r"[0-9]{3}")
+_HUGE_NUMBER = re.compile(rf"[0-9]{{{MAX_FLOAT_DIGITS}}}")
+_STRING_OR_BRACKET = re.compile(r'"(?:[^"\\]|\\.)*"|[\[\]{}]')
+# Longer text may be nested too deep: each level has a bracket that opens and one that closes.
+_SHALLOW_CHARACTERS = 2 * MAX_DEPTH
+_TOO_DEEP = f"is nested more than {MAX_DEPTH} levels deep"
 # A string, to skip; or a number that `jsonb` changes: one with a positive exponent (to an integer), or -0.0.
 _STRING_OR_CHANGED = re.compile(rb'"(?:[^"\\]|\\.)*"|-?\d+(?:\.\d+)?[eE]\+?\d+|-0\.0(?!\d)')
 # The exponent alone, as a first test: a pattern that begins with a letter is three times as fast.
@@ -45,13 +55,65 @@ def dumps(value: Any, field: str) -> tuple[bytes, Any]:
 
 
 def loads(text: str | bytes) -> Any:
-    """Return the value of a `jsonb` column's `text`."""
+    """Return the value of a `jsonb` column's `text`.
+
+    Raises:
+        ValueError: Python cannot represent the value: a number has too many digits, or the nesting is too deep.
+    """
     if isinstance(text, bytes):
         text = text.decode()
     if text == "{}":  # most metadata
         return {}
     is_long = _FOUR_DIGITS.search(text[3::4]) and _LONG_NUMBER.search(text)
-    return json.loads(text) if is_long else orjson.loads(text)
+    try:
+        value = _EXACT.decode(text) if is_long else orjson.loads(text)
+    except (RecursionError, orjson.JSONDecodeError):
+        if not is_long and not _may_be_too_deep(text):
+            raise
+        raise ValueError(_TOO_DEEP) from None
+    if len(text) > _SHALLOW_CHARACTERS and _is_too_deep(text, value):
+        raise ValueError(_TOO_DEEP)
+    return value
+
+
+def may_be_unreadable(text: str) -> bool:
+    """Return whether `loads` may reject the text of a `jsonb` column; much faster than `loads`."""
+    # Every hundredth character of a number that is too long gives three digits in a row.
+    return (
+        len(text) >= MAX_FLOAT_DIGITS and _THREE_DIGITS.search(text[::100]) and _HUGE_NUMBER.search(text) is not None
+    ) or _may_be_too_deep(text)
+
+
+def _may_be_too_deep(text: str) -> bool:
+    return len(text) > _SHALLOW_CHARACTERS and text.count("[") + text.count("{") > MAX_DEPTH
+
+
+def _is_too_deep(text: str, value: Any) -> bool:
+    if not _may_be_too_deep(text):
+        return False
+    try:
+        orjson.dumps(value)
+    except TypeError:  # too deep, or an integer beyond 64 bits
+        depth = 0
+        for token in _STRING_OR_BRACKET.finditer(text):
+            depth += {"[": 1, "{": 1, "]": -1, "}": -1}.get(token[0], 0)
+            if depth > MAX_DEPTH:
+                return True
+    return False
+
+
+def _integer(digits: str) -> int:
+    limit = sys.get_int_max_str_digits()
+    if 0 < limit < len(digits.lstrip("-")):
+        raise ValueError(f"holds an integer of {len(digits):,} digits, and Python reads {limit:,}")
+    return int(digits)
+
+
+def _float(digits: str) -> float:
+    value = float(digits)
+    if math.isinf(value):
+        raise ValueError("holds a number with decimals that is beyond the range of a float")
+    return value
 
 
 def _dumps_slowly(value: Any, field: str) -> tuple[bytes, Any]:
@@ -132,3 +194,6 @@ def in_one_line(text: bytes) -> bytes:
 def pretty(value: Any, indent: int | None = 2) -> str:
     """Return `value` as JSON for people to read; with `indent` None, on one line."""
     return json.dumps(value, indent=indent, ensure_ascii=False)
+
+
+_EXACT = json.JSONDecoder(parse_int=_integer, parse_float=_float)

@@ -150,6 +150,10 @@ class Event(AppendOnlyModel):
 
     objects = EventQuerySet.as_manager()
 
+    # Why Python cannot represent the stored event; its fields that cannot be read are None. Only readers that go on
+    # behind such events return them.
+    unreadable = ""
+
     class Meta:
         ordering = ["position"]
         # The BRIN index on recorded_at is in the migrations: Django's class for it needs django.contrib.postgres.

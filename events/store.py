@@ -120,6 +120,7 @@ class EventStore:
             limit: the largest number of events to return, counted in the order of the result.
 
         Raises:
+            UnreadableEvent: Python cannot represent an event, which SQL or an older version stored.
             InvalidEvent: an argument is not valid, such as a negative limit or a moment without a time zone.
         """
         check_name("aggregate_id", aggregate_id)
@@ -133,10 +134,9 @@ class EventStore:
             up_to_version=up_to_version,
             as_of=as_of,
             reverse=reverse,
-            limit=limit,
             using=self.using,
         )
-        return rows.fetch_events(query)
+        return rows.fetch_events(query.limited(limit))
 
     def read_all(
         self,
@@ -162,6 +162,8 @@ class EventStore:
         Raises:
             UnsafeRead: the transaction is not READ COMMITTED, or `using` is a standby.
             StandbyBehind: the standby `read_from` did not catch up with the primary in time.
+            UnreadableEvent: Python cannot represent an event, which SQL or an older version stored. The iterator has
+                returned the events before it; to go on behind it, read again with `after` set to its position.
             InvalidEvent: an argument is not valid, such as a negative limit or a string in place of a list.
         """
         return chain.from_iterable(self._pages(after, up_to, types, categories, reverse, limit))
@@ -245,8 +247,10 @@ class EventStore:
         pages = await sync_to_async(self._pages)(after, up_to, types, categories, reverse, limit)
         next_page = sync_to_async(lambda: next(pages, None))
         while page := await next_page():
-            for event in page:
-                yield event
+            # Emptied from its beginning, so that its events are gone when the next page is read.
+            page.reverse()
+            while page:
+                yield page.pop()
 
     async def asettled_position(self) -> int:
         """Run `settled_position` from a coroutine."""

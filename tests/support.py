@@ -61,6 +61,43 @@ def store_in_the_past(*events: tuple[str, str, datetime], gap: int = 1) -> None:
             cursor.execute("SELECT setval('events_event_position_seq', %s)", [position])
 
 
+# Events that an older version or SQL could store, though Python cannot represent them: the field and its text.
+UNREADABLE = {
+    "digits": ("data", '{"v": %s}' % ("9" * 5000)),
+    "digits in the metadata": ("metadata", '{"v": %s}' % ("9" * 5000)),
+    "decimals": ("data", '{"v": %s.5}' % ("9" * 400)),
+    "nesting": ("data", '{"v": %s%s}' % ("[" * 1500, "]" * 1500)),
+    "nesting below the limit of parsers": ("metadata", '{"v": %s%s}' % ("[" * 300, "]" * 300)),
+    "infinity": ("timestamp", "infinity"),
+    "minus infinity": ("recorded_at", "-infinity"),
+    "year": ("timestamp", "12000-01-01 00:00+00"),
+    "year before Christ": ("timestamp", "0044-03-15 00:00+00 BC"),
+}
+
+
+def store_unchecked(aggregate_id: str = "a-1", event_type: str = "Happened", **fields: str) -> int:
+    """Write an event past the guards and checks, its fields as PostgreSQL's text; return its position."""
+    now = "2024-05-01 12:00+00"
+    values = {"data": "{}", "metadata": "{}", "timestamp": now, "recorded_at": now, **fields}
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute("SET LOCAL events.maintenance = 'on'")
+        cursor.execute(
+            "INSERT INTO events_aggregate AS a (aggregate_id, category, version, created_at, updated_at)"
+            " VALUES (%s, split_part(%s, '-', 1), 1, now(), now())"
+            " ON CONFLICT (aggregate_id) DO UPDATE SET version = a.version + 1 RETURNING version",
+            [aggregate_id, aggregate_id],
+        )
+        (version,) = cursor.fetchone()
+        cursor.execute(
+            "INSERT INTO events_event (position, aggregate_id, version, event_id, type, data, metadata, timestamp,"
+            " recorded_at) VALUES (nextval('events_event_position_seq'), %s, %s, gen_random_uuid(), %s, %s::jsonb,"
+            " %s::jsonb, %s::timestamptz, %s::timestamptz) RETURNING position",
+            [aggregate_id, version, event_type, *values.values()],
+        )
+        (position,) = cursor.fetchone()
+    return int(position)
+
+
 def stored() -> list[tuple[str, int]]:
     """All that is in the store: aggregate id and version of each event, by position."""
     return list(Event.objects.order_by("position").values_list("aggregate_id", "version"))

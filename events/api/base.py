@@ -23,7 +23,7 @@ from events.formats import cloudevents
 from events.formats.serialization import event_as_dict, event_row_as_dict
 from events.models import Event, EventQuerySet
 from events.routing import database
-from events.storage.rows import EventRow, Query, fetch_events, fetch_rows
+from events.storage.rows import EventRow, Query, fetch_page
 from events.store import DispatchResult, EventStore
 from events.types import category_of
 from events.validation import check_name
@@ -150,13 +150,17 @@ class EventsView(StoreView):
     parser_classes = [StrictJSONParser, CloudEventParser, CloudEventBatchParser]
     renderer_classes = [*StoreView.renderer_classes, CloudEventBatchRenderer]
 
-    def fetch(self, events: EventQuerySet | Query) -> list[Any]:
-        """Return events for `page`: as rows if the response has their JSON as the database wrote it."""
+    def fetch(self, events: EventQuerySet | Query, limit: int) -> tuple[Sequence[Any], bool]:
+        """Return the first events for `page`, and whether more follow; fewer than `limit` if they are large.
+
+        They are rows if the response has their JSON as the database wrote it.
+        """
         renderer = self.request.accepted_renderer
         is_as_written = type(renderer) is FastJSONRenderer and not renderer.get_indent(
             self.request.accepted_media_type or "", {}
         )
-        return fetch_rows(events) if is_as_written else fetch_events(events)
+        page = fetch_page(events, limit + 1, as_rows=is_as_written)
+        return page[:limit], page.has_more
 
     def page(self, events: Sequence[Any], following: str | None, headers: dict[str, str], **envelope: Any) -> Response:
         """Return a response with a page of events. A list of CloudEvents has the next page only in `Link`."""

@@ -17,7 +17,7 @@ from events.jsonb import loads
 from events.models import Event
 from events.types import NewEvent
 
-from .serialization import moment, to_json
+from .serialization import UNREADABLE, moment, to_json
 from .uri import is_uri, is_uri_reference
 
 MEDIA_TYPE = "application/cloudevents+json"
@@ -26,13 +26,16 @@ BATCH_MEDIA_TYPE = "application/cloudevents-batch+json"
 # The metadata key for attributes of a CloudEvent that have no field in an event.
 KEPT = "cloudevent"
 _CORRELATION = {"correlationid": "correlation_id", "causationid": "causation_id"}
-_OURS = ("sequence", "recordedtime", "aggregateversion")  # computed from the stored event
+_OURS = ("sequence", "recordedtime", "aggregateversion", UNREADABLE)  # computed from the stored event
 _FIELDS = ("specversion", "id", "type", "subject", "time", "datacontenttype", "data", "eventmetadata")
 
 
 def from_event(event: Event) -> dict[str, Any]:
-    """Return a stored event as a CloudEvent."""
-    metadata = dict(event.metadata)
+    """Return a stored event as a CloudEvent.
+
+    An event that is marked as unreadable has the reason as the extension `unreadable`, and lacks what cannot be read.
+    """
+    metadata = dict(event.metadata or {})
     kept = _kept(metadata.pop(KEPT, None))
     attributes = {
         "specversion": "1.0",
@@ -40,11 +43,11 @@ def from_event(event: Event) -> dict[str, Any]:
         "source": conf.cloudevents_source,
         "type": event.type,
         "subject": event.aggregate_id,
-        "time": event.timestamp.isoformat(),
+        "time": event.timestamp and event.timestamp.isoformat(),
         "datacontenttype": "application/json",
         **kept,
         "sequence": f"{event.position:019}",  # a fixed length, because receivers compare it as text
-        "recordedtime": event.recorded_at.isoformat(),
+        "recordedtime": event.recorded_at and event.recorded_at.isoformat(),
         "aggregateversion": str(event.version),
     }
     for name, key in _CORRELATION.items():
@@ -52,6 +55,9 @@ def from_event(event: Event) -> dict[str, Any]:
             attributes[name] = metadata.pop(key)
     if metadata:
         attributes["eventmetadata"] = to_json(metadata).decode()
+    if event.unreadable:
+        attributes = {name: value for name, value in attributes.items() if value is not None}
+        attributes[UNREADABLE] = event.unreadable
     return {**attributes, "data": event.data}
 
 

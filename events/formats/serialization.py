@@ -18,13 +18,18 @@ from events.storage.rows import EventRow
 from events.types import NewEvent
 
 GIVEN = ("aggregate_id", "type", "data", "metadata", "timestamp", "event_id")
+# The field of an event that Python cannot represent: the reason.
+UNREADABLE = "unreadable"
 # The fields that the store adds to an event.
 ADDED = ("position", "version", "recorded_at")
 
 
 def event_as_dict(event: Event) -> dict[str, Any]:
-    """Return a stored event in the shared format."""
-    return {
+    """Return a stored event in the shared format.
+
+    An event that is marked as unreadable has the reason as `unreadable`, and null in place of what cannot be read.
+    """
+    content = {
         "position": event.position,
         "aggregate_id": event.aggregate_id,
         "version": event.version,
@@ -32,9 +37,10 @@ def event_as_dict(event: Event) -> dict[str, Any]:
         "type": event.type,
         "data": event.data,
         "metadata": event.metadata,
-        "timestamp": event.timestamp.isoformat(),
-        "recorded_at": event.recorded_at.isoformat(),
+        "timestamp": event.timestamp and event.timestamp.isoformat(),
+        "recorded_at": event.recorded_at and event.recorded_at.isoformat(),
     }
+    return {**content, UNREADABLE: event.unreadable} if event.unreadable else content
 
 
 def event_row_as_dict(event: EventRow) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """Reads: the history of one aggregate, and the pages of the whole store up to the settled position."""
 
-from collections.abc import Callable, Iterable, Iterator
+import sys
+from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
@@ -12,7 +13,7 @@ from events.jsonb import in_one_line
 from events.models import Event, EventQuerySet
 
 from .query_files import fetch_tuples, read_query
-from .rows import Query, as_query, fetch_events
+from .rows import Query, as_query, fetch_page
 
 _COLUMNS = 'position, aggregate_id, version, event_id, type, data, metadata, "timestamp", recorded_at'
 _JSON_FIRST_PAGE_EVENTS, _JSON_PAGE_EVENTS = 100, 4000
@@ -26,7 +27,6 @@ def history(
     up_to_version: int | None = None,
     as_of: datetime | None = None,
     reverse: bool = False,
-    limit: int | None = None,
     using: str,
 ) -> Query:
     """Return the query for events `after_version` < version <= `up_to_version` of one aggregate, by version."""
@@ -36,8 +36,8 @@ def history(
     if as_of is not None:
         conditions["recorded_at <= %s"] = as_of.astimezone(UTC)
     order = "version DESC" if reverse else "version"
-    text = f"SELECT {_COLUMNS} FROM events_event WHERE {' AND '.join(conditions)} ORDER BY {order} LIMIT %s"  # noqa: S608
-    return Query(text, [*conditions.values(), limit], using)
+    text = f"SELECT {_COLUMNS} FROM events_event WHERE {' AND '.join(conditions)} ORDER BY {order}"  # noqa: S608
+    return Query(text, [*conditions.values()], using, order)
 
 
 def selection(types: Iterable[str] | None, categories: Iterable[str] | None, using: str) -> EventQuerySet:
@@ -65,26 +65,38 @@ def pages(
     up_to: int,
     reverse: bool = False,
     limit: int | None = None,
-    fetch: Callable[[EventQuerySet], list[Any]] = fetch_events,
-) -> Iterator[list[Any]]:
+) -> Iterator[list[Event]]:
     """Yield the events `after` < position <= `up_to` in lists; each list is read by a separate statement.
 
     `up_to` must not be above a settled position that was read before. Then every page is complete, however long the
     iteration takes.
+
+    Raises:
+        UnreadableEvent: Python cannot represent an event. The events before it were yielded.
     """
-    while limit is None or limit > 0:
-        size = conf.read_page_events if limit is None else min(limit, conf.read_page_events)
-        page = fetch(events.after(after).up_to(up_to).order_by("-position" if reverse else "position")[:size])
-        if page:
-            yield page
-        if len(page) < size:
+    events = events.order_by("-position" if reverse else "position")
+    left = limit if limit is not None else sys.maxsize
+    size = conf.read_page_events
+    while left > 0:
+        page = fetch_page(events.after(after).up_to(up_to), min(size, left))
+        # Nothing here refers to the page while the caller has it, or two pages would be in memory at once.
+        count, has_more, last = len(page), page.has_more, page[-1].position if page else 0
+        readable, error = page.readable(), page.error
+        del page
+        if readable:
+            yield readable
+        del readable
+        if error:
+            raise error
+        if not has_more:
             return
-        if limit is not None:
-            limit -= size
+        left -= count
+        # Events that do not fit on a page are weighed for nothing: ask for about as many as fitted on the last page.
+        size = min(2 * count, conf.read_page_events)
         if reverse:
-            up_to = page[-1].position - 1
+            up_to = last - 1
         else:
-            after = page[-1].position
+            after = last
 
 
 def json_pages(events: EventQuerySet, *, after: int, up_to: int) -> Iterator[bytes]:

@@ -85,13 +85,13 @@ def next_batch(projection: Projection, checkpoint: Checkpoint, up_to: int) -> tu
     limit = checkpoint.batch_limit or projection.batch_events
     wanted = reader.selection(projection.wanted_types(), None, database())
     wanted = checkpoints.of_shard(wanted.after(checkpoint.position).up_to(up_to), checkpoint)
-    events = rows.fetch_events(wanted.order_by("position")[:limit])
+    page = rows.fetch_page(wanted.order_by("position"), limit)
     if checkpoint.batch_limit and not checkpoint.attempts and checkpoint.suspect_until is None:
         # The shortened batch succeeded, so the failing event comes later: double the batch up to its usual size.
         wider = checkpoint.batch_limit * 2
         checkpoint.batch_limit = wider if wider < projection.batch_events else None
-    # A batch that is not full holds all events of this shard up to `up_to`.
-    return events, events[-1].position if len(events) == limit else up_to
+    # A page without more events holds all events of this shard up to `up_to`.
+    return page, page[-1].position if page.has_more else up_to
 
 
 def handle(projection: Projection, checkpoint: Checkpoint, events: Sequence[Event]) -> None:

@@ -1,5 +1,6 @@
 """The views of aggregates: the list, one aggregate, and its history, which also accepts appends."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from django.http import Http404
@@ -89,11 +90,9 @@ class AggregateEvents(EventsView):
             up_to_version=up_to,
             as_of=as_of,
             reverse=reverse,
-            limit=limit + 1,
             using=self.store.using,
         )
-        found = self.fetch(history)
-        events, more = found[:limit], len(found) > limit
+        events, more = self.fetch(history, limit)
         following = None
         if more:
             last = events[-1].version
@@ -138,7 +137,7 @@ def aggregate_as_dict(aggregate: Aggregate) -> dict[str, Any]:
     }
 
 
-def _is_complete(events: list[Any], more: bool, reverse: bool, up_to: int | None, current: int) -> bool:
+def _is_complete(events: Sequence[Any], more: bool, reverse: bool, up_to: int | None, current: int) -> bool:
     """Return whether a page can never change, because no future event belongs to it."""
     ends_below = up_to is not None and up_to <= current
     return ends_below if reverse else ends_below or more

@@ -14,7 +14,6 @@ from events.api.negotiation import CloudEventRenderer
 from events.formats import cloudevents
 from events.formats.serialization import event_as_dict
 from events.models import Event
-from events.storage import reader
 
 
 class EventList(EventsView):
@@ -41,14 +40,8 @@ class EventList(EventsView):
         after = parameters.integer(request, "after", 0)
         up_to = min(parameters.integer(request, "up_to", parameters.MAX_BIGINT), self.store.settled_position())
         chosen = EventFilter.of(request, self.store.using, self.readable)
-        events = [
-            event
-            for page in reader.pages(
-                chosen, after=after, up_to=up_to, reverse=reverse, limit=limit + 1, fetch=self.fetch
-            )
-            for event in page
-        ]
-        page, more = events[:limit], len(events) > limit
+        chosen = chosen.after(after).up_to(up_to).order_by("-position" if reverse else "position")
+        page, more = self.fetch(chosen, limit)
         following = None
         if more:
             last = page[-1].position

@@ -1,18 +1,22 @@
 """Reading the whole store: complete beside concurrent writers, in pages, filtered, and only in a safe transaction."""
 
+import random
+import string
 import threading
+import weakref
 from contextlib import ExitStack
 from typing import Any
 
 import pytest
 from django.db import connection, transaction
 
-from events.exceptions import InvalidEvent, UnsafeRead
+from events.exceptions import InvalidEvent, UnreadableEvent, UnsafeRead
 from events.models import Aggregate, Event
+from events.storage import reader, rows
 from events.store import EventStore
 from tests import FULL
 from tests.events.following import follow, write_out_of_order
-from tests.support import Background, in_threads, new, raise_first, some
+from tests.support import UNREADABLE, Background, in_threads, new, raise_first, some, store_unchecked
 
 pytestmark = pytest.mark.django_db
 
@@ -130,3 +134,81 @@ def test_reading_the_store_in_an_older_snapshot_is_rejected(store: EventStore, l
         assert len(store.get_events_for_aggregate("a-1")) == 1
         with pytest.raises(UnsafeRead, match="READ COMMITTED"):
             list(store.read_all())
+
+
+@pytest.mark.parametrize(("field", "text"), UNREADABLE.values(), ids=UNREADABLE)
+def test_event_that_python_cannot_represent_raises_after_the_events_before_it(
+    store: EventStore, field: str, text: str
+) -> None:
+    before = store.dispatch(*some(3))
+    position = store_unchecked(**{field: text})
+    behind = store.dispatch(*some(2))
+    found = []
+    with pytest.raises(UnreadableEvent) as raised:
+        for event in store.read_all():
+            found.append(event)  # noqa: PERF402  # what was found before the error
+    assert found == before
+    error = raised.value
+    assert (error.position, error.event_id) == (position, Event.objects.values_list("event_id", flat=True)[3])
+    assert error.reason.startswith(field)
+    assert str(position) in str(error)
+    assert list(store.read_all(after=error.position)) == behind
+    assert list(store.read_all(types=["Other"])) == []
+    with pytest.raises(UnreadableEvent, match=str(position)):
+        list(store.read_all(reverse=True))
+    with pytest.raises(UnreadableEvent, match=str(position)):
+        store.get_events_for_aggregate("a-1")
+    assert store.get_events_for_aggregate("a-1", after_version=4) == behind
+
+
+def test_events_that_are_unusual_but_readable_are_read(store: EventStore) -> None:
+    texts = ['{"v": %s}' % ("9" * 4300), '{"v": %s%s}' % ("[" * 253, "]" * 253), '{"v": "%s"}' % ("9" * 5000)]
+    texts.append('{"v": [%s 1]}' % ("[]," * 1000))
+    positions = [store_unchecked(data=text) for text in texts]
+    assert [event.position for event in store.read_all()] == positions
+
+
+@pytest.mark.parametrize("reverse", [False, True])
+def test_page_is_bounded_by_bytes(store: EventStore, settings: Any, reverse: bool) -> None:
+    settings.EVENTS_READ_PAGE_BYTES = 8 * 20_000
+    sizes = [10, 15_000, 15_000, 10, 10, 50_000, 50_000, 10, 4000, 4000]
+    events = store.dispatch(*[new(data={"text": random_text(size)}) for size in sizes])
+    found = [
+        [len(event.data["text"]) for event in page]
+        for page in reader.pages(Event.objects.all(), after=0, up_to=events[-1].position, reverse=reverse)
+    ]
+    assert [size for page in found for size in page] == (sizes[::-1] if reverse else sizes)
+    assert all(sum(page) <= 20_000 or len(page) == 1 for page in found)
+    assert len(found) < 8
+
+
+def test_page_of_compressed_events_is_bounded_by_their_real_size(store: EventStore, settings: Any) -> None:
+    settings.EVENTS_READ_PAGE_BYTES = 8 * 200_000
+    events = store.dispatch(*[new(data={"text": "x" * 100_000}) for _ in range(10)])
+    pages = list(reader.pages(Event.objects.all(), after=0, up_to=events[-1].position))
+    assert [len(page) for page in pages] == [1] * 10 or [len(page) for page in pages] == [2] * 5
+    assert [event for page in pages for event in page] == events
+
+
+def test_first_page_of_large_events_is_all_that_is_read(store: EventStore, settings: Any) -> None:
+    """The data of the events behind it stays in the database."""
+    settings.EVENTS_READ_PAGE_BYTES = 8 * 20_000
+    store.dispatch(*[new(data={"text": random_text(15_000)}) for _ in range(10)])
+    page = rows.fetch_page(Event.objects.all(), 10)
+    assert (len(page), page.has_more) == (1, True)
+    assert (len(rows.fetch_page(Event.objects.filter(position=page[0].position), 10)), page.has_more) == (1, True)
+
+
+def test_iterator_holds_one_page_at_a_time(store: EventStore, settings: Any) -> None:
+    settings.EVENTS_READ_PAGE_EVENTS = 2
+    store.dispatch(*some(6))
+    seen: list[weakref.ref[Event]] = []
+    for event in store.read_all():
+        seen.append(weakref.ref(event))
+        alive = [each for each in seen if each() is not None]
+        assert len(alive) <= 3
+
+
+def random_text(size: int) -> str:
+    """Text that does not compress."""
+    return "".join(random.Random(size).choices(string.ascii_letters, k=size))  # noqa: S311

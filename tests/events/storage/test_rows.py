@@ -53,14 +53,14 @@ def test_moments_are_those_of_django(stored: list[Event]) -> None:
 
 
 def test_rows_hold_json_as_text(stored: list[Event]) -> None:
-    first, *_ = rows.fetch_rows(Event.objects.order_by("position"))
+    first, *_ = rows.fetch_page(Event.objects.order_by("position"), 2, as_rows=True)
     assert first.data == '{"f": 1.0, "n": 1180591620717411303424}'
     assert (first.position, first.event_id) == (stored[0].position, stored[0].event_id)
 
 
 def test_query_of_django_selects_the_columns_of_a_row_in_their_order() -> None:
-    text, _, using = rows.as_query(Event.objects.all())
-    assert using == "default"
+    text, _, using, order = rows.as_query(Event.objects.all())
+    assert (using, order) == ("default", "position")
     selected = text.partition(" FROM ")[0]
     places = [selected.index(f'."{name}"') for name in rows.EventRow._fields]
     assert places == sorted(places)
@@ -98,7 +98,7 @@ def test_loader_is_used(stored: list[Event], monkeypatch: pytest.MonkeyPatch) ->
         return cursor
 
     monkeypatch.setattr(connections["default"], "create_cursor", watched)
-    rows.fetch_rows(Event.objects.all())
+    rows.fetch_events(Event.objects.all())
     assert ("timestamptz", TimestamptzLoader) in used
 
 
