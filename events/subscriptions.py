@@ -9,9 +9,10 @@ from contextvars import ContextVar
 from functools import partial
 from typing import Any, Final, Self
 
-from django.db import transaction
+from django.db import connections, transaction
 from django.dispatch import Signal
 from django.utils.inspect import func_accepts_kwargs
+from psycopg.pq import TransactionStatus
 
 from .conf import conf
 from .exceptions import DispatchTooDeep, InvalidEvent
@@ -144,6 +145,22 @@ def _send(handlers: Subscriptions, events: Sequence[Event], using: str) -> None:
     for event in events:
         for signal in handlers.signals_for(event):
             signal.send(sender=Event, event=event, using=using)
+    _check_transaction(using)
+
+
+def _check_transaction(using: str) -> None:
+    """Check that the transaction can still commit, because Django and PostgreSQL roll back without an error otherwise.
+
+    So the events would be reported as stored, although a handler has closed the connection, has caught an error of the
+    database without a savepoint, or has marked the transaction for rollback.
+    """
+    connection = connections[using]
+    lost = connection.connection is None or connection.closed_in_transaction or connection.needs_rollback
+    if lost or connection.connection.info.transaction_status is TransactionStatus.INERROR:
+        raise transaction.TransactionManagementError(
+            "A handler has closed the connection, has caught a database error without a savepoint, or has marked the"
+            " transaction for rollback, so the events cannot be stored. Correct the handler"
+        )
 
 
 def _send_committed(events: Sequence[Event], using: str) -> None:

@@ -41,7 +41,8 @@ class AggregateActivityProjection(Projection):
         # sees the later event first, inserts the row, and must not set it back for the earlier event.
         first = event
         if event.version > 1:
-            first = Event.objects.of_aggregate(event.aggregate_id).get(version=1)
+            # Its data may be what Python cannot read, and is not needed.
+            first = Event.objects.of_aggregate(event.aggregate_id).defer("data", "metadata").get(version=1)
         row = AggregateActivity(
             aggregate_id=event.aggregate_id,
             first_type=first.type,

@@ -44,7 +44,8 @@ def save_position(checkpoint: Checkpoint, position: int, events: int) -> None:
     if checkpoint.suspect_until is not None and checkpoint.position >= checkpoint.suspect_until:
         checkpoint.suspect_until = None
     checkpoint.save(
-        update_fields=["position", "moved_at", "rate", "batch_limit", "outages", "suspect_until", *FAILURE_FIELDS], using=checkpoint._state.db
+        update_fields=["position", "moved_at", "rate", "batch_limit", "outages", "suspect_until", *FAILURE_FIELDS],
+        using=checkpoint._state.db,
     )
 
 

@@ -92,12 +92,15 @@ def summary(error: BaseException) -> str:
 
 
 def full(error: BaseException) -> str:
-    """Return the traceback of an exception; a very long one without its beginning."""
+    """Return the traceback of an exception; a very long one without its middle."""
     try:
         text = "".join(traceback.format_exception(error))
     except Exception as failure:
         text = f"{summary(error)}\nThe traceback cannot be shown: {summary(failure)}"
-    return readable(text[-MAX_TRACEBACK_CHARACTERS:])
+    if len(text) > MAX_TRACEBACK_CHARACTERS:
+        half = MAX_TRACEBACK_CHARACTERS // 2
+        text = f"{text[:half]}\n[…]\n{text[-half:]}"
+    return readable(text)
 
 
 def readable(text: str) -> str:

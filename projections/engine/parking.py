@@ -32,6 +32,11 @@ def park_behind(checkpoint: Checkpoint, events: Sequence[Event]) -> Sequence[Eve
     return events
 
 
+def without_content(position: int) -> Event:
+    """Return the event at `position` without its data and metadata."""
+    return Event.objects.using(database()).defer("data", "metadata").get(position=position)
+
+
 def _without_skipped(checkpoint: Checkpoint, events: Sequence[Event]) -> Sequence[Event]:
     """Return `events` without those that an operator has skipped in this version of the projection."""
     skips = Operation.objects.using(database()).filter(

@@ -8,14 +8,17 @@ from django.utils import timezone
 
 from events.models import Event
 from events.routing import database
+from events.storage import rows
 from projections import registry
 from projections.base import Mode, Projection
 from projections.engine import failures, registration
+from projections.engine.outages import has_lost_connection
 from projections.exceptions import OperationRejected
 from projections.models import Build, Checkpoint, Operation, ParkedEvent, ProjectionState, Rebuild, Status
 from projections.rebuild import shadow_tables
 
 Action = Operation.Action
+USER_CHARACTERS = 150
 
 
 def pause(name: str, *, by: str, reason: str = "") -> None:
@@ -193,6 +196,7 @@ def _recorded(
     """Open a transaction that locks the projection; at the end of the block, save the record of the operation."""
     using = database()
     registration.ensure_registered(projection)
+    by, reason = failures.readable(by)[:USER_CHARACTERS], failures.readable(reason)
     record = Operation(projection=projection.name, version=projection.version, action=action, by=by, reason=reason)
     with transaction.atomic(using):
         yield registration.lock_state(projection.name), record
@@ -224,15 +228,22 @@ def _parked(projection: Projection, state: ProjectionState, aggregate_id: str | 
 def _replay(projection: Projection, parked: Sequence[ParkedEvent]) -> int:
     """Handle the parked events of one aggregate in order, up to the first failure; return how many were handled."""
     using = database()
-    events = Event.objects.using(using).in_bulk([each.position for each in parked])
+    session = connections[using].connection
     for handled, each in enumerate(parked):
         try:
             with transaction.atomic(using):
-                projection.project_batch([events[each.position]])
+                projection.project_batch(rows.fetch_events(Event.objects.using(using).filter(position=each.position)))
                 connections[using].check_constraints()  # per event: at the commit, one violation would roll back all
                 each.delete(using=using)
-        except Exception as error:
+        except BaseException as error:
+            if not failures.is_of_handler(error):
+                raise
             cause = error.__cause__ or error
+            if has_lost_connection(using, session):
+                raise OperationRejected(
+                    f"The connection was lost at the event at position {each.position}, and nothing has changed:"
+                    f" {failures.summary(cause)}. If this comes back, correct the handler, or skip the event"
+                ) from error
             each.attempts += 1
             each.error, each.traceback = failures.summary(cause), failures.full(cause)
             each.save(using=using)

@@ -89,10 +89,10 @@ def _swap(projection: Projection, using: str) -> bool:
     try:
         up_to = _catch_up(projection, rebuilt, live, using)
         connections[using].check_constraints()  # here, so that errors in the new rows are retried as failed passes
-    except Exception as error:
-        if is_outage(error, using):
+    except BaseException as error:
+        if is_outage(error, using) or not failures.is_of_handler(error):
             raise
-        raise _CatchUpFailed(str(error)) from error
+        raise _CatchUpFailed(failures.summary(error.__cause__ or error)) from error
     if up_to is None:
         return False
     if not rebuild.in_place:

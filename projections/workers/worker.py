@@ -17,9 +17,10 @@ from events.storage.backoff import Backoff
 from projections import registry
 from projections.base import Projection
 from projections.conf import conf
-from projections.engine import runner
+from projections.engine import failures, runner, unended
 from projections.engine.outages import is_outage
 from projections.engine.runner import PassOutcome
+from projections.engine.unended import Traced
 from projections.models import Build
 from projections.rebuild import swap
 
@@ -93,13 +94,13 @@ class Worker:
 
     def run(self) -> None:
         """Run rounds until the worker is done or stopped."""
-        failures, last_success = 0, time.monotonic()
+        failed_rounds, last_success = 0, time.monotonic()
         try:
             while not self._stopping:
                 self._session = connections[database()].connection
                 try:
                     more = self._round()
-                    failures, last_success = 0, time.monotonic()
+                    failed_rounds, last_success = 0, time.monotonic()
                     if self._is_done(more) or not self._should_continue():
                         return
                     if not more:
@@ -108,8 +109,8 @@ class Worker:
                     is_over = time.monotonic() - last_success > GIVE_UP_SECONDS or not self._is_outage(error)
                     if self._until is not Until.STOPPED and is_over:
                         raise
-                    failures += 1
-                    self._recover(error, failures)
+                    failed_rounds += 1
+                    self._recover(error, failed_rounds)
         finally:
             with suppress(DatabaseError, InterfaceError):
                 self._heartbeat.end()
@@ -139,6 +140,8 @@ class Worker:
         if task.not_before and task.not_before > timezone.now():
             return False
         self._heartbeat.beat(str(task), self.events)
+        if self._heartbeat.has_missed_worker and not self._leave_trace(task, up_to):
+            return False
         result = runner.run_pass(task.projection, task.checkpoint_id, up_to)
         if result.outcome is not PassOutcome.DONE:
             self._schedule.drop(task)
@@ -152,6 +155,15 @@ class Worker:
         if task.up_to is not None:
             self._schedule.expire()
         return task.position < up_to or result.events > 0
+
+    def _leave_trace(self, task: Task, up_to: int) -> bool:
+        """Save that a pass begins, so that it is known if it ends this worker; return whether it can begin."""
+        heartbeat = self._heartbeat
+        traced = unended.leave_trace(task.projection, task.checkpoint_id, up_to, heartbeat.id, heartbeat.is_alive)
+        if traced is not Traced.BEGIN:
+            self._schedule.drop(task)
+            self._schedule.expire()
+        return traced is Traced.BEGIN
 
     def _swap(self, task: Task, settled: int) -> bool:
         """Swap in the rows of a rebuild if all its shards have almost caught up; otherwise wait for the next plan."""
@@ -171,11 +183,11 @@ class Worker:
     def _is_outage(self, error: Exception) -> bool:
         return is_outage(error, database(), self._session)
 
-    def _recover(self, error: Exception, failures: int) -> None:
+    def _recover(self, error: Exception, failed_rounds: int) -> None:
         """Log the error, close the connection, and wait before the next round."""
-        pause = min(MAX_RECONNECT_SECONDS, 0.05 * 2 ** min(failures, 10))
+        pause = min(MAX_RECONNECT_SECONDS, 0.05 * 2 ** min(failed_rounds, 10))
         if self._is_outage(error):
-            line = str(error.__cause__ or error).strip().partition("\n")[0]
+            line = failures.summary(error.__cause__ or error)
             logger.warning("worker=%s database=unavailable error=%r retry_in_seconds=%s", self._heartbeat, line, pause)
         else:
             logger.exception("worker=%s failed retry_in_seconds=%s", self._heartbeat, pause)
