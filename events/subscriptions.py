@@ -114,6 +114,15 @@ def add_participant(event_type: str | Subscribed, handler: Handler) -> None:
     PARTICIPANTS.add(event_type, handler)
 
 
+def prepare_participants(prepare: Callable[[Sequence[Event], str], None]) -> None:
+    """Call `prepare(events, using)` once for each append that has participants, before the first of them."""
+    if prepare not in _preparations:
+        _preparations.append(prepare)
+
+
+_preparations: list[Callable[[Sequence[Event], str], None]] = []
+
+
 def remove_participant(event_type: str | Subscribed, handler: Handler) -> None:
     PARTICIPANTS.remove(event_type, handler)
 
@@ -131,6 +140,10 @@ def send_on_commit(events: Sequence[Event], using: str) -> None:
 
 def send_to_participants(events: Sequence[Event], using: str) -> None:
     """Pass `events`, in order, to the participants; the first exception of a participant is raised."""
+    if not PARTICIPANTS.has_subscribers(events):
+        return
+    for prepare in _preparations:
+        prepare(events, using)
     _send(PARTICIPANTS, events, using)
 
 

@@ -7,6 +7,7 @@ a table of the store.
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import import_module
+
 from django.apps import apps
 from django.db import connections
 

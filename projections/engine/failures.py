@@ -123,7 +123,7 @@ def count_attempt(projection: Projection, checkpoint: Checkpoint, event: Event, 
         delay = delays[checkpoint.attempts - 1]
         checkpoint.next_attempt_at = timezone.now() + timedelta(seconds=delay)
         logger.warning(line + "retry_in_seconds=%s", *facts, delay)
-    elif projection.mode is Mode.INLINE or projection.on_error is OnError.STOP:
+    elif _stops(projection, error):
         checkpoint.next_attempt_at = None
         _stop(checkpoint, f"position {event.position} ({event}): {summary(error)}")
         logger.error(line + "stopped=true", *facts, exc_info=error)
@@ -134,6 +134,17 @@ def count_attempt(projection: Projection, checkpoint: Checkpoint, event: Event, 
         logger.error(line + "parked=true", *facts, exc_info=error)
         return
     checkpoint.save(update_fields=[*checkpoints.FAILURE_FIELDS, "batch_limit"], using=database())
+
+
+def _stops(projection: Projection, error: BaseException) -> bool:
+    """Return whether an event that still fails stops the projection.
+
+    Nothing is parked while INLINE projections run in the writers' transactions, so their rebuilds stop too. But an event
+    that cannot be read will never be: it would stop each rebuild for good.
+    """
+    if projection.mode is Mode.INLINE:
+        return not isinstance(error, UnreadableEvent)
+    return projection.on_error is OnError.STOP
 
 
 def _stop(checkpoint: Checkpoint, reason: str) -> None:

@@ -12,7 +12,7 @@ from events.exceptions import UnreadableEvent
 from events.models import Event
 from events.routing import database
 from events.storage import reader, rows
-from projections.base import Projection
+from projections.base import Mode, Projection
 from projections.exceptions import HandlerFailed
 from projections.models import Checkpoint
 
@@ -103,7 +103,8 @@ def handle(projection: Projection, checkpoint: Checkpoint, events: Sequence[Even
         HandlerFailed: a method marked with `@handles` failed, or an event cannot be read; a `project_batch` raises its
             own exceptions.
     """
-    events = parking.park_behind(checkpoint, events)
+    # Later events of an aggregate do not wait in an INLINE projection, whose writers do not look for parked events.
+    events = parking.park_behind(checkpoint, events, waits=projection.mode is not Mode.INLINE)
     if not events:
         return
     if unreadable := next(filter(rows.is_marked, events), None):

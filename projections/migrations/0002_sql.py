@@ -16,6 +16,8 @@ class Migration(migrations.Migration):
 
     operations = [
         function("enter_inline"),
+        function("count_inline"),
+        function("widen_inline"),
         function("create_shadow_tables"),
         function("check_reference"),
         function("check_references"),

@@ -7,9 +7,10 @@ example with ON DELETE CASCADE, only where a row really goes. Rows that are equa
 from dataclasses import dataclass
 
 from projections.base import Projection
+from projections.engine import target_tables
 from projections.engine.target_tables import shadow_schema
 
-from . import locking, shadow_tables
+from . import locking
 from .catalog import (
     Rule,
     execute,
@@ -33,7 +34,7 @@ def move_rows(projection: Projection) -> None:
     """
     row("SELECT projections_analyze_shadow_tables(%s)", projection.name)
     schema = quoted(shadow_schema(projection.name))
-    moves = [_Move.of(quoted(name), f"{schema}.{quoted(name)}") for name in shadow_tables.tables(projection)]
+    moves = [_Move.of(quoted(name), f"{schema}.{quoted(name)}") for name in target_tables.tables(projection)]
     execute("SET CONSTRAINTS ALL DEFERRED")
     dropped = [rule for move in moves for rule in move.make_room()]
     for move in moves:

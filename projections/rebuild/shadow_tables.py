@@ -5,23 +5,12 @@ foreign keys, indexes, triggers, views and publications stay, and readers do not
 """
 
 from django.db import ProgrammingError
-from django.db.models import Model
 
 from projections.base import Projection
-from projections.engine.target_tables import shadow_schema
+from projections.engine.target_tables import shadow_schema, tables
 from projections.exceptions import OperationRejected
 
 from .catalog import columns, execute, quoted, row
-
-
-def tables(projection: Projection) -> list[str]:
-    """Return the tables of its models and of their many-to-many fields; referenced tables first."""
-    models: list[type[Model]] = []
-    for model in projection.models:
-        models.append(model)
-        through = [field.remote_field.through for field in model._meta.local_many_to_many]
-        models += [link for link in through if link and link._meta.auto_created]
-    return [model._meta.db_table for model in models]
 
 
 def create(projection: Projection) -> None:

@@ -17,7 +17,7 @@ from events.storage.backoff import Backoff
 from projections import registry
 from projections.base import Projection
 from projections.conf import conf
-from projections.engine import failures, runner, unended
+from projections.engine import failures, missed, runner, unended
 from projections.engine.outages import is_outage
 from projections.engine.runner import PassOutcome
 from projections.engine.unended import Traced
@@ -30,6 +30,7 @@ from .supervisor import stop_on_signals
 
 logger = logging.getLogger(__name__)
 
+CHECK_INLINE_SECONDS: Final = 10.0
 MAX_RECONNECT_SECONDS: Final = 2.0
 # A worker that ends by itself gives up if the database is unavailable for this long.
 GIVE_UP_SECONDS: Final = 30.0
@@ -84,6 +85,7 @@ class Worker:
         self._stopping = False
         self._target: int | None = None  # the settled position of the first round
         self._session: Any = None  # the database connection that the round began with
+        self._checked_at = float("-inf")
         self._backoff = Backoff()
         self._schedule = Schedule(projections, rebuilds_only=rebuilds_only)
         self._heartbeat = WorkerHeartbeat(projections)
@@ -119,6 +121,7 @@ class Worker:
         """Run one pass over each shard with events to handle; return whether more can be done at once."""
         if self._schedule.refresh_if_due(self._backoff.quiet_seconds()):
             self._heartbeat.beat("", self.events)
+            self._check_inline()
         settled = ordering.settled_position_after(self._schedule.settled, database())
         if self._target is None:
             self._target = settled
@@ -131,6 +134,12 @@ class Worker:
         if more:
             self._backoff.reset()
         return more
+
+    def _check_inline(self) -> None:
+        """Check now and then whether INLINE projections have missed events, which also keeps the next check short."""
+        if time.monotonic() - self._checked_at >= CHECK_INLINE_SECONDS:
+            self._checked_at = time.monotonic()
+            missed.check()
 
     def _work_on(self, task: Task, settled: int) -> bool:
         """Run a pass over a shard if it has events to handle; return whether more can be done at once."""

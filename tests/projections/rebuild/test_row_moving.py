@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from django.db import IntegrityError, connection, transaction
 
+from projections.engine import target_tables
 from projections.rebuild import row_moving, shadow_tables
 from tests.projections.support import instance
 from tests.readmodels.projections import Tally
@@ -67,7 +68,8 @@ KINDS = {
 @pytest.fixture
 def table(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     """Makes a served table with rows, and a shadow table with others."""
-    monkeypatch.setattr(shadow_tables, "tables", lambda projection: ["moved_row"])
+    for module in (target_tables, shadow_tables):
+        monkeypatch.setattr(module, "tables", lambda projection: ["moved_row"])
 
     def make(columns: str, served: str, rebuilt: str, outside: str = "") -> None:
         table, _, index = columns.partition(";")

@@ -6,10 +6,10 @@ import pytest
 from django.db import connection, transaction
 
 from events.store import EventStore
+from projections.engine import runner
 from projections.exceptions import OperationRejected
 from projections.models import ParkedEvent
 from projections.operations import actions, status
-from projections.engine import runner
 from projections.rebuild import preparation, shadow_tables, swap
 from tests.projections.rebuild.support import expected_cases
 from tests.projections.support import cases, catch_up, instance, notes, tally
