@@ -58,8 +58,8 @@ def record_failure(projection: Projection, seen: Checkpoint, events: Sequence[Ev
 def outage_came_back(projection: Projection, seen: Checkpoint) -> bool:
     """Return whether an outage has ended a second pass at the same position, although the database answers.
 
-    Then it belongs to an event, as if its handler closes the connection or asks for too much memory. The first outage at
-    a position is only noted, because any pass can meet a restart of the server.
+    Then it belongs to an event: its handler may close the connection, or ask for too much memory. The first outage at a
+    position is only noted, because any pass can meet a restart of the server.
     """
     connections[database()].close_if_unusable_or_obsolete()
     try:
@@ -139,8 +139,8 @@ def count_attempt(projection: Projection, checkpoint: Checkpoint, event: Event, 
 def _stops(projection: Projection, error: BaseException) -> bool:
     """Return whether an event that still fails stops the projection.
 
-    Nothing is parked while INLINE projections run in the writers' transactions, so their rebuilds stop too. But an event
-    that cannot be read will never be: it would stop each rebuild for good.
+    INLINE projections park nothing while they run in the writers' transactions, so their rebuilds stop too. But an event
+    that cannot be read would stop each rebuild for good.
     """
     if projection.mode is Mode.INLINE:
         return not isinstance(error, UnreadableEvent)

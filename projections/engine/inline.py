@@ -16,7 +16,7 @@ from projections import registry
 from projections.base import Mode, Projection
 from projections.exceptions import HandlerFailed, OutdatedCode, UnsafeTransaction
 
-from . import registration
+from . import missed, registration
 
 logger = logging.getLogger(__name__)
 
@@ -110,7 +110,8 @@ def enter(events: Sequence[Event], using: str) -> None:
     handled = {name: number for name, types in _running.items() if (number := _number(events, types))}
     known = _known(using)
     if handled.keys() <= known.keys():
-        _count({name: number for name, number in handled.items() if known[name] is Liveness.LIVE}, using)
+        live = {name: number for name, number in handled.items() if known[name] is Liveness.LIVE}
+        missed.count_at_commit(live, using)
         return
     liveness = _enter([*registry.all_projections(Mode.INLINE)], handled, using)
     for name in handled.keys() - liveness.keys():
@@ -159,14 +160,6 @@ def _enter(projections: list[Projection], handled: Mapping[str, int], using: str
         name: Liveness.NEWER if newer else Liveness.LIVE if live else Liveness.NOT_LIVE
         for name, live, newer, *_ in answers
     }
-
-
-def _count(handled: Mapping[str, int], using: str) -> None:
-    if handled:
-        with connections[using].cursor() as cursor:
-            cursor.execute(
-                "SELECT projections_count_inline(%s::text[], %s::bigint[])", [[*handled], [*handled.values()]]
-            )
 
 
 @cache

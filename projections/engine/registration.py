@@ -17,8 +17,8 @@ from .target_tables import has_rows
 logger = logging.getLogger(__name__)
 
 UNDECIDED: Final = (
-    "its tables already held rows when it was registered, perhaps of an earlier registration, so handling all events would"
-    " count them twice; rebuild it (rebuild_projection), or keep the rows and start with the next event (keep_rows)"
+    "its tables already held rows when it was registered, perhaps of an earlier registration, so handling all events"
+    " would count them twice; rebuild it (rebuild_projection), or keep the rows and start with the next event (keep_rows)"
 )
 
 

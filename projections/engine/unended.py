@@ -1,6 +1,6 @@
 """Passes that do not end, because their worker is killed: leave a trace before a pass, and count it as an attempt.
 
-A trace is a transaction of its own, and most passes end. So workers leave traces only after one of them has been killed.
+A trace is a transaction of its own, and most passes end. So workers leave traces only after one of them was killed.
 """
 
 import logging
@@ -37,8 +37,8 @@ def leave_trace(
 ) -> Traced:
     """Save that `worker` begins a pass over a shard, and find out about the pass that has begun before and not ended.
 
-    The first such pass makes the next passes handle one event each, up to the last event that it had. Then such a pass
-    counts as an attempt at its one event. The pass locks the checkpoint again: between both transactions, another worker
+    The first such pass makes the next passes handle one event each, up to its last event. Then such a pass counts as an
+    attempt at its one event. The pass locks the checkpoint again: between both transactions, another worker
     may find the trace, but it sees that this worker is alive.
 
     Args:

@@ -148,7 +148,7 @@ def keep_rows(name: str, *, by: str, reason: str = "") -> None:
     A later rebuild replaces the rows by those that the events give.
 
     Raises:
-        OperationRejected: the projection has been decided on, a rebuild is requested, or a writer's transaction is open.
+        OperationRejected: the projection has been decided on, a rebuild is requested, or a transaction is open.
         UnknownProjection: no projection has this name.
     """
     projection, using = registry.get(name), database()

@@ -48,7 +48,7 @@ def fixed_columns(table: str) -> set[str]:
 
 
 def key_columns(table: str) -> list[str]:
-    """Return the columns of the unique key by which other tables know a row: mostly the primary key; none if there is none."""
+    """Return the columns of the unique key by which other tables know a row, mostly the primary key; none without a key."""
     query = """
         SELECT array(SELECT attname::text FROM unnest(indkey[0:indnkeyatts - 1]) AS k
                      JOIN pg_attribute ON attrelid = indrelid AND attnum = k)
@@ -75,13 +75,15 @@ def rules(table: str) -> list[Rule]:
         SELECT i.indexrelid::regclass::text,
                array(SELECT ARRAY[pg_get_indexdef(i.indexrelid, n, true),
                                   coalesce((SELECT format('OPERATOR(%%I.%%s)', nspname, oprname) FROM pg_operator AS o
-                                            JOIN pg_namespace AS s ON s.oid = o.oprnamespace WHERE o.oid = c.conexclop[n]),
+                                            JOIN pg_namespace AS s ON s.oid = o.oprnamespace
+                                            WHERE o.oid = c.conexclop[n]),
                                            CASE WHEN i.indnullsnotdistinct THEN 'IS NOT DISTINCT FROM' ELSE '=' END)]
                      FROM generate_series(1, i.indnkeyatts) AS n ORDER BY n),
                coalesce(pg_get_expr(i.indpred, i.indrelid), 'true'),
                c.conname, coalesce(pg_get_constraintdef(c.oid), pg_get_indexdef(i.indexrelid))
         FROM pg_index AS i
-        LEFT JOIN pg_constraint AS c ON c.conindid = i.indexrelid AND c.conrelid = i.indrelid AND c.contype IN ('p', 'u', 'x')
+        LEFT JOIN pg_constraint AS c
+               ON c.conindid = i.indexrelid AND c.conrelid = i.indrelid AND c.contype IN ('p', 'u', 'x')
         WHERE i.indrelid = to_regclass(%s) AND i.indimmediate AND (i.indisunique OR c.contype = 'x')
         ORDER BY i.indexrelid
     """

@@ -64,8 +64,8 @@ def _hint(projection: Projection, error: IntegrityError) -> str:
         return "Correct the rows that are in the way, or the constraint, and resume the projection"
     if violated.table_name in target_tables.tables(projection):
         return (
-            "The row that a rebuilt row refers to was there when its event was handled, and has been deleted since. Cancel"
-            " the rebuild and request it again"
+            "The row that a rebuilt row refers to was there when its event was handled, and has been deleted since."
+            " Cancel the rebuild and request it again"
         )
     return (
         "If other tables refer to rows, their key must be derived from the events: a key that the database generates"
@@ -118,7 +118,7 @@ def _swap(projection: Projection, using: str) -> bool:
 
 
 class _CaughtUp(NamedTuple):
-    """What the rebuilt rows contain: all events up to `checked`, which is final, and `handled` ones up to `position`."""
+    """What the rebuilt rows contain: all events up to `checked`, which is final, and `handled` ones behind it."""
 
     position: int
     checked: int

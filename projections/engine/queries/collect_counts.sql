@@ -8,5 +8,5 @@ WITH ended AS (
     DELETE FROM projections_inlinecount AS c USING ended WHERE c.id = ended.id RETURNING c.projection, c.handled
 )
 UPDATE projections_projectionstate AS s SET handled = s.handled + d.handled
-FROM (SELECT projection, sum(handled) AS handled FROM deleted GROUP BY projection) AS d
+FROM (SELECT projection, sum(handled)::bigint AS handled FROM deleted GROUP BY projection) AS d
 WHERE s.name = d.projection

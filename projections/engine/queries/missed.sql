@@ -5,6 +5,6 @@ SELECT s.name,
             THEN (SELECT count(*) FROM events_event AS e WHERE e.position > s.checked_position)
             ELSE (SELECT count(*) FROM events_event AS e WHERE e.type = ANY (s.types) AND e.position > s.checked_position)
        END AS stored,
-       s.handled + coalesce((SELECT sum(c.handled) FROM projections_inlinecount AS c WHERE c.projection = s.name), 0)
+       s.handled + coalesce((SELECT sum(c.handled)::bigint FROM projections_inlinecount AS c WHERE c.projection = s.name), 0)
 FROM projections_projectionstate AS s
 WHERE s.mode = 'inline' AND s.status = 'running'
