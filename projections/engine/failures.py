@@ -139,8 +139,8 @@ def count_attempt(projection: Projection, checkpoint: Checkpoint, event: Event, 
 def _stops(projection: Projection, error: BaseException) -> bool:
     """Return whether an event that still fails stops the projection.
 
-    INLINE projections park nothing while they run in the writers' transactions, so their rebuilds stop too. But an event
-    that cannot be read would stop each rebuild for good.
+    INLINE projections park nothing while they run in the writers' transactions, so their rebuilds stop too. But an
+    event that cannot be read would stop each rebuild for good.
     """
     if projection.mode is Mode.INLINE:
         return not isinstance(error, UnreadableEvent)

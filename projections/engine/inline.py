@@ -102,8 +102,8 @@ class _TransactionLiveness:
 def enter(events: Sequence[Event], using: str) -> None:
     """Lock the INLINE projections for the transaction of an append, and count the events that each of them handles.
 
-    The counts show which events were stored without the projection: see `missed`. A transaction enters once. Its further
-    appends only add to the counts.
+    The counts show which events were stored without the projection: see `missed`. A transaction enters once; its
+    further appends only add to the counts.
     """
     if using != routing.database():
         return

@@ -2,7 +2,7 @@
 
 Such a writer is a process with older code, which does not handle a type yet, a process without the code of the
 projection, or a caller of the append functions from SQL. Each other writer counts the events that it passes to a
-projection, in the transaction of the events. The events that are stored, minus those that are counted, are the missed ones.
+projection, in the transaction of the events. The stored events, minus the counted ones, are the missed ones.
 """
 
 import logging

@@ -18,7 +18,7 @@ logger = logging.getLogger(__name__)
 
 UNDECIDED: Final = (
     "its tables already held rows when it was registered, perhaps of an earlier registration, so handling all events"
-    " would count them twice; rebuild it (rebuild_projection), or keep the rows and start with the next event (keep_rows)"
+    " would count them twice; rebuild it (rebuild_projection), or keep the rows and start now (keep_rows)"
 )
 
 

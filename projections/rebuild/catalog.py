@@ -48,7 +48,7 @@ def fixed_columns(table: str) -> set[str]:
 
 
 def key_columns(table: str) -> list[str]:
-    """Return the columns of the unique key by which other tables know a row, mostly the primary key; none without a key."""
+    """Return the columns of the key by which other tables know a row, mostly the primary key; none without a key."""
     query = """
         SELECT array(SELECT attname::text FROM unnest(indkey[0:indnkeyatts - 1]) AS k
                      JOIN pg_attribute ON attrelid = indrelid AND attnum = k)

@@ -28,8 +28,7 @@ from .catalog import (
 def move_rows(projection: Projection) -> None:
     """Make the rows of the served tables equal to those of the shadow tables.
 
-    Referenced tables get their new rows first and lose old rows last, so that foreign keys hold that are checked at once.
-    A shadow table cannot be dropped while it has deferred constraint checks, so the caller has run them. Those of
+    Referenced tables get their new rows first and lose old rows last, for foreign keys that are checked at once. A shadow table cannot be dropped while it has deferred constraint checks, so the caller has run them. Those of
     the served tables run at the end of the transaction.
     """
     row("SELECT projections_analyze_shadow_tables(%s)", projection.name)
@@ -73,8 +72,8 @@ class _Move:
         """Remove what would violate a rule in between, as when two rows exchange a unique value; return dropped rules.
 
         PostgreSQL checks a unique index for each row of a statement. So a value that another row gets must be given up
-        first. The row that holds it is deleted and inserted again. If this deletion would act on other tables, the index
-        is dropped until the rows have moved. Then readers wait meanwhile, but no other table loses rows.
+        first. The row that holds it is deleted and inserted again. If this deletion would act on other tables, the
+        index is dropped until the rows have moved. Then readers wait meanwhile, but no other table loses rows.
         """
         held = [rule for rule in rules(self.served) if row(f"SELECT EXISTS (SELECT {self._holders(rule)})")[0]]
         if not is_deleted_quietly(self.served):
