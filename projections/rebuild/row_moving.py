@@ -28,7 +28,8 @@ from .catalog import (
 def move_rows(projection: Projection) -> None:
     """Make the rows of the served tables equal to those of the shadow tables.
 
-    Referenced tables get their new rows first and lose old rows last, for foreign keys that are checked at once. A shadow table cannot be dropped while it has deferred constraint checks, so the caller has run them. Those of
+    Referenced tables get their new rows first and lose old rows last, for foreign keys that are checked at once. A
+    shadow table cannot be dropped while it has deferred constraint checks, so the caller has run them. Those of
     the served tables run at the end of the transaction.
     """
     row("SELECT projections_analyze_shadow_tables(%s)", projection.name)
