@@ -9,9 +9,10 @@ from contextvars import ContextVar
 from functools import partial
 from typing import Any, Final, Self
 
-from django.db import transaction
+from django.db import connections, transaction
 from django.dispatch import Signal
 from django.utils.inspect import func_accepts_kwargs
+from psycopg.pq import TransactionStatus
 
 from . import handler_errors
 from .conf import conf
@@ -114,6 +115,15 @@ def add_participant(event_type: str | Subscribed, handler: Handler) -> None:
     PARTICIPANTS.add(event_type, handler)
 
 
+def prepare_participants(prepare: Callable[[Sequence[Event], str], None]) -> None:
+    """Call `prepare(events, using)` once for each append that has participants, before the first of them."""
+    if prepare not in _preparations:
+        _preparations.append(prepare)
+
+
+_preparations: list[Callable[[Sequence[Event], str], None]] = []
+
+
 def remove_participant(event_type: str | Subscribed, handler: Handler) -> None:
     PARTICIPANTS.remove(event_type, handler)
 
@@ -131,6 +141,10 @@ def send_on_commit(events: Sequence[Event], using: str) -> None:
 
 def send_to_participants(events: Sequence[Event], using: str) -> None:
     """Pass `events`, in order, to the participants; the first exception of a participant is raised."""
+    if not PARTICIPANTS.has_subscribers(events):
+        return
+    for prepare in _preparations:
+        prepare(events, using)
     _send(PARTICIPANTS, events, using)
 
 
@@ -149,6 +163,22 @@ def _send(handlers: Subscriptions, events: Sequence[Event], using: str) -> None:
         except Exception as error:
             handler_errors.mark(error, event, index)
             raise
+    _check_transaction(using)
+
+
+def _check_transaction(using: str) -> None:
+    """Check that the transaction can still commit, because Django and PostgreSQL roll back without an error otherwise.
+
+    So the events would be reported as stored, although a handler has closed the connection, has caught an error of the
+    database without a savepoint, or has marked the transaction for rollback.
+    """
+    connection = connections[using]
+    lost = connection.connection is None or connection.closed_in_transaction or connection.needs_rollback
+    if lost or connection.connection.info.transaction_status is TransactionStatus.INERROR:
+        raise transaction.TransactionManagementError(
+            "A handler has closed the connection, has caught a database error without a savepoint, or has marked the"
+            " transaction for rollback, so the events cannot be stored. Correct the handler"
+        )
 
 
 def _send_committed(events: Sequence[Event], using: str) -> None:

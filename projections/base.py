@@ -9,7 +9,7 @@ from django.db.models import Model
 from events.models import Event
 from events.types import ALL, Subscribed
 
-from .exceptions import HandlerFailed
+from .exceptions import HandlerFailed, StopNow
 
 __all__ = ["ASYNC", "FIRST_EVENT", "INLINE", "NOW", "PARK", "STOP", "Mode", "OnError", "Projection", "Start", "handles"]
 
@@ -127,7 +127,9 @@ class Projection:
             try:
                 for handler in (*self._handlers_of_all, *self._handlers.get(event.type, ())):
                     handler(event)
-            except Exception as error:
+            except (KeyboardInterrupt, StopNow):
+                raise
+            except BaseException as error:  # a handler may raise SystemExit, and would end worker after worker
                 raise HandlerFailed(event) from error
 
     def __str__(self) -> str:

@@ -29,6 +29,9 @@ class ProjectionsSettings(AppSettings, prefix="PROJECTIONS_"):
     max_wait_seconds: float = 5.0
     """How long a request with `at_least` may wait for a projection."""
 
+    max_swap_wait_seconds: float = 30.0
+    """How long the swap of a rebuild may wait for open transactions; appends of INLINE projections wait behind it."""
+
     idle_poll_seconds: float = 0.045
     """How long an idle worker sleeps before it looks for new events."""
 

@@ -68,6 +68,10 @@ class UnsafeTransaction(ProjectionError):
         )
 
 
+class StopNow(SystemExit):
+    """An operator ends this process at once. A handler's own SystemExit is a failure of the handler."""
+
+
 class NotCaughtUp(ProjectionError):
     """A projection did not reach a position before the timeout.
 

@@ -15,7 +15,9 @@ from events.types import NewEvent
 from . import registry
 from .base import Mode, Projection
 from .engine import runner
-from .exceptions import HandlerFailed
+from .engine.registration import ensure_registered
+from .exceptions import HandlerFailed, OperationRejected
+from .models import Status
 from .workers.scheduler import plan
 
 __all__ = ["project", "run_until_caught_up"]
@@ -46,9 +48,13 @@ def run_until_caught_up(*names: str) -> int:
 
     Raises:
         Exception: the exception that a handler raised; events are neither retried nor parked.
+        OperationRejected: a projection does not start, because its tables held rows before it was registered.
         UnknownProjection: no projection has one of the names.
     """
     handled = 0
+    for projection in registry.named(names):
+        if (state := ensure_registered(projection)).status == Status.UNDECIDED:
+            raise OperationRejected(f"Projection {state.name!r} does not start: {state.status_reason}")
     for task in plan(registry.named(names)):
         settled = ordering.settled_position(database())
         while task.position < settled:

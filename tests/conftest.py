@@ -20,6 +20,7 @@ from events import authorization, subscriptions
 from events.store import EventStore
 from eventstore_project import postgres
 from eventstore_project.cluster import Cluster
+from projections.engine import inline
 from tests import FULL, emptying
 from tests.browser import Browser, Chromium
 from tests.clusters import cluster_in, open_folder
@@ -59,7 +60,10 @@ def no_subscription_outlives_its_test() -> Iterator[None]:
         [(signal, list(signal.receivers)) for signal in (kind._to_all, *kind._by_type.values())] for kind in KINDS
     ]
     types = [dict(kind._by_type) for kind in KINDS]
+    running = dict(inline._running)
     yield
+    inline._running.clear()
+    inline._running.update(running)
     for kind, signals, by_type in zip(KINDS, before, types, strict=True):
         kind._by_type = by_type
         for signal, receivers in signals:
@@ -70,6 +74,7 @@ def no_subscription_outlives_its_test() -> Iterator[None]:
 @pytest.fixture
 def no_subscribers(no_subscription_outlives_its_test: None) -> None:
     """A process without subscribers and INLINE projections: an append needs no transaction around its statement."""
+    inline._running.clear()
     for kind in KINDS:
         kind._to_all.receivers = []
         kind._to_all.sender_receivers_cache.clear()

@@ -45,6 +45,7 @@ PAUSE = Button(Action.PAUSE, "Pause", "Workers handle no more events of the proj
 RESUME = Button(Action.RESUME, "Resume", "Workers continue, and retry the event that failed.")
 REBUILD = Button(Action.REBUILD, "Rebuild", "Rebuild the rows from the events. The old rows are served until then.")
 CANCEL = Button(Action.CANCEL, "Cancel rebuild", "Drop the rows rebuilt so far. The served rows stay.")
+KEEP = Button(Action.KEEP, "Keep rows", "Keep the rows that were there, and start with the next event.")
 RETRY_ALL = Button(Action.RETRY, "Retry parked", "Handle all parked events of the projection again, in order.")
 RETRY = Button(Action.RETRY, "Retry", "Handle the parked events of this aggregate again, in order.")
 SKIP = Button(Action.SKIP, "Skip", "Skip this event permanently, and handle the events behind it.", needs_reason=True)
@@ -58,6 +59,8 @@ def buttons_for(report: Report, state: ProjectionState | None) -> list[Button]:
         return [REBUILD]
     rebuild: Rebuild | None = getattr(state, "rebuild", None)
     buttons = []
+    if state.status == Status.UNDECIDED and rebuild is None:
+        return [REBUILD, KEEP]
     if state.status in (Status.PAUSED, Status.STOPPED) or (rebuild and rebuild.error):
         buttons.append(RESUME)
     elif state.status == Status.RUNNING and report.mode == Mode.ASYNC:

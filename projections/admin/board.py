@@ -21,6 +21,8 @@ TONES = {
     ReportedStatus.REBUILDING: "busy",
     ReportedStatus.PAUSED: "warning",
     ReportedStatus.OUTDATED: "warning",
+    ReportedStatus.UNDECIDED: "bad",
+    ReportedStatus.INCOMPLETE: "bad",
     ReportedStatus.STOPPED: "bad",
 }
 

@@ -29,7 +29,7 @@ class ProjectionAdmin(OperatingAdmin):
     ordering = ["name"]
     search_fields = []
     search_help_text = None  # type: ignore[assignment]  # Django's own default
-    actions = ["pause", "resume", "rebuild", "cancel", "retry"]
+    actions = ["pause", "resume", "rebuild", "cancel", "keep", "retry"]
     change_list_template = "admin/projections/projectionstate/change_list.html"
     page_template = "admin/projections/projectionstate/change_form.html"
 
@@ -61,6 +61,10 @@ class ProjectionAdmin(OperatingAdmin):
     def cancel(self, request: HttpRequest, queryset: QuerySet) -> None:
         done = "is no longer rebuilt; its served rows stay"
         self._each(request, queryset, Action.CANCEL, actions.cancel_rebuild, done)
+
+    @admin.action(description="Keep the rows that were there, and start now", permissions=["operate"])
+    def keep(self, request: HttpRequest, queryset: QuerySet) -> None:
+        self._each(request, queryset, Action.KEEP, actions.keep_rows, "keeps its rows and has started")
 
     @admin.action(description="Retry parked events", permissions=["operate"])
     def retry(self, request: HttpRequest, queryset: QuerySet) -> None:

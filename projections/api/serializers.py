@@ -21,6 +21,7 @@ class ProjectionSerializer(serializers.Serializer):
     lag_events = serializers.IntegerField(help_text="Counted up to 10,000.")
     lag_seconds = serializers.FloatField()
     rate = serializers.FloatField(help_text="Events per second, lately.")
+    missed = serializers.IntegerField(help_text="Events that were stored without it; INLINE only.")
     parked = serializers.IntegerField()
     last_error = serializers.CharField(allow_blank=True)
     attempts = serializers.IntegerField()

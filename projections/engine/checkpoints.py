@@ -40,12 +40,16 @@ def save_position(checkpoint: Checkpoint, position: int, events: int) -> None:
     checkpoint.position, checkpoint.moved_at = max(position, checkpoint.position), now
     checkpoint.attempts, checkpoint.next_attempt_at = 0, None
     checkpoint.failing_position, checkpoint.error = None, ""
+    checkpoint.outages, checkpoint.begun_by = 0, None
+    if checkpoint.suspect_until is not None and checkpoint.position >= checkpoint.suspect_until:
+        checkpoint.suspect_until = None
     checkpoint.save(
-        update_fields=["position", "moved_at", "rate", "batch_limit", *FAILURE_FIELDS], using=checkpoint._state.db
+        update_fields=["position", "moved_at", "rate", "batch_limit", "outages", "suspect_until", *FAILURE_FIELDS],
+        using=checkpoint._state.db,
     )
 
 
-FAILURE_FIELDS = ("attempts", "next_attempt_at", "failing_position", "error")
+FAILURE_FIELDS = ("attempts", "next_attempt_at", "failing_position", "error", "begun_by")
 
 
 def rate_at(now: datetime, checkpoint: Checkpoint) -> float:

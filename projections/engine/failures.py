@@ -5,24 +5,31 @@ import traceback
 from collections.abc import Sequence
 from datetime import timedelta
 
-from django.db import transaction
+from django.db import Error, connections, transaction
 from django.utils import timezone
 
+from events.exceptions import UnreadableEvent
 from events.models import Event
 from events.routing import database
 from projections.base import Mode, OnError, Projection
 from projections.conf import conf
-from projections.exceptions import HandlerFailed
+from projections.exceptions import HandlerFailed, StopNow
 from projections.models import Build, Checkpoint, ProjectionState, Rebuild, Status
 
 from . import checkpoints, parking
 
 logger = logging.getLogger(__name__)
 
+MAX_SUMMARY_CHARACTERS = 2000
 MAX_TRACEBACK_CHARACTERS = 20_000
 
 
-def record_failure(projection: Projection, seen: Checkpoint, events: Sequence[Event], error: Exception) -> None:
+def is_of_handler(error: BaseException) -> bool:
+    """Return whether a handler may have raised `error`; otherwise a user or the worker has ended the process."""
+    return not isinstance(error, KeyboardInterrupt | StopNow)
+
+
+def record_failure(projection: Projection, seen: Checkpoint, events: Sequence[Event], error: BaseException) -> None:
     """Save that the batch `events` failed with `error`; the next pass continues from there.
 
     The batch was rolled back. If the failing event is unknown, or is not the first of the batch, the next passes handle
@@ -33,8 +40,8 @@ def record_failure(projection: Projection, seen: Checkpoint, events: Sequence[Ev
             nothing is saved.
     """
     with transaction.atomic(database(), durable=True):
-        checkpoint = checkpoints.lock_checkpoint(seen.pk, projection)
-        if checkpoint is None or (checkpoint.position, checkpoint.attempts) != (seen.position, seen.attempts):
+        checkpoint = _lock_unchanged(projection, seen)
+        if checkpoint is None:
             return
         if isinstance(error, HandlerFailed) and error.event in events:
             before = list(events).index(error.event)
@@ -42,34 +49,81 @@ def record_failure(projection: Projection, seen: Checkpoint, events: Sequence[Ev
             before = len(events) // 2
         cause = error.__cause__ if isinstance(error, HandlerFailed) and error.__cause__ else error
         if before > 0:
-            checkpoint.batch_limit = before
-            checkpoint.save(update_fields=["batch_limit"], using=database())
+            checkpoint.batch_limit, checkpoint.begun_by = before, None
+            checkpoint.save(update_fields=["batch_limit", "begun_by"], using=database())
         else:
-            _count_attempt(projection, checkpoint, events[0], cause)
+            count_attempt(projection, checkpoint, events[0], cause)
+
+
+def outage_came_back(projection: Projection, seen: Checkpoint) -> bool:
+    """Return whether an outage has ended a second pass at the same position, although the database answers.
+
+    Then it belongs to an event: its handler may close the connection, or ask for too much memory. The first outage at a
+    position is only noted, because any pass can meet a restart of the server.
+    """
+    connections[database()].close_if_unusable_or_obsolete()
+    try:
+        with transaction.atomic(database(), durable=True):
+            checkpoint = _lock_unchanged(projection, seen)
+            if checkpoint is None:
+                return False
+            checkpoint.outages += 1
+            checkpoint.save(update_fields=["outages"], using=database())
+            return checkpoint.outages > 1
+    except Error:
+        return False
+
+
+def _lock_unchanged(projection: Projection, seen: Checkpoint) -> Checkpoint | None:
+    checkpoint = checkpoints.lock_checkpoint(seen.pk, projection)
+    if checkpoint is None or (checkpoint.position, checkpoint.attempts) != (seen.position, seen.attempts):
+        return None
+    return checkpoint
 
 
 def summary(error: BaseException) -> str:
     """Return the type and the message of an exception in one line."""
-    return " ".join(f"{type(error).__name__}: {error}".rstrip(": ").replace("\0", "\\0").split())
+    try:
+        message = str(error)
+    except Exception as failure:
+        message = f"its __str__ raised {type(failure).__name__}"
+    line = " ".join(readable(f"{type(error).__name__}: {message}".rstrip(": ")).split())
+    return line if len(line) <= MAX_SUMMARY_CHARACTERS else line[: MAX_SUMMARY_CHARACTERS - 1] + "…"
 
 
 def full(error: BaseException) -> str:
-    """Return the traceback of an exception; a very long one without its beginning."""
-    return "".join(traceback.format_exception(error)).replace("\0", "\\0")[-MAX_TRACEBACK_CHARACTERS:]
+    """Return the traceback of an exception; a very long one without its middle."""
+    try:
+        text = "".join(traceback.format_exception(error))
+    except Exception as failure:
+        text = f"{summary(error)}\nThe traceback cannot be shown: {summary(failure)}"
+    if len(text) > MAX_TRACEBACK_CHARACTERS:
+        half = MAX_TRACEBACK_CHARACTERS // 2
+        text = f"{text[:half]}\n[…]\n{text[-half:]}"
+    return readable(text)
 
 
-def _count_attempt(projection: Projection, checkpoint: Checkpoint, event: Event, error: BaseException) -> None:
+def readable(text: str) -> str:
+    """Return `text` with escapes in place of what PostgreSQL cannot store: NUL, and halves of surrogate pairs."""
+    return text.replace("\0", "\\0").encode("utf-8", "backslashreplace").decode("utf-8")
+
+
+def count_attempt(projection: Projection, checkpoint: Checkpoint, event: Event, error: BaseException) -> None:
+    """Count an attempt at `event`, which comes next: retry it later, park it, or stop. The checkpoint is locked."""
     delays = projection.retry_delays_seconds
     delays = conf.retry_delays_seconds if delays is None else delays
+    if isinstance(error, UnreadableEvent):
+        delays = ()
     checkpoint.attempts += 1
     checkpoint.failing_position, checkpoint.error, checkpoint.batch_limit = event.position, summary(error), 1
+    checkpoint.begun_by = None
     facts = (projection, checkpoint.shard, event.position, event.aggregate_id, checkpoint.attempts, summary(error))
     line = "projection=%s shard=%s position=%s aggregate=%s attempts=%s error=%r "
     if checkpoint.attempts <= len(delays):
         delay = delays[checkpoint.attempts - 1]
         checkpoint.next_attempt_at = timezone.now() + timedelta(seconds=delay)
         logger.warning(line + "retry_in_seconds=%s", *facts, delay)
-    elif projection.mode is Mode.INLINE or projection.on_error is OnError.STOP:
+    elif _stops(projection, error):
         checkpoint.next_attempt_at = None
         _stop(checkpoint, f"position {event.position} ({event}): {summary(error)}")
         logger.error(line + "stopped=true", *facts, exc_info=error)
@@ -80,6 +134,17 @@ def _count_attempt(projection: Projection, checkpoint: Checkpoint, event: Event,
         logger.error(line + "parked=true", *facts, exc_info=error)
         return
     checkpoint.save(update_fields=[*checkpoints.FAILURE_FIELDS, "batch_limit"], using=database())
+
+
+def _stops(projection: Projection, error: BaseException) -> bool:
+    """Return whether an event that still fails stops the projection.
+
+    INLINE projections park nothing while they run in the writers' transactions, so their rebuilds stop too. But an
+    event that cannot be read would stop each rebuild for good.
+    """
+    if projection.mode is Mode.INLINE:
+        return not isinstance(error, UnreadableEvent)
+    return projection.on_error is OnError.STOP
 
 
 def _stop(checkpoint: Checkpoint, reason: str) -> None:

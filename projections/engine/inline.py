@@ -1,7 +1,8 @@
 """INLINE projections: the writer runs them in its transaction, so their rows are up to date when it commits."""
 
+import json
 import logging
-from collections.abc import Collection
+from collections.abc import Collection, Mapping, Sequence
 from enum import Enum
 from functools import cache
 from typing import Any
@@ -15,7 +16,7 @@ from projections import registry
 from projections.base import Mode, Projection
 from projections.exceptions import HandlerFailed, OutdatedCode, UnsafeTransaction
 
-from . import registration
+from . import missed, registration
 
 logger = logging.getLogger(__name__)
 
@@ -28,13 +29,21 @@ class Liveness(Enum):
     NEWER = "newer"  # newer code than that of this process built its rows
 
 
+# The types of the projections that this process runs, by name; None: all.
+_running: dict[str, frozenset[str] | None] = {}
+
+
 def subscribe(projection: Projection) -> None:
     """Make `projection` a part of every append of the events that it handles."""
+    wanted = projection.wanted_types()
+    _running[projection.name] = None if wanted is None else frozenset(wanted)
+    subscriptions.prepare_participants(enter)
     for event_type in _subscribed_types(projection):
         subscriptions.add_participant(event_type, receiver(projection))
 
 
 def unsubscribe(projection: Projection) -> None:
+    _running.pop(projection.name, None)
     for event_type in _subscribed_types(projection):
         subscriptions.remove_participant(event_type, receiver(projection))
 
@@ -64,7 +73,7 @@ class Receiver:
     def __call__(self, event: Event, using: str, **kwargs: Any) -> None:
         if using != routing.database():
             return
-        liveness = _liveness(self._projection, event, using)
+        liveness = _known(using)[self._projection.name]
         if liveness is Liveness.NEWER:
             raise OutdatedCode(self._projection.name, self._projection.version)
         if liveness is Liveness.NOT_LIVE:
@@ -90,36 +99,66 @@ class _TransactionLiveness:
         """Do nothing: only the entry in `run_on_commit` matters."""
 
 
-def _liveness(projection: Projection, event: Event, using: str) -> Liveness:
-    connection = connections[using]
-    for _, function, *_ in connection.run_on_commit:
-        if isinstance(function, _TransactionLiveness) and projection.name in function.liveness:
-            return function.liveness[projection.name]
-    liveness = _enter([*registry.all_projections(Mode.INLINE)], using)
-    if projection.name not in liveness:
-        registration.ensure_registered(projection, before=event.position)
-        liveness |= _enter([projection], using)
+def enter(events: Sequence[Event], using: str) -> None:
+    """Lock the INLINE projections for the transaction of an append, and count the events that each of them handles.
+
+    The counts show which events were stored without the projection: see `missed`. A transaction enters once; its
+    further appends only add to the counts.
+    """
+    if using != routing.database():
+        return
+    handled = {name: number for name, types in _running.items() if (number := _number(events, types))}
+    known = _known(using)
+    if handled.keys() <= known.keys():
+        live = {name: number for name, number in handled.items() if known[name] is Liveness.LIVE}
+        missed.count_at_commit(live, using)
+        return
+    liveness = _enter([*registry.all_projections(Mode.INLINE)], handled, using)
+    for name in handled.keys() - liveness.keys():
+        projection = registry.get(name)
+        first = next(event for event in events if _number([event], _running[name]))
+        registration.ensure_registered(projection, before=first.position)
+        liveness |= _enter([projection], handled, using)
     transaction.on_commit(_TransactionLiveness(liveness), using=using)
-    return liveness[projection.name]
+
+
+def _number(events: Sequence[Event], types: frozenset[str] | None) -> int:
+    return len(events) if types is None else sum(event.type in types for event in events)
+
+
+def _known(using: str) -> dict[str, Liveness]:
+    """Return the projections that the transaction has entered."""
+    known: dict[str, Liveness] = {}
+    for _, function, *_ in connections[using].run_on_commit:
+        if isinstance(function, _TransactionLiveness):
+            known |= function.liveness
+    return known
 
 
 _ENTER = """
-    SELECT name, live, newer, current_setting('transaction_isolation')
-    FROM projections_enter_inline(%s::text[], %s::integer[])
+    SELECT name, live, newer, widens, current_setting('transaction_isolation') FROM projections_enter_inline(%s::jsonb)
 """
 
 
-def _enter(projections: list[Projection], using: str) -> dict[str, Liveness]:
-    names, versions = [each.name for each in projections], [each.version for each in projections]
+def _enter(projections: list[Projection], handled: Mapping[str, int], using: str) -> dict[str, Liveness]:
+    asked = [
+        {"name": each.name, "version": each.version, "types": each.wanted_types(), "handled": handled.get(each.name, 0)}
+        for each in projections
+    ]
     with connections[using].cursor() as cursor:
-        cursor.execute(_ENTER, [names, versions])
+        cursor.execute(_ENTER, [json.dumps(asked)])
         answers = cursor.fetchall()
-    for *_, level in answers:
-        if level not in ("read committed", "read uncommitted"):  # its snapshot may be older than a rebuild
-            raise UnsafeTransaction(level)
+        for *_, level in answers:
+            if level not in ("read committed", "read uncommitted"):  # its snapshot may be older than a rebuild
+                raise UnsafeTransaction(level)
+        for name, live, _, widens, _ in answers:
+            if live and widens:
+                cursor.execute(
+                    "SELECT projections_widen_inline(%s, %s::text[])", [name, registry.get(name).wanted_types()]
+                )
     return {
         name: Liveness.NEWER if newer else Liveness.LIVE if live else Liveness.NOT_LIVE
-        for name, live, newer, _ in answers
+        for name, live, newer, *_ in answers
     }
 
 

@@ -15,10 +15,15 @@ def is_outage(error: BaseException, using: str, session: Any = None) -> bool:
         session: the connection that the transaction began with. If a transaction loses its connection, Django may
             already have opened a new one when the transaction ends.
     """
-    connection = connections[using].connection
-    if connection is None or connection.closed or session not in (None, connection):
+    if has_lost_connection(using, session):
         return True
     return any(str(getattr(each, "sqlstate", None)).startswith(OUT_OF_RESOURCES) for each in _chain(error))
+
+
+def has_lost_connection(using: str, session: Any = None) -> bool:
+    """Return whether the connection is lost, or another one has replaced `session`."""
+    connection = connections[using].connection
+    return connection is None or connection.closed or session not in (None, connection)
 
 
 def _chain(error: BaseException | None) -> Iterator[BaseException]:

@@ -14,7 +14,7 @@ def park(checkpoint: Checkpoint, event: Event, attempts: int, error: str, traceb
     parked.save(force_insert=True, using=database())
 
 
-def park_behind(checkpoint: Checkpoint, events: Sequence[Event]) -> Sequence[Event]:
+def park_behind(checkpoint: Checkpoint, events: Sequence[Event], *, waits: bool = True) -> Sequence[Event]:
     """Park the events whose aggregate already has parked events, and return the others.
 
     Call it after the checkpoint is locked, in another statement: otherwise the snapshot may lack the events that the
@@ -23,13 +23,18 @@ def park_behind(checkpoint: Checkpoint, events: Sequence[Event]) -> Sequence[Eve
     if checkpoint.build == Build.REBUILD:
         events = _without_skipped(checkpoint, events)
     parked = ParkedEvent.objects.using(database()).of(checkpoint)
-    if parked.exists():
+    if waits and parked.exists():
         ids = {event.aggregate_id for event in events}
         blocked = set(parked.filter(aggregate_id__in=ids).values_list("aggregate_id", flat=True).distinct())
         waiting = [_parked(checkpoint, event) for event in events if event.aggregate_id in blocked]
         ParkedEvent.objects.using(database()).bulk_create(waiting)
         events = [event for event in events if event.aggregate_id not in blocked]
     return events
+
+
+def without_content(position: int) -> Event:
+    """Return the event at `position` without its data and metadata."""
+    return Event.objects.using(database()).defer("data", "metadata").get(position=position)
 
 
 def _without_skipped(checkpoint: Checkpoint, events: Sequence[Event]) -> Sequence[Event]:

@@ -1,5 +1,8 @@
 """Register a projection in the database, once: where it begins, and whether it has to handle earlier events first."""
 
+import logging
+from typing import Final
+
 from django.db import ProgrammingError, connections, transaction
 
 from events.routing import database
@@ -9,9 +12,22 @@ from projections.base import Mode, Projection, Start
 from projections.exceptions import ProjectionError
 from projections.models import Build, Checkpoint, ProjectionState, Rebuild, Status
 
+from . import missed
+from .target_tables import has_rows
+
+logger = logging.getLogger(__name__)
+
+UNDECIDED: Final = (
+    "its tables already held rows when it was registered, perhaps of an earlier registration, so handling all events"
+    " would count them twice; rebuild it (rebuild_projection), or keep the rows and start now (keep_rows)"
+)
+
 
 def ensure_registered(projection: Projection, *, before: int | None = None) -> ProjectionState:
     """Return the state of `projection`, and register it if the database does not know it yet.
+
+    If it starts at the first event, and its tables hold rows already, it does not start: the events of these rows would
+    count twice. An operator rebuilds it or keeps the rows.
 
     An ASYNC projection begins at its checkpoint. An INLINE projection is live at once if the store has no event for it.
     Otherwise a rebuild is requested, because rows made from a part of the events would be wrong. If two processes
@@ -46,9 +62,16 @@ def _register(projection: Projection, before: int | None, using: str) -> Project
             name=projection.name,
             defaults={"mode": projection.mode, "version": projection.version, "start_position": start},
         )
-        if is_new and projection.mode is Mode.ASYNC:
+        if not is_new:
+            return state
+        state.save(update_fields=missed.begin_counting(projection, state, start), using=using)
+        if projection.start is Start.FIRST_EVENT and has_rows(projection):
+            state.status, state.status_reason = Status.UNDECIDED, UNDECIDED
+            state.save(update_fields=["status", "status_reason"], using=using)
+            logger.warning("projection=%s does not start: %s", projection, UNDECIDED)
+        elif projection.mode is Mode.ASYNC:
             create_checkpoints(projection, state, start)
-        elif is_new and _has_history(projection, start, before):
+        elif _has_history(projection, start, before):
             state.status = Status.BUILDING
             state.save(using=using)
             Rebuild.objects.using(using).create(

@@ -8,10 +8,11 @@ from enum import Enum
 
 from django.db import connections, transaction
 
+from events.exceptions import UnreadableEvent
 from events.models import Event
 from events.routing import database
 from events.storage import reader, rows
-from projections.base import Projection
+from projections.base import Mode, Projection
 from projections.exceptions import HandlerFailed
 from projections.models import Checkpoint
 
@@ -63,10 +64,12 @@ def run_pass(projection: Projection, checkpoint_id: int, up_to: int, *, raise_er
             events, position = next_batch(projection, checkpoint, up_to)
             handle(projection, checkpoint, events)
             checkpoints.save_position(checkpoint, position, len(events))
-    except Exception as error:
+    except BaseException as error:
         if raise_errors and isinstance(error, HandlerFailed) and error.__cause__:
             raise error.__cause__ from None
-        if raise_errors or is_outage(error, using, session) or taken is None or not events:
+        if raise_errors or taken is None or not events or not failures.is_of_handler(error):
+            raise
+        if is_outage(error, using, session) and not failures.outage_came_back(projection, taken):
             raise
         failures.record_failure(projection, taken, events, error)
         return PassResult(PassOutcome.FAILED, position=taken.position)
@@ -83,7 +86,7 @@ def next_batch(projection: Projection, checkpoint: Checkpoint, up_to: int) -> tu
     wanted = reader.selection(projection.wanted_types(), None, database())
     wanted = checkpoints.of_shard(wanted.after(checkpoint.position).up_to(up_to), checkpoint)
     page = rows.fetch_page(wanted.order_by("position"), limit)
-    if checkpoint.batch_limit and not checkpoint.attempts:
+    if checkpoint.batch_limit and not checkpoint.attempts and checkpoint.suspect_until is None:
         # The shortened batch succeeded, so the failing event comes later: double the batch up to its usual size.
         wider = checkpoint.batch_limit * 2
         checkpoint.batch_limit = wider if wider < projection.batch_events else None
@@ -97,11 +100,16 @@ def handle(projection: Projection, checkpoint: Checkpoint, events: Sequence[Even
     Events of aggregates that already have parked events are parked too.
 
     Raises:
-        HandlerFailed: a method marked with `@handles` failed; a `project_batch` raises its own exceptions.
+        HandlerFailed: a method marked with `@handles` failed, or an event cannot be read; a `project_batch` raises its
+            own exceptions.
     """
-    events = parking.park_behind(checkpoint, events)
+    # Later events of an aggregate do not wait in an INLINE projection, whose writers do not look for parked events.
+    events = parking.park_behind(checkpoint, events, waits=projection.mode is not Mode.INLINE)
     if not events:
         return
+    if unreadable := next(filter(rows.is_marked, events), None):
+        reason = UnreadableEvent(unreadable.position, unreadable.event_id, unreadable.unreadable)
+        raise HandlerFailed(unreadable) from reason
     with tables_of(checkpoint):
         projection.project_batch(events)
 

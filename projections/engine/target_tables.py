@@ -4,9 +4,36 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from django.db import connections
+from django.db.models import Model
 
 from events.routing import database
+from projections.base import Projection
 from projections.models import Build, Checkpoint, Rebuild
+
+
+def tables(projection: Projection) -> list[str]:
+    """Return the tables of its models and of their many-to-many fields; referenced tables first."""
+    models: list[type[Model]] = []
+    for model in projection.models:
+        models.append(model)
+        through = [field.remote_field.through for field in model._meta.local_many_to_many]
+        models += [link for link in through if link and link._meta.auto_created]
+    return [model._meta.db_table for model in models]
+
+
+def has_rows(projection: Projection) -> bool:
+    """Return whether one of its tables holds a row; a table that does not exist yet holds none."""
+    connection = connections[database()]
+    with connection.cursor() as cursor:
+        for table in tables(projection):
+            quoted = connection.ops.quote_name(table)
+            cursor.execute("SELECT to_regclass(%s) IS NOT NULL", [quoted])
+            if not cursor.fetchone()[0]:
+                continue
+            cursor.execute(f"SELECT EXISTS (SELECT FROM {quoted})")  # noqa: S608  # a quoted name
+            if cursor.fetchone()[0]:
+                return True
+    return False
 
 
 def shadow_schema(name: str) -> str:

@@ -33,8 +33,12 @@ class Migration(migrations.Migration):
         # A table without columns: only its lock is used. No role needs a right to it.
         migrations.RunSQL("CREATE TABLE projections_inline_lock ()", "DROP TABLE projections_inline_lock"),
         function("enter_inline"),
+        function("count_inline"),
+        function("widen_inline"),
         function("lock_out_writers"),
         function("create_shadow_tables"),
+        function("check_reference"),
+        function("check_references"),
         function("analyze_shadow_tables"),
         function("move_sequences"),
         function("drop_shadow_tables"),

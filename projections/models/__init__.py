@@ -1,7 +1,7 @@
 """The tables that store the state of the projections, and the read models that come with the app."""
 
 from .read_models import AggregateActivity, DailyActivity, EventTypeActivity
-from .state import Build, Checkpoint, Heartbeat, Operation, ParkedEvent, ProjectionState, Rebuild, Status
+from .state import Build, Checkpoint, Heartbeat, InlineCount, Operation, ParkedEvent, ProjectionState, Rebuild, Status
 
 __all__ = [
     "AggregateActivity",
@@ -10,6 +10,7 @@ __all__ = [
     "DailyActivity",
     "EventTypeActivity",
     "Heartbeat",
+    "InlineCount",
     "Operation",
     "ParkedEvent",
     "ProjectionState",

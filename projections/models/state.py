@@ -2,6 +2,7 @@
 
 from typing import Self
 
+from django.contrib.postgres.fields import ArrayField
 from django.db import models
 
 NAME_CHARACTERS = 40
@@ -14,6 +15,7 @@ class Status(models.TextChoices):
     PAUSED = "paused"  # by an operator
     STOPPED = "stopped"  # by an event that it could not handle
     BUILDING = "building"  # INLINE, and not live before a rebuild has handled the earlier events
+    UNDECIDED = "undecided"  # its tables held rows when it was registered; an operator rebuilds or keeps them
 
 
 class Build(models.TextChoices):
@@ -33,6 +35,15 @@ class ProjectionState(models.Model):
     status_reason = models.TextField(blank=True)
     status_since = models.DateTimeField(auto_now_add=True)
     start_position = models.BigIntegerField(default=0, help_text="It handles the events after this position.")
+    types = ArrayField(models.TextField(), null=True, help_text="The event types that it handles; NULL for all.")
+
+    checked_position = models.BigIntegerField(
+        default=0, help_text="INLINE: the position after which stored events are compared with handled ones."
+    )
+    handled = models.BigIntegerField(
+        default=0, help_text="INLINE: the handled events after this position; less if it has missed events before."
+    )
+    missed_after = models.BigIntegerField(null=True, help_text="INLINE: the position after which it has missed events.")
 
     class Meta:
         verbose_name = "projection"
@@ -40,6 +51,24 @@ class ProjectionState(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+
+class InlineCount(models.Model):
+    """How many events the transactions of one session have passed to an INLINE projection.
+
+    Each session of the database has a row of its own, so no writer waits for another. Workers add the rows of sessions
+    that have ended to `ProjectionState.handled`.
+    """
+
+    projection = models.CharField(max_length=NAME_CHARACTERS)
+    backend = models.IntegerField(help_text="The process id of the session's server process.")
+    handled = models.BigIntegerField()
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["projection", "backend"], name="projections_inline_backend")]
+
+    def __str__(self) -> str:
+        return f"{self.projection} in {self.backend}: {self.handled}"
 
 
 class CheckpointQuerySet(models.QuerySet["Checkpoint"]):
@@ -73,6 +102,14 @@ class Checkpoint(models.Model):
     next_attempt_at = models.DateTimeField(null=True)
     failing_position = models.BigIntegerField(null=True)
     error = models.TextField(blank=True)
+
+    outages = models.PositiveSmallIntegerField(
+        default=0, help_text="How often the connection was lost, or the server short of resources, at this position."
+    )
+    begun_by = models.UUIDField(null=True, help_text="The worker whose pass has begun; empty after its end.")
+    suspect_until = models.BigIntegerField(
+        null=True, help_text="Events up to here are handled one by one, because a worker was killed during a pass."
+    )
 
     objects = CheckpointQuerySet.as_manager()
 
@@ -168,6 +205,7 @@ class Operation(models.Model):
         SKIP = "skip"
         REBUILD = "rebuild"
         CANCEL = "cancel"
+        KEEP = "keep"
 
     projection = models.CharField(max_length=NAME_CHARACTERS)
     version = models.PositiveIntegerField()

@@ -3,20 +3,23 @@
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
-from django.db import connections, transaction
+from django.db import OperationalError, connections, transaction
 from django.utils import timezone
 
 from events.models import Event
 from events.routing import database
-from events.storage import autocommit
+from events.storage import autocommit, ordering, reader, rows
 from projections import registry
 from projections.base import Mode, Projection
-from projections.engine import failures, registration
+from projections.engine import failures, missed, registration
+from projections.engine.outages import has_lost_connection
 from projections.exceptions import OperationRejected
-from projections.models import Build, Checkpoint, Operation, ParkedEvent, ProjectionState, Rebuild, Status
+from projections.models import Build, Checkpoint, InlineCount, Operation, ParkedEvent, ProjectionState, Rebuild, Status
 from projections.rebuild import shadow_tables
+from projections.rebuild.locking import is_transient, lock_out_writers
 
 Action = Operation.Action
+USER_CHARACTERS = 150
 
 
 def pause(name: str, *, by: str, reason: str = "") -> None:
@@ -33,6 +36,7 @@ def pause(name: str, *, by: str, reason: str = "") -> None:
             " code, or make it ASYNC"
         )
     with _recorded(projection, Action.PAUSE, by, reason) as (state, _):
+        _check_decided(state)
         _set_status(state, Status.PAUSED, f"by {by}" + (f": {reason}" if reason else ""))
 
 
@@ -44,6 +48,8 @@ def resume(name: str, *, by: str, reason: str = "") -> None:
         UnknownProjection: no projection has this name.
     """
     with _recorded(registry.get(name), Action.RESUME, by, reason) as (state, _):
+        if not Rebuild.objects.using(database()).filter(projection=state).exists():
+            _check_decided(state)
         rebuild = Rebuild.objects.using(database()).filter(projection=state).exclude(error="")
         if state.status not in (Status.PAUSED, Status.STOPPED) and not rebuild.exists():
             raise OperationRejected(f"Projection {name!r} is {state.status}; there is nothing to resume")
@@ -136,6 +142,54 @@ def ask_for_rebuild(name: str, *, by: str, reason: str = "", in_place: bool = Fa
         )
 
 
+def keep_rows(name: str, *, by: str, reason: str = "") -> None:
+    """Keep the rows that a projection's tables held when it was registered, and start it with the next event.
+
+    A later rebuild replaces the rows by those that the events give.
+
+    Raises:
+        OperationRejected: the projection has been decided on, a rebuild is requested, or a transaction is open.
+        UnknownProjection: no projection has this name.
+    """
+    projection, using = registry.get(name), database()
+    try:
+        with transaction.atomic(using):
+            if projection.mode is Mode.INLINE:
+                lock_out_writers(using)  # as in a swap, before the state is locked
+            with _recorded(projection, Action.KEEP, by, reason) as (state, record):
+                if state.status != Status.UNDECIDED or Rebuild.objects.using(using).filter(projection=state).exists():
+                    raise OperationRejected(
+                        f"Projection {name!r} does not wait for a decision about its rows, or a rebuild of it has been"
+                        " requested; there is nothing to keep"
+                    )
+                record.outcome = f"starts after position {_start_now(projection, state)}"
+    except OperationalError as error:
+        if not is_transient(error):
+            raise
+        raise OperationRejected(
+            f"A transaction that appends events of projection {name!r} is open. Try again when it has ended"
+        ) from error
+
+
+def _start_now(projection: Projection, state: ProjectionState) -> int:
+    using = database()
+    position = ordering.settled_position(using)
+    # In one statement: what commits later is counted by its writer, or missed.
+    later = reader.selection(projection.wanted_types(), None, using).after(position).count()
+    state.mode, state.version = projection.mode, projection.version
+    counting = missed.begin_counting(projection, state, position, later)
+    state.save(update_fields=["mode", "version", *counting], using=using)
+    _set_status(state, Status.RUNNING, "")
+    if projection.mode is Mode.ASYNC:
+        registration.create_checkpoints(projection, state, position)
+    return position
+
+
+def _check_decided(state: ProjectionState) -> None:
+    if state.status == Status.UNDECIDED:
+        raise OperationRejected(f"Projection {state.name!r} has not started: {state.status_reason}")
+
+
 def cancel_rebuild(name: str, *, by: str, reason: str = "") -> None:
     """Cancel a rebuild, and drop the rows that it has built; the served rows stay.
 
@@ -156,6 +210,8 @@ def cancel_rebuild(name: str, *, by: str, reason: str = "") -> None:
 
 def _is_emptied(state: ProjectionState) -> bool:
     """Return whether a rebuild in place has begun. INLINE projections have no live checkpoints to look at."""
+    if state.status == Status.UNDECIDED:
+        return False
     if state.mode == Mode.INLINE or state.status == Status.BUILDING:
         return state.status == Status.BUILDING
     return not state.checkpoints.using(database()).live().exists()
@@ -177,6 +233,7 @@ def forget(name: str) -> None:
             raise OperationRejected(f"The database knows no projection {name!r}")
         state = registration.lock_state(name)
         _remove_rebuild(name)
+        InlineCount.objects.using(database()).filter(projection=name).delete()
         state.delete(using=database())
 
 
@@ -196,6 +253,7 @@ def _recorded(
     using = database()
     autocommit.require(using)
     registration.ensure_registered(projection)
+    by, reason = failures.readable(by)[:USER_CHARACTERS], failures.readable(reason)
     record = Operation(projection=projection.name, version=projection.version, action=action, by=by, reason=reason)
     with transaction.atomic(using):
         yield registration.lock_state(projection.name), record
@@ -227,15 +285,22 @@ def _parked(projection: Projection, state: ProjectionState, aggregate_id: str | 
 def _replay(projection: Projection, parked: Sequence[ParkedEvent]) -> int:
     """Handle the parked events of one aggregate in order, up to the first failure; return how many were handled."""
     using = database()
-    events = Event.objects.using(using).in_bulk([each.position for each in parked])
+    session = connections[using].connection
     for handled, each in enumerate(parked):
         try:
             with transaction.atomic(using):
-                projection.project_batch([events[each.position]])
+                projection.project_batch(rows.fetch_events(Event.objects.using(using).filter(position=each.position)))
                 connections[using].check_constraints()  # per event: at the commit, one violation would roll back all
                 each.delete(using=using)
-        except Exception as error:
+        except BaseException as error:
+            if not failures.is_of_handler(error):
+                raise
             cause = error.__cause__ or error
+            if has_lost_connection(using, session):
+                raise OperationRejected(
+                    f"The connection was lost at the event at position {each.position}, and nothing has changed:"
+                    f" {failures.summary(cause)}. If this comes back, correct the handler, or skip the event"
+                ) from error
             each.attempts += 1
             each.error, each.traceback = failures.summary(cause), failures.full(cause)
             each.save(using=using)

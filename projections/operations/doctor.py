@@ -79,7 +79,9 @@ def workers(using: str) -> Iterator[Finding]:
 def _remedy(report: status.Report) -> str:
     if report.status is ReportedStatus.STOPPED:
         return f"Correct the cause, then run python manage.py resume_projection {report.name}."
-    if report.status is ReportedStatus.OUTDATED:
+    if report.status is ReportedStatus.UNDECIDED:
+        return f"python manage.py rebuild_projection {report.name}, or keep the rows: keep_rows {report.name}"
+    if report.status in (ReportedStatus.OUTDATED, ReportedStatus.INCOMPLETE):
         return f"python manage.py rebuild_projection {report.name}"
     if report.status is ReportedStatus.PAUSED:
         return f"python manage.py resume_projection {report.name}"

@@ -34,11 +34,18 @@ def rows_position(projection: Projection | None, state: ProjectionState) -> int:
         return min(live)
     if state.mode == Mode.INLINE and state.status == Status.RUNNING:
         if projection and (state.version, state.mode) == (projection.version, projection.mode):
+            if state.missed_after is not None:
+                return state.missed_after
             newest = Event.objects.using(database()).order_by("-position").values_list("position", flat=True)
             return newest.first() or 0
         return state.start_position
     building = [each.position for each in state.checkpoints.all()]
     return min(building, default=state.start_position)
+
+
+def complete_position(state: ProjectionState) -> int:
+    """Return the position up to which the rows of an INLINE projection contain all events, as far as it is checked."""
+    return state.checked_position if state.missed_after is None else state.missed_after
 
 
 def lag_seconds(position: int, now: datetime) -> float:

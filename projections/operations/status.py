@@ -13,6 +13,7 @@ from events.storage import ordering
 from projections import registry
 from projections.base import Mode, Projection
 from projections.conf import conf
+from projections.engine import missed
 from projections.engine.checkpoints import rate_at
 from projections.models import Build, Checkpoint, ParkedEvent, ProjectionState, Rebuild, Status
 
@@ -29,6 +30,8 @@ class ReportedStatus(StrEnum):
     BUILDING = "building"  # INLINE, and not live yet
     REBUILDING = "rebuilding"
     OUTDATED = "outdated"  # the rows are of another version than the code, and are not updated until a rebuild
+    UNDECIDED = "undecided"  # its tables held rows when it was registered; an operator rebuilds or keeps them
+    INCOMPLETE = "incomplete"  # INLINE: events were stored without it, and its rows miss them until a rebuild
     ORPHANED = "orphaned"  # there is no code for it
 
 
@@ -45,6 +48,7 @@ class Report:
         lag_events: the number of later events, of any type, counted up to 10,000.
         lag_seconds: how long ago the first of these events was stored.
         rate: the events that it has handled per second, lately.
+        missed: the number of events that were stored without it; INLINE only.
         parked: the number of parked events: those that failed, and those that wait behind them.
         last_error: the error of the event that is retried, that stopped it, or that was parked last.
         attempts: how often the event that is retried has failed.
@@ -62,6 +66,7 @@ class Report:
     lag_events: int
     lag_seconds: float
     rate: float
+    missed: int
     parked: int
     last_error: str
     attempts: int
@@ -76,6 +81,10 @@ class Report:
             return "it has stopped"
         if self.status is ReportedStatus.OUTDATED and self.mode == Mode.INLINE:
             return "its rows are of another version than the code, and miss events until it is rebuilt"
+        if self.status is ReportedStatus.UNDECIDED:
+            return "it has not started, because its tables already held rows"
+        if self.status is ReportedStatus.INCOMPLETE:
+            return f"its rows miss {_number(self.missed)} until it is rebuilt"
         if self.lag_seconds > conf.max_lag_seconds:
             return f"it lags {self.lag_seconds:.0f} s behind; the limit is {conf.max_lag_seconds:g} s"
         return ""
@@ -97,8 +106,12 @@ def reports(names: Sequence[str] = ()) -> list[Report]:
             registry.get(name)
     settled = ordering.settled_position(using)
     waiting = ParkedEvent.objects.using(using).filter(build=Build.LIVE).order_by()
+    missing = missed.missed_events()
     parked = dict(waiting.values_list("projection").annotate(Count("pk")))
-    return [_report(name, by_name.get(name), known.get(name), settled, parked.get(name, 0)) for name in wanted]
+    return [
+        _report(name, by_name.get(name), known.get(name), settled, parked.get(name, 0), max(0, missing.get(name, 0)))
+        for name in wanted
+    ]
 
 
 def report(name: str) -> Report:
@@ -111,13 +124,13 @@ def report(name: str) -> Report:
 
 
 def describe(
-    projection: Projection | None, state: ProjectionState | None, rebuild: Rebuild | None
+    projection: Projection | None, state: ProjectionState | None, rebuild: Rebuild | None, missing: int = 0
 ) -> tuple[ReportedStatus, str]:
     """Return the status of a projection, and the reason if it is not running."""
     if state is None:
         return ReportedStatus.NEW, "no worker has run yet"
     if projection is None:
-        return ReportedStatus.ORPHANED, "there is no code for it"
+        return ReportedStatus.ORPHANED, f"there is no code for it{_also_missed(state, missing)}"
     if rebuild and rebuild.error:
         return ReportedStatus.STOPPED, f"its rebuild failed at {rebuild.error}"
     if rebuild and state.status != Status.BUILDING:
@@ -126,16 +139,33 @@ def describe(
         return ReportedStatus.BUILDING, "it handles the events that were stored before it was registered"
     if (state.version, state.mode) != (projection.version, projection.mode):
         return ReportedStatus.OUTDATED, f"rebuild it: the rows are of version {state.version} ({state.mode})"
+    if missing:
+        return ReportedStatus.INCOMPLETE, (
+            f"rebuild it: {_number(missing)} after position {lag.complete_position(state)} were stored without it, by"
+            " processes that do not run its present code, or from SQL"
+        )
     return ReportedStatus(state.status), state.status_reason
 
 
+def _also_missed(state: ProjectionState, missing: int) -> str:
+    return (
+        f"; {_number(missing)} after position {lag.complete_position(state)} were stored without it" if missing else ""
+    )
+
+
+def _number(events: int) -> str:
+    return "1 event" if events == 1 else f"{events:,} events"
+
+
 def _report(
-    name: str, projection: Projection | None, state: ProjectionState | None, settled: int, parked: int
+    name: str, projection: Projection | None, state: ProjectionState | None, settled: int, parked: int, missing: int
 ) -> Report:
     rebuild: Rebuild | None = getattr(state, "rebuild", None)
     checkpoints: list[Checkpoint] = list(state.checkpoints.all()) if state else []
-    status, reason = describe(projection, state, rebuild)
+    status, reason = describe(projection, state, rebuild, missing)
     position = lag.rows_position(projection, state) if state else 0
+    if state and status is ReportedStatus.INCOMPLETE:
+        position = lag.complete_position(state)
     now = timezone.now()
     failing = next((each for each in checkpoints if each.error), None)
     return Report(
@@ -149,6 +179,7 @@ def _report(
         lag_events=lag.lag_events(position, settled),
         lag_seconds=lag.lag_seconds(position, now),
         rate=sum(rate_at(now, each) for each in checkpoints),
+        missed=missing,
         parked=parked,
         last_error=failing.error if failing else _last_parked_error(name) if parked else "",
         attempts=failing.attempts if failing else 0,

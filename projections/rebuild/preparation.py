@@ -49,7 +49,7 @@ def prepare(projection: Projection) -> list[Checkpoint]:
 
 def _delete_served_rows(projection: Projection, state: ProjectionState, using: str) -> None:
     """Delete the rows that are served, with their checkpoints and parked events. The state is locked."""
-    if Mode.INLINE in (projection.mode, state.mode):
+    if Mode.INLINE in (projection.mode, state.mode) or state.status == Status.UNDECIDED:
         state.status = Status.BUILDING
         state.save(update_fields=["status"], using=using)
     state.checkpoints.using(using).live().delete()

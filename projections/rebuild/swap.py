@@ -1,7 +1,7 @@
 """End a rebuild: handle the last events and swap the rebuilt rows in, in one transaction."""
 
 import logging
-from typing import Final
+from typing import Final, NamedTuple
 
 from django.db import IntegrityError, connections, transaction
 from django.utils import timezone
@@ -10,16 +10,18 @@ from events.models import Event
 from events.routing import database
 from events.storage import ordering, reader
 from projections.base import Mode, Projection
-from projections.engine import failures, runner
+from projections.engine import failures, missed, runner, target_tables
 from projections.engine.outages import is_outage
 from projections.engine.registration import lock_state
 from projections.models import Build, Checkpoint, ParkedEvent, ProjectionState, Rebuild, Status
 
-from . import shadow_tables
+from . import row_moving, shadow_tables
 from .locking import is_transient, lock_out_writers
 from .preparation import stop_rebuild
 
 logger = logging.getLogger(__name__)
+
+FOREIGN_KEY_VIOLATION: Final = "23503"
 
 # A swap is tried when at most this many events are left.
 NEAR_EVENTS: Final = 500
@@ -47,17 +49,28 @@ def swap(projection: Projection) -> bool:
         # The next pass over the shard fails at the same event, and retries or parks it.
         logger.warning("projection=%s rebuild=not swapped error=%r", projection, str(error))
     except IntegrityError as error:
-        hint = (
-            "If other tables refer to rows, their key must be derived from the events: a key that the database"
-            " generates changes with each rebuild"
-        )
-        stop_rebuild(projection, f"the swap: {failures.summary(error)}. {hint}")
+        stop_rebuild(projection, f"the swap: {failures.summary(error)}. {_hint(projection, error)}")
     except Exception as error:
         if is_outage(error, using, session):
             raise
         if not is_transient(error):
             stop_rebuild(projection, f"the swap: {failures.summary(error)}")
     return False
+
+
+def _hint(projection: Projection, error: IntegrityError) -> str:
+    violated = getattr(error.__cause__, "diag", None)
+    if violated is None or violated.sqlstate != FOREIGN_KEY_VIOLATION:
+        return "Correct the rows that are in the way, or the constraint, and resume the projection"
+    if violated.table_name in target_tables.tables(projection):
+        return (
+            "The row that a rebuilt row refers to was there when its event was handled, and has been deleted since."
+            " Cancel the rebuild and request it again"
+        )
+    return (
+        "If other tables refer to rows, their key must be derived from the events: a key that the database generates"
+        " changes with each rebuild"
+    )
 
 
 class _CatchUpFailed(Exception):
@@ -74,16 +87,16 @@ def _swap(projection: Projection, using: str) -> bool:
     if rebuild is None or not rebuilt:
         return False
     try:
-        up_to = _catch_up(projection, rebuilt, live, using)
+        caught_up = _catch_up(projection, rebuilt, live, using)
         connections[using].check_constraints()  # here, so that errors in the new rows are retried as failed passes
-    except Exception as error:
-        if is_outage(error, using):
+    except BaseException as error:
+        if is_outage(error, using) or not failures.is_of_handler(error):
             raise
-        raise _CatchUpFailed(str(error)) from error
-    if up_to is None:
+        raise _CatchUpFailed(failures.summary(error.__cause__ or error)) from error
+    if caught_up is None:
         return False
     if not rebuild.in_place:
-        shadow_tables.move_rows(projection)
+        row_moving.move_rows(projection)
         shadow_tables.drop(projection.name)
     parked = ParkedEvent.objects.using(using).filter(projection=state)
     parked.filter(build=Build.LIVE).delete()
@@ -94,16 +107,28 @@ def _swap(projection: Projection, using: str) -> bool:
     else:
         state.checkpoints.using(using).of_rebuild().delete()
     state.mode, state.version = projection.mode, projection.version
+    counting = missed.begin_counting(projection, state, caught_up.checked, caught_up.handled)
     if state.status != Status.PAUSED or projection.mode is Mode.INLINE:
         state.status, state.status_reason, state.status_since = Status.RUNNING, "", timezone.now()
-    state.save(update_fields=["mode", "version", "status", "status_reason", "status_since"], using=using)
+    fields = ["mode", "version", "status", "status_reason", "status_since", *counting]
+    state.save(update_fields=fields, using=using)
     rebuild.delete(using=using)
-    logger.info("projection=%s rebuild=done version=%s position=%s", projection, projection.version, up_to)
+    logger.info("projection=%s rebuild=done version=%s position=%s", projection, projection.version, caught_up.position)
     return True
 
 
-def _catch_up(projection: Projection, rebuilt: list[Checkpoint], live: list[Checkpoint], using: str) -> int | None:
-    """Handle the last events inside the transaction of the swap; return the position reached, or None if too many.
+class _CaughtUp(NamedTuple):
+    """What the rebuilt rows contain: all events up to `checked`, which is final, and `handled` ones behind it."""
+
+    position: int
+    checked: int
+    handled: int
+
+
+def _catch_up(
+    projection: Projection, rebuilt: list[Checkpoint], live: list[Checkpoint], using: str
+) -> _CaughtUp | None:
+    """Handle the last events inside the transaction of the swap; return what was reached, or None if too many are left.
 
     ASYNC: handle the events up to the settled position, or up to the position of the old rows if it is higher, so that
     no row goes back in time.
@@ -112,6 +137,10 @@ def _catch_up(projection: Projection, rebuilt: list[Checkpoint], live: list[Chec
     transaction of an event has ended, and the event is visible. Or its writer has not passed it to the projection yet,
     and will write it to the new rows after the swap.
     """
+    # No event can appear up to here any more. A later one that is not among those handled here is missed, or will be
+    # counted by its writer, even if its position is lower than `up_to`.
+    checked = max([ordering.settled_position(using), *(each.position for each in rebuilt)])
+    handled = 0
     if projection.mode is Mode.INLINE:
         up_to = Event.objects.using(using).order_by("-position").values_list("position", flat=True).first() or 0
     else:
@@ -124,9 +153,10 @@ def _catch_up(projection: Projection, rebuilt: list[Checkpoint], live: list[Chec
         while checkpoint.position < up_to:
             events, position = runner.next_batch(projection, checkpoint, up_to)
             runner.handle(projection, checkpoint, events)
+            handled += sum(event.position > checked for event in events)
             checkpoint.position = position
         checkpoint.save(update_fields=["position"], using=using)
-    return up_to
+    return _CaughtUp(up_to, checked, handled)
 
 
 def _count_remaining(after: int, up_to: int, using: str) -> int:

@@ -4,7 +4,6 @@ import logging
 import multiprocessing
 import os
 import signal
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -13,6 +12,8 @@ from multiprocessing.context import SpawnProcess
 
 import django
 from django.utils.module_loading import import_string
+
+from projections.exceptions import StopNow
 
 logger = logging.getLogger(__name__)
 
@@ -67,7 +68,7 @@ def stop_on_signals(stop: Callable[[], None], stop_now: Callable[[], None] | Non
 
     def on_second(number: int, frame: object) -> None:
         if stop_now is None:
-            sys.exit(128 + number)
+            raise StopNow(128 + number)
         stop_now()
 
     def on_signal(number: int, frame: object) -> None:

@@ -17,9 +17,10 @@ from events.storage.backoff import Backoff
 from projections import registry
 from projections.base import Projection
 from projections.conf import conf
-from projections.engine import runner
+from projections.engine import failures, missed, runner, unended
 from projections.engine.outages import is_outage
 from projections.engine.runner import PassOutcome
+from projections.engine.unended import Traced
 from projections.models import Build
 from projections.rebuild import swap
 
@@ -29,6 +30,7 @@ from .supervisor import stop_on_signals
 
 logger = logging.getLogger(__name__)
 
+CHECK_INLINE_SECONDS: Final = 10.0
 MAX_RECONNECT_SECONDS: Final = 2.0
 # A worker that ends by itself gives up if the database is unavailable for this long.
 GIVE_UP_SECONDS: Final = 30.0
@@ -83,6 +85,7 @@ class Worker:
         self._stopping = False
         self._target: int | None = None  # the settled position of the first round
         self._session: Any = None  # the database connection that the round began with
+        self._checked_at = float("-inf")
         self._backoff = Backoff()
         self._schedule = Schedule(projections, rebuilds_only=rebuilds_only)
         self._heartbeat = WorkerHeartbeat(projections)
@@ -94,13 +97,13 @@ class Worker:
     def run(self) -> None:
         """Run rounds until the worker is done or stopped."""
         autocommit.turn_on(database())
-        failures, last_success = 0, time.monotonic()
+        failed_rounds, last_success = 0, time.monotonic()
         try:
             while not self._stopping:
                 self._session = connections[database()].connection
                 try:
                     more = self._round()
-                    failures, last_success = 0, time.monotonic()
+                    failed_rounds, last_success = 0, time.monotonic()
                     if self._is_done(more) or not self._should_continue():
                         return
                     if not more:
@@ -109,8 +112,8 @@ class Worker:
                     is_over = time.monotonic() - last_success > GIVE_UP_SECONDS or not self._is_outage(error)
                     if self._until is not Until.STOPPED and is_over:
                         raise
-                    failures += 1
-                    self._recover(error, failures)
+                    failed_rounds += 1
+                    self._recover(error, failed_rounds)
         finally:
             with suppress(DatabaseError, InterfaceError):
                 self._heartbeat.end()
@@ -119,6 +122,7 @@ class Worker:
         """Run one pass over each shard with events to handle; return whether more can be done at once."""
         if self._schedule.refresh_if_due(self._backoff.quiet_seconds()):
             self._heartbeat.beat("", self.events)
+            self._check_inline()
         settled = ordering.settled_position_after(self._schedule.settled, database())
         if self._target is None:
             self._target = settled
@@ -132,6 +136,12 @@ class Worker:
             self._backoff.reset()
         return more
 
+    def _check_inline(self) -> None:
+        """Check now and then whether INLINE projections have missed events, which also keeps the next check short."""
+        if time.monotonic() - self._checked_at >= CHECK_INLINE_SECONDS:
+            self._checked_at = time.monotonic()
+            missed.check()
+
     def _work_on(self, task: Task, settled: int) -> bool:
         """Run a pass over a shard if it has events to handle; return whether more can be done at once."""
         up_to = settled if task.up_to is None else min(settled, task.up_to)
@@ -140,6 +150,8 @@ class Worker:
         if task.not_before and task.not_before > timezone.now():
             return False
         self._heartbeat.beat(str(task), self.events)
+        if self._heartbeat.has_missed_worker and not self._leave_trace(task, up_to):
+            return False
         result = runner.run_pass(task.projection, task.checkpoint_id, up_to)
         if result.outcome is not PassOutcome.DONE:
             self._schedule.drop(task)
@@ -153,6 +165,15 @@ class Worker:
         if task.up_to is not None:
             self._schedule.expire()
         return task.position < up_to or result.events > 0
+
+    def _leave_trace(self, task: Task, up_to: int) -> bool:
+        """Save that a pass begins, so that it is known if it ends this worker; return whether it can begin."""
+        heartbeat = self._heartbeat
+        traced = unended.leave_trace(task.projection, task.checkpoint_id, up_to, heartbeat.id, heartbeat.is_alive)
+        if traced is not Traced.BEGIN:
+            self._schedule.drop(task)
+            self._schedule.expire()
+        return traced is Traced.BEGIN
 
     def _swap(self, task: Task, settled: int) -> bool:
         """Swap in the rows of a rebuild if all its shards have almost caught up; otherwise wait for the next plan."""
@@ -172,11 +193,11 @@ class Worker:
     def _is_outage(self, error: Exception) -> bool:
         return is_outage(error, database(), self._session)
 
-    def _recover(self, error: Exception, failures: int) -> None:
+    def _recover(self, error: Exception, failed_rounds: int) -> None:
         """Log the error, close the connection, and wait before the next round."""
-        pause = min(MAX_RECONNECT_SECONDS, 0.05 * 2 ** min(failures, 10))
+        pause = min(MAX_RECONNECT_SECONDS, 0.05 * 2 ** min(failed_rounds, 10))
         if self._is_outage(error):
-            line = str(error.__cause__ or error).strip().partition("\n")[0]
+            line = failures.summary(error.__cause__ or error)
             logger.warning("worker=%s database=unavailable error=%r retry_in_seconds=%s", self._heartbeat, line, pause)
         else:
             logger.exception("worker=%s failed retry_in_seconds=%s", self._heartbeat, pause)

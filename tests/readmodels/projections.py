@@ -1,6 +1,7 @@
 """Projections that only the tests use. They want event types of their own, so other tests do not meet them."""
 
 import os
+import signal
 
 from django.db import connection
 
@@ -83,4 +84,6 @@ class Fragile(Projection):
             self.check(event)
 
     def check(self, event: Event) -> None:
+        if event.data["poison"] == "kill" and "TEST_KILL" in os.environ:
+            os.kill(os.getpid(), signal.SIGKILL)
         raise Broken(f"cannot handle {event.data['poison']!r}")

@@ -11,7 +11,7 @@ from projections.base import INLINE
 from projections.engine import inline
 from projections.models import ProjectionState, Rebuild
 from projections.operations import actions, status
-from projections.rebuild import preparation, swap
+from projections.rebuild import locking, preparation, swap
 from projections.workers.scheduler import plan
 from tests import FULL
 from tests.projections.rebuild.support import ending, expected_cases
@@ -105,3 +105,31 @@ def test_inline_projection_that_fails_in_a_rebuild_keeps_its_old_rows(
     catch_up("cases")
     assert cases() == expected_cases()
     assert status.report("cases").status == "running"
+
+
+def test_swap_waits_longer_each_time_until_overlapping_transactions_let_it_in(
+    store: EventStore, inline_cases: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With one fixed wait, shorter than the transactions, it never gets the lock."""
+    store.dispatch(new("a-1"))
+    actions.ask_for_rebuild("cases", by="x")
+    preparation.prepare(instance(Cases))
+    monkeypatch.setattr(locking, "FIRST_WAIT_MS", 30)
+    ended = threading.Event()
+
+    def write(seed: int) -> None:
+        ended.wait(0.1 * seed)
+        while not ended.is_set():
+            with transaction.atomic():
+                store.dispatch(new(f"a-{seed}"))
+                ended.wait(0.2)
+
+    with Background(lambda: write(0)), Background(lambda: write(1)), ending(ended):
+        Wait.until(lambda: Step.objects.count() >= 3)
+        attempts = 1
+        while not swap.swap(instance(Cases)):
+            attempts += 1
+            assert attempts < 8
+        assert attempts > 1
+    assert cases() == expected_cases()
+    assert not locking._waits_ms

@@ -6,14 +6,15 @@ import pytest
 from django.db import connection, transaction
 
 from events.store import EventStore
+from projections.engine import runner
 from projections.exceptions import OperationRejected
 from projections.models import ParkedEvent
 from projections.operations import actions, status
-from projections.rebuild import preparation, shadow_tables
+from projections.rebuild import preparation, shadow_tables, swap
 from tests.projections.rebuild.support import expected_cases
-from tests.projections.support import cases, catch_up, instance, tally
+from tests.projections.support import cases, catch_up, instance, notes, tally
 from tests.readmodels.models import Case, Note, Pin, Step, Total
-from tests.readmodels.projections import Tally
+from tests.readmodels.projections import Fragile, Tally
 from tests.support import new
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -145,3 +146,43 @@ def test_numbers_go_on_behind_those_of_the_new_rows(store: EventStore) -> None:
     catch_up("cases")
     assert cases() == expected_cases()
     assert not ParkedEvent.objects.exists()
+
+
+def test_event_that_violates_a_foreign_key_to_another_table_is_parked_in_a_rebuild_too(store: EventStore) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute("CREATE TABLE outside AS SELECT 'a-1' AS id")
+        cursor.execute("ALTER TABLE outside ADD PRIMARY KEY (id)")
+        cursor.execute(
+            "ALTER TABLE readmodels_fragilenote ADD CONSTRAINT to_outside FOREIGN KEY (aggregate_id)"
+            " REFERENCES outside DEFERRABLE INITIALLY DEFERRED"
+        )
+        try:
+            store.dispatch(new("a-1", "Fragile"), new("b-1", "Fragile"), new("a-1", "Fragile"))
+            catch_up("fragile")
+            live = [event.aggregate_id for event in ParkedEvent.objects.all()]
+            actions.ask_for_rebuild("fragile", by="x")
+            catch_up("fragile")
+            assert status.report("fragile").status == "running"
+            assert [event.aggregate_id for event in ParkedEvent.objects.all()] == live == ["b-1"]
+            assert notes() == [("a-1", 1), ("a-1", 2)]
+        finally:
+            cursor.execute("DROP TABLE outside CASCADE")
+
+
+def test_row_that_refers_to_a_row_deleted_meanwhile_stops_the_swap_with_the_way_out(store: EventStore) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute("CREATE TABLE outside AS SELECT 'a-1' AS id")
+        cursor.execute("ALTER TABLE outside ADD PRIMARY KEY (id)")
+        cursor.execute(
+            "ALTER TABLE readmodels_fragilenote ADD CONSTRAINT to_outside FOREIGN KEY (aggregate_id) REFERENCES outside"
+        )
+        try:
+            store.dispatch(new("a-1", "Fragile"))
+            actions.ask_for_rebuild("fragile", by="x")
+            (checkpoint,) = preparation.prepare(instance(Fragile))
+            runner.run_pass(instance(Fragile), checkpoint.pk, store.settled_position())
+            cursor.execute("DELETE FROM outside")  # a rebuild does not keep others from deleting their rows
+            assert swap.swap(instance(Fragile)) is False
+            assert "has been deleted since" in status.report("fragile").status_reason
+        finally:
+            cursor.execute("DROP TABLE outside CASCADE")
