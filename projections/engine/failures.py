@@ -4,6 +4,7 @@ import logging
 import traceback
 from collections.abc import Sequence
 from datetime import timedelta
+from typing import Any
 
 from django.db import Error, connections, transaction
 from django.utils import timezone
@@ -126,12 +127,12 @@ def count_attempt(projection: Projection, checkpoint: Checkpoint, event: Event, 
     elif _stops(projection, error):
         checkpoint.next_attempt_at = None
         _stop(checkpoint, f"position {event.position} ({event}): {summary(error)}")
-        logger.error(line + "stopped=true", *facts, exc_info=error)
+        _log(line + "stopped=true", facts, error)
     else:
         attempts = checkpoint.attempts
         checkpoints.save_position(checkpoint, event.position, 0)
         parking.park(checkpoint, event, attempts, summary(error), full(error))
-        logger.error(line + "parked=true", *facts, exc_info=error)
+        _log(line + "parked=true", facts, error)
         return
     checkpoint.save(update_fields=[*checkpoints.FAILURE_FIELDS, "batch_limit"], using=database())
 
@@ -145,6 +146,16 @@ def _stops(projection: Projection, error: BaseException) -> bool:
     if projection.mode is Mode.INLINE:
         return not isinstance(error, UnreadableEvent)
     return projection.on_error is OnError.STOP
+
+
+def _log(line: str, facts: tuple[Any, ...], error: BaseException) -> None:
+    """Log an error with its traceback, which a log in UTF-8 must be able to hold."""
+    try:
+        "".join(traceback.format_exception(error)).encode()
+    except Exception:  # half of a surrogate pair, or a `__str__` that raises
+        logger.error(line + "\n%s", *facts, full(error))
+    else:
+        logger.error(line, *facts, exc_info=error)
 
 
 def _stop(checkpoint: Checkpoint, reason: str) -> None:
