@@ -10,7 +10,7 @@ from uuid import UUID
 
 import orjson
 
-from events.storage.identity import secret, uuid8
+from events.storage.identity import uuid8
 from events.validation import ValidatedEvent
 
 _SORTED = json.JSONEncoder(sort_keys=True)
@@ -24,12 +24,12 @@ class DerivedIds:
     occurrences; SQLite moves it to disk when it grows, so memory stays flat.
     """
 
-    def __init__(self, using: str) -> None:
+    def __init__(self, secret: bytes) -> None:
         """
         Args:
-            using: the alias of the database, whose secret the ids depend on.
+            secret: the secret of the store, which the ids depend on.
         """
-        self._secret = secret(using)
+        self._secret = secret
         # One thread may derive the ids and another may close this object.
         self._seen = sqlite3.connect("", isolation_level=None, check_same_thread=False)
         # A part of the digest is the key: SQLite is twice as fast with an integer. Different contents with equal keys

@@ -9,7 +9,7 @@ from events import handler_errors
 from events.conf import conf
 from events.exceptions import DuplicateEvent, EventStoreError, InvalidEvent, Rejected
 from events.models import Event
-from events.storage import retries
+from events.storage import identity, retries
 from events.storage.reader import StoredId, stored_ids
 from events.store import EventStore, store_rows
 from events.validation import ValidatedEvent
@@ -84,7 +84,7 @@ class Importer:
             BadLine: a line cannot be stored, and there is no `on_bad`, or the lines after it cannot be read. The lines
                 before it were stored.
         """
-        with DerivedIds(self._using) as derived:
+        with DerivedIds(identity.secret(self._using)) as derived:
             batches = in_batches(self._until_bad(lines), self._batch_events, BATCH_CHARACTERS)
             for batch in _read_ahead(self._complete(batch, derived) for batch in batches):
                 self._store(batch)

@@ -159,7 +159,7 @@ def test_import_stops_at_a_category_that_is_not_granted(store: EventStore, role:
 
 def test_users_who_may_append_but_not_read_get_no_content_back(store: EventStore, role: Callable[[str], User]) -> None:
     (event,) = store.dispatch(new("order-1", data={"secret": 1}))
-    body = {"type": "A", "event_id": str(event.event_id)}
+    body = {"type": "Happened", "data": {"secret": 1}, "event_id": str(event.event_id)}
     response = client_of(role("appender")).post("/api/aggregates/order-1/events/", body, format="json")
     assert response.status_code == 200
     assert "secret" not in response.content.decode()

@@ -39,12 +39,8 @@ class EventList(EventsView):
     def get(self, request: Request) -> Response:
         limit, reverse = parameters.limit(request), parameters.flag(request, "reverse")
         after = parameters.integer(request, "after", 0)
-        up_to = parameters.integer(request, "up_to", parameters.MAX_BIGINT)
+        up_to = min(parameters.integer(request, "up_to", parameters.MAX_BIGINT), self.store.settled_position())
         chosen = EventFilter.of(request, self.store.using, self.readable)
-        settled = self.store.settled_position()
-        if after > settled:
-            self.check_given_out("after", after)
-        up_to = min(up_to, settled)
         chosen = chosen.after(after).up_to(up_to).order_by("-position" if reverse else "position")
         page, more = self.fetch(chosen, limit)
         following = None

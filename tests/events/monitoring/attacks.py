@@ -23,7 +23,7 @@ FORBIDDEN_TO_ALL = {
     "position set back": "SELECT setval('events_event_position_seq', 1)",
     "inner function: floor": "SELECT events_hold_floor()",
     "inner function: locks": "SELECT events_lock_aggregates('{x}', '{}', '{}')",
-    "inner function: rejection": "SELECT events_reject('{a-1}', '{a-1}', '{}', '{}', '{}', false)",
+    "inner function: rejection": "SELECT events_reject('{a-1}', '{a-1}', '{}', '{}', '{}', '{}', '{}', false)",
     "lock of the seals": "LOCK TABLE events_seal IN SHARE MODE",
     "lock of the events": "LOCK TABLE events_event IN ROW SHARE MODE",
     "lock of INLINE projections": "LOCK TABLE projections_inline_lock IN ACCESS SHARE MODE",
