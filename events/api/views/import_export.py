@@ -42,12 +42,9 @@ class EventExport(StoreView):
         after = parameters.integer(request, "after", 0)
         up_to = parameters.integer(request, "up_to", parameters.MAX_BIGINT)
         chosen = EventFilter.of(request, self.store.using, self.readable)
-        settled = self.store.settled_position()
-        if after > settled:
-            self.check_given_out("after", after)
-        pages: Any = (
-            () if request.method == "HEAD" else reader.json_pages(chosen, after=after, up_to=min(up_to, settled))
-        )
+        up_to = min(up_to, self.store.settled_position())
+        is_head = request.method == "HEAD"
+        pages: Any = () if is_head else reader.json_pages(chosen, after=after, up_to=up_to)
         return StreamingHttpResponse(
             _in_thread(iter(pages)) if isinstance(request._request, ASGIRequest) else pages,
             content_type=NDJSONRenderer.media_type,
