@@ -17,6 +17,7 @@ from events.formats.serialization import new_event_from_dict, uuid8
 from events.models import Event
 from events.store import DispatchResult
 from events.types import ANY, EXISTS, Expectation, ExpectedVersion, NewEvent
+from events.validation import check_count
 
 from . import preconditions
 from .authentication import identity
@@ -47,6 +48,7 @@ def read(request: Request, aggregate_id: str | None = None) -> AppendRequest:
         InvalidEvent: the body, a header or an event is not valid.
     """
     contents, in_body = _cloudevents(request) if _has_cloudevents(request) else _envelope(request.data)
+    check_count("events", len(contents))
     in_header = preconditions.expectation(request)
     if aggregate_id is None and in_header is not None:
         raise InvalidEvent("If-Match", "has no aggregate at this URL; send expected_version in the body")
