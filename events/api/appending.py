@@ -17,6 +17,7 @@ from events.storage import retries
 from events.storage.identity import derived_id
 from events.store import DispatchResult
 from events.types import ANY, EXISTS, Expectation, ExpectedVersion, NewEvent
+from events.validation import check_count
 
 from . import preconditions
 from .authentication import identity
@@ -48,6 +49,7 @@ def read(view: StoreView, aggregate_id: str | None = None) -> AppendRequest:
     """
     request, using = view.request, view.store.using
     contents, in_body = _cloudevents(request) if _has_cloudevents(request) else _envelope(request.data)
+    check_count("events", len(contents))
     in_header = preconditions.expectation(request)
     if aggregate_id is None and in_header is not None:
         raise InvalidEvent("If-Match", "has no aggregate at this URL; send expected_version in the body")

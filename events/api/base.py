@@ -114,10 +114,10 @@ class StoreView(APIView):
         self._check(self.appendable, aggregate_id, "append to", authorization.APPEND)
 
     def check_given_out(self, name: str, position: int) -> None:
-        """Check a position that a client has from an earlier response.
+        """Check a position that a client wants to wait for, or to follow the store from.
 
         Raises:
-            InvalidEvent: the store has not given out the position. The client would wait in vain, or miss events.
+            InvalidEvent: no event has taken the position. The client would wait for nothing, or miss events.
         """
         if position > ordering.last_given_out(self.store.using):
             raise InvalidEvent(name, f"is {position}, a position that no event has taken yet; give one of a response")

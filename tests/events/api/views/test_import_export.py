@@ -204,12 +204,3 @@ def test_head_of_an_export_reads_nothing(api: APIClient, store: EventStore, monk
     response = api.head("/api/events/export/")
     assert (response.status_code, dict(response.headers)) == (200, dict(full.headers))
     assert b"".join(response) == b""
-
-
-def test_position_that_was_never_given_out_is_an_error(api: APIClient, store: EventStore) -> None:
-    (event,) = store.dispatch(new())
-    for path in ("/api/events/export/", "/api/events/"):
-        assert api.get(path, {"after": event.position}).status_code == 200
-        for after in (event.position + 1, 2**63 - 1):
-            response = api.get(path, {"after": after})
-            assert (response.status_code, response.json()["field"]) == (400, "after")
