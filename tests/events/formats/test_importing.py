@@ -17,8 +17,7 @@ from events.formats.files import Line, read_json_lines
 from events.formats.importing import Importer
 from events.models import Event
 from events.signals import event_dispatched
-from events.storage import writer
-from events.storage import identity
+from events.storage import identity, writer
 from events.store import EventStore
 from projections.models import AggregateActivity
 from tests.events.formats.support import COLUMNS, CSV, LINES, run, write

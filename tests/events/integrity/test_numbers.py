@@ -80,9 +80,10 @@ IMPOSSIBLE = {
 }
 
 
-@pytest.mark.parametrize("is_sealed", [True, False], ids=["sealed", "not sealed"])
+@pytest.mark.parametrize(
+    ("is_sealed", "against"), [(True, True), (False, False)], ids=["sealed, against a digest", "not sealed, alone"]
+)
 @pytest.mark.parametrize(("statements", "position", "said"), IMPOSSIBLE.values(), ids=IMPOSSIBLE)
-@pytest.mark.parametrize("against", [False, True], ids=["alone", "against a digest"])
 def test_is_reported_in_words(
     store: EventStore, statements: list[str], position: int | None, said: str, is_sealed: bool, against: bool
 ) -> None:
