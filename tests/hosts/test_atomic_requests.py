@@ -35,8 +35,8 @@ def lines(number: int, *more: Any) -> bytes:
     return b"\n".join(map(orjson.dumps, [*events, *more]))
 
 
-def send_lines(api: APIClient, content: bytes) -> Any:
-    return api.post("/api/events/import/", content, content_type=NDJSON)
+def send_lines(api: APIClient, content: bytes, query: str = "") -> Any:
+    return api.post(f"/api/events/import/{query}", content, content_type=NDJSON)
 
 
 def test_requests_append_conflict_and_repeat_as_ever(api: APIClient) -> None:
@@ -79,7 +79,8 @@ def test_import_stores_batches_of_their_own_and_keeps_what_came_before_a_bad_lin
         others.extend(in_threads(Event.objects.count))
 
     with store.subscribe("Last", look):
-        answer = send_lines(api, lines(BATCH, {"aggregate_id": "a-1", "type": "Last"}, {"type": ""}))
+        content = lines(BATCH, {"aggregate_id": "a-1", "type": "Last"}, {"type": ""})
+        answer = send_lines(api, content, "?call_subscribers=true")
     assert answer.status_code == 400
     assert (answer.json()["line"], answer.json()["stored"]) == (BATCH + 2, BATCH + 1)
     assert others == [BATCH], "one transaction around an import of any length holds up every reader"

@@ -48,7 +48,7 @@ def check_restored(kept: StoreDigest, version: int) -> None:
     (event,) = store.dispatch(new("a-0"), expected_version=version)
     assert event.position > before
     known = store.get_events_for_aggregate("a-1")[0]
-    assert store.dispatch(new("a-1", event_id=known.event_id)).is_retry
+    assert store.dispatch(new("a-1", data=known.data, event_id=known.event_id)).is_retry
 
 
 def filled() -> StoreDigest:

@@ -10,7 +10,6 @@ from uuid import uuid4
 
 import httpx
 
-from tests.support import Wait
 from tests.torture.crew import Crew
 from tests.torture.journal import Answer, Call, End, Journal, Sent
 from tests.torture.server import Server
@@ -18,6 +17,7 @@ from tests.torture.server import Server
 IMPORTED_EVENTS = 400
 UNREADABLE = "9" * 5000
 HELD_FLOORS = 30
+TIMEOUT_SECONDS = 60
 
 _numbers = count(1)
 
@@ -85,7 +85,11 @@ def hold_floors(server: Server, crew: Crew, chance: random.Random) -> None:
         thief.execute("SET SESSION AUTHORIZATION intruder_reader")
         for floor in range(last, last + HELD_FLOORS):
             thief.execute("SELECT pg_try_advisory_lock(%s, %s::int)", [key, floor & (2**31 - 1)])
-        Wait.until(lambda: _position(server) > last + HELD_FLOORS, what="appends beyond floors that somebody holds")
+        deadline = time.monotonic() + TIMEOUT_SECONDS
+        while _position(server) <= last + HELD_FLOORS:
+            if time.monotonic() > deadline:
+                raise TimeoutError("appends beyond the floors that another role holds")
+            time.sleep(0.05)
 
 
 def _position(server: Server) -> int:

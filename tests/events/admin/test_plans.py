@@ -35,7 +35,7 @@ def large_store() -> None:
             FROM (SELECT n, now() - interval '60 days' * (1 - n / %s::float) AS at,
                          CASE WHEN n < 500 AND n %% 5 = 0 THEN 'legacy'
                               WHEN n %% 2 = 0 THEN 'order' ELSE 'cart' END AS category
-                  FROM generate_series(0, %s - 1) AS n) AS events
+                  FROM generate_series(1, %s) AS n) AS events
             """,
             [STORED, STORED],
         )

@@ -12,6 +12,7 @@ from django.core.management import CommandError
 from django.db import connection
 from django.test import TestCase
 
+from events.exceptions import DuplicateEvent
 from events.formats.derived_ids import DerivedIds
 from events.formats.files import Line, read_json_lines
 from events.formats.importing import Importer

@@ -9,6 +9,8 @@ from django.core.management import CommandError, call_command
 from projections.exceptions import OperationRejected
 from projections.management.base import OperationCommand, operator
 
+pytestmark = pytest.mark.django_db  # a command sees to it that autocommit is on
+
 
 class Command(OperationCommand):
     requires_system_checks: list[str] = []
