@@ -19,6 +19,9 @@ from .exceptions import InvalidEvent
 
 # The deepest nesting that orjson writes; `jsonb` allows more.
 MAX_DEPTH = 254
+# orjson writes closing brackets without reserving room for them (seen up to 3.13). Many at once, at the end of a deep
+# value, can overwrite the memory behind its buffer and end the process. So it gets no deep values.
+_MAX_ORJSON_DEPTH = 30
 # The digits of the largest integer that is a float.
 MAX_FLOAT_DIGITS = 309
 
@@ -29,7 +32,6 @@ _FOUR_DIGITS = re.compile(r"[0-9]{4}")
 # Both in a number that may have too many digits for a float, or for an integer.
 _THREE_DIGITS = re.compile(r"[0-9]{3}")
 _HUGE_NUMBER = re.compile(rf"[0-9]{{{MAX_FLOAT_DIGITS}}}")
-_STRING_OR_BRACKET = re.compile(r'"(?:[^"\\]|\\.)*"|[\[\]{}]')
 # Longer text may be nested too deep: each level has a bracket that opens and one that closes.
 _SHALLOW_CHARACTERS = 2 * MAX_DEPTH
 _TOO_DEEP = f"is nested more than {MAX_DEPTH} levels deep"
@@ -58,8 +60,12 @@ def dumps(value: Any, field: str) -> tuple[bytes, Any]:
         text = _dumps(value)
         copy = orjson.loads(text)
     except (TypeError, ValueError):
-        return _dumps_slowly(value, field)
-    # The copy differs if orjson wrote a value that JSON does not have (NaN, a date, a UUID), or a tuple.
+        try:  # an integer beyond 64 bits, or a deep value
+            text = json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()
+            copy = loads(text)
+        except (RecursionError, TypeError, ValueError):
+            return _dumps_slowly(value, field)
+    # The copy differs if a value was written that JSON does not have (NaN, a date, a UUID), or a tuple.
     if copy != value or b"\\u0000" in text:
         return _dumps_slowly(value, field)
     return _as_jsonb_keeps_it(text, copy)
@@ -112,17 +118,7 @@ def _may_be_too_deep(text: str) -> bool:
 
 
 def _is_too_deep(text: str, value: Any) -> bool:
-    if not _may_be_too_deep(text):
-        return False
-    try:
-        orjson.dumps(value)
-    except TypeError:  # too deep, or an integer beyond 64 bits
-        depth = 0
-        for token in _STRING_OR_BRACKET.finditer(text):
-            depth += {"[": 1, "{": 1, "]": -1, "}": -1}.get(token[0], 0)
-            if depth > MAX_DEPTH:
-                return True
-    return False
+    return _may_be_too_deep(text) and is_deeper(value, MAX_DEPTH)
 
 
 def _integer(text: str) -> int:
@@ -170,9 +166,36 @@ def equal(one: Any, other: Any) -> bool:
     return bool(one == other)
 
 
+def encode(value: Any, *, sort_keys: bool = False) -> bytes:
+    """Return the JSON text that orjson writes for a value; all other modules call orjson for it through this function.
+
+    Raises:
+        TypeError: orjson cannot write the value, or it is nested more than 30 levels deep.
+    """
+    if is_deeper(value, _MAX_ORJSON_DEPTH):
+        raise TypeError("nested too deep for orjson")
+    options = orjson.OPT_PASSTHROUGH_DATACLASS  # their depth is not examined
+    return orjson.dumps(value, option=options | orjson.OPT_SORT_KEYS if sort_keys else options)
+
+
+def is_deeper(value: Any, levels: int) -> bool:
+    """Return whether objects and lists are nested more than `levels` deep in a value."""
+    if not isinstance(value, (dict, list, tuple)):
+        return False
+    if levels == 0:
+        return True
+    for item in value.values() if isinstance(value, dict) else value:
+        kind = item.__class__  # the usual classes first: each value of each event comes here
+        if kind is str or kind is int or kind is float:
+            continue
+        if is_deeper(item, levels - 1):
+            return True
+    return False
+
+
 def _dumps(value: Any) -> bytes:
     # A copy: the bytes that orjson returns keep a buffer of 4 KiB, however short they are.
-    return b"%b" % orjson.dumps(value)
+    return b"%b" % encode(value)
 
 
 def _dumps_slowly(value: Any, field: str) -> tuple[bytes, Any]:
@@ -213,7 +236,7 @@ class _Unrepresentable(Exception):
 
 
 def _check(value: Any, depth: int) -> None:
-    if depth == 0:
+    if depth == 0 and isinstance(value, (dict, list, tuple)):
         raise _Unrepresentable(f"is nested more than {MAX_DEPTH} levels deep; flatten it", is_too_deep=True)
     if value is None or isinstance(value, bool):
         return

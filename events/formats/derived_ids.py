@@ -8,8 +8,7 @@ from collections.abc import Sequence
 from typing import Any, Self
 from uuid import UUID
 
-import orjson
-
+from events.jsonb import encode
 from events.storage.identity import uuid8
 from events.validation import ValidatedEvent
 
@@ -96,6 +95,6 @@ def _text(value: Any) -> bytes:
     if not value:
         return b"{}"
     try:
-        return orjson.dumps(value, option=orjson.OPT_SORT_KEYS)
-    except TypeError:  # an integer of more than 64 bits
+        return encode(value, sort_keys=True)
+    except TypeError:  # an integer of more than 64 bits, or deep
         return _SORTED.encode(value).encode()

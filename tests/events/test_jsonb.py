@@ -194,3 +194,31 @@ def test_text_that_python_cannot_represent_has_a_reason(text: str, reason: str) 
 )
 def test_text_that_only_looks_unreadable_is_read(text: str) -> None:
     assert jsonb.loads(text) == json.loads(text)
+
+
+def nested(levels: int, value: Any = 1) -> Any:
+    for _ in range(levels):
+        value = [value]
+    return value
+
+
+@pytest.mark.parametrize("levels", [29, 30, 31, 200, 253])
+def test_deep_values_round_trip_without_orjson(store: EventStore, levels: int) -> None:
+    """orjson writes many closing brackets at once past the end of its buffer, which can end the process."""
+    data = {"v": [nested(levels - 1) for _ in range(131_000 // (2 * levels))]}
+    text, copy = jsonb.dumps(data, "data")
+    assert copy == data == jsonb.loads(text)
+    assert text == json.dumps(data, separators=(",", ":")).encode()
+    if levels + 1 <= 30:
+        assert jsonb.encode(data) == text
+    else:
+        with pytest.raises(TypeError):
+            jsonb.encode(data)
+
+
+@pytest.mark.parametrize(
+    ("value", "levels"), [(1, 0), ([], 1), ({"a": ()}, 2), ([1, {"a": [True]}], 3), (nested(9), 9)]
+)
+def test_is_deeper_counts_objects_and_lists(value: Any, levels: int) -> None:
+    assert not jsonb.is_deeper(value, levels)
+    assert levels == 0 or jsonb.is_deeper(value, levels - 1)
