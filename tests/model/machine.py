@@ -158,7 +158,9 @@ class StoreMachine(RuleBasedStateMachine):
     def repeat(self, data: st.DataObject) -> None:
         """Send an earlier call again, as it was, or as it was not."""
         events, expected = data.draw(st.sampled_from(self.tried[-12:]))
-        kind = data.draw(st.sampled_from(["same", "same", "part", "expectation", "content", "order", "mixed", "home"]))
+        kind = data.draw(
+            st.sampled_from(["same", "same", "part", "expectation", "content", "metadata", "order", "mixed", "home"])
+        )
         if kind == "part" and events:
             first = data.draw(st.integers(0, len(events) - 1))
             events = events[first : data.draw(st.integers(first + 1, len(events)))]
@@ -166,6 +168,8 @@ class StoreMachine(RuleBasedStateMachine):
             expected = self._expectation(data, events)
         elif kind == "content":
             events = [replace(event, type="Other", data={"other": True}) for event in events]
+        elif kind == "metadata":  # which may differ, as for each attempt of a client
+            events = [replace(event, metadata={"attempt": 2}) for event in events]
         elif kind == "order":
             events = list(data.draw(st.permutations(events)))
         elif kind == "mixed":

@@ -154,6 +154,9 @@ class StoreModel:
             order = [self.facts.index(fact) for fact in stored]
             at_home = all(event.event_id in known and _home(known, event) == event.aggregate_id for event in events)
             if at_home and order == sorted(order):
+                for event in events:
+                    if (event.type, event.data) != (known[event.event_id].new.type, known[event.event_id].new.data):
+                        raise Rejection("DuplicateEvent", event.event_id, event.aggregate_id)
                 return stored
             first = min(stored, key=lambda fact: (fact.new.aggregate_id, self.facts.index(fact)))
             raise Rejection("DuplicateEvent", first.new.event_id, first.new.aggregate_id)
