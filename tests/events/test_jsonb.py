@@ -3,6 +3,8 @@
 import json
 import math
 import re
+from collections import OrderedDict, defaultdict
+from enum import IntEnum
 from typing import Any
 
 import pytest
@@ -196,6 +198,14 @@ def test_text_that_only_looks_unreadable_is_read(text: str) -> None:
     assert jsonb.loads(text) == json.loads(text)
 
 
+class Place(str):
+    __slots__ = ()
+
+
+class Level(IntEnum):
+    HIGH = 2
+
+
 def nested(levels: int, value: Any = 1) -> Any:
     for _ in range(levels):
         value = [value]
@@ -222,3 +232,16 @@ def test_deep_values_round_trip_without_orjson(store: EventStore, levels: int) -
 def test_is_deeper_counts_objects_and_lists(value: Any, levels: int) -> None:
     assert not jsonb.is_deeper(value, levels)
     assert levels == 0 or jsonb.is_deeper(value, levels - 1)
+
+
+def test_value_that_contains_itself_is_too_deep() -> None:
+    twice: list[Any] = []
+    twice += [twice, twice]
+    with pytest.raises(InvalidEvent, match="nested more than 254 levels"):
+        jsonb.dumps({"v": twice}, "data")
+
+
+def test_subclasses_of_what_json_has_are_written(store: EventStore) -> None:
+    data = OrderedDict(total=defaultdict(list, lines=[Place("shelf"), Level.HIGH]))
+    assert store.dispatch(new(data=data))[0].data == {"total": {"lines": ["shelf", 2]}}
+    assert Event.objects.get().data == {"total": {"lines": ["shelf", 2]}}
