@@ -12,7 +12,7 @@ from django.db import DEFAULT_DB_ALIAS, transaction
 from . import subscriptions
 from .exceptions import DuplicateEvent
 from .models import Event, EventQuerySet
-from .storage import autocommit, ordering, reader, rows, standby, writer
+from .storage import ordering, reader, rows, standby, writer
 from .subscriptions import Handler, Subscription
 from .types import ANY, ExpectedVersion, NewEvent, Subscribed, expectations
 from .validation import (
@@ -46,7 +46,6 @@ def append_and_send(
     rows: Sequence[ValidatedEvent], expected: Mapping[str, int], using: str, *, call_subscribers: bool = True
 ) -> DispatchResult:
     """Store validated `rows` and call the participants and the subscribers; see `EventStore.dispatch`."""
-    autocommit.require(using)
     participants = subscriptions.PARTICIPANTS.has_subscribers(rows)
     if not participants and not (call_subscribers and subscriptions.has_subscribers(rows)):
         appended = writer.append(rows, expected, using)  # the usual case needs no transaction around the append

@@ -17,7 +17,7 @@ from events.models import Event
 from events.types import expectation_from_sql
 from events.validation import ValidatedEvent
 
-from . import retries
+from . import autocommit, retries
 from .prepared_statements import PreparedStatement
 from .query_files import fetch_tuples
 
@@ -187,6 +187,7 @@ def _call(call: _Call, arguments: list[bytes | None], using: str) -> list[tuple[
         answers = _call_prepared(call, connection, arguments)
         if answers is not None:
             return answers
+        autocommit.require(using)
         with connection.cursor() as cursor:
             cursor.execute(call.by_cursor, [None if each is None else each.decode() for each in arguments])
             return list(cursor.fetchall())
