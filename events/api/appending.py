@@ -33,12 +33,14 @@ class AppendRequest:
         expected_version: the argument of `dispatch`.
         in_header: whether a header has the expectation.
         key_ids: the event ids from the idempotency key, by index, and the id that one more event would have.
+        unused_ids: the ids from the key that the request leaves out, because its events have ids of their own.
     """
 
     events: list[NewEvent]
     expected_version: ExpectedVersion
     in_header: bool
     key_ids: Mapping[int, UUID]
+    unused_ids: Collection[UUID] = ()
 
 
 def read(view: StoreView, aggregate_id: str | None = None) -> AppendRequest:
@@ -53,7 +55,8 @@ def read(view: StoreView, aggregate_id: str | None = None) -> AppendRequest:
     in_header = preconditions.expectation(request)
     if aggregate_id is None and in_header is not None:
         raise InvalidEvent("If-Match", "has no aggregate at this URL; send expected_version in the body")
-    events, key_ids = [], dict(enumerate(_ids_from_key(request, len(contents), using)))
+    from_key = _ids_from_key(request, len(contents), using)
+    events, key_ids = [], dict(enumerate(from_key))
     for index, content in enumerate(contents):
         event, has_id = _new_event(view, content, index, aggregate_id)
         if has_id:
@@ -64,7 +67,8 @@ def read(view: StoreView, aggregate_id: str | None = None) -> AppendRequest:
         if isinstance(expected, Mapping):
             raise InvalidEvent("expected_version", "is an object; give the version of the aggregate in the URL")
         expected = {aggregate_id: expected}
-    return AppendRequest(events, expected, in_header is not None, key_ids)
+    unused = set(from_key) - {event.event_id for event in events} if len(key_ids) < len(from_key) else ()
+    return AppendRequest(events, expected, in_header is not None, key_ids, unused)
 
 
 def append(view: StoreView, append_request: AppendRequest) -> DispatchResult:
@@ -75,7 +79,9 @@ def append(view: StoreView, append_request: AppendRequest) -> DispatchResult:
         IdempotencyKeyReused: an earlier request with the key had other events.
         VersionConflict, DuplicateEvent, InvalidEvent: see `dispatch`.
     """
-    expected = append_request.expected_version
+    expected, unused = append_request.expected_version, append_request.unused_ids
+    if unused and Event.objects.using(view.store.using).filter(event_id__in=unused).exists():
+        raise IdempotencyKeyReused
     try:
         with client_errors.shown(view.request.user, named=_named(append_request)):
             stored = view.store.dispatch(*append_request.events, expected_version=expected)

@@ -54,6 +54,10 @@ class LostLine(InvalidEvent):
     """The error of a line behind which nothing can be read, because it cannot be told where the next line begins."""
 
 
+class _OtherFields(InvalidEvent):
+    """The error of a row that has not the fields of the header."""
+
+
 class Columns(NamedTuple):
     """The names of the columns of a CSV file; all other columns become data, as text."""
 
@@ -206,7 +210,9 @@ def _csv_lines(
         except StopIteration:
             return
         except csv.Error as error:
-            line = Line(measured.number, None, measured.error(error), measured.characters)
+            line = Line(measured.number, None, measured.error(f"is not CSV: {error}"), measured.characters)
+        except _OtherFields as error:
+            line = Line(measured.number, None, measured.error(error.reason), measured.characters)
         except InvalidEvent as error:
             line = Line(measured.number, None, error, measured.characters)
         yield line
@@ -247,8 +253,8 @@ class _Measured:
             self.begin_row()  # the reader passes over empty lines
         return self._part
 
-    def error(self, error: csv.Error) -> InvalidEvent:
-        """Return the error of the current row, and pass over the rest of its line.
+    def error(self, reason: str) -> InvalidEvent:
+        """Return the error of the current row, which has another form than the header, and pass over its line's rest.
 
         Inside a quotation a line end belongs to the field. So the next line is a row only if the quotations of this
         line are closed. Of a row of several lines it is not known which of them was meant to be the last.
@@ -257,10 +263,10 @@ class _Measured:
         while self._part and not self._part.endswith(("\n", "\r")):
             self._read(_PART)
         if not ended and self._first_number == self.number and self._quotes % 2 == 0:
-            return InvalidEvent("line", f"is not CSV: {error}")
+            return InvalidEvent("line", reason)
         return LostLine(
             "line",
-            f"is not CSV: {error}; the row begins in line {self._first_number}, and its quotation marks do not show"
+            f"{reason}; the row begins in line {self._first_number}, and its quotation marks do not show"
             " where the next row begins, so nothing after it can be imported. Correct the quotation marks",
         )
 
@@ -276,7 +282,7 @@ def _longest_line() -> int:
 
 def _from_row(row: dict[str, Any], columns: Columns, default_zone: tzinfo | None) -> dict[str, Any]:
     if None in row or None in row.values():
-        raise InvalidEvent("line", "has more or fewer fields than the header")
+        raise _OtherFields("line", "has more or fewer fields than the header")
     return {
         "aggregate_id": row[columns.aggregate_id],
         "type": row[columns.type],

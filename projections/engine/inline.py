@@ -85,18 +85,14 @@ class Receiver:
             raise failure.__cause__ or failure from None
 
 
-class _TransactionLiveness:
-    """Stores, among the on-commit functions of a transaction, which projections are live in it.
+class _TransactionLiveness(missed.Note):
+    """Which projections are live in a transaction.
 
-    Django removes an on-commit function when its savepoint is rolled back and when the transaction ends. PostgreSQL
-    releases the locks of `projections_enter_inline` at the same moments.
+    PostgreSQL releases the locks of `projections_enter_inline` at the moments when the note is removed.
     """
 
     def __init__(self, liveness: dict[str, Liveness]) -> None:
         self.liveness = liveness
-
-    def __call__(self) -> None:
-        """Do nothing: only the entry in `run_on_commit` matters."""
 
 
 def enter(events: Sequence[Event], using: str) -> None:
@@ -120,6 +116,7 @@ def enter(events: Sequence[Event], using: str) -> None:
         registration.ensure_registered(projection, before=first.position)
         liveness |= _enter([projection], handled, using)
     transaction.on_commit(_TransactionLiveness(liveness), using=using)
+    missed.forget_at_commit(using)
 
 
 def _number(events: Sequence[Event], types: frozenset[str] | None) -> int:

@@ -28,25 +28,49 @@ def missed_events() -> dict[str, int]:
     return {name: stored - handled - pending[name] for name, stored, handled in _counts()}
 
 
-class _Handled:
-    """Counts of a further append, stored among the on-commit functions, which Django removes with their savepoint."""
+class Note:
+    """A note about the open transaction of a connection, stored among its on-commit functions.
 
-    def __init__(self, handled: Mapping[str, int]) -> None:
-        self.handled = handled
+    Django removes an on-commit function when its savepoint is rolled back and when the transaction ends. But after
+    `set_autocommit(False)` it keeps the functions of each committed transaction; see `forget_at_commit`.
+    """
 
     def __call__(self) -> None:
         """Do nothing: only the entry in `run_on_commit` matters."""
 
 
+class _Handled(Note):
+    """Counts of a further append."""
+
+    def __init__(self, handled: Mapping[str, int]) -> None:
+        self.handled = handled
+
+
 def count_at_commit(handled: Mapping[str, int], using: str) -> None:
     """Count the events that a transaction passes to projections it has entered, in one statement before its commit.
 
-    A statement for each append would take a sixth of its time. Django has no signal before a commit, so this wraps
-    `_commit`, an internal of its database backends, for one commit. Checked with Django 5.2 and 6.1.
+    A statement for each append would take a sixth of its time.
     """
-    if not handled:
-        return
-    transaction.on_commit(_Handled(handled), using=using)
+    if handled:
+        transaction.on_commit(_Handled(handled), using=using)
+        _wrap_commit(using)
+
+
+def forget_at_commit(using: str) -> None:
+    """Forget the notes about a transaction when it commits, also if its caller has set autocommit off.
+
+    Otherwise the next transaction would take them for its own: it would not lock the projections, and count twice.
+    """
+    if not connections[using].commit_on_exit:  # the caller commits; Django forgets in all other transactions
+        _wrap_commit(using)
+
+
+def _wrap_commit(using: str) -> None:
+    """Call `_count_and_commit` in place of the next commit.
+
+    Django has no signal before a commit, so this wraps `_commit`, an internal of its database backends. Checked with
+    Django 5.2 and 6.1.
+    """
     connection = connections[using]
     if "_commit" not in vars(connection):
         connection._commit = partial(_count_and_commit, using)  # type: ignore[attr-defined]
@@ -61,6 +85,7 @@ def _count_and_commit(using: str) -> None:
                 "SELECT projections_count_inline(%s::text[], %s::bigint[])", [[*pending], [*pending.values()]]
             )
     connection._commit()  # type: ignore[attr-defined]
+    connection.run_on_commit = [each for each in connection.run_on_commit if not isinstance(each[1], Note)]
 
 
 def _pending(using: str) -> Counter[str]:

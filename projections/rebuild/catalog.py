@@ -102,13 +102,17 @@ def rules(table: str) -> list[Rule]:
 def is_deleted_quietly(table: str) -> bool:
     """Return whether rows can be deleted and inserted again in one transaction without an effect on other tables.
 
-    It is so if every foreign key to the table does nothing on a deletion and is checked at the end of the transaction.
+    It is so if every foreign key to the table does nothing on a deletion and is checked at the end of the transaction,
+    and the project has no trigger or rule on the table for deletions.
     """
     query = """
-        SELECT count(*) FROM pg_constraint
-        WHERE contype = 'f' AND confrelid = to_regclass(%s) AND NOT (confdeltype = 'a' AND condeferrable)
+        SELECT EXISTS (SELECT FROM pg_constraint WHERE contype = 'f' AND confrelid = to_regclass(%s)
+                       AND NOT (confdeltype = 'a' AND condeferrable))
+            OR EXISTS (SELECT FROM pg_trigger WHERE tgrelid = to_regclass(%s) AND NOT tgisinternal
+                       AND tgenabled <> 'D' AND tgtype & 8 <> 0)  -- TRIGGER_TYPE_DELETE
+            OR EXISTS (SELECT FROM pg_rewrite WHERE ev_class = to_regclass(%s) AND ev_type = '4')  -- ON DELETE
     """
-    return not row(query, table)[0]
+    return not row(query, table, table, table)[0]
 
 
 def names(columns: Iterable[str], alias: str = "") -> str:

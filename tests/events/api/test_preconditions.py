@@ -147,12 +147,24 @@ def test_key_stays_good_though_the_expectation_is_overtaken(api: APIClient, stor
         [{"type": "A", "data": {"n": 1}}, {"type": "B"}, {"type": "C"}],
         [{"type": "A", "data": {"n": 1}}, {"type": "B", "metadata": {"by": "me"}}],
         [{"type": "A", "data": {"n": 1}, "timestamp": "2020-01-01T00:00:00Z"}, {"type": "B"}],
+        [{"type": "A", "data": {"n": 1}, "event_id": "6ba7b810-9dad-11d1-80b4-00c04fd430c8"}],
+        [{"type": "A", "data": {"n": 1}, "event_id": "6ba7b810-9dad-11d1-80b4-00c04fd430c8"}, {"type": "B"}],
+        [{"type": "A", "data": {"n": 1}}, {"type": "B", "event_id": "6ba7b810-9dad-11d1-80b4-00c04fd430c8"}],
     ],
 )
 def test_key_with_other_events_is_rejected(api: APIClient, events: Any) -> None:
     send(api, [{"type": "A", "data": {"n": 1}}, {"type": "B"}], idempotency_key="k")
     response = send(api, events, idempotency_key="k")
     assert (response.status_code, response.json()["type"]) == (422, "/api/problems/idempotency-key-reused/")
+    assert aggregates() == {"a-1": 2}
+
+
+def test_key_may_go_with_ids_of_some_events(api: APIClient) -> None:
+    events = [{"type": "A"}, {"type": "B", "event_id": "6ba7b810-9dad-11d1-80b4-00c04fd430c8"}]
+    first = send(api, events, idempotency_key="k").json()["events"]
+    assert send(api, events, idempotency_key="k").status_code == 200
+    given = [{"type": each["type"], "event_id": each["event_id"]} for each in first]
+    assert send(api, given, idempotency_key="k").status_code == 200
     assert aggregates() == {"a-1": 2}
 
 

@@ -142,6 +142,29 @@ def test_appends_of_every_shape_are_counted_once(store: EventStore) -> None:
     assert status.report("fragile").status == "running"
 
 
+def test_transactions_without_autocommit_lock_and_count_on_their_own(store: EventStore) -> None:
+    """Django keeps the on-commit functions of a committed transaction until autocommit is on again."""
+    transaction.set_autocommit(False)
+    try:
+        for number in range(3):
+            for _ in range(2):
+                store.dispatch(new("a-1", "Fragile"))
+            with connection.cursor() as cursor:
+                cursor.execute(
+                    "SELECT count(*) FROM pg_locks WHERE relation = 'projections_inline_lock'::regclass"
+                    " AND pid = pg_backend_pid()"
+                )
+                assert cursor.fetchone() == (1,), number
+            transaction.commit()
+            assert missing() == 0
+    finally:
+        transaction.rollback()
+        transaction.set_autocommit(True)
+    assert missing() == 0
+    from_sql()
+    assert missing() == 1
+
+
 def test_count_agrees_at_every_moment_while_writers_checks_and_rebuilds_go_on(store: EventStore) -> None:
     ended = threading.Event()
     seen: set[int] = set()

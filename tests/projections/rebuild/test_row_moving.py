@@ -143,6 +143,25 @@ def test_cascade_of_another_table_reaches_only_rows_whose_key_is_gone(table: Any
     assert kept
 
 
+ON_DELETION = {
+    "trigger": """
+        CREATE OR REPLACE FUNCTION pg_temp.reach() RETURNS trigger LANGUAGE plpgsql AS
+        $$ BEGIN DELETE FROM outside AS o WHERE o.id = OLD.id; RETURN OLD; END $$;
+        CREATE TRIGGER reach BEFORE DELETE ON moved_row FOR EACH ROW EXECUTE FUNCTION pg_temp.reach()
+    """,
+    "rule": "CREATE RULE reach AS ON DELETE TO moved_row DO ALSO DELETE FROM outside AS o WHERE o.id = OLD.id",
+}
+
+
+@pytest.mark.parametrize("kind", ON_DELETION)
+def test_trigger_and_rule_of_the_project_reach_only_rows_whose_key_is_gone(table: Any, kind: str) -> None:
+    outside = f"CREATE TABLE outside AS SELECT id FROM moved_row; {ON_DELETION[kind]}"
+    table("id int PRIMARY KEY, v text UNIQUE", "(1, 'a'), (2, 'b'), (3, 'c')", "(1, 'b'), (2, 'a')", outside)
+    move()
+    assert is_moved()
+    assert read("SELECT id FROM outside ORDER BY 1") == [(1,), (2,)]
+
+
 def test_rows_of_a_table_without_a_key_are_all_replaced(table: Any) -> None:
     table("v int", "(1), (1), (2)", "(1), (3), (3)")
     move()
