@@ -11,7 +11,7 @@ from rest_framework.test import APIClient
 FULL = "FUZZ_EXAMPLES" in os.environ  # `make fuzz`
 LIMIT = settings.DATA_UPLOAD_MAX_MEMORY_SIZE - 1000
 SIZES = (LIMIT // 40, LIMIT // 4, LIMIT) if FULL else (LIMIT // 20,)
-# Seconds of CPU in the server for each MB of body. The slowest shape, half a million lists in a MB, takes about 3. Those
+# Seconds of CPU in the server for each MB of body. The slowest shape, half a million lists a MB, takes about 3. Those
 # that took the square of their length took more than 60.
 SECONDS_PER_MB = 5.0
 
