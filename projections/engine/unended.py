@@ -48,8 +48,10 @@ def leave_trace(
         checkpoint = checkpoints.lock_checkpoint(checkpoint_id, projection)
         if checkpoint is None:
             return Traced.BUSY
-        before = checkpoint.begun_by
-        if before not in (None, worker) and is_alive(before):
+        # This worker lives, so its own trace is of a pass that ended without a result: it could not lock the shard while
+        # another worker was looking for traces, or the database was away.
+        before = None if checkpoint.begun_by == worker else checkpoint.begun_by
+        if before is not None and is_alive(before):
             return Traced.BUSY
         if before is not None and checkpoint.suspect_until is not None:
             return _count(projection, checkpoint, up_to)

@@ -89,6 +89,20 @@ def test_trace_of_a_worker_that_lives_counts_for_nothing(store: EventStore) -> N
     second.end()
 
 
+def test_own_trace_counts_for_nothing(store: EventStore) -> None:
+    """The pass could not lock the shard, because another worker was looking for traces at that moment."""
+    store.dispatch(fragile("a-1"), fragile("a-2"))
+    registration.ensure_registered(instance(Fragile))
+    worker, at = heartbeat.WorkerHeartbeat([]), checkpoint("fragile").pk
+    worker.beat("", 0)
+    for _ in range(3):
+        traced = unended.leave_trace(instance(Fragile), at, store.settled_position(), worker.id, worker.is_alive)
+        assert traced is Traced.BEGIN
+    found = checkpoint("fragile")
+    assert (found.attempts, found.batch_limit, found.suspect_until) == (0, None, None)
+    worker.end()
+
+
 def test_workers_beside_a_killed_one_work_as_before(store: EventStore) -> None:
     Heartbeat.objects.create(**killed_row())
     store.dispatch(*[fragile(f"a-{n % 7}") for n in range(60)])
