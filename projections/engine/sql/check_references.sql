@@ -16,6 +16,8 @@ BEGIN
         JOIN pg_attribute AS a ON a.attrelid = k.conrelid AND a.attnum = n.referring
         JOIN pg_attribute AS r ON r.attrelid = k.confrelid AND r.attnum = n.referenced
         WHERE k.contype = 'f' AND k.conparentid = 0 AND k.conrelid = ANY (p_tables) AND k.confrelid <> ALL (p_tables)
+          -- PostgreSQL 18 has foreign keys that it does not enforce.
+          AND coalesce((to_jsonb(k) ->> 'conenforced')::boolean, true)
         GROUP BY k.oid, c.relname
     LOOP
         EXECUTE format(

@@ -194,3 +194,13 @@ def test_foreign_key_to_another_table_is_checked_when_a_row_is_rebuilt(table: An
     run("DELETE FROM projections_rebuild_tally.moved_row WHERE id = 3")
     move()
     assert is_moved()
+
+
+def test_foreign_key_that_is_not_enforced_is_not_checked_when_a_row_is_rebuilt(table: Any) -> None:
+    if connection.cursor().connection.info.server_version < 180000:
+        pytest.skip("PostgreSQL enforces every foreign key before version 18")
+    outside = "CREATE TABLE outside (a int PRIMARY KEY)"
+    key = "ALTER TABLE moved_row ADD FOREIGN KEY (a) REFERENCES outside NOT ENFORCED"
+    table("id int PRIMARY KEY, a int", "(1, 1)", "(1, 2)", f"{outside}; {key}")
+    move()
+    assert is_moved()
