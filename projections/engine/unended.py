@@ -48,8 +48,8 @@ def leave_trace(
         checkpoint = checkpoints.lock_checkpoint(checkpoint_id, projection)
         if checkpoint is None:
             return Traced.BUSY
-        # This worker lives, so its own trace is of a pass that ended without a result: another worker held the lock to look
-        # for traces, or the database was away.
+        # This worker lives, so its own trace is of a pass that ended without a result: another worker held the lock, to
+        # look for traces, or the database was away.
         before = None if checkpoint.begun_by == worker else checkpoint.begun_by
         if before is not None and is_alive(before):
             return Traced.BUSY
