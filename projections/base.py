@@ -88,6 +88,8 @@ class Projection:
     start: ClassVar[Start] = FIRST_EVENT
     batch_events: ClassVar[int] = 1000
     retry_delays_seconds: ClassVar[Sequence[float] | None] = None
+    # Whether it needs the content of events. If not, it also gets the events that cannot be read.
+    _reads_content: ClassVar[bool] = True
 
     def __init__(self) -> None:
         self._handlers: dict[str, list[Callable[[Event], Any]]] = {}

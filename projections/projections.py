@@ -82,6 +82,8 @@ class SealsProjection(Projection):
 
     name = "seals"
     mode = ASYNC
+    # Otherwise the later events of an aggregate with an unreadable event would be parked, and not sealed.
+    _reads_content = False
 
     def project_batch(self, events: Sequence[Event]) -> None:
         """Seal the events up to the last event of the batch, which is settled."""

@@ -107,7 +107,8 @@ def handle(projection: Projection, checkpoint: Checkpoint, events: Sequence[Even
     events = parking.park_behind(checkpoint, events, waits=projection.mode is not Mode.INLINE)
     if not events:
         return
-    if unreadable := next(filter(rows.is_marked, events), None):
+    unreadable = next(filter(rows.is_marked, events), None)
+    if unreadable and projection._reads_content:
         reason = UnreadableEvent(unreadable.position, unreadable.event_id, unreadable.unreadable)
         raise HandlerFailed(unreadable) from reason
     with tables_of(checkpoint):

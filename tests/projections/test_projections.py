@@ -6,11 +6,11 @@ from django.core.management import call_command
 from events.models import Seal
 from events.store import EventStore
 from projections import registry
-from projections.models import Checkpoint
+from projections.models import Checkpoint, ParkedEvent
 from projections.projections import SealsProjection
 from projections.workers.worker import Until, Worker
 from tests.events.integrity.support import verify
-from tests.support import some
+from tests.support import UNREADABLE, some, store_unchecked
 
 pytestmark = pytest.mark.django_db
 
@@ -23,6 +23,16 @@ def test_workers_seal(store: EventStore) -> None:
     Worker([registry.get("seals")], until=Until.CAUGHT_UP).run()
     assert [seal.events for seal in Seal.objects.order_by("position")] == [3, 4]
     assert verify().events == 7
+
+
+@pytest.mark.django_db(transaction=True)
+def test_events_that_cannot_be_read_are_sealed(store: EventStore) -> None:
+    """And so are the later events of their aggregate."""
+    store_unchecked(data=UNREADABLE["digits"][1])
+    store_unchecked()
+    Worker([registry.get("seals")], until=Until.CAUGHT_UP).run()
+    assert not ParkedEvent.objects.exists()
+    assert verify().events == 2
 
 
 @pytest.mark.django_db(transaction=True)
