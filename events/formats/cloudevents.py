@@ -140,6 +140,10 @@ def _kept(attributes: Any) -> dict[str, Any]:
         if name in ("id", "source") or name not in (*_FIELDS, *_OURS, *_CORRELATION, "data_base64"):
             with suppress(InvalidEvent):
                 kept[name] = _attribute(name, value)
+    # No event pretends to be another one of this store.
+    if kept.get("source", conf.cloudevents_source) == conf.cloudevents_source:
+        kept.pop("source", None)
+        kept.pop("id", None)
     return kept
 
 

@@ -6,10 +6,12 @@ from typing import Any
 import pytest
 from cloudevents.core.formats.json import JSONFormat
 from cloudevents.core.v1.event import CloudEvent
+from django.db import connection
 from rest_framework.test import APIClient
 
+from events.conf import conf
 from events.exceptions import InvalidEvent
-from events.formats.cloudevents import BATCH_MEDIA_TYPE, MEDIA_TYPE
+from events.formats.cloudevents import BATCH_MEDIA_TYPE, MEDIA_TYPE, from_event
 from events.models import Event
 from events.store import EventStore
 from events.types import ReceivedEvent
@@ -184,3 +186,14 @@ def test_metadata_cannot_forge_a_cloudevent(api: APIClient, store: EventStore) -
     assert (found["data"], found["sequence"]) == ({}, f"{event.position:019}")
     assert not {"UPPER", "dataschema"} & found.keys()
     assert found["source"] == "/events"
+
+
+@pytest.mark.parametrize("kept", [{"source": conf.cloudevents_source}, {}], ids=["source", "no source"])
+def test_event_from_sql_does_not_pretend_to_be_another_one_of_this_store(kept: dict[str, str]) -> None:
+    metadata = {"cloudevent": {"id": "018fd2c3-7a9e-7cc0-a7a0-1d2e3f4a5b6c", "priority": 5, **kept}}
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT events_append_one('a-1', 'T', '{}', %s::jsonb)", [json.dumps(metadata)])
+    event = Event.objects.get()
+    given_out = from_event(event)
+    assert (given_out["source"], given_out["id"]) == (conf.cloudevents_source, str(event.event_id))
+    assert given_out["priority"] == 5
