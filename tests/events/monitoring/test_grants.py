@@ -20,8 +20,9 @@ from events.monitoring.grants import Grants
 from events.store import EventStore
 from events.types import NewEvent
 from projections import registry
+from projections.engine import missed
 from projections.exceptions import ProjectionError
-from projections.models import AggregateActivity, EventTypeActivity, ProjectionState
+from projections.models import AggregateActivity, EventTypeActivity, InlineCount, ProjectionState
 from projections.workers.worker import Until, Worker
 from tests.events.monitoring.attacks import APPEND, FORBIDDEN, FORBIDDEN_TO_ALL, ROLES
 from tests.support import aggregates, new, open_append, some, stored
@@ -170,6 +171,23 @@ def test_inline_writer_appends_where_inline_projections_are_on(store: EventStore
     assert AggregateActivity.objects.get().event_count == 2
     with as_role(roles["writer"]), pytest.raises(ProgrammingError, match="permission denied"), transaction.atomic():
         store.dispatch(new())
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        "projections_count_inline(ARRAY['aggregate_activity'], ARRAY[{}])",
+        """projections_enter_inline('[{{"name": "aggregate_activity", "version": 1, "handled": {}}}]')""",
+    ],
+)
+def test_inline_writer_stops_no_count_by_huge_numbers(store: EventStore, roles: dict[str, str], call: str) -> None:
+    store.dispatch(*some(2))
+    InlineCount.objects.create(projection="aggregate_activity", backend=0, handled=1)  # of another session
+    with as_role(roles["inline_writer"]):
+        connection.cursor().execute(f"SELECT {call.format(2**63 - 1)}")
+        store.dispatch(*some(2))
+    missed.check()
+    assert missed.missed_events().keys() >= {"aggregate_activity"}
 
 
 def test_inline_writer_is_told_how_a_new_projection_is_registered(store: EventStore, roles: dict[str, str]) -> None:
