@@ -15,7 +15,8 @@ BEGIN
         JOIN LATERAL unnest(k.conkey, k.confkey) AS n(referring, referenced) ON true
         JOIN pg_attribute AS a ON a.attrelid = k.conrelid AND a.attnum = n.referring
         JOIN pg_attribute AS r ON r.attrelid = k.confrelid AND r.attnum = n.referenced
-        WHERE k.contype = 'f' AND k.conparentid = 0 AND k.conrelid = ANY (p_tables) AND k.confrelid <> ALL (p_tables)
+        -- Only the owner's tables have copies; see projections_create_shadow_tables.
+        WHERE k.contype = 'f' AND c.relowner = current_user::regrole AND k.conparentid = 0 AND k.conrelid = ANY (p_tables) AND k.confrelid <> ALL (p_tables)
         GROUP BY k.oid, c.relname
     LOOP
         EXECUTE format(
