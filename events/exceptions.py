@@ -110,6 +110,12 @@ class Rejected(EventStoreError):
 
     status: ClassVar[int] = 409
 
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        # A client would take another status for success, and drop an event that was not stored.
+        if not isinstance(cls.status, int) or not 400 <= cls.status <= 499:
+            raise TypeError(f"{cls.__qualname__}.status is {cls.status!r}; it must be from 400 to 499")
+
     def __init__(self, message: str = "", *, code: str | None = None, data: Any = None) -> None:
         self.message = _printable(str(message)) or "the event was rejected"
         self.code = code

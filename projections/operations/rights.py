@@ -4,9 +4,12 @@ from events.monitoring.grants import Rights
 from projections import registry
 from projections.base import Mode
 from projections.engine import target_tables
-from projections.models import Checkpoint, Heartbeat, Operation, ParkedEvent, ProjectionState, Rebuild
+from projections.models import Checkpoint, Heartbeat, InlineCount, Operation, ParkedEvent, ProjectionState, Rebuild
 
-_STATE = [model._meta.db_table for model in (Checkpoint, Heartbeat, Operation, ParkedEvent, ProjectionState, Rebuild)]
+_STATE = [
+    model._meta.db_table
+    for model in (Checkpoint, Heartbeat, InlineCount, Operation, ParkedEvent, ProjectionState, Rebuild)
+]
 _FUNCTIONS = {
     "inline_writer": [
         "projections_enter_inline(jsonb)",

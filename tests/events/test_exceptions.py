@@ -1,5 +1,6 @@
 """Errors carry their facts as attributes, and say them in their message."""
 
+from typing import Any
 from uuid import uuid4
 
 import pytest
@@ -58,3 +59,9 @@ def test_rejected_has_a_reason_for_people_and_for_programs() -> None:
     error = OutOfStock("none left", code="out-of-stock", data={"left": 0})
     assert (str(error), error.code, error.data, error.status) == ("none left", "out-of-stock", {"left": 0}, 422)
     assert (str(Rejected()), Rejected.status) == ("the event was rejected", 409)
+
+
+@pytest.mark.parametrize("status", [200, 204, 304, 500, "409", None])
+def test_rejection_has_the_status_of_an_error_of_the_client(status: Any) -> None:
+    with pytest.raises(TypeError, match="must be from 400 to 499"):
+        type("OutOfStock", (Rejected,), {"status": status})

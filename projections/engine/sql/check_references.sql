@@ -15,7 +15,9 @@ BEGIN
         JOIN LATERAL unnest(k.conkey, k.confkey) AS n(referring, referenced) ON true
         JOIN pg_attribute AS a ON a.attrelid = k.conrelid AND a.attnum = n.referring
         JOIN pg_attribute AS r ON r.attrelid = k.confrelid AND r.attnum = n.referenced
-        WHERE k.contype = 'f' AND k.conparentid = 0 AND k.conrelid = ANY (p_tables) AND k.confrelid <> ALL (p_tables)
+        -- Only the owner's tables have copies; see projections_create_shadow_tables.
+        WHERE k.contype = 'f' AND c.relowner = current_user::regrole AND k.conparentid = 0
+          AND k.conrelid = ANY (p_tables) AND k.confrelid <> ALL (p_tables)
           -- PostgreSQL 18 has foreign keys that it does not enforce.
           AND coalesce((to_jsonb(k) ->> 'conenforced')::boolean, true)
         GROUP BY k.oid, c.relname

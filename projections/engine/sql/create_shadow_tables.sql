@@ -23,7 +23,13 @@ BEGIN
     SET LOCAL search_path = pg_catalog, pg_temp;
     EXECUTE format('CREATE SCHEMA %I', v_schema);
 
-    FOR v_table IN SELECT oid::regclass AS served, relname FROM pg_class WHERE oid = ANY (p_tables) LOOP
+    FOR v_table IN SELECT oid::regclass AS served, relname, relowner FROM pg_class WHERE oid = ANY (p_tables) LOOP
+        -- A copy has the defaults and indexes of its table, and their expressions run with the rights of the owner, in ANALYZE
+        -- for example. An operator can make a temporary table with functions of its own in them.
+        IF v_table.relowner <> v_owner THEN
+            RAISE EXCEPTION 'the table % does not belong to the owner of the store', v_table.served USING ERRCODE = '42501',
+                HINT = format('ALTER TABLE %s OWNER TO %s', v_table.served, v_owner::regrole);
+        END IF;
         IF NOT has_table_privilege(v_caller, v_table.served, 'INSERT') THEN
             RAISE EXCEPTION 'permission denied for table %: a copy of it gives no more rights than the table',
                 v_table.served USING ERRCODE = '42501';

@@ -26,7 +26,8 @@ BEGIN
     ), counted AS (
         -- A row for each session, so that no transaction waits for another one.
         INSERT INTO projections_inlinecount AS c (projection, backend, handled)
-        SELECT f.name, pg_backend_pid(), f.handled FROM found AS f WHERE f.live AND f.handled > 0
+        -- At most as many as in projections_count_inline.
+        SELECT f.name, pg_backend_pid(), least(f.handled, 1000000000) FROM found AS f WHERE f.live AND f.handled > 0
         ON CONFLICT (projection, backend) DO UPDATE SET handled = c.handled + excluded.handled
     )
     SELECT f.name, f.live, f.newer, f.widens FROM found AS f;

@@ -7,6 +7,9 @@ DECLARE
                                    (SELECT relname FROM pg_class WHERE oid = p_table));
     v_sequences record;
 BEGIN
+    IF NOT has_table_privilege(coalesce(nullif(current_setting('role'), 'none'), session_user)::name, p_table, 'INSERT') THEN
+        RAISE EXCEPTION 'permission denied for the sequences of table %', p_table USING ERRCODE = '42501';
+    END IF;
     FOR v_sequences IN
         SELECT pg_get_serial_sequence(p_table::text, attname) AS served, pg_get_serial_sequence(v_copy, attname) AS copied
         FROM pg_attribute WHERE attrelid = p_table AND attnum > 0 AND NOT attisdropped

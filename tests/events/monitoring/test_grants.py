@@ -20,8 +20,9 @@ from events.monitoring.grants import Grants
 from events.store import EventStore
 from events.types import NewEvent
 from projections import registry
+from projections.engine import missed
 from projections.exceptions import ProjectionError
-from projections.models import AggregateActivity, EventTypeActivity, ProjectionState
+from projections.models import AggregateActivity, EventTypeActivity, InlineCount, ProjectionState
 from projections.workers.worker import Until, Worker
 from tests.events.monitoring.attacks import APPEND, FORBIDDEN, FORBIDDEN_TO_ALL, ROLES
 from tests.support import aggregates, new, open_append, some, stored
@@ -170,6 +171,59 @@ def test_inline_writer_appends_where_inline_projections_are_on(store: EventStore
     assert AggregateActivity.objects.get().event_count == 2
     with as_role(roles["writer"]), pytest.raises(ProgrammingError, match="permission denied"), transaction.atomic():
         store.dispatch(new())
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        "projections_count_inline(ARRAY['aggregate_activity'], ARRAY[{}])",
+        """projections_enter_inline('[{{"name": "aggregate_activity", "version": 1, "handled": {}}}]')""",
+    ],
+)
+def test_inline_writer_stops_no_count_by_huge_numbers(store: EventStore, roles: dict[str, str], call: str) -> None:
+    store.dispatch(*some(2))
+    InlineCount.objects.create(projection="aggregate_activity", backend=0, handled=1)  # of another session
+    with as_role(roles["inline_writer"]):
+        connection.cursor().execute(f"SELECT {call.format(2**63 - 1)}")
+        store.dispatch(*some(2))
+    missed.check()
+    assert missed.missed_events().keys() >= {"aggregate_activity"}
+
+
+@pytest.mark.parametrize(
+    "attack",
+    [
+        "LOCK TABLE projections_inlinecount IN ACCESS EXCLUSIVE MODE",
+        "UPDATE projections_inlinecount SET handled = handled + 1",
+        "DELETE FROM projections_inlinecount",
+        "INSERT INTO projections_inlinecount (projection, backend, handled) VALUES ('aggregate_activity', 0, 1)",
+    ],
+    ids=lambda attack: attack.split()[0],
+)
+def test_inline_writer_counts_only_by_the_functions(roles: dict[str, str], attack: str) -> None:
+    with as_role(roles["inline_writer"]), pytest.raises(ProgrammingError, match="permission denied"):
+        with transaction.atomic():
+            connection.cursor().execute(attack)
+
+
+@pytest.mark.parametrize(
+    "table",
+    [
+        # ANALYZE evaluates the expressions of indexes as the owner of the table.
+        "CREATE TEMP TABLE anything (n integer); CREATE INDEX ON anything ((pg_temp.evil(n)))",
+        "CREATE TEMP TABLE anything (n integer DEFAULT pg_temp.evil(1))",
+        # Its sequence would be moved to the end of the numbers, with that of the table of this name.
+        "CREATE TEMP TABLE events_event (position bigint GENERATED ALWAYS AS IDENTITY (START 9223372036854775807))",
+    ],
+)
+def test_operator_makes_no_copies_of_tables_of_its_own(roles: dict[str, str], table: str) -> None:
+    name = table.split()[3]
+    with as_role(roles["operator"]), pytest.raises(ProgrammingError, match="does not belong to the owner"):
+        with transaction.atomic(), connection.cursor() as cursor:
+            cursor.execute(
+                "CREATE FUNCTION pg_temp.evil(n integer) RETURNS integer LANGUAGE sql IMMUTABLE AS 'SELECT n';" + table
+            )
+            cursor.execute(f"SELECT projections_create_shadow_tables('seals', ARRAY['pg_temp.{name}'::regclass])")
 
 
 def test_inline_writer_is_told_how_a_new_projection_is_registered(store: EventStore, roles: dict[str, str]) -> None:

@@ -190,7 +190,7 @@ def test_json_that_python_cannot_read_is_rejected(
 
 
 def test_many_numbers_are_checked_in_linear_time() -> None:
-    content = '{{"digits": "{}", "numbers": [1{}]}}'.format("9" * 300, ",1" * 400_000)
+    content = json.dumps({"digits": "9" * 300, "numbers": [1] * 400_000})
     with connection.cursor() as cursor:
         cursor.execute("SET LOCAL statement_timeout = '8s'")  # it took 20 s, and now takes 0.4 s
         cursor.execute("SELECT outcome FROM events_append_one('a-1', 'T', %s::jsonb)", [content])
