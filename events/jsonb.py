@@ -23,9 +23,7 @@ MAX_DEPTH = 254
 # orjson writes closing brackets without reserving room for them (seen up to 3.13). Many at once, at the end of a deep
 # value, can overwrite the memory behind its buffer and end the process. So it gets no deep values.
 _MAX_ORJSON_DEPTH = 30
-_CONTAINERS = frozenset((dict, list, tuple))
-# `is_deeper` does not look into the others that orjson could write.
-_OPTIONS = orjson.OPT_PASSTHROUGH_DATACLASS | orjson.OPT_PASSTHROUGH_SUBCLASS
+_SCALARS = frozenset((str, int, float, bool, type(None)))
 _MANY = 100_000
 # The digits of the largest integer that is a float.
 MAX_FLOAT_DIGITS = 309
@@ -46,13 +44,11 @@ _TOO_DEEP = f"is nested more than {MAX_DEPTH} levels deep"
 _STRING_OR_CHANGED = re.compile(
     rb'"(?:[^"\\]|\\.)*"|(?<![\d.])-?\d++(?:\.\d++)?[eE]\+?\d+|-0\.0(?!\d)',
 )
-# The exponent alone, as a first test: a pattern that begins with a letter is three times as fast.
-_EXPONENT = re.compile(rb"e(?<=\de)\+?\d")
-
-
 # A string, to skip; or a number with a negative exponent, which `jsonb` returns with all its zeros.
 _STRING_OR_SMALL = re.compile(rb'"(?:[^"\\]|\\.)*"|(?<![\d.])-?\d++(?:\.\d++)?e-\d+')
 _MOST_ZEROS = 342  # 5e-324 with the 17 digits that a float may have
+# The exponent alone, as a first test: a pattern that begins with a letter is three times as fast.
+_EXPONENT = re.compile(rb"e(?<=\de)\+?\d")
 
 
 def dumps(value: Any, field: str) -> tuple[bytes, Any]:
@@ -179,7 +175,9 @@ def encode(value: Any, *, sort_keys: bool = False) -> bytes:
     """
     if is_deeper(value, _MAX_ORJSON_DEPTH):
         raise TypeError("nested too deep for orjson")
-    return orjson.dumps(value, option=_OPTIONS | orjson.OPT_SORT_KEYS if sort_keys else _OPTIONS)
+    # `is_deeper` does not look into dataclasses, which JSON does not have anyway.
+    option = orjson.OPT_PASSTHROUGH_DATACLASS
+    return orjson.dumps(value, option=option | orjson.OPT_SORT_KEYS if sort_keys else option)
 
 
 def is_deeper(value: Any, levels: int) -> bool:
@@ -187,12 +185,16 @@ def is_deeper(value: Any, levels: int) -> bool:
 
     It goes down one level at a time, because a call for each object and list takes three times as long.
     """
-    level: list[Any] = [value] if value.__class__ in _CONTAINERS else []
+    level: list[Any] = [value] if isinstance(value, (dict, list, tuple)) else []
     for _ in range(levels):
         if not level:
             return False
-        members = [each.values() if each.__class__ is dict else each for each in level]
-        level = [item for item in chain.from_iterable(members) if item.__class__ in _CONTAINERS]
+        members = [each.values() if isinstance(each, dict) else each for each in level]
+        level = [
+            item
+            for item in chain.from_iterable(members)
+            if item.__class__ not in _SCALARS and isinstance(item, (dict, list, tuple))
+        ]
         if len(level) > _MANY:  # perhaps a list that contains itself twice
             level = list({id(item): item for item in level}.values())
     return bool(level)

@@ -68,6 +68,7 @@ class Subscriptions:
 IN_TRANSACTION: Final = Subscriptions(event_dispatched)
 ON_COMMIT: Final = Subscriptions(event_committed)
 PARTICIPANTS: Final = Subscriptions(Signal())
+_preparations: list[Callable[[Sequence[Event], str], None]] = []  # see `prepare_participants`
 
 
 class Subscription:
@@ -119,9 +120,6 @@ def prepare_participants(prepare: Callable[[Sequence[Event], str], None]) -> Non
     """Call `prepare(events, using)` once for each append that has participants, before the first of them."""
     if prepare not in _preparations:
         _preparations.append(prepare)
-
-
-_preparations: list[Callable[[Sequence[Event], str], None]] = []
 
 
 def remove_participant(event_type: str | Subscribed, handler: Handler) -> None:

@@ -194,9 +194,7 @@ def _row(event: NewEvent) -> ValidatedEvent:
     if metadata.get("correlation_id") is not None:
         _check_correlation_id(metadata["correlation_id"])
     limit = conf.max_event_bytes
-    size = len(data_json) + len(metadata_json)
-    if b"e-" in data_json or b"e-" in metadata_json:
-        size = jsonb.stored_bytes(data_json, limit) + jsonb.stored_bytes(metadata_json, limit)
+    size = jsonb.stored_bytes(data_json, limit) + jsonb.stored_bytes(metadata_json, limit)
     if size > limit:
         raise InvalidEvent(
             "data",

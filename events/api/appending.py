@@ -20,7 +20,7 @@ from events.types import ANY, EXISTS, Expectation, ExpectedVersion, NewEvent
 from events.validation import check_count
 
 from . import preconditions
-from .authentication import identity
+from .authentication import user_key
 from .base import StoreView
 from .problems import IdempotencyKeyReused, PreconditionFailed
 
@@ -182,7 +182,7 @@ def _ids_from_key(request: Request, count: int, using: str) -> list[UUID]:
     bare = key[1:-1] if len(key) > 1 and key[0] == key[-1] == '"' else key
     if not re.fullmatch(r"[!-~](?:[ -~]{0,253}[!-~])?", bare):
         raise InvalidEvent("Idempotency-Key", "must have 1 to 255 printable ASCII characters; send a UUID, for example")
-    user = identity(request)
+    user = user_key(request)
     if user is None:
         raise InvalidEvent(
             "Idempotency-Key", "needs a user with a primary key, to whom the key belongs; send event ids instead"

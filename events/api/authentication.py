@@ -9,7 +9,7 @@ from rest_framework.exceptions import APIException
 from rest_framework.request import Request
 
 
-def identity(request: Request) -> str | None:
+def user_key(request: Request) -> str | None:
     """Return what tells the user of `request` from all others: the primary key; None without one."""
     key = getattr(request.user, "pk", None)
     return None if key is None else str(key)

@@ -8,7 +8,7 @@ from rest_framework.throttling import ScopedRateThrottle
 
 from events.conf import conf
 
-from .authentication import identity
+from .authentication import user_key
 
 
 class StorePermissions(BasePermission):
@@ -27,7 +27,7 @@ class StoreThrottle(ScopedRateThrottle):
 
     def get_cache_key(self, request: Request, view: Any) -> str:
         # REST framework would take users without a primary key for one user.
-        ident = identity(request) or self.get_ident(request)
+        ident = user_key(request) or self.get_ident(request)
         return self.cache_format % {"scope": self.scope, "ident": ident}
 
     def get_rate(self) -> str | None:

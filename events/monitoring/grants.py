@@ -16,6 +16,8 @@ from events.storage.query_files import fetch_tuples
 _READ = ("events_event", "events_aggregate", "events_seal")
 _POSITIONS = "events_event_position_seq"
 _FOLLOW = ("events_settled_position()", "events_event_digest(events_event)")
+# It has the secret of derived event ids, which only a role that appends needs.
+_STORE = "events_store"
 _SEAL = "events_seal_next(bigint, integer)"
 _APPEND = (
     "events_append(text[], text[], jsonb[], jsonb[], timestamptz[], uuid[], text[], bigint[], boolean, boolean)",
@@ -67,6 +69,7 @@ class Grants:
     def writer(self, role: str) -> Iterator[str]:
         """Yield the grants of a role that also appends."""
         yield from self.reader(role)
+        yield f"GRANT SELECT ON {self._schema}.{_STORE} TO {self._quoted(role)}"
         functions = ", ".join(f"{self._schema}.{function}" for function in _APPEND)
         yield f"GRANT EXECUTE ON FUNCTION {functions} TO {self._quoted(role)}"
 

@@ -37,7 +37,7 @@ def false_floors(using: str) -> Iterator[Finding]:
         yield Finding(
             f"{_session(row)} holds an advisory lock that belongs to appends, and does not append (connected since"
             f" {row['since']:%Y-%m-%d %H:%M:%S %Z}): readers of the whole store wait for it",
-            f"{_remedy(row)} Then find out why the role takes it.",
+            f"{_remedy(row)} Then find the program that takes it with this role.",
         )
 
 
@@ -48,5 +48,5 @@ def _session(row: dict[str, Any]) -> str:
 
 def _remedy(row: dict[str, Any]) -> str:
     if row["pid"]:
-        return f"Find out what it does. SELECT pg_terminate_backend({row['pid']}) ends it."
+        return f"Look at what it does (pg_stat_activity). SELECT pg_terminate_backend({row['pid']}) ends it."
     return f"COMMIT PREPARED '{row['prepared']}' or ROLLBACK PREPARED '{row['prepared']}'"

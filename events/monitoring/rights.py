@@ -20,7 +20,7 @@ def namesakes(using: str) -> Iterator[Finding]:
         yield Finding(
             f"the schema {row['schema']} has a {row['kind']} {row['name']} of the role {row['owner']}: roles that"
             " search this schema first use it instead of the store's",
-            f"Find out who has created it, then drop it. Then run verify_events, and set the search_path of the roles"
+            f"Drop it, if no program of yours needs it. Then run verify_events, and set the search_path of the roles"
             f" that search {row['schema']} to the store's schema (ALTER ROLE … SET search_path).",
         )
 

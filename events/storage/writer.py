@@ -1,7 +1,7 @@
 """Appends: calls of the SQL append functions, and their results as events or errors."""
 
 import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from enum import StrEnum
 from typing import Any, NamedTuple
@@ -94,16 +94,10 @@ class Appended(NamedTuple):
     is_retry: bool
 
 
-def append(
-    rows: Sequence[ValidatedEvent], expected: Mapping[str, int], using: str, *, derived_ids: Collection[UUID] = ()
-) -> Appended:
+def append(rows: Sequence[ValidatedEvent], expected: Mapping[str, int], using: str) -> Appended:
     """Write `rows` in one round trip, all or none, if every expectation holds; return the events.
 
     The append function returns a rejection as a result, not as a database error: an enclosing transaction stays usable.
-
-    Args:
-        derived_ids: event ids that the store has derived from the events. They alone identify a retry; for other ids,
-            the content of the stored events is compared.
 
     Raises:
         VersionConflict: an expectation does not hold.
@@ -123,7 +117,7 @@ def append(
         raise _duplicate(answers[0])
     events = Event.many_from_db(using, map(_stored_before, answers))
     for row, event in zip(rows, events, strict=True):
-        if row.event_id not in derived_ids and (differences := retries.differences(row, event)):
+        if differences := retries.differences(row, event):
             raise _in_use_with_other_content(event, differences)
     return Appended(events, is_retry=True)
 

@@ -3,6 +3,7 @@
 import json
 import logging
 from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from enum import Enum
 from functools import cache
 from typing import Any
@@ -73,7 +74,7 @@ class Receiver:
     def __call__(self, event: Event, using: str, **kwargs: Any) -> None:
         if using != routing.database():
             return
-        liveness = _known(using)[self._projection.name]
+        liveness = _known(using, {self._projection.name})[self._projection.name]
         if liveness is Liveness.NEWER:
             raise OutdatedCode(self._projection.name, self._projection.version)
         if liveness is Liveness.NOT_LIVE:
@@ -104,7 +105,7 @@ def enter(events: Sequence[Event], using: str) -> None:
     if using != routing.database():
         return
     handled = {name: number for name, types in _running.items() if (number := _number(events, types))}
-    known = _known(using)
+    known = _known(using, handled.keys())
     if handled.keys() <= known.keys():
         live = {name: number for name, number in handled.items() if known[name] is Liveness.LIVE}
         missed.count_at_commit(live, using)
@@ -123,12 +124,18 @@ def _number(events: Sequence[Event], types: frozenset[str] | None) -> int:
     return len(events) if types is None else sum(event.type in types for event in events)
 
 
-def _known(using: str) -> dict[str, Liveness]:
-    """Return the projections that the transaction has entered."""
+def _known(using: str, names: AbstractSet[str]) -> dict[str, Liveness]:
+    """Return the projections that the transaction has entered, those of `names` among them if it has.
+
+    The note is among the first of the transaction. Each further append leaves a note too, so going through all of them
+    for each event would take the square of the number of appends.
+    """
     known: dict[str, Liveness] = {}
     for _, function, *_ in connections[using].run_on_commit:
         if isinstance(function, _TransactionLiveness):
             known |= function.liveness
+            if names <= known.keys():
+                break
     return known
 
 

@@ -14,18 +14,40 @@ from typing import Any
 from django.db import connections, transaction
 
 from events.routing import database
-from events.storage import ordering
+from events.storage import ordering, reader
 from events.storage.query_files import read_query
+from projections import registry
 from projections.base import Mode, Projection
 from projections.models import InlineCount, ProjectionState, Status
 
 logger = logging.getLogger(__name__)
 
+MAX_COUNTED = 10_000  # events of new types, which are counted at each look until the state names the types
+
 
 def missed_events() -> dict[str, int]:
     """Return the number of events that each live INLINE projection has missed, by name."""
-    pending = _pending(database())
-    return {name: stored - handled - pending[name] for name, stored, handled in _counts()}
+    pending, of_new_types = _pending(database()), _of_new_types()
+    return {name: stored - handled - pending[name] + of_new_types[name] for name, stored, handled in _counts()}
+
+
+def _of_new_types() -> Counter[str]:
+    """Return how many events there are of types that the code of this process handles and the state does not name.
+
+    The state names them from the next append of the projection on; see `projections_widen_inline`.
+    """
+    found: Counter[str] = Counter()
+    states = ProjectionState.objects.using(database()).filter(mode=Mode.INLINE, status=Status.RUNNING)
+    projections = {each.name: each for each in registry.all_projections(Mode.INLINE)}
+    for state in states.exclude(types=None):
+        projection = projections.get(state.name)
+        if projection is None or projection.version != state.version:
+            continue
+        wanted, named = projection.wanted_types(), state.types or []
+        if wanted is None or not set(wanted) <= set(named):
+            events = reader.selection(wanted, None, database()).after(state.start_position)
+            found[state.name] = events.exclude(type__in=named)[:MAX_COUNTED].count()
+    return found
 
 
 class Note:

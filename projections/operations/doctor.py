@@ -41,7 +41,7 @@ def checkpoints(using: str) -> Iterator[Finding]:
             yield Finding(
                 f"the checkpoint of projection {name} is at position {position}, beyond the last event:"
                 " it will miss events",
-                f"Find out who has moved it, then run python manage.py rebuild_projection {name}.",
+                f"Find the program or the person that moved it. Then run python manage.py rebuild_projection {name}.",
             )
 
 

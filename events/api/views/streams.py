@@ -11,7 +11,7 @@ from rest_framework.request import Request
 
 from events import authorization
 from events.api import parameters, schema, serializers
-from events.api.authentication import authenticate_again, identity
+from events.api.authentication import authenticate_again, user_key
 from events.api.base import StoreView, no_content
 from events.api.filters import EventFilter
 from events.api.negotiation import EventStreamRenderer, FastJSONRenderer
@@ -51,7 +51,7 @@ class EventStream(StoreView):
             raise PermissionDenied("You may not read these events")
         if not isinstance(request._request, ASGIRequest):
             return Problem(501, "Event streams need the project's ASGI application", "no-streams")
-        user = identity(request) or f"at {request.META.get('REMOTE_ADDR')}"
+        user = user_key(request) or f"at {request.META.get('REMOTE_ADDR')}"
         if problem := _too_many(user):
             return problem
         if after:

@@ -1,4 +1,4 @@
--- Sessions that hold a lock of the store's tables that stops others, and sessions that others wait for at one of the tables.
+-- Sessions that hold a lock on a table of the store which stops others, and sessions that others wait for at such a table.
 WITH tables AS MATERIALIZED (
     SELECT oid, relname FROM pg_class
     WHERE relnamespace = (SELECT relnamespace FROM pg_class WHERE oid = 'events_event'::regclass)

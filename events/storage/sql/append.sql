@@ -50,7 +50,7 @@ BEGIN
     -- The guards let statements pass while this setting is on. (A SET clause of the function would be simpler, but
     -- PostgreSQL allows it for a custom setting to superusers only.)
     v_ignored := set_config('events.appending', 'on', true);
-    -- Readers rely on it that a visible event is on disk (events_settled_position), and callers that an acknowledged one is.
+    -- Readers rely on visible events being on disk (events_settled_position), and callers on acknowledged ones.
     IF current_setting('synchronous_commit') = 'off' THEN
         v_ignored := set_config('synchronous_commit', 'on', true);
     END IF;

@@ -19,7 +19,8 @@ SET plan_cache_mode = force_generic_plan
 AS $$
 #variable_conflict use_column
 DECLARE
-    v_error CONSTANT text := events_validation_error(p_aggregate_id, p_type, p_data, p_metadata, p_timestamp, p_content_is_checked);
+    v_error CONSTANT text := events_validation_error(
+        p_aggregate_id, p_type, p_data, p_metadata, p_timestamp, p_content_is_checked);
     v_version bigint;
     v_now timestamptz;
     v_ignored text;
@@ -73,7 +74,8 @@ BEGIN
         INTO outcome, aggregate_id, version, position, timestamp, recorded_at, type, data, metadata
         FROM events_reject(
             array_remove(ARRAY[CASE WHEN v_version IS NOT NULL THEN p_aggregate_id END], NULL), ARRAY[p_aggregate_id],
-            ARRAY[p_type], ARRAY[p_data], ARRAY[p_event_id], array_remove(ARRAY[CASE WHEN p_expected IS NOT NULL THEN p_aggregate_id END], NULL),
+            ARRAY[p_type], ARRAY[p_data], ARRAY[p_event_id],
+            array_remove(ARRAY[CASE WHEN p_expected IS NOT NULL THEN p_aggregate_id END], NULL),
             array_remove(ARRAY[p_expected], NULL), p_raise) AS r;
     END IF;
     v_ignored := set_config('events.appending', '', true);

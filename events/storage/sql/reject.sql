@@ -37,7 +37,8 @@ BEGIN
     ) AS x;
     IF v_stored > 0 AND v_stored = cardinality(p_event_ids) AND v_retry THEN
         IF p_raise THEN
-            SELECT e.event_id, e.aggregate_id, CASE WHEN e.type <> n.type THEN 'of another type' ELSE 'with other data' END AS difference
+            SELECT e.event_id, e.aggregate_id,
+                   CASE WHEN e.type <> n.type THEN 'of another type' ELSE 'with other data' END AS difference
             INTO v_rejection
             FROM unnest(p_event_ids, p_types, p_data) WITH ORDINALITY AS n(event_id, type, data, ordinal)
             JOIN events_event AS e ON e.event_id = n.event_id

@@ -24,8 +24,8 @@ BEGIN
     EXECUTE format('CREATE SCHEMA %I', v_schema);
 
     FOR v_table IN SELECT oid::regclass AS served, relname, relowner FROM pg_class WHERE oid = ANY (p_tables) LOOP
-        -- A copy has the defaults and indexes of its table, and their expressions run with the rights of the owner, in ANALYZE
-        -- for example. An operator can make a temporary table with functions of its own in them.
+        -- A copy has the defaults and indexes of its table. Their expressions run with the rights of the owner, in ANALYZE
+        -- for example. An operator can make a temporary table whose expressions call functions of the operator.
         IF v_table.relowner <> v_owner THEN
             RAISE EXCEPTION 'the table % does not belong to the owner of the store', v_table.served USING ERRCODE = '42501',
                 HINT = format('ALTER TABLE %s OWNER TO %s', v_table.served, v_owner::regrole);

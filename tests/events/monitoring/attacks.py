@@ -9,6 +9,8 @@ FORBIDDEN_TO_ALL = {
     "update": "UPDATE events_event SET type = 'Other'",
     "update of the aggregate": "UPDATE events_aggregate SET version = 7",
     "update of a seal": "UPDATE events_seal SET events = 7",
+    "update of the secret": "UPDATE events_store SET secret = sha256('')",
+    "limit of an event raised": "UPDATE events_store SET max_event_bytes = 1000000000",
     "delete": "DELETE FROM events_event",
     "delete, as maintenance": "SET events.maintenance = 'on'; DELETE FROM events_event",
     "delete of a seal": "SET events.maintenance = 'on'; DELETE FROM events_seal",
@@ -44,11 +46,19 @@ APPEND = (
 )
 
 
+SECRET = "SELECT secret FROM events_store"
+
+
 APPEND_ONE = "SELECT events_append_one('x', 'T', '{}')"
 
 
 FORBIDDEN = {
-    "reader": {"append": APPEND, "append one": APPEND_ONE, "seal": "INSERT INTO events_seal SELECT * FROM events_seal"},
+    "reader": {
+        "append": APPEND,
+        "append one": APPEND_ONE,
+        "seal": "INSERT INTO events_seal SELECT * FROM events_seal",
+        "secret": SECRET,
+    },
     "writer": {
         "seal": "INSERT INTO events_seal SELECT * FROM events_seal",
         "read model": "DELETE FROM projections_aggregateactivity",
@@ -73,6 +83,7 @@ FORBIDDEN = {
     },
     "operator": {
         "append": APPEND,
+        "secret": SECRET,
         "seal at the end of all numbers": "INSERT INTO events_seal VALUES"
         " (9223372036854775807, 0, 1, sha256(''), sha256(''), sha256(''), now())",
         "record of operations removed": "DELETE FROM projections_operation",
@@ -82,6 +93,7 @@ FORBIDDEN = {
     },
     "monitor": {
         "append": APPEND,
+        "secret": SECRET,
         "seal": "INSERT INTO events_seal SELECT * FROM events_seal",
         "checkpoint": "UPDATE projections_checkpoint SET position = 0",
         "migrations": "DELETE FROM django_migrations",

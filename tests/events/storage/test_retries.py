@@ -10,10 +10,8 @@ from django.db import DatabaseError, connection, transaction
 
 from events.exceptions import DuplicateEvent
 from events.models import Event
-from events.storage import writer
 from events.store import EventStore
 from events.types import ALL, ANY, EXISTS, ExpectedVersion, NewEvent
-from events.validation import validate_events
 from tests.support import aggregates, new, some, stored
 
 pytestmark = pytest.mark.django_db
@@ -155,10 +153,3 @@ def test_equal_content_is_a_retry(store: EventStore, fields: dict[str, Any]) -> 
     again = store.dispatch(changed(event, **fields))
     assert (again.is_retry, again, again[0].metadata) == (True, first, {"attempt": 1})
     assert again[0].timestamp == first[0].timestamp
-
-
-def test_derived_id_alone_identifies_a_retry(store: EventStore) -> None:
-    event = new(data={"a": 1})
-    store.dispatch(event)
-    rows = validate_events([changed(event, data={"a": 2})])
-    assert writer.append(rows, {}, "default", derived_ids={event.event_id}).is_retry

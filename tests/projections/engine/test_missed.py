@@ -110,6 +110,7 @@ def test_handler_of_a_new_type_needs_no_new_version_unless_there_are_such_events
     monkeypatch.setattr(Fragile, "note_further", handles("Further")(lambda self, event: None), raising=False)
     before = registry._instances.pop(Fragile)
     inline.subscribe(instance(Fragile))
+    assert missing() == earlier  # before an append of this code
     store.dispatch(new("a-1", "Further"))
     assert missing() == earlier
     registry._instances[Fragile] = before
