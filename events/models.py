@@ -3,9 +3,10 @@
 from collections.abc import Collection, Iterable
 from typing import Any, NoReturn, Self
 
-from django.db import models
+from django.db import connections, models
+from django.db.models.expressions import RawSQL
 from django.db.models.fields.json import KeyTextTransform
-from django.db.models.lookups import Exact, IsNull
+from django.db.models.lookups import Exact, In, IsNull
 
 from .exceptions import ImmutableEvent
 from .fields import ExactJSONField
@@ -19,8 +20,19 @@ def _reject(*args: Any, **kwargs: Any) -> NoReturn:
     )
 
 
+# PostgreSQL takes more joined ranges for so many rows that it reads the whole table, and compares each row with each range.
+_MAX_RANGES = 8
+# So many aggregates are looked up one by one. If there are more, a scan in order of positions soon has a page of events.
+_MAX_LOOKED_UP = 10_000
+
+
 def ids_in_categories(categories: Collection[str]) -> models.Q:
-    """Return the condition on aggregates `category` and `category-…`: ranges of an index on `aggregate_id`."""
+    """Return the condition on aggregates `category` and `category-…`: a few ranges of an index on `aggregate_id`.
+
+    The condition on many categories is one look-up in a hash table for each row that a query reads.
+    """
+    if len(categories) > _MAX_RANGES:
+        return models.Q(In(_CATEGORY, sorted(categories)))
     condition = models.Q(pk__in=[])
     for category in categories:
         if "-" not in category:  # no category has a dash
@@ -37,6 +49,11 @@ def span_of_categories(categories: Collection[str]) -> models.Q:
         return models.Q(pk__in=[])
     beyond = max(f"{category}." for category in categories)  # "." is the character after "-"
     return models.Q(aggregate_id__gte=min(categories), aggregate_id__lt=beyond)
+
+
+_CATEGORY = models.Func(
+    models.F("aggregate_id"), models.Value("-"), models.Value(1), function="split_part", output_field=models.TextField()
+)
 
 
 def _showable(field: str) -> models.Case:
@@ -83,7 +100,18 @@ class EventQuerySet(CategorizedQuerySet):
         return self.filter(type__in=types)
 
     def in_category(self, *categories: str) -> Self:
+        """Return the events of any of `categories`. Whether many categories are rare takes a query to find out."""
+        if len(categories) > _MAX_RANGES and self._are_rare(categories):
+            # An array makes PostgreSQL look up each aggregate too.
+            condition = f"events_event.aggregate_id = ANY (ARRAY({_AGGREGATES_OF}))"
+            return self.filter(RawSQL(condition, [list(categories)], models.BooleanField()))
         return self.filter(ids_in_categories(categories))
+
+    def _are_rare(self, categories: Collection[str]) -> bool:
+        with connections[self.db].cursor() as cursor:
+            found = f"SELECT count(*) FROM ({_AGGREGATES_OF} LIMIT {_MAX_LOOKED_UP}) AS found"  # noqa: S608
+            cursor.execute(found, [list(categories)])
+            return bool(cursor.fetchone()[0] < _MAX_LOOKED_UP)
 
     def correlated_by(self, correlation_id: str) -> Self:
         return self.filter(Exact(KeyTextTransform("correlation_id", "metadata"), correlation_id))
@@ -100,6 +128,13 @@ class EventQuerySet(CategorizedQuerySet):
         """
         moments = {"happened": _showable("timestamp"), "stored": _showable("recorded_at")}
         return self.defer("data", "metadata", "timestamp", "recorded_at").annotate(**moments)
+
+
+# OFFSET makes PostgreSQL look up each category: a join by estimates may read all aggregates.
+_AGGREGATES_OF = (
+    "SELECT a.aggregate_id FROM unnest(%s::text[]) AS given(category) CROSS JOIN LATERAL"
+    " (SELECT aggregate_id FROM events_aggregate WHERE category = given.category OFFSET 0) AS a"
+)
 
 
 class AppendOnlyModel(models.Model):

@@ -244,9 +244,25 @@ class EventStore:
         """Run `dispatch` from a coroutine."""
         return await sync_to_async(self.dispatch)(*events, expected_version=expected_version)
 
-    async def aget_events_for_aggregate(self, aggregate_id: str, **options: Any) -> list[Event]:
+    async def aget_events_for_aggregate(
+        self,
+        aggregate_id: str,
+        *,
+        after_version: int = 0,
+        up_to_version: int | None = None,
+        as_of: datetime | None = None,
+        reverse: bool = False,
+        limit: int | None = None,
+    ) -> list[Event]:
         """Run `get_events_for_aggregate` from a coroutine."""
-        return await sync_to_async(self.get_events_for_aggregate)(aggregate_id, **options)
+        return await sync_to_async(self.get_events_for_aggregate)(
+            aggregate_id,
+            after_version=after_version,
+            up_to_version=up_to_version,
+            as_of=as_of,
+            reverse=reverse,
+            limit=limit,
+        )
 
     async def aread_all(
         self,

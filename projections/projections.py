@@ -16,6 +16,7 @@ from events.types import ALL
 from .base import ASYNC, INLINE, Projection, handles
 from .conf import conf
 from .models import AggregateActivity, DailyActivity, EventTypeActivity
+from .models.read_models import MAX_DAILY_CATEGORIES, OTHER_CATEGORIES
 from .registry import register
 
 
@@ -92,7 +93,11 @@ class SealsProjection(Projection):
 
 
 class DailyActivityProjection(Projection):
-    """A row per day and category, for charts. It is ASYNC: all writers of a category would wait for the same row."""
+    """A row per day and category, for charts. It is ASYNC: all writers of a category would wait for the same row.
+
+    A day has rows for the `MAX_DAILY_CATEGORIES` categories that occur first in it, whatever the batches; the others share
+    a row.
+    """
 
     name = "daily_activity"
     mode = ASYNC
@@ -105,7 +110,14 @@ class DailyActivityProjection(Projection):
         )
         days, categories = zip(*counts, strict=True)
         with connections[database()].cursor() as cursor:
-            cursor.execute(read_query(__package__, "add_by_day"), [list(days), list(categories), list(counts.values())])
+            arguments = {
+                "days": list(days),
+                "categories": list(categories),
+                "counts": list(counts.values()),
+                "limit": MAX_DAILY_CATEGORIES,
+                "others": OTHER_CATEGORIES,
+            }
+            cursor.execute(read_query(__package__, "add_by_day"), arguments)
 
 
 if conf.aggregate_activity:

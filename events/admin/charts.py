@@ -7,6 +7,9 @@ from itertools import accumulate
 
 # The number of categories with their own colour; the others share one.
 COLOURS = 6
+# Below this part of all events, a category shares it too, if they are too many: bare UUIDs or numbers as aggregate ids
+# make each aggregate a category.
+RARE = 0.01
 BAR, GAP, HEIGHT = 8, 2, 100
 
 
@@ -83,8 +86,10 @@ def _merge_small_series(numbers: dict[str, list[int]]) -> list[tuple[str, list[i
     stacked = list(numbers.items())
     if len(stacked) <= COLOURS + 1:
         return stacked
-    rest = [sum(column) for column in zip(*(values for _, values in stacked[COLOURS:]), strict=True)]
-    return [*stacked[:COLOURS], (f"{len(stacked) - COLOURS} others", rest)]
+    least = RARE * sum(map(sum, numbers.values()))
+    own = [(name, values) for name, values in stacked[:COLOURS] if sum(values) >= least]
+    rest = [sum(column) for column in zip(*(values for _, values in stacked[len(own) :]), strict=True)]
+    return [*own, (f"{len(stacked) - len(own):,} others", rest)]
 
 
 def _round_up(number: int) -> int:

@@ -14,12 +14,12 @@ from django.utils.dateparse import parse_datetime
 from django.utils.text import capfirst
 
 from events import authorization
-from events.models import Aggregate, AggregateQuerySet, EventQuerySet
+from events.models import AggregateQuerySet, EventQuerySet
 from events.monitoring import statistics
 from events.types import EARLIEST, LATEST
 from events.validation import MAX_NAME_CHARACTERS
 
-from .suggestions import distinct_values, known_types
+from .suggestions import known_categories, known_types
 
 # `recorded_at` may fall by this much as positions rise, because the database server's clock may be set back.
 CLOCK_SLACK = timedelta(hours=1)
@@ -53,7 +53,7 @@ class CategoryFilter(DistinctValuesFilter):
     def values(self, readable: authorization.Categories, using: str) -> list[str]:
         if readable.names is not None:
             return sorted(readable.names)
-        return distinct_values(Aggregate, "category", using)
+        return known_categories(using)
 
     def queryset(self, request: HttpRequest, queryset: Any) -> models.QuerySet | None:
         return queryset.in_category(self.value()) if self.value() is not None else None

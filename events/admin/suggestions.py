@@ -4,7 +4,7 @@ from collections.abc import Collection
 
 from django.db import connections, models
 
-from events.models import Event
+from events.models import Aggregate, Event
 from events.storage.query_files import fetch_tuples, read_query
 
 MAX_VALUES = 200
@@ -19,6 +19,18 @@ def known_types(categories: Collection[str] | None, using: str) -> list[str]:
     aggregates = max(1, _SAMPLED_AGGREGATES // max(1, len(categories)))
     query = read_query(__package__, "types_of_categories")
     return [event_type for (event_type,) in fetch_tuples(using, query, [sorted(categories), aggregates])]
+
+
+def known_categories(using: str) -> list[str]:
+    """Return the categories to suggest: all, or the frequent ones if they are too many.
+
+    Bare UUIDs or numbers as aggregate ids make each aggregate a category.
+    """
+    categories = distinct_values(Aggregate, "category", using, MAX_VALUES + 1)
+    if len(categories) <= MAX_VALUES:
+        return categories
+    frequent = [category for (category,) in fetch_tuples(using, read_query(__package__, "frequent_categories"))]
+    return sorted(frequent) or categories[:MAX_VALUES]
 
 
 def distinct_values(model: type[models.Model], column: str, using: str, limit: int = MAX_VALUES) -> list[str]:

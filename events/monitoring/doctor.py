@@ -26,6 +26,7 @@ MAX_CLOCK_SKEW: Final = timedelta(seconds=2)
 MAX_DEAD_PART: Final = 0.25
 MIN_DEAD_ROWS: Final = 50_000
 CHECKED_AGGREGATES: Final = 1000
+MIN_AGGREGATES: Final = 100
 
 _TABLES: Final = ("events_event", "events_aggregate", "events_seal")
 _THEN_VERIFY: Final = "Then run verify_events: events may have been changed in the meantime."
@@ -162,6 +163,18 @@ def aggregates(using: str) -> Iterator[Finding]:
         yield Finding(
             f"aggregate {row['aggregate_id']} is at version {row['version']}, but its last event is {row['last']}",
             "Rows were written without the append functions, or a restore is incomplete. Run verify_events; restore.",
+        )
+
+
+@diagnostic("Aggregates share categories")
+def categories(using: str) -> Iterator[Finding]:
+    (found,) = _rows(using, "recent_categories", [CHECKED_AGGREGATES])
+    if found["aggregates"] >= MIN_AGGREGATES and found["categories"] > found["aggregates"] / 2:
+        yield Finding(
+            f"the newest {found['aggregates']:,} aggregates, such as {found['example']}, have {found['categories']:,}"
+            " categories: filters, charts and permissions by category are of little use",
+            "Begin the ids of new aggregates with their kind and a dash, such as order-1001.",
+            Severity.WARNING,
         )
 
 

@@ -97,7 +97,7 @@ class Migration(migrations.Migration):
             fields=[
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
                 ('day', models.DateField()),
-                ('category', models.TextField(db_collation='C')),
+                ('category', models.TextField(db_collation='C', help_text='A category; `-`: those that are not among the first 200 of their day.')),
                 ('event_count', models.BigIntegerField()),
             ],
             options={

@@ -8,6 +8,11 @@ from django.db import models
 from events.models import ids_in_categories, span_of_categories
 
 
+# Bare UUIDs or numbers as aggregate ids make each aggregate a category: the number of rows of a day has a limit.
+MAX_DAILY_CATEGORIES = 200
+OTHER_CATEGORIES = "-"  # no category has a dash
+
+
 class AggregateActivityQuerySet(models.QuerySet):
     def within(self, names: Collection[str] | None) -> Self:
         """Narrow to these categories; None for all."""
@@ -62,7 +67,9 @@ class DailyActivity(models.Model):
     """How many events of a category happened on a day (UTC, by their `timestamp`)."""
 
     day = models.DateField()
-    category = models.TextField(db_collation="C")
+    category = models.TextField(
+        db_collation="C", help_text="A category; `-`: those that are not among the first 200 of their day."
+    )
     event_count = models.BigIntegerField()
 
     objects = DailyActivityQuerySet.as_manager()

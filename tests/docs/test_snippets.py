@@ -50,7 +50,8 @@ ELSEWHERE = ("# settings.py", "# urls.py", "# projections.py", "# over HTTP", "#
 
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize(
-    ("page", "outputs"), [("README.md", 1), ("docs/getting-started.md", 3), ("docs/public-api.md", 0)]
+    ("page", "outputs"),
+    [("README.md", 1), ("docs/getting-started.md", 3), ("docs/patterns.md", 2), ("docs/public-api.md", 0)],
 )
 def test_python_snippets_run_and_print_what_the_page_says(page: str, outputs: int) -> None:
     text = (ROOT / page).read_text(encoding="utf-8")

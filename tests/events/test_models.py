@@ -161,3 +161,32 @@ def test_history_and_prefix_queries_use_the_index_on_the_aggregate(store: EventS
     assert "events_event_version" in plan
     assert "Index Cond: ((aggregate_id >= 'user-'::text) AND (aggregate_id < 'user.'::text))" in plan
     assert "events_event_correlation" in Event.objects.correlated_by("x").order_by("position")[:101].explain()
+
+
+@pytest.mark.parametrize("are_rare", [True, False])
+def test_many_categories_hold_the_aggregates_of_each(
+    store: EventStore, are_rare: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if not are_rare:
+        monkeypatch.setattr("events.models._MAX_LOOKED_UP", 1)
+    names = ["a-1", "a", "a!-1", "-1", "b-1-2", "c", "%-1", "é-1", "d-1"]
+    store.dispatch(*map(new, names))
+    categories = ["a", "", "b", "%", "é", "c-1", *(f"none{number}" for number in range(494))]
+    wanted = {"a-1", "a", "-1", "b-1-2", "%-1", "é-1"}
+    for rows in (Aggregate.objects.all(), Event.objects.all(), AggregateActivity.objects.all()):
+        assert set(rows.within(categories).values_list("aggregate_id", flat=True)) == wanted
+
+
+def test_many_rare_categories_are_looked_up(store: EventStore) -> None:
+    """As ranges, PostgreSQL would take them for most of the table, and compare each event with each range."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SET LOCAL events.maintenance = 'on'; INSERT INTO events_event"
+            " (position, aggregate_id, version, event_id, type, data, metadata, timestamp, recorded_at)"
+            " SELECT n, 'a-' || n % 50, n, gen_random_uuid(), 'T', '{}', '{}', now(), now()"
+            " FROM generate_series(1, 20000) AS n; ANALYZE events_event"
+        )
+    categories = [f"none{number}" for number in range(500)]
+    plan = Event.objects.in_category(*categories).order_by("position")[:100].explain(analyze=True)
+    assert "Rows Removed" not in plan
+    assert plan.count("aggregate_id") < 10, "a condition for each category"

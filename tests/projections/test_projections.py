@@ -1,4 +1,6 @@
-"""The shipped projection that seals."""
+"""The shipped projections."""
+
+from datetime import UTC, datetime
 
 import pytest
 from django.core.management import call_command
@@ -6,11 +8,11 @@ from django.core.management import call_command
 from events.models import Seal
 from events.store import EventStore
 from projections import registry
-from projections.models import Checkpoint, ParkedEvent
-from projections.projections import SealsProjection
+from projections.models import Checkpoint, DailyActivity, ParkedEvent
+from projections.projections import DailyActivityProjection, SealsProjection
 from projections.workers.worker import Until, Worker
 from tests.events.integrity.support import verify
-from tests.support import UNREADABLE, some, store_unchecked
+from tests.support import UNREADABLE, new, some, store_unchecked
 
 pytestmark = pytest.mark.django_db
 
@@ -45,3 +47,30 @@ def test_rebuild_makes_no_other_seals(store: EventStore) -> None:
     assert list(Seal.objects.values()) == before
     assert Checkpoint.objects.get(projection="seals").position > 0
     assert SealsProjection.models == ()
+
+
+@pytest.mark.parametrize("batch", [1, 2, 7, 100])
+def test_day_has_a_limited_number_of_categories_whatever_the_batches(
+    store: EventStore, batch: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Bare UUIDs as aggregate ids would make a row for each of them."""
+    monkeypatch.setattr("projections.projections.MAX_DAILY_CATEGORIES", 3)
+    days = [datetime(2030, 1, day, tzinfo=UTC) for day in (1, 2)]
+    names = ["order-1", "a", "b", "c", "order-2", "d", "a", "c", "order-1"]
+    store.dispatch(
+        *(new(name, timestamp=days[0]) for name in names), *(new(name, timestamp=days[1]) for name in "dcba")
+    )
+    projection, events = DailyActivityProjection(), list(store.read_all())
+    for first in range(0, len(events), batch):
+        projection.project_batch(events[first : first + batch])
+    rows = DailyActivity.objects.order_by("day", "category").values_list("day__day", "category", "event_count")
+    assert list(rows) == [
+        (1, "-", 3),
+        (1, "a", 2),
+        (1, "b", 1),
+        (1, "order", 3),
+        (2, "-", 1),
+        (2, "b", 1),
+        (2, "c", 1),
+        (2, "d", 1),
+    ]

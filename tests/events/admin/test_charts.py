@@ -28,6 +28,16 @@ def test_beyond_the_colours_there_is_one_for_the_rest() -> None:
     assert len(stacked_bars(["a"], {f"c{n}": [1] for n in range(COLOURS + 1)}).series) == COLOURS + 1
 
 
+def test_rare_series_share_a_colour() -> None:
+    """Aggregate ids without a kind make each aggregate a category."""
+    chart = stacked_bars(["a"], {"order": [60_000], "cart": [8_000], **{f"{n:x}": [1] for n in range(4_000)}})
+    assert [(name, total) for name, *_, total in chart.series] == [
+        ("order", 60_000),
+        ("cart", 8_000),
+        ("4,000 others", 4_000),
+    ]
+
+
 @pytest.mark.parametrize(
     ("most", "top"), [(0, 1), (1, 1), (2, 2), (3, 5), (7, 10), (10, 10), (11, 20), (999, 1000), (10**9 + 1, 2 * 10**9)]
 )

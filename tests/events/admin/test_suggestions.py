@@ -4,8 +4,10 @@ from collections.abc import Callable
 
 import pytest
 from django.contrib.auth.models import User
+from django.db import connection
 from django.test import Client
 
+from events.admin.suggestions import known_categories
 from events.store import EventStore
 from tests.events.support import ADD
 from tests.support import new, some
@@ -38,3 +40,13 @@ def test_suggestions_tell_ids_and_the_version(
     assert client.get(url, {"aggregate_id": "cart"}).json()["aggregates"] == []
     client.force_login(make_user("events.view_event", is_staff=True))
     assert client.get(url, {"aggregate_id": "cart"}).status_code == 403
+
+
+def test_categories_of_single_aggregates_are_not_suggested(store: EventStore) -> None:
+    store.dispatch(*(new(f"{kind}-{number}") for kind in ("cart", "order") for number in range(60)), new("0a-1"))
+    assert known_categories("default") == ["0a", "cart", "order"]
+    store.dispatch(*(new(f"{number:04x}") for number in range(300)))
+    assert len(known_categories("default")) == 200  # before ANALYZE
+    with connection.cursor() as cursor:
+        cursor.execute("ANALYZE events_aggregate")
+    assert known_categories("default") == ["cart", "order"]

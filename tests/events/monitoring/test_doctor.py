@@ -2,6 +2,7 @@
 
 import json
 from datetime import UTC, datetime, timedelta
+from uuid import uuid4
 
 import pytest
 from django.core.management import CommandError, call_command
@@ -180,3 +181,12 @@ def test_clocks_that_do_not_agree_are_found(healthy: None, monkeypatch: pytest.M
     monkeypatch.setattr(doctor.timezone, "now", lambda: there)
     (finding,) = doctor.clocks("default")
     assert "clock and the database server's are 0:01:30 apart" in finding.problem
+
+
+def test_aggregates_without_a_kind_are_found(healthy: None, store: EventStore) -> None:
+    store.dispatch(*(new(f"order-{number}") for number in range(100)))
+    assert list(doctor.categories("default")) == []
+    store.dispatch(*(new(str(uuid4())) for _ in range(300)))
+    (finding,) = doctor.categories("default")
+    assert "categories: filters, charts and permissions by category are of little use" in finding.problem
+    assert finding.severity is Severity.WARNING
