@@ -20,9 +20,10 @@ def _reject(*args: Any, **kwargs: Any) -> NoReturn:
     )
 
 
-# PostgreSQL takes more joined ranges for so many rows that it reads the whole table, and compares each row with each range.
+# PostgreSQL takes more joined ranges for so many rows that it reads the whole table, and compares each row with each of
+# them.
 _MAX_RANGES = 8
-# So many aggregates are looked up one by one. If there are more, a scan in order of positions soon has a page of events.
+# So many aggregates are looked up one by one. With more of them, a scan by position soon has a page of events.
 _MAX_LOOKED_UP = 10_000
 
 
@@ -104,7 +105,7 @@ class EventQuerySet(CategorizedQuerySet):
         if len(categories) > _MAX_RANGES and self._are_rare(categories):
             # An array makes PostgreSQL look up each aggregate too.
             condition = f"events_event.aggregate_id = ANY (ARRAY({_AGGREGATES_OF}))"
-            return self.filter(RawSQL(condition, [list(categories)], models.BooleanField()))
+            return self.filter(RawSQL(condition, [list(categories)], models.BooleanField()))  # noqa: S611
         return self.filter(ids_in_categories(categories))
 
     def _are_rare(self, categories: Collection[str]) -> bool:

@@ -95,8 +95,8 @@ class SealsProjection(Projection):
 class DailyActivityProjection(Projection):
     """A row per day and category, for charts. It is ASYNC: all writers of a category would wait for the same row.
 
-    A day has rows for the `MAX_DAILY_CATEGORIES` categories that occur first in it, whatever the batches; the others share
-    a row.
+    A day has rows for the `MAX_DAILY_CATEGORIES` categories that occur first in it, whatever the batches. The others
+    share a row.
     """
 
     name = "daily_activity"

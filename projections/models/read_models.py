@@ -7,7 +7,6 @@ from django.db import models
 
 from events.models import ids_in_categories, span_of_categories
 
-
 # Bare UUIDs or numbers as aggregate ids make each aggregate a category: the number of rows of a day has a limit.
 MAX_DAILY_CATEGORIES = 200
 OTHER_CATEGORIES = "-"  # no category has a dash
