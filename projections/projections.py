@@ -110,7 +110,7 @@ class DailyActivityProjection(Projection):
         )
         days, categories = zip(*counts, strict=True)
         with connections[database()].cursor() as cursor:
-            arguments = {
+            arguments: dict[str, Any] = {
                 "days": list(days),
                 "categories": list(categories),
                 "counts": list(counts.values()),
