@@ -7,11 +7,12 @@ from itertools import chain
 from typing import Any, TypeVar, overload
 
 from asgiref.sync import sync_to_async
-from django.db import DEFAULT_DB_ALIAS, transaction
+from django.db import transaction
 
 from . import subscriptions
 from .exceptions import DuplicateEvent
 from .models import Event, EventQuerySet
+from .routing import database
 from .storage import ordering, reader, rows, standby, writer
 from .subscriptions import Handler, Subscription
 from .types import ANY, ExpectedVersion, NewEvent, Subscribed, expectations
@@ -83,13 +84,19 @@ def _send(events: Sequence[Event], using: str, *, call_subscribers: bool) -> Non
 class EventStore:
     """The events of the database with the alias `using`. An instance has no state: create one wherever you need it."""
 
-    def __init__(self, using: str = DEFAULT_DB_ALIAS, *, read_from: str | None = None) -> None:
+    def __init__(self, using: str | None = None, *, read_from: str | None = None) -> None:
         """
         Args:
+            using: None stands for the database that the routers name for the model `Event`, each time they are asked.
             read_from: the alias of a physical standby of that database; `read_all` and `export` read events from it.
         """
-        self.using = using
+        self._using = using
         self.read_from = read_from
+
+    @property
+    def using(self) -> str:
+        """The alias of the database."""
+        return self._using or database()
 
     def dispatch(self, *events: NewEvent, expected_version: ExpectedVersion = ANY) -> DispatchResult:
         """Append `events`, all of them or none, call the subscribers, and return the stored events.

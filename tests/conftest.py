@@ -171,7 +171,7 @@ def browser(chromium: Chromium) -> Iterator[Browser]:
 def category_permissions(settings: Any, db: None) -> None:
     """The permissions of the categories `order` and `cart`, as `migrate` makes them."""
     settings.EVENTS_CATEGORY_PERMISSIONS = ["order", "cart"]
-    authorization.create_permissions()
+    authorization.create_permissions("default")
 
 
 @pytest.fixture
