@@ -47,12 +47,12 @@ def append_and_send(
     rows: Sequence[ValidatedEvent], expected: Mapping[str, int], using: str, *, call_subscribers: bool = True
 ) -> DispatchResult:
     """Store validated `rows` and call the participants and the subscribers; see `EventStore.dispatch`."""
-    participants = subscriptions.PARTICIPANTS.has_subscribers(rows)
-    if not participants and not (call_subscribers and subscriptions.has_subscribers(rows)):
+    participants = subscriptions.PARTICIPANTS.has_subscribers(rows, using)
+    if not participants and not (call_subscribers and subscriptions.has_subscribers(rows, using)):
         appended = writer.append(rows, expected, using)  # the usual case needs no transaction around the append
         return DispatchResult(appended.events, is_retry=appended.is_retry)
     # A participant and a subscriber inside the transaction roll the append back with their error.
-    inside = participants or (call_subscribers and subscriptions.IN_TRANSACTION.has_subscribers(rows))
+    inside = participants or (call_subscribers and subscriptions.IN_TRANSACTION.has_subscribers(rows, using))
     with subscriptions.nested_dispatch(), transaction.atomic(using) if inside else nullcontext():
         appended = writer.append(rows, expected, using)
         if not appended.is_retry:
@@ -66,7 +66,9 @@ def store_rows(rows: Sequence[ValidatedEvent], using: str, *, call_subscribers: 
     Raises:
         DuplicateEvent: one of the event ids is stored already, or all of them are. Nothing was written.
     """
-    if subscriptions.PARTICIPANTS.has_subscribers(rows) or (call_subscribers and subscriptions.has_subscribers(rows)):
+    if subscriptions.PARTICIPANTS.has_subscribers(rows, using) or (
+        call_subscribers and subscriptions.has_subscribers(rows, using)
+    ):
         is_retry = append_and_send(rows, {}, using, call_subscribers=call_subscribers).is_retry
     else:
         is_retry = writer.append_unread(rows, using) is not writer.AppendOutcome.APPENDED
@@ -221,11 +223,12 @@ class EventStore:
     def subscribe(
         self, event_type: str | Subscribed, handler: Handler | None = None, *, on_commit: bool = False
     ) -> Any:
-        """Call `handler(event=..., **kwargs)` for each event of a type (or ALL) that this process dispatches.
+        """Call `handler(event=..., **kwargs)` for each event of a type (or ALL) that this process stores in the database.
 
         The handler runs inside the transaction, and its exception rolls the dispatch back. With `on_commit` it runs
-        after the commit, and its exception is logged. Subscribing a handler twice has no further effect. Subscriptions
-        belong to the process, not to this object, and cover every database: the argument `using=` names the database.
+        after the commit, and its exception is logged. Subscribing a handler twice has no further effect. A subscription
+        belongs to the process, and to the database that `using` names now, not to this object. For the events of every
+        database, connect the signals in `events.signals`.
 
         Returns:
             A `Subscription`: call it, or leave its `with` block, to unsubscribe. Without `handler`: a decorator that
@@ -233,19 +236,20 @@ class EventStore:
 
         Raises:
             InvalidEvent: `event_type` is not an event type, or `handler` does not accept `(event, **kwargs)`.
+            ConnectionDoesNotExist: there is no database with this alias.
         """
         if handler is not None:
-            return subscriptions.subscribe(event_type, handler, on_commit=on_commit)
+            return subscriptions.subscribe(self.using, event_type, handler, on_commit=on_commit)
 
         def decorator(function: AnyHandler) -> AnyHandler:
-            subscriptions.subscribe(event_type, function, on_commit=on_commit)
+            subscriptions.subscribe(self.using, event_type, function, on_commit=on_commit)
             return function
 
         return decorator
 
     def unsubscribe(self, event_type: str | Subscribed, handler: Handler) -> bool:
-        """Unsubscribe `handler`; return whether it was subscribed."""
-        return subscriptions.unsubscribe(event_type, handler)
+        """Unsubscribe `handler` from events of this database; return whether it was subscribed."""
+        return subscriptions.unsubscribe(self.using, event_type, handler)
 
     async def adispatch(self, *events: NewEvent, expected_version: ExpectedVersion = ANY) -> DispatchResult:
         """Run `dispatch` from a coroutine."""
