@@ -19,7 +19,7 @@ from events.storage import identity
 from events.types import NewEvent, ReceivedEvent
 
 from .serialization import UNREADABLE, moment, to_json
-from .uri import is_uri, is_uri_reference
+from events.uri import is_uri, is_uri_reference
 
 MEDIA_TYPE = "application/cloudevents+json"
 BATCH_MEDIA_TYPE = "application/cloudevents-batch+json"
