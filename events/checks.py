@@ -9,7 +9,8 @@ from django.db import connections
 from psycopg import IsolationLevel
 
 from .conf import AppSettings, conf
-from .routing import database
+from .models import Aggregate
+from .routing import database, has_store
 from .storage.query_files import fetch_tuples
 
 
@@ -85,11 +86,15 @@ def check_settings(**kwargs: Any) -> list[CheckMessage]:
 def setting_messages(app_settings: AppSettings, *, error_id: str, warning_id: str) -> list[CheckMessage]:
     """Return the messages of `check` on the settings of an app."""
     messages: list[CheckMessage] = [
-        Error(f"{setting}{mistake}.", hint=f"Give {mistake.wanted}, or leave it out.", id=error_id)
+        Error(f"{setting}{mistake}.", hint=f"Give {mistake.wanted}. Or leave it out.", id=error_id)
         for setting, mistake in app_settings.mistakes()
     ]
     messages += [
-        Warning(f"{name} is not a setting of the event store, and has no effect on it.", hint=f"Did you mean {meant}?", id=warning_id)
+        Warning(
+            f"{name} is not a setting of the event store, and has no effect on it.",
+            hint=f"Did you mean {meant}?",
+            id=warning_id,
+        )
         for name, meant in app_settings.misspelt()
     ]
     return messages
@@ -109,6 +114,26 @@ def check_throttled(**kwargs: Any) -> list[CheckMessage]:
             hint='Set limits well above the needs of clients: {"append": "6000/min", "import": "60/hour", …}.',
             id="events.W008",
         )
+    ]
+
+
+@register(Tags.database, deploy=True)
+def check_categories_exist(databases: Sequence[str] | None = None, **kwargs: Any) -> list[CheckMessage]:
+    """Warn of permissions for categories that have no events, in a store that has some: the names may be misspelt."""
+    alias = database()
+    if alias not in (databases or ()) or any(conf.mistakes()) or not has_store(alias):
+        return []
+    aggregates = Aggregate.objects.using(alias)
+    if not aggregates.exists():
+        return []
+    return [
+        Warning(
+            f"EVENTS_CATEGORY_PERMISSIONS names {category!r}, but the store has no event in this category.",
+            hint="Compare the name with the ids of the aggregates: the category is the part before the first dash.",
+            id="events.W012",
+        )
+        for category in conf.category_permissions
+        if not aggregates.in_category(category).exists()
     ]
 
 

@@ -72,7 +72,7 @@ def _reader(cls: type[AppSettings], name: str, default: Any) -> Any:
 
     def read(conf: AppSettings) -> Any:
         for mistake in conf._mistakes_in(name):
-            raise ImproperlyConfigured(f"{setting}{mistake}. Give {mistake.wanted}, or leave it out.")
+            raise ImproperlyConfigured(f"{setting}{mistake}. Give {mistake.wanted}. Or leave it out.")
         return kind(getattr(settings, setting, default))
 
     return read

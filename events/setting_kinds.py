@@ -60,7 +60,7 @@ class ListOf:
 
     def mistakes(self, value: Any) -> Iterator[Mistake]:
         if not isinstance(value, Collection) or isinstance(value, (str, bytes, Mapping)):
-            yield Mistake("", value, f"a list, such as [] or one of which each member is {self.member.wanted}")
+            yield Mistake("", value, f"a list; each member must be {self.member.wanted}")
             return
         for index, each in enumerate(value):
             for mistake in self.member.mistakes(each):
@@ -76,13 +76,16 @@ class MappingOf:
 
     def mistakes(self, value: Any) -> Iterator[Mistake]:
         if not isinstance(value, Mapping):
-            yield Mistake("", value, f"a dict, such as {{}} or one from {' or '.join(self.keys)} to {self.member.wanted}")
+            yield Mistake("", value, f"a dict; {self._entries()}")
             return
         for key, each in value.items():
             if key not in self.keys:
-                yield Mistake(f"[{key!r}]", each, f"a value for {' or '.join(self.keys)}")
+                yield Mistake(f"[{key!r}]", each, self._entries())
             for mistake in self.member.mistakes(each):
                 yield Mistake(f"[{key!r}]{mistake.part}", mistake.value, mistake.wanted)
+
+    def _entries(self) -> str:
+        return f"each key must be one of {', '.join(self.keys)}, each value {self.member.wanted}"
 
 
 def _whole_number(most: int) -> Kind:

@@ -223,7 +223,7 @@ class EventStore:
     def subscribe(
         self, event_type: str | Subscribed, handler: Handler | None = None, *, on_commit: bool = False
     ) -> Any:
-        """Call `handler(event=..., **kwargs)` for each event of a type (or ALL) that this process stores in the database.
+        """Call `handler(event=..., **kwargs)` for each event of a type (or ALL) that this process dispatches there.
 
         The handler runs inside the transaction, and its exception rolls the dispatch back. With `on_commit` it runs
         after the commit, and its exception is logged. Subscribing a handler twice has no further effect. A subscription

@@ -8,6 +8,7 @@ from django.core.checks import run_checks
 from django.db import connection
 
 from events.checks import (
+    check_categories_exist,
     check_database,
     check_rights,
     check_settings,
@@ -16,9 +17,11 @@ from events.checks import (
     check_time_zones,
 )
 from events.conf import AppSettings, EventsSettings
+from events.store import EventStore
 from projections.checks import check_settings as check_projections_settings
 from projections.conf import ProjectionsSettings
 from tests import ROOT
+from tests.support import new
 
 SETTINGS_PAGE = ROOT / "docs/settings.md"
 
@@ -46,6 +49,18 @@ def test_misspelt_setting_is_a_warning(settings: Any, name: str, meant: str) -> 
     (warning,) = check_settings()
     assert (warning.id, warning.hint) == ("events.W011", f"Did you mean {meant}?")
     assert name in warning.msg
+
+
+@pytest.mark.django_db
+def test_deployment_is_warned_of_permissions_for_a_category_without_events(settings: Any) -> None:
+    settings.EVENTS_CATEGORY_PERMISSIONS = ["order", "oder"]
+    assert check_categories_exist(databases=["default"]) == []
+    EventStore().dispatch(new("order-1"))
+    (warning,) = check_categories_exist(databases=["default"])
+    assert (warning.id, "'oder'" in warning.msg) == ("events.W012", True)
+    assert check_categories_exist(databases=None) == check_categories_exist(databases=["other"]) == []
+    settings.EVENTS_CATEGORY_PERMISSIONS = "order"
+    assert check_categories_exist(databases=["default"]) == check_throttled() == []
 
 
 def test_missing_time_zones_are_an_error(settings: Any) -> None:

@@ -51,7 +51,8 @@ def test_store_made_before_the_routers_are_known_follows_them(request: pytest.Fi
 
 def test_router_gives_every_command_its_default_database(router: None) -> None:
     ours = [name for name, app in get_commands().items() if app in ("events", "projections") and name != "flush"]
-    defaults = [load_command_class(get_commands()[name], name).create_parser("", name).get_default("database") for name in ours]
+    parsers = [load_command_class(get_commands()[name], name).create_parser("manage.py", name) for name in ours]
+    defaults = [parser.get_default("database") for parser in parsers]
     assert len(defaults) >= 15
     assert {*defaults} == {"primary", None}, "None: the command has no such option, and asks the routers itself"
 
