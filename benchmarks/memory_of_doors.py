@@ -191,7 +191,7 @@ def seal_and_verify() -> None:
 def doctor() -> None:
     from events.monitoring import diagnostics
 
-    for each in diagnostics.diagnostics():
+    for each in diagnostics.diagnostics("default"):
         list(each.diagnose("default"))
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from django.apps import apps as installed_apps
 from django.apps.registry import Apps
-from django.db import DEFAULT_DB_ALIAS, router
+from django.db import router
 
 from .conf import conf
 from .types import category_of
@@ -59,7 +59,7 @@ def for_category(permission: str, category: str) -> str:
     return f"{permission}:{category}"
 
 
-def create_permissions(using: str = DEFAULT_DB_ALIAS, apps: Apps = installed_apps, **kwargs: Any) -> None:
+def create_permissions(using: str, apps: Apps = installed_apps, **kwargs: Any) -> None:
     """Create the permissions for each of `EVENTS_CATEGORY_PERMISSIONS`; a receiver of `post_migrate`."""
     try:
         permissions: Any = apps.get_model("auth", "Permission")

@@ -1,6 +1,5 @@
 """System checks for mistakes in the settings that would only show at run time."""
 
-import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -9,14 +8,10 @@ from django.core.checks import CheckMessage, Error, Tags, Warning, register  # n
 from django.db import connections
 from psycopg import IsolationLevel
 
-from .conf import conf
-from .formats.uri import is_uri_reference
-from .routing import database
+from .conf import AppSettings, conf
+from .models import Aggregate
+from .routing import database, has_store
 from .storage.query_files import fetch_tuples
-
-# The codename of its permission, such as `view_event:CATEGORY`, has at most 100 characters in Django.
-MAX_CATEGORY_CHARACTERS = 80
-THROTTLED = ("read", "append", "import", "export", "stream")
 
 
 @register(Tags.database)
@@ -83,67 +78,33 @@ def check_time_zones(**kwargs: Any) -> list[CheckMessage]:
 
 
 @register()
-def check_limits(**kwargs: Any) -> list[CheckMessage]:
-    """Check that each limit is a whole number above 0, and each duration a number of seconds above 0."""
+def check_settings(**kwargs: Any) -> list[CheckMessage]:
+    """Check the values of the settings `EVENTS_…`, and warn of names that resemble one of them."""
+    return setting_messages(conf, error_id="events.E002", warning_id="events.W011")
+
+
+def setting_messages(app_settings: AppSettings, *, error_id: str, warning_id: str) -> list[CheckMessage]:
+    """Return the messages of `check` on the settings of an app."""
     messages: list[CheckMessage] = [
-        Error(f"{name} is {value!r}.", hint="Give a whole number above 0, or leave it out.", id="events.E002")
-        for name in conf.settings_of(int)
-        if type(value := getattr(settings, name, 1)) is not int or value < 1
+        Error(f"{setting}{mistake}.", hint=f"Give {mistake.wanted}. Or leave it out.", id=error_id)
+        for setting, mistake in app_settings.mistakes()
     ]
     messages += [
-        Error(f"{name} is {value!r}.", hint="Give seconds above 0, or leave it out.", id="events.E002")
-        for name in conf.settings_of(float)
-        if type(value := getattr(settings, name, 1)) not in (int, float) or not 0 < value < float("inf")
+        Warning(
+            f"{name} is not a setting of the event store, and has no effect on it.",
+            hint=f"Did you mean {meant}?",
+            id=warning_id,
+        )
+        for name, meant in app_settings.misspelt()
     ]
     return messages
-
-
-@register()
-def check_category_permissions(**kwargs: Any) -> list[CheckMessage]:
-    """Check that EVENTS_CATEGORY_PERMISSIONS names categories."""
-    return [
-        Error(
-            f"EVENTS_CATEGORY_PERMISSIONS names {category!r}, which is not a category.",
-            hint=f"Give a name of 1 to {MAX_CATEGORY_CHARACTERS} characters without a dash.",
-            id="events.E004",
-        )
-        for category in conf.category_permissions
-        if not isinstance(category, str) or not 0 < len(category) <= MAX_CATEGORY_CHARACTERS or "-" in category
-    ]
-
-
-@register()
-def check_cloudevents_source(**kwargs: Any) -> list[CheckMessage]:
-    """Check that the `source` of this store's CloudEvents is a URI reference."""
-    source = conf.cloudevents_source
-    if source and is_uri_reference(source):
-        return []
-    return [
-        Error(
-            f"EVENTS_CLOUDEVENTS_SOURCE is {source!r}.",
-            hint="Give a URI reference that is not empty, such as https://shop.example or /shops/7.",
-            id="events.E006",
-        )
-    ]
-
-
-@register()
-def check_throttle_rates(**kwargs: Any) -> list[CheckMessage]:
-    """Check that EVENTS_API_THROTTLE_RATES gives rates for known kinds of requests."""
-    return [
-        Error(
-            f"EVENTS_API_THROTTLE_RATES[{kind!r}] is {rate!r}.",
-            hint=f"Give a rate such as '600/min' for any of {', '.join(THROTTLED)}.",
-            id="events.E005",
-        )
-        for kind, rate in conf.api_throttle_rates.items()
-        if kind not in THROTTLED or not re.fullmatch(r"[0-9]+/(s|sec|second|m|min|minute|h|hour|d|day)", str(rate))
-    ]
 
 
 @register(deploy=True)
 def check_throttled(**kwargs: Any) -> list[CheckMessage]:
     """Warn of appends, imports and exports without a throttle rate."""
+    if any(conf.mistakes()):
+        return []  # `check_settings` reports them, and settings with mistakes cannot be read
     if {"append", "import", "export"} <= {*conf.api_throttle_rates}:
         return []
     return [
@@ -153,6 +114,26 @@ def check_throttled(**kwargs: Any) -> list[CheckMessage]:
             hint='Set limits well above the needs of clients: {"append": "6000/min", "import": "60/hour", …}.',
             id="events.W008",
         )
+    ]
+
+
+@register(Tags.database, deploy=True)
+def check_categories_exist(databases: Sequence[str] | None = None, **kwargs: Any) -> list[CheckMessage]:
+    """Warn of permissions for categories that have no events, in a store that has some: the names may be misspelt."""
+    alias = database()
+    if alias not in (databases or ()) or any(conf.mistakes()) or not has_store(alias):
+        return []
+    aggregates = Aggregate.objects.using(alias)
+    if not aggregates.exists():
+        return []
+    return [
+        Warning(
+            f"EVENTS_CATEGORY_PERMISSIONS names {category!r}, but the store has no event in this category.",
+            hint="Compare the name with the ids of the aggregates: the category is the part before the first dash.",
+            id="events.W012",
+        )
+        for category in conf.category_permissions
+        if not aggregates.in_category(category).exists()
     ]
 
 

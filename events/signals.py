@@ -1,7 +1,8 @@
 """The Django signals that are sent when this process appends an event; imports send them only when asked to.
 
-Both are sent with `sender=Event`, `event=` (the stored event) and `using=` (the database alias). Nothing is kept for
-receivers that connect later. To receive one event type only, use `EventStore.subscribe`.
+Both are sent for the events of every database, with `sender=Event`, `event=` (the stored event) and `using=` (the alias
+of the database). Nothing is kept for receivers that connect later. `EventStore.subscribe` calls a handler for events of
+one database, and of one type or all.
 """
 
 from django.dispatch import Signal

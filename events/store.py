@@ -7,11 +7,12 @@ from itertools import chain
 from typing import Any, TypeVar, overload
 
 from asgiref.sync import sync_to_async
-from django.db import DEFAULT_DB_ALIAS, transaction
+from django.db import transaction
 
 from . import subscriptions
 from .exceptions import DuplicateEvent
 from .models import Event, EventQuerySet
+from .routing import database
 from .storage import ordering, reader, rows, standby, writer
 from .subscriptions import Handler, Subscription
 from .types import ANY, ExpectedVersion, NewEvent, Subscribed, expectations
@@ -46,12 +47,12 @@ def append_and_send(
     rows: Sequence[ValidatedEvent], expected: Mapping[str, int], using: str, *, call_subscribers: bool = True
 ) -> DispatchResult:
     """Store validated `rows` and call the participants and the subscribers; see `EventStore.dispatch`."""
-    participants = subscriptions.PARTICIPANTS.has_subscribers(rows)
-    if not participants and not (call_subscribers and subscriptions.has_subscribers(rows)):
+    participants = subscriptions.PARTICIPANTS.has_subscribers(rows, using)
+    if not participants and not (call_subscribers and subscriptions.has_subscribers(rows, using)):
         appended = writer.append(rows, expected, using)  # the usual case needs no transaction around the append
         return DispatchResult(appended.events, is_retry=appended.is_retry)
     # A participant and a subscriber inside the transaction roll the append back with their error.
-    inside = participants or (call_subscribers and subscriptions.IN_TRANSACTION.has_subscribers(rows))
+    inside = participants or (call_subscribers and subscriptions.IN_TRANSACTION.has_subscribers(rows, using))
     with subscriptions.nested_dispatch(), transaction.atomic(using) if inside else nullcontext():
         appended = writer.append(rows, expected, using)
         if not appended.is_retry:
@@ -65,7 +66,9 @@ def store_rows(rows: Sequence[ValidatedEvent], using: str, *, call_subscribers: 
     Raises:
         DuplicateEvent: one of the event ids is stored already, or all of them are. Nothing was written.
     """
-    if subscriptions.PARTICIPANTS.has_subscribers(rows) or (call_subscribers and subscriptions.has_subscribers(rows)):
+    if subscriptions.PARTICIPANTS.has_subscribers(rows, using) or (
+        call_subscribers and subscriptions.has_subscribers(rows, using)
+    ):
         is_retry = append_and_send(rows, {}, using, call_subscribers=call_subscribers).is_retry
     else:
         is_retry = writer.append_unread(rows, using) is not writer.AppendOutcome.APPENDED
@@ -83,13 +86,19 @@ def _send(events: Sequence[Event], using: str, *, call_subscribers: bool) -> Non
 class EventStore:
     """The events of the database with the alias `using`. An instance has no state: create one wherever you need it."""
 
-    def __init__(self, using: str = DEFAULT_DB_ALIAS, *, read_from: str | None = None) -> None:
+    def __init__(self, using: str | None = None, *, read_from: str | None = None) -> None:
         """
         Args:
+            using: None stands for the database that the routers name for the model `Event`, each time they are asked.
             read_from: the alias of a physical standby of that database; `read_all` and `export` read events from it.
         """
-        self.using = using
+        self._using = using
         self.read_from = read_from
+
+    @property
+    def using(self) -> str:
+        """The alias of the database."""
+        return self._using or database()
 
     def dispatch(self, *events: NewEvent, expected_version: ExpectedVersion = ANY) -> DispatchResult:
         """Append `events`, all of them or none, call the subscribers, and return the stored events.
@@ -214,11 +223,12 @@ class EventStore:
     def subscribe(
         self, event_type: str | Subscribed, handler: Handler | None = None, *, on_commit: bool = False
     ) -> Any:
-        """Call `handler(event=..., **kwargs)` for each event of a type (or ALL) that this process dispatches.
+        """Call `handler(event=..., **kwargs)` for each event of a type (or ALL) that this process dispatches there.
 
         The handler runs inside the transaction, and its exception rolls the dispatch back. With `on_commit` it runs
-        after the commit, and its exception is logged. Subscribing a handler twice has no further effect. Subscriptions
-        belong to the process, not to this object, and cover every database: the argument `using=` names the database.
+        after the commit, and its exception is logged. Subscribing a handler twice has no further effect. A subscription
+        belongs to the process, and to the database that `using` names now, not to this object. For the events of every
+        database, connect the signals in `events.signals`.
 
         Returns:
             A `Subscription`: call it, or leave its `with` block, to unsubscribe. Without `handler`: a decorator that
@@ -226,19 +236,20 @@ class EventStore:
 
         Raises:
             InvalidEvent: `event_type` is not an event type, or `handler` does not accept `(event, **kwargs)`.
+            ConnectionDoesNotExist: there is no database with this alias.
         """
         if handler is not None:
-            return subscriptions.subscribe(event_type, handler, on_commit=on_commit)
+            return subscriptions.subscribe(self.using, event_type, handler, on_commit=on_commit)
 
         def decorator(function: AnyHandler) -> AnyHandler:
-            subscriptions.subscribe(event_type, function, on_commit=on_commit)
+            subscriptions.subscribe(self.using, event_type, function, on_commit=on_commit)
             return function
 
         return decorator
 
     def unsubscribe(self, event_type: str | Subscribed, handler: Handler) -> bool:
-        """Unsubscribe `handler`; return whether it was subscribed."""
-        return subscriptions.unsubscribe(event_type, handler)
+        """Unsubscribe `handler` from events of this database; return whether it was subscribed."""
+        return subscriptions.unsubscribe(self.using, event_type, handler)
 
     async def adispatch(self, *events: NewEvent, expected_version: ExpectedVersion = ANY) -> DispatchResult:
         """Run `dispatch` from a coroutine."""

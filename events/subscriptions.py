@@ -1,9 +1,9 @@
-"""Handlers by event type: two Django signals for each type with subscribers, and two for all types.
+"""Handlers by database and event type: two Django signals for each type with subscribers, and two for all events.
 
 Participants are a third kind of handlers: parts of the append, such as INLINE projections, which no append leaves out.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import partial
@@ -18,6 +18,7 @@ from . import handler_errors
 from .conf import conf
 from .exceptions import DispatchTooDeep, InvalidEvent
 from .models import Event
+from .routing import database
 from .signals import event_committed, event_dispatched
 from .types import ALL, Subscribed
 from .validation import check_name
@@ -26,48 +27,73 @@ Handler = Callable[..., Any]
 
 
 class Subscriptions:
-    """The handlers of one kind, by event type.
+    """The handlers of one kind, by database and event type.
 
     Each type has its own signal, so the look-up takes one step however many handlers there are. (The type cannot be
     the signal's `sender`: Django compares senders by identity, and equal strings may be different objects.)
     """
 
-    def __init__(self, to_all: Signal) -> None:
-        self._to_all = to_all
-        self._by_type: dict[str, Signal] = {}
+    def __init__(self, every_event: Signal) -> None:
+        """
+        Args:
+            every_event: is sent for the events of all types in all databases.
+        """
+        self._every_event = every_event
+        self._by_database: dict[str, dict[str | Subscribed, Signal]] = {}
 
-    def add(self, event_type: str | Subscribed, handler: Handler) -> bool:
+    def add(self, using: str, event_type: str | Subscribed, handler: Handler) -> bool:
         """Connect `handler`; return False if it was already connected."""
-        signal = self._to_all if event_type is ALL else self._by_type.setdefault(str(event_type), Signal())
+        signals = self._by_database.setdefault(using, {})
+        signal = signals.setdefault(_key(event_type), Signal())
         # A strong reference: lambdas and closures would disappear. Django connects equal handlers only once.
         before = len(signal.receivers)
         signal.connect(handler, weak=False)
         return len(signal.receivers) > before
 
-    def remove(self, event_type: str | Subscribed, handler: Handler) -> bool:
-        signal = self._to_all if event_type is ALL else self._by_type.get(str(event_type))
+    def remove(self, using: str, event_type: str | Subscribed, handler: Handler) -> bool:
+        signals = self._by_database.get(using, {})
+        signal = signals.get(_key(event_type))
         if signal is None or not signal.disconnect(handler):
             return False
-        if event_type is not ALL and not signal.has_listeners():
-            self._by_type.pop(str(event_type), None)
+        if not signal.has_listeners():
+            del signals[_key(event_type)]
         return True
 
-    def has_subscribers(self, events: Sequence[Any]) -> bool:
+    def has_subscribers(self, events: Sequence[Any], using: str) -> bool:
         """Return whether one of `events`, or other objects with a `type`, has a subscriber."""
         # `has_listeners` is slow even without receivers.
-        return (bool(self._to_all.receivers) and self._to_all.has_listeners(Event)) or (
-            bool(self._by_type) and any(event.type in self._by_type for event in events)
-        )
+        if self._every_event.receivers and self._every_event.has_listeners(Event):
+            return True
+        signals = self._signals(using)
+        return bool(signals) and (ALL in signals or any(event.type in signals for event in events))
 
-    def signals_for(self, event: Event) -> Iterator[Signal]:
-        yield self._to_all
-        if signal := self._by_type.get(event.type):
-            yield signal
+    def signals_for(self, event: Event, using: str) -> Iterator[Signal]:
+        signals = self._signals(using)
+        yield self._every_event
+        for key in (ALL, event.type):
+            if signal := signals.get(key):
+                yield signal
+
+    def _signals(self, using: str) -> Mapping[str | Subscribed, Signal]:
+        return self._by_database.get(using, {})
+
+
+class Participants(Subscriptions):
+    """Handlers in the database that the routers name at each append; it is not known when handlers are added."""
+
+    ROUTED: Final = ""  # in place of an alias
+
+    def _signals(self, using: str) -> Mapping[str | Subscribed, Signal]:
+        return super()._signals(self.ROUTED) if using == database() else {}
+
+
+def _key(event_type: str | Subscribed) -> str | Subscribed:
+    return ALL if event_type is ALL else str(event_type)
 
 
 IN_TRANSACTION: Final = Subscriptions(event_dispatched)
 ON_COMMIT: Final = Subscriptions(event_committed)
-PARTICIPANTS: Final = Subscriptions(Signal())
+PARTICIPANTS: Final = Participants(Signal())
 _preparations: list[Callable[[Sequence[Event], str], None]] = []  # see `prepare_participants`
 
 
@@ -77,9 +103,11 @@ class Subscription:
     Leaving the context unsubscribes the handler, unless the handler was subscribed before.
     """
 
-    def __init__(self, subscriptions: Subscriptions, event_type: str | Subscribed, handler: Handler) -> None:
-        self._is_new = subscriptions.add(event_type, handler)
-        self._unsubscribe = partial(subscriptions.remove, event_type, handler)
+    def __init__(
+        self, subscriptions: Subscriptions, using: str, event_type: str | Subscribed, handler: Handler
+    ) -> None:
+        self._is_new = subscriptions.add(using, event_type, handler)
+        self._unsubscribe = partial(subscriptions.remove, using, event_type, handler)
 
     def __call__(self) -> bool:
         """Unsubscribe; return whether the handler was still subscribed."""
@@ -93,18 +121,23 @@ class Subscription:
             self._unsubscribe()
 
 
-def subscribe(event_type: str | Subscribed, handler: Handler, *, on_commit: bool) -> Subscription:
-    """Connect `handler` to events of one type, or ALL."""
+def subscribe(using: str, event_type: str | Subscribed, handler: Handler, *, on_commit: bool) -> Subscription:
+    """Connect `handler` to events of one type, or ALL, in one database.
+
+    Raises:
+        ConnectionDoesNotExist: there is no database with the alias `using`, so the handler would never be called.
+    """
+    connections[using]
     if event_type is not ALL:
         check_name("event_type", event_type)
     if not callable(handler) or not func_accepts_kwargs(handler):
         raise InvalidEvent("handler", f"is {handler!r}; give a function that takes (event, **kwargs)")
-    return Subscription(ON_COMMIT if on_commit else IN_TRANSACTION, event_type, handler)
+    return Subscription(ON_COMMIT if on_commit else IN_TRANSACTION, using, event_type, handler)
 
 
-def unsubscribe(event_type: str | Subscribed, handler: Handler) -> bool:
+def unsubscribe(using: str, event_type: str | Subscribed, handler: Handler) -> bool:
     """Disconnect `handler` from both signals; return whether it was connected to one."""
-    return any([IN_TRANSACTION.remove(event_type, handler), ON_COMMIT.remove(event_type, handler)])
+    return any([IN_TRANSACTION.remove(using, event_type, handler), ON_COMMIT.remove(using, event_type, handler)])
 
 
 def add_participant(event_type: str | Subscribed, handler: Handler) -> None:
@@ -113,7 +146,7 @@ def add_participant(event_type: str | Subscribed, handler: Handler) -> None:
     Participants get all events of an append before the first subscriber runs. So they get the events by position, also
     when a subscriber appends further events.
     """
-    PARTICIPANTS.add(event_type, handler)
+    PARTICIPANTS.add(Participants.ROUTED, event_type, handler)
 
 
 def prepare_participants(prepare: Callable[[Sequence[Event], str], None]) -> None:
@@ -123,23 +156,23 @@ def prepare_participants(prepare: Callable[[Sequence[Event], str], None]) -> Non
 
 
 def remove_participant(event_type: str | Subscribed, handler: Handler) -> None:
-    PARTICIPANTS.remove(event_type, handler)
+    PARTICIPANTS.remove(Participants.ROUTED, event_type, handler)
 
 
-def has_subscribers(events: Sequence[Any]) -> bool:
+def has_subscribers(events: Sequence[Any], using: str) -> bool:
     """Return whether one of `events` has a subscriber, in the transaction or on commit."""
-    return IN_TRANSACTION.has_subscribers(events) or ON_COMMIT.has_subscribers(events)
+    return IN_TRANSACTION.has_subscribers(events, using) or ON_COMMIT.has_subscribers(events, using)
 
 
 def send_on_commit(events: Sequence[Event], using: str) -> None:
     """Send `event_committed` for `events` after the current transaction has committed."""
-    if ON_COMMIT.has_subscribers(events):
+    if ON_COMMIT.has_subscribers(events, using):
         transaction.on_commit(partial(_send_committed, events, using), using=using)
 
 
 def send_to_participants(events: Sequence[Event], using: str) -> None:
     """Pass `events`, in order, to the participants; the first exception of a participant is raised."""
-    if not PARTICIPANTS.has_subscribers(events):
+    if not PARTICIPANTS.has_subscribers(events, using):
         return
     for prepare in _preparations:
         prepare(events, using)
@@ -152,11 +185,11 @@ def send_in_transaction(events: Sequence[Event], using: str) -> None:
 
 
 def _send(handlers: Subscriptions, events: Sequence[Event], using: str) -> None:
-    if not handlers.has_subscribers(events):
+    if not handlers.has_subscribers(events, using):
         return
     for index, event in enumerate(events):
         try:
-            for signal in handlers.signals_for(event):
+            for signal in handlers.signals_for(event, using):
                 signal.send(sender=Event, event=event, using=using)
         except Exception as error:
             handler_errors.mark(error, event, index)
@@ -181,7 +214,7 @@ def _check_transaction(using: str) -> None:
 
 def _send_committed(events: Sequence[Event], using: str) -> None:
     for event in events:
-        for signal in ON_COMMIT.signals_for(event):
+        for signal in ON_COMMIT.signals_for(event, using):
             signal.send_robust(sender=Event, event=event, using=using)
 
 

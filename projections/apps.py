@@ -14,7 +14,8 @@ class ProjectionsConfig(AppConfig):
         from events.monitoring import diagnostics, grants
 
         from . import (
-            registry,  # checks register themselves
+            checks,  # noqa: F401  # checks register themselves
+            registry,
         )
         from .engine import inline
 

@@ -11,19 +11,27 @@ from django.core import checks
 from django.core.checks import CheckMessage, Error, Tags, register
 from django.db import models, router
 
-from events.checks import isolation_level
+from events.checks import isolation_level, setting_messages
 from events.exceptions import InvalidEvent
 from events.routing import database
+from events.setting_kinds import DELAYS
 from events.types import ALL
 from events.validation import check_name
 
 from . import registry
 from .base import Mode, OnError, Projection, Start
+from .conf import conf
 from .engine import registration
 from .models import ProjectionState
 from .models.state import NAME_CHARACTERS
 
 MAX_SHARDS = 64
+
+
+@register()
+def check_settings(**kwargs: Any) -> list[CheckMessage]:
+    """Check the values of the settings `PROJECTIONS_…`, and warn of names that resemble one of them."""
+    return setting_messages(conf, error_id="projections.E014", warning_id="projections.W004")
 
 
 @register()
@@ -121,10 +129,8 @@ def _problems(cls: type[Projection], twice: Sequence[Any]) -> Iterator[tuple[str
     if type(cls.batch_events) is not int or cls.batch_events < 1:
         yield "E005", f"its batch_events are {cls.batch_events!r}", "Give a whole number from 1 up."
     delays = cls.retry_delays_seconds
-    if delays is not None and not (
-        _is_list(delays) and all(isinstance(each, (int, float)) and each >= 0 for each in delays)
-    ):
-        yield "E005", f"its retry_delays_seconds are {delays!r}", "Give a list of numbers from 0 up."
+    if delays is not None and any(DELAYS.mistakes(delays)):
+        yield "E005", f"its retry_delays_seconds are {delays!r}", "Give a list of numbers of seconds, each from 0 up."
     wrong = [name for name in ("models", "types") if not _is_list(getattr(cls, name) or ())]
     for name in wrong:
         yield "E012", f"its {name} are {getattr(cls, name)!r}", "Give a list."

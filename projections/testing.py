@@ -29,7 +29,7 @@ def project(projection: type[Projection], *events: NewEvent) -> list[Event]:
     Raises:
         Exception: the exception that a handler raised.
     """
-    stored = EventStore(database()).dispatch(*events)
+    stored = EventStore().dispatch(*events)
     if projection in registry.registered() and projection.mode is Mode.INLINE:
         return stored  # the dispatch has called it
     wanted = projection().wanted_types()

@@ -11,6 +11,7 @@ import pytest
 from django.contrib import admin
 from django.contrib.auth.models import Permission, User
 from django.db import connection
+from django.dispatch import Signal
 from django.test import Client
 from django.urls import clear_url_caches
 from hypothesis import settings as hypothesis_settings
@@ -56,19 +57,25 @@ def store() -> EventStore:
 
 @pytest.fixture(autouse=True)
 def no_subscription_outlives_its_test() -> Iterator[None]:
-    before = [
-        [(signal, list(signal.receivers)) for signal in (kind._to_all, *kind._by_type.values())] for kind in KINDS
-    ]
-    types = [dict(kind._by_type) for kind in KINDS]
+    before = [(kind, list(kind._every_event.receivers), copied(kind._by_database)) for kind in KINDS]
     running = dict(inline._running)
     yield
     inline._running.clear()
     inline._running.update(running)
-    for kind, signals, by_type in zip(KINDS, before, types, strict=True):
-        kind._by_type = by_type
-        for signal, receivers in signals:
-            signal.receivers = receivers
-            signal.sender_receivers_cache.clear()
+    for kind, receivers, by_database in before:
+        kind._every_event.receivers = receivers
+        kind._every_event.sender_receivers_cache.clear()
+        kind._by_database = by_database
+
+
+def copied(by_database: dict[str, dict[Any, Signal]]) -> dict[str, dict[Any, Signal]]:
+    copies: dict[str, dict[Any, Signal]] = {}
+    for alias, signals in by_database.items():
+        copies[alias] = {}
+        for event_type, signal in signals.items():
+            copies[alias][event_type] = Signal()
+            copies[alias][event_type].receivers = list(signal.receivers)
+    return copies
 
 
 @pytest.fixture
@@ -76,9 +83,9 @@ def no_subscribers(no_subscription_outlives_its_test: None) -> None:
     """A process without subscribers and INLINE projections: an append needs no transaction around its statement."""
     inline._running.clear()
     for kind in KINDS:
-        kind._to_all.receivers = []
-        kind._to_all.sender_receivers_cache.clear()
-        kind._by_type = {}
+        kind._every_event.receivers = []
+        kind._every_event.sender_receivers_cache.clear()
+        kind._by_database = {}
 
 
 @pytest.fixture
@@ -171,7 +178,7 @@ def browser(chromium: Chromium) -> Iterator[Browser]:
 def category_permissions(settings: Any, db: None) -> None:
     """The permissions of the categories `order` and `cart`, as `migrate` makes them."""
     settings.EVENTS_CATEGORY_PERMISSIONS = ["order", "cart"]
-    authorization.create_permissions()
+    authorization.create_permissions("default")
 
 
 @pytest.fixture

@@ -10,6 +10,7 @@ from django.utils.safestring import SafeString
 
 from events import authorization
 from events.models import Aggregate
+from events.routing import database
 from events.storage import reader, rows
 from events.types import category_of
 
@@ -68,7 +69,7 @@ class AggregateAdmin(CategorizedAdmin):
             newest = max(1, min(int(request.GET["up_to_version"]), aggregate.version))
         except (KeyError, ValueError):
             newest = aggregate.version
-        using = aggregate._state.db or "default"
+        using = aggregate._state.db or database()
         history = reader.history(aggregate.aggregate_id, up_to_version=newest, reverse=True, using=using)
         page = rows.fetch_page(history, PAGE_EVENTS + 1)
         # The bytes of large events end a page earlier. Then nothing is left to compare its oldest event with.

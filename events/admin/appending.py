@@ -50,7 +50,7 @@ class AppendView:
     ) -> None:
         self._admin, self._request = model_admin, request
         self._template, self._extra_context = template, extra_context
-        self._store = EventStore(database())
+        self._store = EventStore()
         self._conflict: ConflictReport | None = None
 
     def respond(self) -> HttpResponse:

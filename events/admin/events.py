@@ -12,6 +12,7 @@ from django.utils.safestring import SafeString
 
 from events import authorization
 from events.models import Event
+from events.routing import database
 from events.storage import reader, rows
 
 from . import json_tree, timeline
@@ -88,7 +89,7 @@ class EventAdmin(CategorizedAdmin):
 
     def page_context(self, request: HttpRequest, row: Event) -> dict[str, Any]:
         """Return an event with its changes and related events."""
-        readable, using = self.readable(request), row._state.db or "default"
+        readable, using = self.readable(request), row._state.db or database()
         neighbours = Event.objects.using(using).of_aggregate(row.aggregate_id).headings()
         around = {each.version: each for each in neighbours.filter(version__in=[row.version - 1, row.version + 1])}
         history = reader.history(

@@ -20,7 +20,6 @@ from events.exceptions import InvalidEvent
 from events.formats import cloudevents
 from events.formats.serialization import event_as_dict, event_row_as_dict
 from events.models import Event, EventQuerySet
-from events.routing import database
 from events.storage import ordering
 from events.storage.rows import EventRow, Query, fetch_page
 from events.store import DispatchResult, EventStore
@@ -77,7 +76,7 @@ class StoreView(APIView):
 
     @cached_property
     def store(self) -> EventStore:
-        return EventStore(database())
+        return EventStore()
 
     @cached_property
     def readable(self) -> authorization.Categories:

@@ -17,9 +17,9 @@ from events.jsonb import loads
 from events.models import Event
 from events.storage import identity
 from events.types import NewEvent, ReceivedEvent
+from events.uri import is_uri, is_uri_reference
 
 from .serialization import UNREADABLE, moment, to_json
-from .uri import is_uri, is_uri_reference
 
 MEDIA_TYPE = "application/cloudevents+json"
 BATCH_MEDIA_TYPE = "application/cloudevents-batch+json"

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from importlib import import_module
 
+from events.routing import has_store, where_the_store_is
+
 
 class Severity(StrEnum):
     """The severity of a finding."""
@@ -32,10 +34,12 @@ class Diagnostic:
     Attributes:
         name: a sentence that is true if there are no findings.
         diagnose: yields the findings in the database with an alias.
+        database: returns the alias of the only database that it is about; None if it is about every store.
     """
 
     name: str
     diagnose: Diagnose
+    database: Callable[[], str] | None = None
 
 
 _modules: list[str] = []
@@ -51,18 +55,24 @@ def register_module(name: str) -> None:
         _modules.append(name)
 
 
-def diagnostics() -> list[Diagnostic]:
-    """Return the diagnostics of all apps."""
+def diagnostics(using: str) -> list[Diagnostic]:
+    """Return the diagnostics of all apps for a database. Without a store, only its absence is worth a finding."""
+    if not has_store(using):
+        return [Diagnostic("The database has an event store", _no_store)]
     for name in _modules:
         import_module(name)
-    return _diagnostics
+    return [each for each in _diagnostics if each.database is None or each.database() == using]
 
 
-def diagnostic(name: str) -> Callable[[Diagnose], Diagnose]:
-    """Return a decorator that adds a function to the diagnostics."""
+def _no_store(using: str) -> Iterator[Finding]:
+    yield Finding(f"the database {using!r} has no event store", where_the_store_is(using))
+
+
+def diagnostic(name: str, *, database: Callable[[], str] | None = None) -> Callable[[Diagnose], Diagnose]:
+    """Return a decorator that adds a function to the diagnostics; see `Diagnostic` for the arguments."""
 
     def decorator(diagnose: Diagnose) -> Diagnose:
-        _diagnostics.append(Diagnostic(name, diagnose))
+        _diagnostics.append(Diagnostic(name, diagnose, database))
         return diagnose
 
     return decorator

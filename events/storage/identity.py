@@ -5,7 +5,7 @@ import json
 from typing import Any
 from uuid import UUID
 
-from django.db import DEFAULT_DB_ALIAS, connections
+from django.db import connections
 
 from events.conf import conf
 
@@ -38,7 +38,7 @@ def uuid8(digest: bytes) -> UUID:
     return UUID(int=bits & ~(0b11 << 62) | (0b10 << 62))
 
 
-def save_limits(using: str = DEFAULT_DB_ALIAS, **kwargs: Any) -> None:
+def save_limits(using: str, **kwargs: Any) -> None:
     """Tell the database the limit on the size of an event; a receiver of `post_migrate`."""
     _secrets.clear()  # a database of this name may be new
     if not fetch_tuples(using, "SELECT to_regclass('events_store') IS NOT NULL")[0][0]:

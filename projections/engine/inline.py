@@ -10,7 +10,7 @@ from typing import Any
 
 from django.db import connections, transaction
 
-from events import routing, subscriptions
+from events import subscriptions
 from events.models import Event
 from events.types import ALL, Subscribed
 from projections import registry
@@ -72,8 +72,6 @@ class Receiver:
         self._projection = projection
 
     def __call__(self, event: Event, using: str, **kwargs: Any) -> None:
-        if using != routing.database():
-            return
         liveness = _known(using, {self._projection.name})[self._projection.name]
         if liveness is Liveness.NEWER:
             raise OutdatedCode(self._projection.name, self._projection.version)
@@ -102,8 +100,6 @@ def enter(events: Sequence[Event], using: str) -> None:
     The counts show which events were stored without the projection: see `missed`. A transaction enters once; its
     further appends only add to the counts.
     """
-    if using != routing.database():
-        return
     handled = {name: number for name, types in _running.items() if (number := _number(events, types))}
     known = _known(using, handled.keys())
     if handled.keys() <= known.keys():

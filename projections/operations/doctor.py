@@ -8,6 +8,7 @@ from django.utils import timezone
 
 from events.monitoring.diagnostics import Finding, Severity, diagnostic
 from events.monitoring.doctor import function_findings, unapplied
+from events.routing import database
 from events.storage.query_files import fetch_tuples
 from projections import engine, registry
 from projections.base import Mode
@@ -21,20 +22,20 @@ _SQL = Path(engine.__file__).parent / "sql"
 _FUNCTIONS = {f"projections_{file.stem}" for file in _SQL.glob("*.sql")}
 
 
-@diagnostic("The migrations of the projections are applied")
+@diagnostic("The migrations of the projections are applied", database=database)
 def migrations(using: str) -> Iterator[Finding]:
     return unapplied(using, "projections")
 
 
-@diagnostic("The functions of the projections are from this version, and set their own search_path")
+@diagnostic("The functions of the projections are from this version, and set their own search_path", database=database)
 def functions(using: str) -> Iterator[Finding]:
     return function_findings(using, "projections_", _SQL, _FUNCTIONS)
 
 
-@diagnostic("No checkpoint is beyond the last event")
+@diagnostic("No checkpoint is beyond the last event", database=database)
 def checkpoints(using: str) -> Iterator[Finding]:
     # Read in this order: a worker may move a checkpoint in between.
-    checkpoints = list(Checkpoint.objects.values_list("projection_id", "position"))
+    checkpoints = list(Checkpoint.objects.using(using).values_list("projection_id", "position"))
     ((last,),) = fetch_tuples(using, "SELECT last_value FROM events_event_position_seq")
     for name, position in checkpoints:
         if position > last:
@@ -45,7 +46,7 @@ def checkpoints(using: str) -> Iterator[Finding]:
             )
 
 
-@diagnostic("Projections keep up, and no event is parked")
+@diagnostic("Projections keep up, and no event is parked", database=database)
 def projections(using: str) -> Iterator[Finding]:
     for report in status.reports():
         if problem := report.problem():
@@ -65,11 +66,11 @@ def projections(using: str) -> Iterator[Finding]:
             )
 
 
-@diagnostic("A worker is alive")
+@diagnostic("A worker is alive", database=database)
 def workers(using: str) -> Iterator[Finding]:
     if not any(each.mode is Mode.ASYNC for each in registry.all_projections()):
         return
-    if not Heartbeat.objects.filter(seen_at__gt=timezone.now() - MAX_SILENCE).exists():
+    if not Heartbeat.objects.using(using).filter(seen_at__gt=timezone.now() - MAX_SILENCE).exists():
         yield Finding(
             f"no worker has been seen in the last {MAX_SILENCE.seconds} s, so ASYNC projections do not advance",
             "python manage.py run_projections",

@@ -8,26 +8,29 @@ from django.core.checks import run_checks
 from django.db import connection
 
 from events.checks import (
-    check_category_permissions,
-    check_cloudevents_source,
+    check_categories_exist,
     check_database,
-    check_limits,
     check_rights,
+    check_settings,
     check_source_is_own,
-    check_throttle_rates,
     check_throttled,
     check_time_zones,
 )
-from events.conf import EventsSettings, conf
+from events.conf import AppSettings, EventsSettings
+from events.store import EventStore
+from projections.checks import check_settings as check_projections_settings
+from projections.conf import ProjectionsSettings
 from tests import ROOT
+from tests.support import new
 
 SETTINGS_PAGE = ROOT / "docs/settings.md"
 
 
-def test_every_documented_limit_is_checked() -> None:
-    documented = re.findall(r"^\| `(EVENTS_\w+)`", SETTINGS_PAGE.read_text(encoding="utf-8"), flags=re.MULTILINE)
-    assert documented == [conf.setting(name) for name in EventsSettings.__annotations__]
-    assert {*conf.settings_of(int), *conf.settings_of(float)} < {*documented}
+@pytest.mark.parametrize("app_settings", [EventsSettings, ProjectionsSettings])
+def test_every_setting_is_documented(app_settings: type[AppSettings]) -> None:
+    pattern = rf"^\| `({app_settings._prefix}\w+)`"
+    documented = re.findall(pattern, SETTINGS_PAGE.read_text(encoding="utf-8"), flags=re.MULTILINE)
+    assert documented == [app_settings.setting(name) for name in app_settings.__annotations__]
 
 
 def test_sound_settings_pass(settings: Any) -> None:
@@ -35,40 +38,29 @@ def test_sound_settings_pass(settings: Any) -> None:
     settings.EVENTS_API_THROTTLE_RATES = {"read": "10/min", "append": "1/s"}
     settings.EVENTS_STREAM_HEARTBEAT_SECONDS = 0.5
     settings.EVENTS_CLOUDEVENTS_SOURCE = "urn:shops:7"
-    assert check_category_permissions() == check_throttle_rates() == check_cloudevents_source() == []
-    assert check_limits() == check_time_zones() == check_database(databases=["default"]) == []
+    settings.EVENTS_MAX_EVENT_BYTES_OF_OTHERS = None
+    assert check_settings() == check_projections_settings() == []
+    assert check_time_zones() == check_database(databases=["default"]) == []
 
 
-@pytest.mark.parametrize("source", ["", "a shop"])
-def test_source_that_no_cloudevent_may_have_is_an_error(settings: Any, source: Any) -> None:
-    settings.EVENTS_CLOUDEVENTS_SOURCE = source
-    assert [error.id for error in check_cloudevents_source()] == ["events.E006"]
+@pytest.mark.parametrize(("name", "meant"), [("EVENT_MAX_EVENT_BYTES", "EVENTS_MAX_EVENT_BYTES")])
+def test_misspelt_setting_is_a_warning(settings: Any, name: str, meant: str) -> None:
+    setattr(settings, name, 5)
+    (warning,) = check_settings()
+    assert (warning.id, warning.hint) == ("events.W011", f"Did you mean {meant}?")
+    assert name in warning.msg
 
 
-@pytest.mark.parametrize("value", [0, -1, "10", 1.5, None, True])
-def test_limit_that_is_no_number_is_an_error(settings: Any, value: Any) -> None:
-    settings.EVENTS_API_PAGE_EVENTS = value
-    (error,) = check_limits()
-    assert error.id == "events.E002"
-    assert "EVENTS_API_PAGE_EVENTS" in error.msg
-
-
-@pytest.mark.parametrize("value", [0, -1, "10", None, True, float("inf"), float("nan")])
-def test_duration_that_is_none_is_an_error(settings: Any, value: Any) -> None:
-    settings.EVENTS_STREAM_HEARTBEAT_SECONDS = value
-    assert [error.id for error in check_limits()] == ["events.E002"]
-
-
-@pytest.mark.parametrize("category", ["order-1", "", "x" * 81, 5])
-def test_permission_for_an_invalid_category_is_an_error(settings: Any, category: Any) -> None:
-    settings.EVENTS_CATEGORY_PERMISSIONS = ["order", category]
-    assert [error.id for error in check_category_permissions()] == ["events.E004"]
-
-
-@pytest.mark.parametrize("rates", [{"read": "often"}, {"reading": "1/min"}, {"read": 5}, {"append": "1/month"}])
-def test_rate_that_is_none_is_an_error(settings: Any, rates: Any) -> None:
-    settings.EVENTS_API_THROTTLE_RATES = rates
-    assert [error.id for error in check_throttle_rates()] == ["events.E005"]
+@pytest.mark.django_db
+def test_deployment_is_warned_of_permissions_for_a_category_without_events(settings: Any) -> None:
+    settings.EVENTS_CATEGORY_PERMISSIONS = ["order", "oder"]
+    assert check_categories_exist(databases=["default"]) == []
+    EventStore().dispatch(new("order-1"))
+    (warning,) = check_categories_exist(databases=["default"])
+    assert (warning.id, "'oder'" in warning.msg) == ("events.W012", True)
+    assert check_categories_exist(databases=None) == check_categories_exist(databases=["other"]) == []
+    settings.EVENTS_CATEGORY_PERMISSIONS = "order"
+    assert check_categories_exist(databases=["default"]) == check_throttled() == []
 
 
 def test_missing_time_zones_are_an_error(settings: Any) -> None:

@@ -3,9 +3,11 @@
 from typing import Any
 
 import pytest
+from django.core.exceptions import ImproperlyConfigured
 from django.test import override_settings
 
 from events.conf import AppSettings, EventsSettings, conf
+from events.setting_kinds import Number
 
 
 def test_missing_setting_has_its_default() -> None:
@@ -31,8 +33,22 @@ def test_value_has_the_type_of_the_default(settings: Any) -> None:
 
 def test_names_carry_the_prefix() -> None:
     assert EventsSettings.setting("max_event_bytes") == "EVENTS_MAX_EVENT_BYTES"
-    assert {"EVENTS_MAX_EVENT_BYTES", "EVENTS_READ_PAGE_EVENTS"} <= set(EventsSettings.settings_of(int))
-    assert "EVENTS_STANDBY_WAIT_SECONDS" not in EventsSettings.settings_of(int)
+
+
+def test_wrong_value_is_not_read_as_another_one(settings: Any) -> None:
+    """Also in a process that does not run the checks."""
+    settings.EVENTS_CATEGORY_PERMISSIONS = "order"
+    with pytest.raises(ImproperlyConfigured, match=r"EVENTS_CATEGORY_PERMISSIONS is 'order'\. Give a list"):
+        _ = conf.category_permissions
+    settings.EVENTS_CATEGORY_PERMISSIONS = ["order"]
+    assert conf.category_permissions == ("order",)
+
+
+def test_setting_without_a_kind_is_an_error() -> None:
+    with pytest.raises(AttributeError, match="__metadata__"):
+
+        class Ours(AppSettings, prefix="OURS_"):
+            max_events: int = 3
 
 
 def test_attribute_that_is_no_setting_is_an_error() -> None:
@@ -42,7 +58,7 @@ def test_attribute_that_is_no_setting_is_an_error() -> None:
 
 def test_apps_do_not_share_values(settings: Any) -> None:
     class Ours(AppSettings, prefix="OURS_"):
-        max_event_bytes: int = 3
+        max_event_bytes: Number = 3
 
     settings.OURS_MAX_EVENT_BYTES = 4
     assert (Ours().max_event_bytes, conf.max_event_bytes) == (4, 1024 * 1024)

@@ -191,7 +191,7 @@ def depth(system: System, size: int) -> str:
 
 def permitted_category(system: System, size: int) -> str:
     system.settings.EVENTS_CATEGORY_PERMISSIONS = ["x" * size]
-    return " ".join(f"{each.id} {each.hint}" for each in checks.check_category_permissions())
+    return " ".join(f"{each.id} {each.hint}" for each in checks.check_settings())
 
 
 def body(system: System, size: int) -> str:
@@ -316,7 +316,7 @@ LIMITS = [
     Limit("positions, versions, a `limit` in Python", 2**63 - 1, number, "after: "),
     Limit("types or categories in one query", 500, selection, "types: "),
     Limit("handlers that dispatch inside handlers", 32, depth, "levels deep", "EVENTS_MAX_DISPATCH_DEPTH"),
-    Limit("characters of a category with permissions of its own", 80, permitted_category, "events.E004"),
+    Limit("characters of a category with permissions of its own", 80, permitted_category, "events.E002"),
     Limit("bytes of a request's body, except an import", 2621440, body, "413", "DATA_UPLOAD_MAX_MEMORY_SIZE"),
     Limit("parameters in one address", 1000, query, "query ", "DATA_UPLOAD_MAX_NUMBER_FIELDS"),
     Limit("characters of one parameter", 255, parameter, "400 type "),

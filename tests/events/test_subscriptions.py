@@ -5,10 +5,12 @@ from typing import Any
 
 import pytest
 from django.db import transaction
+from django.utils.connection import ConnectionDoesNotExist
 
 from events import subscriptions
 from events.exceptions import DispatchTooDeep, InvalidEvent
 from events.models import Event
+from events.signals import event_committed, event_dispatched
 from events.store import EventStore
 from events.types import ALL
 from tests.support import aggregates, new, some, stored
@@ -157,6 +159,41 @@ def test_leaving_a_subscription_ends_only_what_it_began(store: EventStore) -> No
         store.dispatch(new())
     store.dispatch(new())
     assert len(handler.events) == 2
+
+
+@pytest.mark.parametrize("on_commit", [False, True])
+@pytest.mark.parametrize("event_type", ["Happened", ALL])
+@pytest.mark.django_db(transaction=True, databases=["default", "primary"])
+def test_subscription_belongs_to_the_database_of_its_store(
+    store: EventStore, no_subscribers: None, event_type: Any, on_commit: bool, django_assert_num_queries: Any
+) -> None:
+    here, there, everywhere = Recorder(), Recorder(), Recorder()
+    other = EventStore("primary")
+    store.subscribe(event_type, here, on_commit=on_commit)
+    other.subscribe(event_type, there, on_commit=on_commit)
+    (event_committed if on_commit else event_dispatched).connect(everywhere)
+    (first,), (second,) = store.dispatch(new()), other.dispatch(new())
+    assert (here.events, there.events, everywhere.events) == ([first], [second], [first, second])
+    assert not other.unsubscribe(event_type, here)
+    assert EventStore("default").unsubscribe(event_type, here)
+    assert event_committed.disconnect(everywhere) or event_dispatched.disconnect(everywhere)
+    with django_assert_num_queries(1):  # a handler of another database opens no transaction
+        store.dispatch(new())
+    assert (here.events, there.events) == ([first], [second])
+
+
+@pytest.mark.django_db(transaction=True, databases=["default", "primary"])
+def test_participant_belongs_to_the_database_that_the_routers_name(store: EventStore, no_subscribers: None) -> None:
+    participant = Recorder()
+    subscriptions.add_participant(ALL, participant)
+    EventStore("primary").dispatch(new())
+    (event,) = store.dispatch(new())
+    assert participant.events == [event]
+
+
+def test_subscribing_to_a_database_that_does_not_exist_is_an_error() -> None:
+    with pytest.raises(ConnectionDoesNotExist, match="stor"):
+        EventStore("stor").subscribe(ALL, Recorder())
 
 
 def test_subscribe_decorates(store: EventStore) -> None:

@@ -91,7 +91,7 @@ def test_project_with_the_store_in_another_database(project: InstalledProject) -
     manage("shell", "-c", SCHEMA)
     manage("shell", "-c", MIGRATE_BOTH)
     using_it = USE_IT.replace("django.contrib.auth.models import User", "people.models import Person as User")
-    assert manage("shell", "-c", using_it.replace("EventStore()", "EventStore('store')")).splitlines()[-1] == "1"
+    assert manage("shell", "-c", using_it).splitlines()[-1] == "1"
     assert "in store: 1" in manage("shell", "-c", PROJECT)
     manage("test")
 
@@ -127,11 +127,22 @@ call_command("check", databases=["default", "store"], fail_level="WARNING")
 assert "events_event" not in connection.introspection.table_names()
 """
 PROJECT = """
-from django.core.management import call_command
+from io import StringIO
+from django.core.management import CommandError, call_command
 from events.models import Event
 from sales.models import Sale
 call_command("run_projections", until_caught_up=True)
 call_command("list_projections")
+for command in ("seal_events", "events_digest", "verify_events"):
+    call_command(command)
+call_command("export_events", "exported.jsonl")
+call_command("import_events", "exported.jsonl")
+for options, finding in (({}, "no worker has been seen"), ({"database": "default"}, "'default' has no event store")):
+    output = StringIO()
+    try:
+        call_command("events_doctor", stdout=output, **options)
+    except CommandError:
+        assert finding in output.getvalue(), output.getvalue()
 assert Event.objects.using("store").get().version == Sale.objects.using("store").get().count == 1
 print("in store:", Event.objects.using("store").count())
 """

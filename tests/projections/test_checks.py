@@ -1,10 +1,10 @@
 """Mistakes in projections are told when the project starts, all at once."""
 
+import sys
 from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
-from django.core import checks
 from django.db import models
 
 from events.types import ALL
@@ -12,6 +12,7 @@ from projections import registry
 from projections.base import INLINE, Projection, handles
 from projections.checks import check_owners, check_projections, check_versions
 from projections.models import ProjectionState
+from tests.ownproject import run
 from tests.readmodels.models import Total
 from tests.readmodels.projections import Tally
 
@@ -97,7 +98,18 @@ def test_model_of_another_app_is_warned_about(monkeypatch: pytest.MonkeyPatch) -
 
 
 def test_checks_run_at_start() -> None:
-    assert check_projections in checks.registry.registry.get_checks()
+    """In a process of its own, because this module imports the checks."""
+    names = run(sys.executable, "-c", REGISTERED, DJANGO_SETTINGS_MODULE="tests.settings").split()
+    assert {"events.checks.check_settings", "projections.checks.check_settings"} <= {*names}
+    assert "projections.checks.check_projections" in names
+
+
+REGISTERED = """
+import django
+from django.core.checks.registry import registry
+django.setup()
+print(*(f"{check.__module__}.{check.__name__}" for check in registry.get_checks()))
+"""
 
 
 @pytest.mark.django_db

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from events.setting_kinds import Switch
 from projections.conf import ProjectionsSettings, conf
 
 
@@ -16,9 +17,10 @@ def test_delays_are_a_sequence_of_any_length(settings: Any) -> None:
     assert conf.retry_delays_seconds == ()
 
 
-def test_read_models_are_off_unless_the_project_asks_for_them() -> None:
-    switches = ProjectionsSettings.settings_of(bool)
+def test_read_models_are_off_unless_the_project_asks_for_them(settings: Any) -> None:
+    switches = [name for name, annotation in ProjectionsSettings.__annotations__.items() if annotation is Switch]
     assert len(switches) == 4
-    bare = ProjectionsSettings()
-    assert all(name.startswith("PROJECTIONS_") for name in switches)
-    assert bare.seals is True, "the tests' settings ask for it"
+    for name in switches:
+        assert getattr(conf, name) is True, "the tests' settings ask for it"
+        delattr(settings, conf.setting(name))
+        assert getattr(ProjectionsSettings(), name) is False

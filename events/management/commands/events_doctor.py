@@ -12,6 +12,7 @@ from events.monitoring.diagnostics import Diagnostic, Finding, Severity, diagnos
 
 
 class Command(StoreCommand):
+    needs_store = False
     help = (
         "Check a live installation for problems, without changing anything. Each finding has a remedy. The exit code is"
         " 1 if there are findings."
@@ -31,7 +32,7 @@ class Command(StoreCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         using = options["database"]
         found: list[Finding] = []
-        for each in diagnostics():
+        for each in diagnostics(using):
             findings = _findings_of(each, using)
             found += findings
             if not options["json"]:

@@ -12,14 +12,14 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.backends.base.creation import TEST_DATABASE_PREFIX
 from django.test.utils import _TestState
 
-from events.models import Event
+from events.routing import has_store
 
 
 class Command(FlushCommand):
     def handle(self, **options: Any) -> None:
         connection = connections[options["database"]]
-        if Event._meta.db_table not in connection.introspection.table_names():
-            return super().handle(**options)  # a database without the event store
+        if not has_store(connection.alias):
+            return super().handle(**options)
         if not _is_of_a_test(connection):
             raise CommandError(
                 "Rejected: flush would remove every event. To start again, drop the database and migrate. It is allowed"

@@ -16,4 +16,4 @@ MAINTAIN = "SET LOCAL events.maintenance = 'on'; "
 
 
 def findings() -> list[Finding]:
-    return [finding for each in diagnostics() for finding in each.diagnose("default")]
+    return [finding for each in diagnostics("default") for finding in each.diagnose("default")]

@@ -22,7 +22,7 @@ def test_nothing_is_found_where_all_is_well(healthy: None, capsys: pytest.Captur
     assert findings() == []
     call_command("events_doctor")
     lines = capsys.readouterr().out.splitlines()
-    assert lines == [f"ok       {each.name}" for each in diagnostics()]
+    assert lines == [f"ok       {each.name}" for each in diagnostics("default")]
     call_command("events_doctor", json=True)
     assert json.loads(capsys.readouterr().out) == []
 

@@ -246,7 +246,7 @@ def test_monitor_runs_the_doctor(store: EventStore, roles: dict[str, str]) -> No
     store.dispatch(*some(2))
     connection.cursor().execute("SET LOCAL synchronous_commit = on")  # the tests' database has it off
     with as_role(roles["monitor"]):
-        found = [finding.problem for each in diagnostics() for finding in each.diagnose("default")]
+        found = [finding.problem for each in diagnostics("default") for finding in each.diagnose("default")]
     assert [problem for problem in found if "dead rows" not in problem] == [
         "no worker has been seen in the last 30 s, so ASYNC projections do not advance"
     ]

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from events.formats.uri import is_uri, is_uri_reference
+from events.uri import is_uri, is_uri_reference
 
 PIECES = [*"abz19:/?#[]@%.!+ -é\n\\|", "http", "urn", "//", "%2F", "%2", "v1.", "[::1]"]
 
