@@ -27,7 +27,7 @@ from events.store import DispatchResult, EventStore
 from events.types import category_of
 from events.validation import check_name
 
-from . import bodies, parameters, problems, schema
+from . import addresses, bodies, parameters, problems, schema
 from .negotiation import (
     CloudEventBatchParser,
     CloudEventBatchRenderer,
@@ -61,19 +61,22 @@ class StoreView(APIView):
         by_category: whether users with permissions for some categories may read those.
         parameters: the query parameters of GET.
         post_parameters: those of POST.
-        throttle_scope: the kind of a GET request in `EVENTS_API_THROTTLE_RATES`.
+        throttle_kind: the kind of a GET request in `EVENTS_API_THROTTLE_RATES`.
+        route: the part of the address that the URLconf of the app has for the view; empty for views of projects.
     """
 
     permission_classes = [StorePermissions]
     parser_classes = [StrictJSONParser]
     renderer_classes: Sequence[type[BaseRenderer]] = [FastJSONRenderer, *_PAGES]
     content_negotiation_class = Negotiation
+    versioning_class = None  # there is one version, whatever versions the project has of its own views
     schema = schema.OperationSchema()
     view_permission = authorization.READ
     by_category = True
     parameters: Sequence[OpenApiParameter] = ()
     post_parameters: Sequence[OpenApiParameter] = ()
-    throttle_scope = "read"
+    throttle_kind = "read"
+    route = ""
 
     @cached_property
     def store(self) -> EventStore:
@@ -123,8 +126,8 @@ class StoreView(APIView):
             raise InvalidEvent(name, f"is {position}, a position that no event has taken yet; give one of a response")
 
     def get_throttles(self) -> list[BaseThrottle]:
-        if self.request.method == "POST" and self.throttle_scope == "read":
-            self.throttle_scope = "append"
+        if self.request.method == "POST" and self.throttle_kind == "read":
+            self.throttle_kind = "append"
         return [*super().get_throttles(), StoreThrottle()]  # the project's own throttles, and EVENTS_API_THROTTLE_RATES
 
     def get_exception_handler(self) -> Callable[..., Response | None]:
@@ -132,6 +135,10 @@ class StoreView(APIView):
 
     def finalize_response(self, request: Request, response: Any, *args: Any, **kwargs: Any) -> Any:
         response = super().finalize_response(request, response, *args, **kwargs)
+        if self.route and isinstance(response, problems.Problem):
+            prefix = addresses.prefix(request, self.route, self.kwargs)
+            if prefix is not None:
+                response.within(prefix)
         patch_vary_headers(response, ("Authorization", "Cookie"))  # another user of the browser may log in
         if isinstance(response, Response):
             response.add_post_render_callback(self._release)

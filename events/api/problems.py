@@ -87,6 +87,12 @@ class Problem(Response):
     ) -> None:
         super().__init__(_content(status, detail, slug, data), status=status, headers=headers)
         self.exception = True
+        self._slug = slug
+
+    def within(self, prefix: str) -> None:
+        """Name the problem type by its address in the URLconf that the project has included under `prefix`."""
+        if self._slug:
+            self.data["type"] = f"{prefix}problems/{self._slug}/"
 
     @property
     def rendered_content(self) -> Any:

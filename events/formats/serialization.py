@@ -122,7 +122,7 @@ def new_event_fields(content: Any, *, ignored: Collection[str] = (), **known: An
     if fields.get("timestamp") is not None:
         fields["timestamp"] = moment("timestamp", fields["timestamp"])
     if fields.get("event_id") is not None:
-        fields["event_id"] = _uuid(fields["event_id"])
+        fields["event_id"] = uuid_of(fields["event_id"])
     return fields
 
 
@@ -163,7 +163,12 @@ def _unambiguous(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 _DECODER = json.JSONDecoder(parse_constant=_no_constant, object_pairs_hook=_unambiguous)
 
 
-def _uuid(text: Any) -> UUID:
+def uuid_of(text: Any) -> UUID:
+    """Return the event id that `text` is, in any form that Python's UUID accepts.
+
+    Raises:
+        InvalidEvent: it is not a UUID.
+    """
     try:
         return UUID(text)
     except (AttributeError, TypeError, ValueError):

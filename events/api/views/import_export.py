@@ -34,7 +34,7 @@ class EventExport(StoreView):
 
     renderer_classes = [NDJSONRenderer, FastJSONRenderer]
     parameters = (schema.AFTER_POSITION, schema.UP_TO_POSITION, *EventFilter.parameters())
-    throttle_scope = "export"
+    throttle_kind = "export"
 
     @schema.operation(
         "export_events", "Events as JSON Lines", str, to_json(serializers.PLACED).decode(), media_type=schema.NDJSON
@@ -58,7 +58,7 @@ class EventImport(StoreView):
 
     parser_classes = [NDJSONParser]
     post_parameters = (schema.CALL_SUBSCRIBERS,)
-    throttle_scope = "import"
+    throttle_kind = "import"
 
     @classmethod
     def as_view(cls, **initkwargs: Any) -> Any:
