@@ -38,9 +38,15 @@ from .negotiation import (
 )
 from .permissions import StorePermissions, StoreThrottle
 
+
+def is_page(renderer: type[BaseRenderer]) -> bool:
+    """Return whether a renderer makes REST framework's browsable pages."""
+    return issubclass(renderer, BrowsableAPIRenderer)
+
+
 # REST framework's browsable pages, if the project has them.
 _RENDERERS: Any = api_settings.DEFAULT_RENDERER_CLASSES
-_PAGES = [each for each in _RENDERERS if issubclass(each, BrowsableAPIRenderer)]
+_PAGES = [each for each in _RENDERERS if is_page(each)]
 
 # Stored events never change, but only users with permission may see them, so shared caches must not keep them.
 UNCHANGING = "private, max-age=31536000, immutable"
@@ -70,7 +76,6 @@ class StoreView(APIView):
     renderer_classes: Sequence[type[BaseRenderer]] = [FastJSONRenderer, *_PAGES]
     content_negotiation_class = Negotiation
     versioning_class = None  # there is one version, whatever versions the project has of its own views
-    schema = schema.OperationSchema()
     view_permission = authorization.READ
     by_category = True
     parameters: Sequence[OpenApiParameter] = ()
@@ -107,6 +112,10 @@ class StoreView(APIView):
             raise InvalidEvent("Content-Encoding", "is not supported; send the body without compression")
         if "aggregate_id" in kwargs:
             self._check_aggregate_id(kwargs["aggregate_id"])
+
+    def get_format_suffix(self, **kwargs: Any) -> str | None:
+        # An argument of the route is no suffix, even if FORMAT_SUFFIX_KWARG has its name.
+        return super().get_format_suffix(**{name: kwargs[name] for name in kwargs if f":{name}>" not in self.route})
 
     def check_readable(self, aggregate_id: str) -> None:
         """Raise PermissionDenied if the user may not read the category of an aggregate."""
