@@ -103,12 +103,14 @@ class StoreView(APIView):
         return super().initialize_request(request, *args, **kwargs)
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
-        if request.method == "POST":
+        if request.method == "POST" and hasattr(self, "post"):
             bodies.open_body(request)  # first, because authentication by a session reads the body
         super().initial(request, *args, **kwargs)
+        if request.method not in self.allowed_methods:  # before its parameters and headers, which mean nothing here
+            self.http_method_not_allowed(request)
         parameters.check(request, self.parameters if request.method != "POST" else self.post_parameters)
         parameters.check_headers(request)
-        if request.headers.get("Content-Encoding", "identity") != "identity":
+        if request.headers.get("Content-Encoding", "").lower() not in ("", "identity"):
             raise InvalidEvent("Content-Encoding", "is not supported; send the body without compression")
         if "aggregate_id" in kwargs:
             self._check_aggregate_id(kwargs["aggregate_id"])

@@ -11,7 +11,7 @@ from django.http import StreamingHttpResponse
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from events.api import parameters, problems, schema, serializers
+from events.api import parameters, preconditions, problems, schema, serializers
 from events.api.base import StoreView
 from events.api.filters import EventFilter
 from events.api.negotiation import FastJSONRenderer, NDJSONParser, NDJSONRenderer
@@ -77,6 +77,7 @@ class EventImport(StoreView):
         request={schema.NDJSON: str},
     )
     def post(self, request: Request) -> Response:
+        preconditions.reject(request, "leave it out, because an import takes no expected versions")
         # A thread calls the check, so the permissions are read here.
         allowed = self.appendable
         importer = Importer(

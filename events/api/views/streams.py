@@ -60,7 +60,7 @@ class EventStream(StoreView):
         if problem := _too_many(user):
             return problem
         if after:
-            self.check_given_out("Last-Event-ID" if "Last-Event-ID" in request.headers else "after", after)
+            self.check_given_out("Last-Event-ID" if request.headers.get("Last-Event-ID") else "after", after)
         stream = Stream(self.store.using, selection, after, self._reselect, user=user)
         release_connections()
         return StreamingHttpResponse(
@@ -77,8 +77,8 @@ class EventStream(StoreView):
 
     def _after(self) -> int | None:
         """Return the position to begin after: the `Last-Event-ID` of a client that reconnects, or `after`."""
-        last_event_id = self.request.headers.get("Last-Event-ID")
-        if last_event_id is not None:
+        # Browsers have an empty id before they have received one, and do not connect again after a 400.
+        if last_event_id := self.request.headers.get("Last-Event-ID"):
             return parameters.number("Last-Event-ID", last_event_id)
         if self.request.query_params.get("after") == "now":
             return None
