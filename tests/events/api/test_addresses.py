@@ -3,7 +3,7 @@
 import json
 from types import ModuleType
 from typing import Any
-from urllib.parse import quote, unquote, urlsplit
+from urllib.parse import urlsplit
 from uuid import uuid4
 
 import pytest
@@ -112,9 +112,10 @@ def test_urls_may_be_included_in_any_way(api: APIClient, store: EventStore, name
     values = {"aggregate_id": "a-1", "event_id": event.event_id, "name": "event_type_activity", "slug": "invalid"}
     with override_settings(ROOT_URLCONF=urlconf(*patterns)):
         SchemaGenerator().get_schema(request=None, public=True)
-        for each, content in operations_of(of_events, of_projections):
-            method, address = each[0], each[1].format(**values)
-            follow(api, method, *each[2:], address)
+        for method, prefix, own, content in operations_of(of_events, of_projections):
+            address = prefix + own.format(**values)
+            has_pages = any(each["name"] == "limit" for each in content.get("parameters", ()))
+            follow(api, method, prefix, address, has_pages=has_pages)
             missing_slash = getattr(api, method)(address[:-1])
             assert (missing_slash.status_code, missing_slash.headers["Location"]) == (308, address)
 
@@ -124,22 +125,20 @@ def operations_of(of_events: list[str], of_projections: list[str]) -> Any:
         method, _, template = name.partition(" ")
         own = template.removeprefix("/api/")
         for prefix in of_events if own.startswith(("aggregates", "events", "problems")) else of_projections:
-            yield (method, prefix + own, prefix), content
+            yield method, prefix, own, content
 
 
 ALL_OPERATIONS = operations()
 
 
-def follow(api: APIClient, method: str, prefix: str, address: str) -> None:
+def follow(api: APIClient, method: str, prefix: str, address: str, *, has_pages: bool) -> None:
     """Send a valid and an invalid request, and follow the links in the responses."""
-    if "import" in address:
-        body, kind = b'{"aggregate_id": "a-1", "type": "A"}', "application/x-ndjson"
-    else:
-        body, kind = b'{"aggregate_id": "a-1", "type": "A"}', "application/json"
+    kind = "application/x-ndjson" if "import" in address else "application/json"
+    body = b'{"aggregate_id": "a-1", "type": "A"}'
     sent: Any = {"data": body, "content_type": kind} if method == "post" else {}
     response = getattr(api, method)(address, **sent)
     assert response.status_code in (200, 201, 501) or "health" in address, (address, response.content)
-    if method == "get" and "limit" in str(getattr(response, "renderer_context", {}).get("view", "").parameters):
+    if method == "get" and has_pages:
         page = api.get(f"{address}?limit=1").json()
         if page["next"]:
             assert urlsplit(page["next"]).path == address
