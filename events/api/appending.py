@@ -179,7 +179,7 @@ def _ids_from_key(request: Request, count: int, using: str) -> list[UUID]:
     key = request.headers.get("Idempotency-Key")
     if key is None:
         return []
-    # The draft standard has the key in quotes; most clients send it without. Servers join headers of one name by a comma.
+    # The draft standard has the key in quotes; most clients send it without. Servers join two headers by a comma.
     quoted = re.fullmatch(r'"((?:[^"\\]|\\.)*)"', key)
     if not quoted and ("," in key or key.startswith('"')):
         raise InvalidEvent(

@@ -44,9 +44,10 @@ def check(request: Request, known: Collection[OpenApiParameter]) -> None:
 
 def _of_the_project() -> set[str]:
     """Return the parameters that REST framework's settings add to each address."""
-    names = {api_settings.URL_FORMAT_OVERRIDE}
-    if issubclass(api_settings.DEFAULT_VERSIONING_CLASS or object, QueryParameterVersioning):
-        names.add(api_settings.DEFAULT_VERSIONING_CLASS.version_param)
+    names = {api_settings.URL_FORMAT_OVERRIDE or ""}
+    versioning: Any = api_settings.DEFAULT_VERSIONING_CLASS
+    if versioning and issubclass(versioning, QueryParameterVersioning):
+        names.add(versioning.version_param)
     return names
 
 

@@ -82,7 +82,7 @@ IF_NONE_MATCH = header("If-None-Match", "`*`: the aggregate must not exist.", r"
 IF_CHANGED = header("If-None-Match", "The `ETag` of an earlier response; the status is 304 if nothing has changed.")
 IDEMPOTENCY_KEY = header(
     "Idempotency-Key",
-    "1 to 255 characters of your choice; in quotes, if there is a comma. Repeating a request with its key stores nothing.",
+    "1 to 255 characters, in quotes if there is a comma. Repeating a request with its key stores nothing.",
     r"^[!#-+\--~]{1,255}$",
 )
 LAST_EVENT_ID = header(

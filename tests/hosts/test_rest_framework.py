@@ -1,20 +1,19 @@
 """The HTTP interface under the settings of a project's REST framework, and wherever a project includes its URLs."""
 
 import json
+import warnings
 from collections import ChainMap
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from types import ModuleType
 from typing import Any, NamedTuple
 from unittest.mock import patch
-import warnings
 
 import pytest
 from django.conf import settings as django_settings
-from django.conf.urls.i18n import i18n_patterns
 from django.core.cache import cache
 from django.test import override_settings
-from django.urls import include, path, re_path
+from django.urls import include, path
 from rest_framework import pagination, parsers, renderers, test, throttling, versioning, views
 from rest_framework.authtoken.models import Token
 from rest_framework.response import Response
@@ -85,7 +84,8 @@ OF_VIEWS: list[dict[str, Any]] = [
     {"URL_FORMAT_OVERRIDE": None}, {"URL_FORMAT_OVERRIDE": "as"}, {"URL_FORMAT_OVERRIDE": "type"},
     {"FORMAT_SUFFIX_KWARG": None}, {"FORMAT_SUFFIX_KWARG": "name"}, {"FORMAT_SUFFIX_KWARG": "aggregate_id"},
 ]  # fmt: skip
-OF_SERIALIZERS: list[dict[str, Any]] = [    *({"DEFAULT_PAGINATION_CLASS": f"{REST}.pagination.{name}Pagination", "PAGE_SIZE": 1} for name in (
+OF_SERIALIZERS: list[dict[str, Any]] = [
+    *({"DEFAULT_PAGINATION_CLASS": f"{REST}.pagination.{name}Pagination", "PAGE_SIZE": 1} for name in (
         "PageNumber", "LimitOffset", "Cursor",
     )),
     {"DEFAULT_FILTER_BACKENDS": [
@@ -130,14 +130,14 @@ class Answer(NamedTuple):
     names: tuple[str, ...]
 
 
+# The first needs no query, and passes through all that a setting could change.
 SENT = [
+    ("user", "*/*", "?nonsense=1"),
     ("user", "*/*", ""),
     ("anybody", "*/*", ""),
-    ("user", "*/*", "?nonsense=1"),
-    ("user", "text/html", ""),
-    ("anybody", "text/html", "?nonsense=1"),
+    ("anybody", "text/html", ""),
 ]
-SENT_EVERYTHING = ("aggregates/a-1/events/", "health/")
+SENT_EVERYTHING = ("aggregates/a-1/", "health/")
 
 
 class Crawl:
@@ -150,19 +150,17 @@ class Crawl:
         }  # fmt: skip
         self.names = [name for name, _ in operations()]
 
-    def __call__(self, prefix: str = "/api/", of: tuple[str, ...] = ("",)) -> dict[str, Answer]:
-        """Return the answers to the operations whose paths begin with one of `of`, by what was sent."""
+    def __call__(self) -> dict[str, Answer]:
+        """Return the answers by what was sent."""
         answers = {}
         for name in self.names:
             method, _, template = name.partition(" ")
             own = template.removeprefix("/api/").format(**self.values)
-            if not own.startswith(of):
-                continue
             for who, accept, query in SENT if FULL or own in SENT_EVERYTHING else SENT[:1]:
-                answer = self.seen(self.send(who, method, prefix + own + query, accept), prefix)
+                answer = self.seen(self.send(who, method, f"/api/{own}{query}", accept))
                 answers[f"{who} {method} {template}{query} {accept}"] = answer
             if FULL or own in SENT_EVERYTHING:
-                answers[f"OPTIONS {template}"] = self.seen(self.send("user", "options", prefix + own, "*/*"), prefix)
+                answers[f"OPTIONS {template}"] = self.seen(self.send("user", "options", f"/api/{own}", "*/*"))
         return answers
 
     def send(self, who: str, method: str, url: str, accept: str) -> Any:
@@ -175,22 +173,20 @@ class Crawl:
         sent: Any = {"data": body, "content_type": kind} if method == "post" else {}
         return client.generic(method.upper(), url, headers={"Accept": accept}, **sent)
 
-    def seen(self, response: Any, prefix: str) -> Answer:
+    def seen(self, response: Any) -> Answer:
         assert response.status_code < 500 or response.status_code == 501, response.content
         assert response.status_code != 404, response.content
         kind = response.headers.get("Content-Type", "")
         content = json.loads(response.content) if kind.endswith("json") and not response.streaming else {}
-        if content.get("type", "").startswith(("/", "tag")):
-            assert content["type"].startswith(f"{prefix}problems/")
-            assert APIClient().get(content["type"]).status_code == 200
         return Answer(response.status_code, kind, tuple(sorted(content)) if isinstance(content, dict) else ())
 
 
 @pytest.fixture
 def crawl(admin_user: Any, store: EventStore, settings: Any, monkeypatch: pytest.MonkeyPatch) -> Crawl:
     settings.PROJECTIONS_MAX_LAG_SECONDS = 3600
-    if not FULL:  # it takes most of the time
-        monkeypatch.setattr(status, "reports", lambda: [])
+    if not FULL:  # reports of all projections would take most of the time
+        reports = status.reports
+        monkeypatch.setattr(status, "reports", lambda names=(): reports(names or ["event_type_activity"]))
     cache.clear()
     (event,) = store.dispatch(new("a-1", "Opened"))
     return Crawl(admin_user, Token.objects.create(user=admin_user).key, str(event.event_id))

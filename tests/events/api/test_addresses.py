@@ -82,7 +82,7 @@ INCLUDED: dict[str, tuple[list[Any], list[str], list[str]]] = {
         ["/b/"],
     ),
     "two namespaces": (
-        [path(f"{each}/", include(urls, namespace=f"{each}-{urls}")) for each in "ab" for urls in (EVENTS, PROJECTIONS)],
+        [path(f"{each}/", include(urls, namespace=each + urls)) for each in "ab" for urls in (EVENTS, PROJECTIONS)],
         ["/a/", "/b/"],
         ["/b/", "/a/"],
     ),

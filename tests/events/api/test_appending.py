@@ -174,7 +174,9 @@ def test_null_counts_as_absent(api: APIClient) -> None:
 
 
 @pytest.mark.parametrize("value", [True, 5, 1.5, [1], {"a": 1}, "text", None])
-@pytest.mark.parametrize("field", ["aggregate_id", "type", "data", "metadata", "timestamp", "event_id", "expected_version"])
+@pytest.mark.parametrize(
+    "field", ["aggregate_id", "type", "data", "metadata", "timestamp", "event_id", "expected_version"]
+)
 def test_errors_speak_of_json(api: APIClient, field: str, value: Any) -> None:
     response = api.post("/api/events/", {"aggregate_id": "a-1", "type": "A", field: value}, format="json")
     if response.status_code == 400:

@@ -44,7 +44,9 @@ def test_event_never_changes_and_says_so(api: APIClient, store: EventStore) -> N
 
 
 @pytest.mark.parametrize(
-    "form", ["{0}", "{0:upper}", "{0.hex}", "{{{0}}}", "urn:uuid:{0}"], ids=["", "capitals", "no dashes", "braces", "urn"]
+    "form",
+    ["{0}", "{0:upper}", "{0.hex}", "{{{0}}}", "urn:uuid:{0}"],
+    ids=["", "capitals", "no dashes", "braces", "urn"],
 )
 def test_event_is_found_by_its_id_in_any_form_that_an_append_takes(api: APIClient, form: str) -> None:
     event_id = uuid4()
