@@ -78,6 +78,8 @@ def create_permissions(using: str, apps: Apps = installed_apps, **kwargs: Any) -
 
 
 def _granted(user: Any, permission: str, per_category: str) -> Categories:
+    if user is None:  # REST framework's UNAUTHENTICATED_USER may be None
+        return Categories(frozenset())
     if user.has_perm(permission):
         return ALL_CATEGORIES
     if not hasattr(user, "get_all_permissions"):  # a user that is no Django model

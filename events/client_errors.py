@@ -68,4 +68,4 @@ def shown(user: Any, *, named: Collection[str] = ()) -> Iterator[None]:
 
 
 def _may_read(user: Any, aggregate_id: str) -> bool:
-    return bool(user) and authorization.readable(user).contains(aggregate_id)
+    return authorization.readable(user).contains(aggregate_id)

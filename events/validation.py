@@ -57,7 +57,7 @@ def validate_events(events: Iterable[NewEvent]) -> list[ValidatedEvent]:
             raise InvalidEvent(
                 "events",
                 f"take more than {most:,} bytes as JSON up to this one, the limit of one call"
-                " (EVENTS_MAX_DISPATCH_BYTES). Dispatch them in several calls, or import them",
+                " (EVENTS_MAX_DISPATCH_BYTES). Append them in several calls, or import them",
                 index,
             )
         seen.add(row.event_id.bytes)
@@ -107,7 +107,7 @@ def check_count(field: str, count: int) -> None:
         raise InvalidEvent(
             field,
             f"has {count:,} entries; at most {conf.max_dispatch_events:,} are allowed in one call"
-            " (EVENTS_MAX_DISPATCH_EVENTS). Dispatch them in several calls, or import them",
+            " (EVENTS_MAX_DISPATCH_EVENTS). Append them in several calls, or import them",
         )
 
 

@@ -11,7 +11,7 @@ from rest_framework.request import Request
 from events import client_errors
 from events.exceptions import DuplicateEvent, InvalidEvent, VersionConflict
 from events.formats import cloudevents
-from events.formats.serialization import new_event_from_dict
+from events.formats.serialization import new_event_from_dict, shown
 from events.models import Event
 from events.storage import retries
 from events.storage.identity import derived_id
@@ -52,9 +52,9 @@ def read(view: StoreView, aggregate_id: str | None = None) -> AppendRequest:
     request, using = view.request, view.store.using
     contents, in_body = _cloudevents(request) if _has_cloudevents(request) else _envelope(request.data)
     check_count("events", len(contents))
+    if aggregate_id is None:
+        preconditions.reject(request, "send expected_version in the body")
     in_header = preconditions.expectation(request)
-    if aggregate_id is None and in_header is not None:
-        raise InvalidEvent("If-Match", "has no aggregate at this URL; send expected_version in the body")
     from_key = _ids_from_key(request, len(contents), using)
     events, key_ids = [], dict(enumerate(from_key))
     for index, content in enumerate(contents):
@@ -127,9 +127,10 @@ def _envelope(body: Any) -> tuple[list[Any], Any]:
         raise InvalidEvent("events", "must be a list of events")
     content = {name: value for name, value in body.items() if name != "expected_version"}
     in_body = body.get("expected_version")
-    if "expected_version" in body and in_body is None:
+    if "expected_version" in body and in_body is None:  # not absent, because an append without its guard is another one
         raise InvalidEvent("expected_version", 'is null; give a version from 0 up, "exists" or "any"')
-    if "events" not in content:
+    if content.get("events") is None:
+        content.pop("events", None)
         return [content], in_body
     if len(content) > 1:
         raise InvalidEvent("events", "cannot go with other fields; put the fields of each event into the list")
@@ -165,7 +166,7 @@ def _expectation(value: Any) -> int | Expectation:
     if isinstance(value, str) and value in ("any", "exists"):
         return ANY if value == "any" else EXISTS
     if type(value) is not int or not 0 <= value < 2**63:
-        raise InvalidEvent("expected_version", f'is {value!r}; give a version from 0 up, "exists" or "any"')
+        raise InvalidEvent("expected_version", f'is {shown(value)}; give a version from 0 up, "exists" or "any"')
     return value
 
 
@@ -178,8 +179,13 @@ def _ids_from_key(request: Request, count: int, using: str) -> list[UUID]:
     key = request.headers.get("Idempotency-Key")
     if key is None:
         return []
-    # The draft standard has the key in quotes; most clients send it without.
-    bare = key[1:-1] if len(key) > 1 and key[0] == key[-1] == '"' else key
+    # The draft standard has the key in quotes; most clients send it without. Servers join two headers by a comma.
+    quoted = re.fullmatch(r'"((?:[^"\\]|\\.)*)"', key)
+    if not quoted and ("," in key or key.startswith('"')):
+        raise InvalidEvent(
+            "Idempotency-Key", "is given more than once, or has a comma or a quotation mark; send one, in quotes"
+        )
+    bare = quoted[1] if quoted else key
     if not re.fullmatch(r"[!-~](?:[ -~]{0,253}[!-~])?", bare):
         raise InvalidEvent("Idempotency-Key", "must have 1 to 255 printable ASCII characters; send a UUID, for example")
     user = user_key(request)

@@ -26,7 +26,7 @@ from events.store import DispatchResult, EventStore
 from events.types import category_of
 from events.validation import check_name
 
-from . import bodies, parameters, problems, schema
+from . import addresses, bodies, parameters, problems, schema
 from .negotiation import (
     CloudEventBatchParser,
     CloudEventBatchRenderer,
@@ -37,9 +37,15 @@ from .negotiation import (
 )
 from .permissions import StorePermissions, StoreThrottle
 
+
+def is_page(renderer: type[BaseRenderer]) -> bool:
+    """Return whether a renderer makes REST framework's browsable pages."""
+    return issubclass(renderer, BrowsableAPIRenderer)
+
+
 # REST framework's browsable pages, if the project has them.
 _RENDERERS: Any = api_settings.DEFAULT_RENDERER_CLASSES
-_PAGES = [each for each in _RENDERERS if issubclass(each, BrowsableAPIRenderer)]
+_PAGES = [each for each in _RENDERERS if is_page(each)]
 
 # Stored events never change, but only users with permission may see them, so shared caches must not keep them.
 UNCHANGING = "private, max-age=31536000, immutable"
@@ -60,19 +66,21 @@ class StoreView(APIView):
         by_category: whether users with permissions for some categories may read those.
         parameters: the query parameters of GET.
         post_parameters: those of POST.
-        throttle_scope: the kind of a GET request in `EVENTS_API_THROTTLE_RATES`.
+        throttle_kind: the kind of a GET request in `EVENTS_API_THROTTLE_RATES`.
+        route: the part of the address that the URLconf of the app has for the view; empty for views of projects.
     """
 
     permission_classes = [StorePermissions]
     parser_classes = [StrictJSONParser]
     renderer_classes: Sequence[type[BaseRenderer]] = [FastJSONRenderer, *_PAGES]
     content_negotiation_class = Negotiation
-    schema = schema.OperationSchema()
+    versioning_class = None  # there is one version, whatever versions the project has of its own views
     view_permission = authorization.READ
     by_category = True
     parameters: Sequence[OpenApiParameter] = ()
     post_parameters: Sequence[OpenApiParameter] = ()
-    throttle_scope = "read"
+    throttle_kind = "read"
+    route = ""
 
     @cached_property
     def store(self) -> EventStore:
@@ -94,15 +102,21 @@ class StoreView(APIView):
         return super().initialize_request(request, *args, **kwargs)
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
-        if request.method == "POST":
+        if request.method == "POST" and hasattr(self, "post"):
             bodies.open_body(request)  # first, because authentication by a session reads the body
         super().initial(request, *args, **kwargs)
+        if request.method not in self.allowed_methods:  # before its parameters and headers, which mean nothing here
+            self.http_method_not_allowed(request)
         parameters.check(request, self.parameters if request.method != "POST" else self.post_parameters)
         parameters.check_headers(request)
-        if request.headers.get("Content-Encoding", "identity") != "identity":
+        if request.headers.get("Content-Encoding", "").lower() not in ("", "identity"):
             raise InvalidEvent("Content-Encoding", "is not supported; send the body without compression")
         if "aggregate_id" in kwargs:
             self._check_aggregate_id(kwargs["aggregate_id"])
+
+    def get_format_suffix(self, **kwargs: Any) -> str | None:
+        # An argument of the route is no suffix, even if FORMAT_SUFFIX_KWARG has its name.
+        return super().get_format_suffix(**{name: kwargs[name] for name in kwargs if f":{name}>" not in self.route})
 
     def check_readable(self, aggregate_id: str) -> None:
         """Raise PermissionDenied if the user may not read the category of an aggregate."""
@@ -122,8 +136,8 @@ class StoreView(APIView):
             raise InvalidEvent(name, f"is {position}, a position that no event has taken yet; give one of a response")
 
     def get_throttles(self) -> list[BaseThrottle]:
-        if self.request.method == "POST" and self.throttle_scope == "read":
-            self.throttle_scope = "append"
+        if self.request.method == "POST" and self.throttle_kind == "read":
+            self.throttle_kind = "append"
         return [*super().get_throttles(), StoreThrottle()]  # the project's own throttles, and EVENTS_API_THROTTLE_RATES
 
     def get_exception_handler(self) -> Callable[..., Response | None]:
@@ -131,6 +145,10 @@ class StoreView(APIView):
 
     def finalize_response(self, request: Request, response: Any, *args: Any, **kwargs: Any) -> Any:
         response = super().finalize_response(request, response, *args, **kwargs)
+        if self.route and isinstance(response, problems.Problem):
+            prefix = addresses.prefix(request, self.route, self.kwargs)
+            if prefix is not None:
+                response.within(prefix)
         patch_vary_headers(response, ("Authorization", "Cookie"))  # another user of the browser may log in
         if isinstance(response, Response):
             response.add_post_render_callback(self._release)

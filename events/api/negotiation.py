@@ -1,5 +1,6 @@
 """The media types of requests and responses."""
 
+from types import SimpleNamespace
 from typing import Any
 
 from django.conf import settings
@@ -9,6 +10,7 @@ from rest_framework.exceptions import NotAcceptable, ParseError
 from rest_framework.negotiation import DefaultContentNegotiation
 from rest_framework.parsers import BaseParser
 from rest_framework.renderers import BaseRenderer, JSONRenderer
+from rest_framework.settings import api_settings
 
 from events.formats import cloudevents
 from events.formats.serialization import from_json, to_json
@@ -16,6 +18,12 @@ from events.formats.serialization import from_json, to_json
 
 class Negotiation(DefaultContentNegotiation):
     """Content negotiation that rejects an unknown `format` with 406, as it does for `Accept`, not with 404."""
+
+    def select_renderer(self, request: Any, renderers: Any, format_suffix: str | None = None) -> Any:
+        own = {each.name for each in request.parser_context["view"].parameters}
+        if api_settings.URL_FORMAT_OVERRIDE in own:
+            self.settings: Any = SimpleNamespace(URL_FORMAT_OVERRIDE=None)
+        return super().select_renderer(request, renderers, format_suffix)
 
     def filter_renderers(self, renderers: Any, format: str) -> Any:  # noqa: A002
         try:

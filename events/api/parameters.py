@@ -7,6 +7,8 @@ from typing import Any
 
 from drf_spectacular.utils import OpenApiParameter
 from rest_framework.request import Request
+from rest_framework.settings import api_settings
+from rest_framework.versioning import QueryParameterVersioning
 
 from events.conf import conf
 from events.exceptions import InvalidEvent
@@ -24,7 +26,7 @@ def check(request: Request, known: Collection[OpenApiParameter]) -> None:
     names = {each.name for each in known if schema.is_name(each)}
     may_repeat = {each.name: schema.may_repeat(each) for each in known}
     for name, values in request.query_params.lists():
-        if name not in may_repeat and name != "format":
+        if name not in may_repeat and name not in _of_the_project():
             raise InvalidEvent(
                 name, f"is not a parameter here; the parameters are: {', '.join(sorted(may_repeat)) or 'none'}"
             )
@@ -38,6 +40,15 @@ def check(request: Request, known: Collection[OpenApiParameter]) -> None:
             raise InvalidEvent(name, f"has {longest} characters; at most {MAX_NAME_CHARACTERS} are allowed")
         for value in values if name in names else ():
             check_name(name, value)
+
+
+def _of_the_project() -> set[str]:
+    """Return the parameters that REST framework's settings add to each address."""
+    names = {api_settings.URL_FORMAT_OVERRIDE or ""}
+    versioning: Any = api_settings.DEFAULT_VERSIONING_CLASS
+    if versioning and issubclass(versioning, QueryParameterVersioning):
+        names.add(versioning.version_param)
+    return names
 
 
 def check_headers(request: Request) -> None:

@@ -25,6 +25,10 @@ class StorePermissions(BasePermission):
 class StoreThrottle(ScopedRateThrottle):
     """`EVENTS_API_THROTTLE_RATES`, for each user and each kind of request."""
 
+    # The project's own ScopedRateThrottle may have scopes of the same names, and it reads `throttle_scope`.
+    scope_attr = "throttle_kind"
+    cache_format = "throttle_events_%(scope)s_%(ident)s"
+
     def get_cache_key(self, request: Request, view: Any) -> str:
         # REST framework would take users without a primary key for one user.
         ident = user_key(request) or self.get_ident(request)

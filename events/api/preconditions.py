@@ -39,6 +39,17 @@ def expectation(request: Request) -> int | Expectation | None:
     return int(tag[1] or tag[2])
 
 
+def reject(request: Request, remedy: str) -> None:
+    """Check that a request whose URL names no aggregate has no precondition, which would not be obeyed.
+
+    Raises:
+        InvalidEvent: it has one.
+    """
+    for name in ("If-Match", "If-None-Match"):
+        if name in request.headers:
+            raise InvalidEvent(name, f"has no aggregate at this URL; {remedy}")
+
+
 def is_known(request: Request, version: int) -> bool:
     """Return whether the client already has this version, so that the response may be 304."""
     header = request.headers.get("If-None-Match", "").strip()

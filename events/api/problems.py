@@ -18,6 +18,7 @@ from rest_framework.views import set_rollback
 
 from events import client_errors, handler_errors
 from events.exceptions import DuplicateEvent, EventStoreError, InvalidEvent, Rejected, VersionConflict
+from events.formats.serialization import to_json
 from events.types import EXISTS
 
 MEDIA_TYPE = "application/problem+json"
@@ -87,6 +88,12 @@ class Problem(Response):
     ) -> None:
         super().__init__(_content(status, detail, slug, data), status=status, headers=headers)
         self.exception = True
+        self._slug = slug
+
+    def within(self, prefix: str) -> None:
+        """Name the problem type by its address in the URLconf that the project has included under `prefix`."""
+        if self._slug:
+            self.data["type"] = f"{prefix}problems/{self._slug}/"
 
     @property
     def rendered_content(self) -> Any:
@@ -143,7 +150,12 @@ def problem_for(error: Exception) -> Response | None:
 @problem_for.register
 def _(error: APIException | Http404 | PermissionDenied) -> Response | None:
     plain = plain_handler(error, {})  # sets headers
-    return plain and Problem(plain.status_code, str(plain.data["detail"]), headers=dict(plain.items()))
+    if plain is None:
+        return None
+    # The project's authentication and throttles may raise errors with a list, or an object of other names.
+    known = plain.data.get("detail") if isinstance(plain.data, dict) else None
+    detail = str(known) if known else to_json(plain.data).decode()
+    return Problem(plain.status_code, detail, headers=dict(plain.items()))
 
 
 @problem_for.register

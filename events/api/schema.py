@@ -1,6 +1,8 @@
 """The OpenAPI schema of the HTTP interface: over 250 lines, because it lists every parameter and error in one place."""
 
+import inspect
 from collections.abc import Callable, Mapping, Sequence
+from functools import wraps
 from http import HTTPStatus
 from typing import Any
 
@@ -70,6 +72,7 @@ AGGREGATE_ID = OpenApiParameter(
     OpenApiParameter.PATH,
     description="Percent-encoded, in UTF-8. Slashes are fine (`%2F`), but not before a last `events` or `stream`.",
 )
+EVENT_ID = OpenApiParameter("event_id", {"type": "string", "format": "uuid"}, OpenApiParameter.PATH)
 IF_MATCH = header(
     "If-Match",
     'The expected version of the aggregate, such as `"3"`; `*`: it must exist.',
@@ -79,8 +82,8 @@ IF_NONE_MATCH = header("If-None-Match", "`*`: the aggregate must not exist.", r"
 IF_CHANGED = header("If-None-Match", "The `ETag` of an earlier response; the status is 304 if nothing has changed.")
 IDEMPOTENCY_KEY = header(
     "Idempotency-Key",
-    "1 to 255 characters of your choice. Repeating a request with its key stores nothing.",
-    r"^[!-~]{1,255}$",
+    "1 to 255 characters, in quotes if there is a comma. Repeating a request with its key stores nothing.",
+    r"^[!#-+\--~]{1,255}$",
 )
 LAST_EVENT_ID = header(
     "Last-Event-ID",
@@ -155,6 +158,8 @@ def operation(
 ) -> Callable[[Any], Any]:
     """Return a decorator that describes a method of a view; the view declares the query parameters.
 
+    The method receives the arguments of its own route only, without those of the prefix under which it is included.
+
     Args:
         answer, example: the body of a successful response, and an example.
         also: bodies and examples in further media types.
@@ -179,8 +184,14 @@ def operation(
     )
 
     def decorate(method: Any) -> Any:
-        method.kwargs = {"schema": OperationSchema}  # `extend_schema` derives from it
-        return describe(method)
+        names = list(inspect.signature(method).parameters)[2:]
+
+        @wraps(method)
+        def handle(view: Any, request: Any, *args: Any, **kwargs: Any) -> Any:
+            return method(view, request, **{name: kwargs[name] for name in names})
+
+        handle.kwargs = {"schema": OperationSchema}  # type: ignore[attr-defined]  # `extend_schema` derives from it
+        return describe(handle)
 
     return decorate
 
@@ -217,7 +228,7 @@ class OperationSchema(AutoSchema):
     def get_override_parameters(self) -> list[Any]:
         parameters = self.view.parameters if self.method == "GET" else self.view.post_parameters
         declared = [_as_set_here(each) for each in parameters]
-        named = [AGGREGATE_ID] if "{aggregate_id}" in self.path else []
+        named = [each for each in (AGGREGATE_ID, EVENT_ID) if f"{{{each.name}}}" in self.path]
         return [*super().get_override_parameters(), *named, *declared]
 
     def get_operation(self, *args: Any, **kwargs: Any) -> Any:
@@ -232,9 +243,6 @@ class OperationSchema(AutoSchema):
 
     def get_description(self) -> str:  # type: ignore[override]  # drf-spectacular's has no arguments
         return str(self.view.get_view_description() if self.method == "GET" else "")
-
-    def get_tags(self) -> list[str]:
-        return [self.path.split("/")[2]]
 
 
 def _as_set_here(parameter: OpenApiParameter) -> OpenApiParameter:

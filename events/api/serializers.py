@@ -86,10 +86,14 @@ class NewEventHereSerializer(serializers.Serializer):
     """An event for the aggregate in the address."""
 
     type = NameField(help_text="What happened, such as `OrderPlaced`.")
-    data = ObjectField(required=False)  # type: ignore[assignment]
-    metadata = ObjectField(required=False, help_text="Such as `correlation_id`.")
-    timestamp = serializers.DateTimeField(required=False, help_text="When it happened; the default is now.")
-    event_id = serializers.UUIDField(required=False, help_text="Choose it yourself to make a retry safe.")
+    data = ObjectField(required=False, allow_null=True)  # type: ignore[assignment]
+    metadata = ObjectField(required=False, allow_null=True, help_text="Such as `correlation_id`.")
+    timestamp = serializers.DateTimeField(
+        required=False, allow_null=True, help_text="When it happened; the default is now."
+    )
+    event_id = serializers.UUIDField(
+        required=False, allow_null=True, help_text="Choose it yourself to make a retry safe."
+    )
 
 
 class NewEventSerializer(NewEventHereSerializer):

@@ -109,20 +109,25 @@ def new_event_fields(content: Any, *, ignored: Collection[str] = (), **known: An
     """Return the arguments of `NewEvent` for a JSON object; see `new_event_from_dict`."""
     if not isinstance(content, Mapping):
         raise InvalidEvent("event", f"must be a JSON object with the fields {', '.join(GIVEN)}")
-    fields = {name: content[name] for name in GIVEN if name in content}
+    fields = {name: content[name] for name in GIVEN if content.get(name) is not None}
     for name, value in known.items():
         if fields.setdefault(name, value) != value:
-            raise InvalidEvent(name, f"is {_shown(fields[name])} here but {value!r} in the address; leave it out")
+            raise InvalidEvent(name, f"is {shown(fields[name])} here but {value!r} in the address; leave it out")
     for name in content:
         if name not in GIVEN and name not in ignored:
             raise InvalidEvent(_short(str(name)), f"is not a field of a new event; the fields are: {', '.join(GIVEN)}")
     for name in ("aggregate_id", "type"):
         if name not in fields:
             raise InvalidEvent(name, "is missing")
-    if fields.get("timestamp") is not None:
+    for name, value in fields.items():
+        if not isinstance(value, Mapping if name in ("data", "metadata") else str):
+            raise InvalidEvent(
+                name, f"is {shown(value)}; it must be {'an object' if name in ('data', 'metadata') else 'a string'}"
+            )
+    if "timestamp" in fields:
         fields["timestamp"] = moment("timestamp", fields["timestamp"])
-    if fields.get("event_id") is not None:
-        fields["event_id"] = _uuid(fields["event_id"])
+    if "event_id" in fields:
+        fields["event_id"] = uuid_of(fields["event_id"])
     return fields
 
 
@@ -137,15 +142,15 @@ def moment(field: str, text: Any, default_zone: tzinfo | None = None) -> datetim
     except (TypeError, ValueError):
         value = None
     if value is None:
-        raise InvalidEvent(field, f"{_shown(text)} is not an ISO 8601 date and time such as 2030-01-31T12:00:00+01:00")
+        raise InvalidEvent(field, f"{shown(text)} is not an ISO 8601 date and time such as 2030-01-31T12:00:00+01:00")
     if timezone.is_naive(value):
         if default_zone is None:
-            raise InvalidEvent(field, f"{_shown(text)} has no time zone; add one, such as +01:00 or Z")
+            raise InvalidEvent(field, f"{shown(text)} has no time zone; add one, such as +01:00 or Z")
         value = value.replace(tzinfo=default_zone)
     try:
         return value.astimezone(UTC)  # PostgreSQL does not accept every offset of Python
     except OverflowError:
-        raise InvalidEvent(field, f"{_shown(text)} lies outside the years 1 to 9999") from None
+        raise InvalidEvent(field, f"{shown(text)} lies outside the years 1 to 9999") from None
 
 
 def _no_constant(name: str) -> NoReturn:
@@ -163,15 +168,25 @@ def _unambiguous(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 _DECODER = json.JSONDecoder(parse_constant=_no_constant, object_pairs_hook=_unambiguous)
 
 
-def _uuid(text: Any) -> UUID:
+def uuid_of(text: Any) -> UUID:
+    """Return the event id that `text` is, in any form that Python's UUID accepts.
+
+    Raises:
+        InvalidEvent: it is not a UUID.
+    """
     try:
         return UUID(text)
     except (AttributeError, TypeError, ValueError):
-        raise InvalidEvent("event_id", f"{_shown(text)} is not a UUID; leave it out to get one") from None
+        raise InvalidEvent("event_id", f"{shown(text)} is not a UUID; leave it out to get one") from None
 
 
-def _shown(value: Any) -> str:
-    return _short(repr(value))
+def shown(value: Any) -> str:
+    """Return a value from a client or a file in the words of JSON, and not longer than fits an error."""
+    if isinstance(value, str):
+        return _short(repr(value))
+    if isinstance(value, (dict, list)):
+        return "an object" if isinstance(value, dict) else "a list"
+    return _short(json.dumps(value, default=str))
 
 
 def _short(text: str) -> str:

@@ -1,28 +1,27 @@
-"""The URLs of the projections and of the read models; include them in your URLconf."""
+"""The URLs of the projections and of the read models; include them in your URLconf, with or without those of events.
 
-from django.urls import path
+They have the problem types too, so that errors have an address that explains them wherever the URLs are included.
+"""
 
-import events.api.urls  # noqa: F401  # registers the converter
+from events.api.addresses import addresses
+from events.api.views.problem_types import PROBLEM_TYPES
 
 from .views import health, projections, read_models
 
 app_name = "projections"
 
-urlpatterns = [
-    path("health/", health.HealthView.as_view(), name="health"),
-    path("projections/", projections.ProjectionList.as_view(), name="projection-list"),
-    path("projections/<str:name>/", projections.ProjectionDetail.as_view(), name="projection-detail"),
-    path("projections/<str:name>/parked/", projections.ParkedEventList.as_view(), name="parked-event-list"),
-    path(
-        "read-models/aggregate-activity/", read_models.AggregateActivityList.as_view(), name="aggregate-activity-list"
-    ),
-    path(
+urlpatterns = addresses(
+    ("health/", health.HealthView, "health"),
+    ("projections/", projections.ProjectionList, "projection-list"),
+    ("projections/<str:name>/", projections.ProjectionDetail, "projection-detail"),
+    ("projections/<str:name>/parked/", projections.ParkedEventList, "parked-event-list"),
+    ("read-models/aggregate-activity/", read_models.AggregateActivityList, "aggregate-activity-list"),
+    (
         "read-models/aggregate-activity/<aggregate_id:aggregate_id>/",
-        read_models.AggregateActivityDetail.as_view(),
-        name="aggregate-activity-detail",
+        read_models.AggregateActivityDetail,
+        "aggregate-activity-detail",
     ),
-    path(
-        "read-models/event-type-activity/", read_models.EventTypeActivityList.as_view(), name="event-type-activity-list"
-    ),
-    path("read-models/daily-activity/", read_models.DailyActivityList.as_view(), name="daily-activity-list"),
-]
+    ("read-models/event-type-activity/", read_models.EventTypeActivityList, "event-type-activity-list"),
+    ("read-models/daily-activity/", read_models.DailyActivityList, "daily-activity-list"),
+    PROBLEM_TYPES,
+)

@@ -1,7 +1,6 @@
 """The views of events: the list, which also accepts appends to several aggregates, and one event."""
 
 from typing import Any
-from uuid import UUID
 
 from django.http import Http404
 from rest_framework.request import Request
@@ -12,7 +11,7 @@ from events.api.base import ASK_AGAIN, UNCHANGING, EventsView, StoreView
 from events.api.filters import EventFilter
 from events.api.negotiation import CloudEventRenderer
 from events.formats import cloudevents
-from events.formats.serialization import event_as_dict
+from events.formats.serialization import event_as_dict, uuid_of
 from events.models import Event
 from events.storage import rows
 
@@ -92,8 +91,8 @@ class EventDetail(StoreView):
         also={cloudevents.MEDIA_TYPE: (serializers.CLOUDEVENT, serializers.PLACED_AS_CLOUDEVENT)},
         errors=(*schema.READ_ERRORS, 404),
     )
-    def get(self, request: Request, event_id: UUID) -> Response:
-        found = Event.objects.using(self.store.using).filter(event_id=event_id)
+    def get(self, request: Request, event_id: str) -> Response:
+        found = Event.objects.using(self.store.using).filter(event_id=uuid_of(event_id))
         event: Event | None = next(iter(rows.fetch_page(found, 1)), None)
         if event is None or not self.readable.contains(event.aggregate_id):
             raise Http404(f"There is no event {event_id}")

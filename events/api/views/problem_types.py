@@ -26,3 +26,7 @@ class ProblemTypeDetail(StoreView):
         if slug not in TYPES:
             raise Http404(f"There is no problem {slug!r}")
         return Response(TYPES[slug]._asdict())
+
+
+# Each URLconf of the interface has this address, under the path that `Problem.within` expects.
+PROBLEM_TYPES = ("problems/<slug:slug>/", ProblemTypeDetail, "problem-type")

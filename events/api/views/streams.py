@@ -33,7 +33,7 @@ class EventStream(StoreView):
         schema.AFTER_OR_NOW,
         *(each for each in EventFilter.parameters() if each.name in ("type", "category", "aggregate_id")),
     )
-    throttle_scope = "stream"
+    throttle_kind = "stream"
 
     @schema.operation(
         "stream_events",
@@ -44,7 +44,12 @@ class EventStream(StoreView):
         errors=STREAM_ERRORS,
         parameters=[schema.LAST_EVENT_ID],
     )
-    def get(self, request: Request, *args: Any, **kwargs: Any) -> Any:
+    def get(self, request: Request) -> Any:
+        return self.stream()
+
+    def stream(self) -> Any:
+        """Return a response that streams the events that the request selects."""
+        request = self.request
         after = self._after()
         selection = self._selection(self.readable)
         if selection is None:
@@ -55,7 +60,7 @@ class EventStream(StoreView):
         if problem := _too_many(user):
             return problem
         if after:
-            self.check_given_out("Last-Event-ID" if "Last-Event-ID" in request.headers else "after", after)
+            self.check_given_out("Last-Event-ID" if request.headers.get("Last-Event-ID") else "after", after)
         stream = Stream(self.store.using, selection, after, self._reselect, user=user)
         release_connections()
         return StreamingHttpResponse(
@@ -65,10 +70,15 @@ class EventStream(StoreView):
             headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"},
         )
 
+    @property
+    def aggregate_id(self) -> str | None:
+        """The aggregate whose events the request selects; None for all aggregates."""
+        return self.request.query_params.get("aggregate_id")
+
     def _after(self) -> int | None:
         """Return the position to begin after: the `Last-Event-ID` of a client that reconnects, or `after`."""
-        last_event_id = self.request.headers.get("Last-Event-ID")
-        if last_event_id is not None:
+        # Browsers have an empty id before they have received one, and do not connect again after a 400.
+        if last_event_id := self.request.headers.get("Last-Event-ID"):
             return parameters.number("Last-Event-ID", last_event_id)
         if self.request.query_params.get("after") == "now":
             return None
@@ -78,7 +88,7 @@ class EventStream(StoreView):
         """Return the requested events that the user may read; None if the user may read none of them."""
         if not readable:
             return None
-        aggregate_id = self.kwargs.get("aggregate_id", self.request.query_params.get("aggregate_id"))
+        aggregate_id = self.aggregate_id
         if aggregate_id is not None and not readable.contains(aggregate_id):
             return None
         query = self.request.query_params
@@ -116,11 +126,15 @@ class AggregateStream(EventStream):
         parameters=[schema.LAST_EVENT_ID],
     )
     def get(self, request: Request, aggregate_id: str) -> Any:
-        return super().get(request)
+        return self.stream()
+
+    @property
+    def aggregate_id(self) -> str:
+        return str(self.kwargs["aggregate_id"])
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
         super().initial(request, *args, **kwargs)
-        self.check_readable(kwargs["aggregate_id"])
+        self.check_readable(self.aggregate_id)
 
 
 def _too_many(user: str) -> Problem | None:

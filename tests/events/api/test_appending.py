@@ -1,5 +1,6 @@
 """Appending over HTTP: one event, many, with expectations, and what is rejected."""
 
+import re
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
@@ -116,7 +117,6 @@ def test_repeated_request_stores_once(api: APIClient) -> None:
         ({"type": 5}, "type"),
         ({"type": "A", "data": [1]}, "data"),
         ({"type": "A", "data": {"a": "\0"}}, "data.a"),
-        ({"type": "A", "metadata": None}, "metadata"),
         ({"type": "A", "timestamp": "2020-01-01T00:00:00"}, "timestamp"),
         ({"type": "A", "timestamp": "yesterday"}, "timestamp"),
         ({"type": "A", "timestamp": "2020-13-01T00:00:00Z"}, "timestamp"),
@@ -160,6 +160,29 @@ def test_bad_request_is_named_and_nothing_is_stored(
     response = append(api, body, **headers)
     assert (response.status_code, response.json()["field"]) == (400, field), response.content
     assert stored() == []
+
+
+def test_null_counts_as_absent(api: APIClient) -> None:
+    names = ("data", "metadata", "timestamp", "event_id", "events")
+    for body in (dict.fromkeys(names), {"events": [dict.fromkeys(names[:-1])]}):
+        (event, *_) = [body] if "data" in body else body["events"]
+        event["type"] = "A"
+        (appended,) = append(api, body).json()["events"]
+        assert (appended["data"], appended["metadata"]) == ({}, {})
+    for name in ("type", "typ"):
+        assert append(api, {"type": "A", name: None}).json()["field"] == name
+
+
+@pytest.mark.parametrize("value", [True, 5, 1.5, [1], {"a": 1}, "text", None])
+@pytest.mark.parametrize(
+    "field", ["aggregate_id", "type", "data", "metadata", "timestamp", "event_id", "expected_version"]
+)
+def test_errors_speak_of_json(api: APIClient, field: str, value: Any) -> None:
+    response = api.post("/api/events/", {"aggregate_id": "a-1", "type": "A", field: value}, format="json")
+    if response.status_code == 400:
+        detail = response.json()["detail"]
+        assert response.json()["field"] == field
+        assert not re.search(r"\b(True|None|dict|str|int|float|bool|datetime|UUID object|uuid\.UUID)\b", detail), detail
 
 
 @pytest.mark.parametrize("aggregate_id", STRANGE_IDS)

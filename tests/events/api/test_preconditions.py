@@ -13,6 +13,21 @@ from tests.support import aggregates, in_threads, new, some, stored
 pytestmark = pytest.mark.django_db
 
 
+def test_key_in_quotes_may_have_a_comma(api: APIClient) -> None:
+    for key, status in (('"a,b"', 201), ('"a,b"', 200), (r'"a\"b"', 201), ('"a"', 201), ("a", 200)):
+        assert send(api, idempotency_key=key).status_code == status, key
+
+
+@pytest.mark.parametrize("name", ["If-Match", "If-None-Match"])
+@pytest.mark.parametrize("path", ["/api/events/import/", "/api/events/"])
+def test_precondition_at_an_address_without_an_aggregate_is_rejected(api: APIClient, path: str, name: str) -> None:
+    kind = "application/x-ndjson" if "import" in path else "application/json"
+    body = b'{"aggregate_id": "a-1", "type": "A"}'
+    response = api.post(path, body, content_type=kind, headers={name: "*"})
+    assert (response.status_code, response.json()["field"]) == (400, name)
+    assert stored() == []
+
+
 def test_version_is_the_entity_tag(api: APIClient, store: EventStore) -> None:
     assert send(api).headers["ETag"] == '"1"'
     store.dispatch(*some(4))
@@ -72,6 +87,11 @@ def test_conflict_of_a_subscriber_on_an_aggregate_of_the_request_is_its_conflict
         ({"idempotency_key": " x"}, "Idempotency-Key"),
         ({"idempotency_key": "x" * 256}, "Idempotency-Key"),
         ({"idempotency_key": "ü"}, "Idempotency-Key"),
+        ({"idempotency_key": "a,b"}, "Idempotency-Key"),  # two headers arrive like this
+        ({"idempotency_key": '"a", "b"'}, "Idempotency-Key"),
+        ({"idempotency_key": '"a",b'}, "Idempotency-Key"),
+        ({"if_match": '"1","1"'}, "If-Match"),
+        ({"if_none_match": "*,*"}, "If-None-Match"),
     ],
 )
 def test_headers_are_read_strictly(api: APIClient, headers: dict[str, str], field: str) -> None:

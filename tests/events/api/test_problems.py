@@ -17,6 +17,7 @@ from django.urls import clear_url_caches
 from django.urls import path as route
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from rest_framework.authentication import BaseAuthentication
 from rest_framework.authtoken.models import Token
 from rest_framework.exceptions import ValidationError
 from rest_framework.renderers import BrowsableAPIRenderer, JSONRenderer
@@ -25,6 +26,7 @@ from rest_framework.test import APIClient
 from rest_framework.views import APIView
 
 from events.api import problems
+from events.api.base import StoreView
 from events.exceptions import Conflict, DispatchTooDeep, DuplicateEvent, InvalidEvent, Rejected, VersionConflict
 from events.store import EventStore
 from eventstore_project import urls
@@ -61,6 +63,16 @@ def test_every_kind_of_error(api: APIClient) -> None:
     bad_token = APIClient(headers={"Authorization": "Token nonsense"})
     assert as_problem(bad_token.get("/api/events/"), 401)["detail"]
     as_problem(api.get("/api/events/", headers={"Host": "elsewhere.example"}), 400)
+
+
+@pytest.mark.parametrize("detail", ["no", ["no"], {"token": ["no"]}, {"detail": "no", "code": 1}, {}])
+def test_errors_of_the_project_s_authentication_may_have_any_form(detail: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Authentication(BaseAuthentication):
+        def authenticate(self, request: Any) -> None:
+            raise ValidationError(detail)
+
+    monkeypatch.setattr(StoreView, "authentication_classes", [Authentication])
+    assert "no" in as_problem(APIClient().get("/api/events/"), 400)["detail"] or not detail
 
 
 def test_people_with_a_browser_get_pages(client: Any) -> None:

@@ -1,6 +1,8 @@
 """Events over HTTP: the pages of the store, one event, and appends to several aggregates."""
 
 from typing import Any
+from urllib.parse import quote
+from uuid import uuid4
 
 import pytest
 from rest_framework.test import APIClient
@@ -39,6 +41,21 @@ def test_event_never_changes_and_says_so(api: APIClient, store: EventStore) -> N
     response = api.get(f"/api/events/{event.event_id}/")
     assert "immutable" in response.headers["Cache-Control"]
     assert {"Accept", "Authorization", "Cookie"} <= set(response.headers["Vary"].split(", "))
+
+
+@pytest.mark.parametrize(
+    "form",
+    ["{0}", "{0:upper}", "{0.hex}", "{{{0}}}", "urn:uuid:{0}"],
+    ids=["", "capitals", "no dashes", "braces", "urn"],
+)
+def test_event_is_found_by_its_id_in_any_form_that_an_append_takes(api: APIClient, form: str) -> None:
+    event_id = uuid4()
+    text = str(event_id).upper() if "upper" in form else form.format(event_id)
+    assert send(api, {"type": "A", "event_id": text}).status_code == 201
+    found = api.get(f"/api/events/{quote(text)}/")
+    assert (found.status_code, found.json()["event_id"]) == (200, str(event_id))
+    assert api.get(f"/api/events/{quote(text)}/?x=1").json()["type"] == "/api/problems/invalid/"
+    assert api.get(f"/api/events/{quote(text[1:-1])}x/").status_code == 404
 
 
 def test_several_aggregates_are_appended_to_all_or_nothing(api: APIClient, store: EventStore) -> None:

@@ -122,12 +122,19 @@ def test_wsgi_says_that_it_has_no_streams(api: APIClient) -> None:
         assert (response.status_code, response.json()["type"]) == (501, "/api/problems/no-streams/")
 
 
+def test_empty_last_event_id_counts_as_absent(api: APIClient) -> None:
+    assert api.get("/api/events/stream/", headers={"Last-Event-ID": ""}).status_code == 501
+    problem = as_problem(api.get("/api/events/stream/?after=x", headers={"Last-Event-ID": ""}), 400)
+    assert problem["field"] == "after"
+
+
 @pytest.mark.parametrize(
     ("path", "headers", "field"),
     [
         ("?after=-1", {}, "after"),
         ("?after=later", {}, "after"),
         ("", {"Last-Event-ID": "x"}, "Last-Event-ID"),
+        ("", {"Last-Event-ID": "1,2"}, "Last-Event-ID"),
         ("?limit=5", {}, "limit"),
         ("?timestamp_after=2020-01-01T00:00:00Z", {}, "timestamp_after"),
     ],

@@ -1,0 +1,157 @@
+"""Addresses: a missing slash, prefixes and namespaces."""
+
+import json
+from types import ModuleType
+from typing import Any
+from urllib.parse import urlsplit
+from uuid import uuid4
+
+import pytest
+from django.conf.urls.i18n import i18n_patterns
+from django.test import Client, override_settings
+from django.urls import include, path, re_path, set_script_prefix
+from drf_spectacular.generators import SchemaGenerator
+from rest_framework.test import APIClient
+
+from events.store import EventStore
+from tests.events.api.support import history_url, operations
+from tests.support import new, some, stored
+
+pytestmark = pytest.mark.django_db
+
+LOGIN_REQUIRED = "django.contrib.auth.middleware.LoginRequiredMiddleware"
+
+
+@pytest.mark.parametrize("append_slash", [False, True])
+@pytest.mark.parametrize("debug", [False, True])
+def test_request_without_the_slash_is_redirected_unchanged(
+    api: APIClient, settings: Any, debug: bool, append_slash: bool
+) -> None:
+    """Not by 301, Django's own way: clients would ask with GET, get a page, and take the event for stored."""
+    settings.DEBUG, settings.APPEND_SLASH = debug, append_slash
+    for aggregate_id in ("a-1", "a/b", "what?", "a/../b", "x/events"):
+        response = api.post(history_url(aggregate_id)[:-1] + "?x=1", {"type": "Happened"}, format="json")
+        assert (response.status_code, response.headers["Location"]) == (308, f"{history_url(aggregate_id)}?x=1")
+        assert api.post(response.headers["Location"][:-4], {"type": "Happened"}, format="json").status_code == 201
+    assert api.get("/api/events", follow=True).json()["events"][0]["aggregate_id"] == "a-1"
+    assert api.get("/api/events/none").status_code == 404
+    assert len(stored()) == 5
+
+
+def test_every_address_without_the_slash_is_redirected_for_everybody(settings: Any) -> None:
+    settings.MIDDLEWARE = [*settings.MIDDLEWARE, LOGIN_REQUIRED]
+    values = {"aggregate_id": "a-1", "event_id": uuid4(), "name": "some", "slug": "invalid"}
+    strict = Client(enforce_csrf_checks=True)
+    for name, _ in operations():
+        address = name.partition(" ")[2].format(**values)
+        for method in ("get", "post", "put", "head", "options"):
+            response = getattr(strict, method)(f"{address[:-1]}?q=%C3%BC&r=/")
+            assert (response.status_code, response.headers["Location"]) == (308, f"{address}?q=%C3%BC&r=/")
+
+
+def urlconf(*patterns: Any) -> Any:
+    module: Any = ModuleType("urls")
+    module.urlpatterns = list(patterns)
+    return module
+
+
+EVENTS, PROJECTIONS = "events.api.urls", "projections.api.urls"
+# Patterns, the prefixes of the URLs of events, and those of the projections.
+INCLUDED: dict[str, tuple[list[Any], list[str], list[str]]] = {
+    "at the root": ([path("", include(EVENTS)), path("", include(PROJECTIONS))], ["/"], ["/"]),
+    "an argument": (
+        [path("v/<str:version>/", include([path("", include(EVENTS)), path("p/", include(PROJECTIONS))]))],
+        ["/v/1/"],
+        ["/v/1/p/"],
+    ),
+    "arguments of our names": (
+        [path("<str:aggregate_id>/<str:name>/<str:slug>/<str:route>/", include([
+            path("", include(EVENTS)), path("", include(PROJECTIONS)),
+        ]))],
+        ["/events/aggregates/x/y/"],
+        ["/events/aggregates/x/y/"],
+    ),
+    "arguments without names": (
+        [re_path(r"^v([0-9]+)/(ü)/", include(EVENTS)), re_path("^w([0-9]+)/", include(PROJECTIONS))],
+        ["/v1/%C3%BC/"],
+        ["/w1/"],
+    ),
+    "another namespace": (
+        [path("a/", include(EVENTS, namespace="own")), path("b/", include(PROJECTIONS, namespace="more"))],
+        ["/a/"],
+        ["/b/"],
+    ),
+    "two namespaces": (
+        [path(f"{each}/", include(urls, namespace=each + urls)) for each in "ab" for urls in (EVENTS, PROJECTIONS)],
+        ["/a/", "/b/"],
+        ["/b/", "/a/"],
+    ),
+    "nested namespaces": (
+        [path("a/", include(([path("", include(EVENTS)), path("", include(PROJECTIONS))], "v1")))],
+        ["/a/"],
+        ["/a/"],
+    ),
+    "no namespace": (
+        [path("a/", include((__import__(EVENTS, fromlist=["x"]).urlpatterns, None))),
+         path("b/", include((__import__(PROJECTIONS, fromlist=["x"]).urlpatterns, None)))],
+        ["/a/"],
+        ["/b/"],
+    ),
+    "events alone": ([path("a/", include(EVENTS))], ["/a/"], []),
+    "projections alone": ([path("a/", include(PROJECTIONS))], [], ["/a/"]),
+    "a language": (
+        i18n_patterns(path("a/", include(EVENTS)), path("a/", include(PROJECTIONS))), ["/en/a/"], ["/en/a/"],
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", INCLUDED)
+def test_urls_may_be_included_in_any_way(api: APIClient, store: EventStore, name: str) -> None:
+    patterns, of_events, of_projections = INCLUDED[name]
+    (event, *_) = store.dispatch(*some(3, "a-1"), new("b-1", "Other"))
+    values = {"aggregate_id": "a-1", "event_id": event.event_id, "name": "event_type_activity", "slug": "invalid"}
+    with override_settings(ROOT_URLCONF=urlconf(*patterns)):
+        SchemaGenerator().get_schema(request=None, public=True)
+        for method, prefix, own, content in operations_of(of_events, of_projections):
+            address = prefix + own.format(**values)
+            has_pages = any(each["name"] == "limit" for each in content.get("parameters", ()))
+            follow(api, method, prefix, address, has_pages=has_pages)
+            missing_slash = getattr(api, method)(address[:-1])
+            assert (missing_slash.status_code, missing_slash.headers["Location"]) == (308, address)
+
+
+def operations_of(of_events: list[str], of_projections: list[str]) -> Any:
+    for name, content in ALL_OPERATIONS:
+        method, _, template = name.partition(" ")
+        own = template.removeprefix("/api/")
+        for prefix in of_events if own.startswith(("aggregates", "events", "problems")) else of_projections:
+            yield method, prefix, own, content
+
+
+ALL_OPERATIONS = operations()
+
+
+def follow(api: APIClient, method: str, prefix: str, address: str, *, has_pages: bool) -> None:
+    """Send a valid and an invalid request, and follow the links in the responses."""
+    kind = "application/x-ndjson" if "import" in address else "application/json"
+    body = b'{"aggregate_id": "a-1", "type": "A"}'
+    sent: Any = {"data": body, "content_type": kind} if method == "post" else {}
+    response = getattr(api, method)(address, **sent)
+    assert response.status_code in (200, 201, 501) or "health" in address, (address, response.content)
+    if method == "get" and has_pages:
+        page = api.get(f"{address}?limit=1").json()
+        if page["next"]:
+            assert urlsplit(page["next"]).path == address
+            assert api.get(page["next"]).status_code == 200
+    problem = getattr(api, method)(f"{address}?nonsense=1", **sent).json()
+    assert problem["type"] == f"{prefix}problems/invalid/"
+    assert api.get(problem["type"]).json()["title"] == problem["title"]
+
+
+def test_script_name_is_part_of_every_link(api: APIClient) -> None:
+    where = {"SCRIPT_NAME": "/deep", "PATH_INFO": "/api/events"}
+    assert api.get("/", **where).headers["Location"] == "/deep/api/events/"
+    where["PATH_INFO"] += "/"
+    problem = json.loads(api.get("/?x=1", **where).content)
+    assert problem["type"] == "/deep/api/problems/invalid/"
+    set_script_prefix("/")
