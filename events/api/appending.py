@@ -10,7 +10,7 @@ from rest_framework.request import Request
 
 from events import client_errors
 from events.exceptions import DuplicateEvent, InvalidEvent, VersionConflict
-from events.formats import cloudevents
+from events.formats import cloudevent_data, cloudevents
 from events.formats.serialization import new_event_from_dict
 from events.models import Event
 from events.storage import retries
@@ -19,7 +19,7 @@ from events.store import DispatchResult
 from events.types import ANY, EXISTS, Expectation, ExpectedVersion, NewEvent
 from events.validation import check_count
 
-from . import preconditions
+from . import cloudevent_headers, preconditions
 from .authentication import user_key
 from .base import StoreView
 from .problems import IdempotencyKeyReused, PreconditionFailed
@@ -106,12 +106,16 @@ def _named(append_request: AppendRequest) -> Collection[str]:
 
 
 def _has_cloudevents(request: Request) -> bool:
-    return (request.content_type or "").startswith("application/cloudevents")
+    return (request.content_type or "").startswith("application/cloudevents") or cloudevent_headers.is_binary(request)
 
 
 def _cloudevents(request: Request) -> tuple[list[Any], None]:
-    """Return the CloudEvents of a body, and no expectation, which only headers can have."""
+    """Return the CloudEvents of a request, and no expectation, which only headers can have."""
     contents: Any = request.data
+    if cloudevent_headers.is_binary(request):
+        in_headers = cloudevent_headers.attributes(request)
+        body = cloudevent_data.from_body(contents or b"", in_headers.get("datacontenttype", ""))
+        return [{**in_headers, **body}], None
     if not (request.content_type or "").startswith(cloudevents.BATCH_MEDIA_TYPE):
         contents = [contents]
     if not isinstance(contents, list):

@@ -7,6 +7,7 @@ from django.utils.cache import patch_vary_headers
 from django.utils.functional import cached_property
 from drf_spectacular.utils import OpenApiParameter
 from rest_framework.exceptions import PermissionDenied
+from rest_framework.parsers import BaseParser
 from rest_framework.renderers import BaseRenderer, BrowsableAPIRenderer
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -27,10 +28,11 @@ from events.store import DispatchResult, EventStore
 from events.types import category_of
 from events.validation import check_name
 
-from . import bodies, parameters, problems, schema
+from . import bodies, cloudevent_headers, parameters, problems, schema
 from .negotiation import (
     CloudEventBatchParser,
     CloudEventBatchRenderer,
+    CloudEventDataParser,
     CloudEventParser,
     FastJSONRenderer,
     Negotiation,
@@ -171,6 +173,10 @@ class EventsView(StoreView):
 
     parser_classes = [StrictJSONParser, CloudEventParser, CloudEventBatchParser]
     renderer_classes = [*StoreView.renderer_classes, CloudEventBatchRenderer]
+
+    def get_parsers(self) -> list[BaseParser]:
+        request = getattr(self, "request", None)  # the OpenAPI description has none
+        return [CloudEventDataParser()] if request and cloudevent_headers.is_binary(request) else super().get_parsers()
 
     def fetch(self, events: EventQuerySet | Query, limit: int) -> tuple[Sequence[Any], bool]:
         """Return the first events for `page`, and whether more follow; fewer than `limit` if they are large.
