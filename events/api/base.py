@@ -26,9 +26,9 @@ from events.storage import ordering
 from events.storage.rows import EventRow, Query, fetch_page
 from events.store import DispatchResult, EventStore
 from events.types import category_of
-from events.validation import check_name
+from events.validation import check_aggregate_id
 
-from . import bodies, cloudevent_headers, parameters, problems, schema
+from . import bodies, cloudevent_headers, own_address, parameters, problems, schema
 from .negotiation import (
     CloudEventBatchParser,
     CloudEventBatchRenderer,
@@ -94,6 +94,7 @@ class StoreView(APIView):
 
     def initialize_request(self, request: Any, *args: Any, **kwargs: Any) -> Request:
         bodies.measure(request)
+        own_address.keep_encoded(request)
         return super().initialize_request(request, *args, **kwargs)
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
@@ -163,7 +164,7 @@ class StoreView(APIView):
             raise PermissionDenied(f"You may not {verb} the category {category!r}; you need {permission} or {own}")
 
     def _check_aggregate_id(self, aggregate_id: str) -> None:
-        check_name("aggregate_id", aggregate_id)
+        check_aggregate_id("aggregate_id", aggregate_id)
         if "\ufffd" in aggregate_id:  # Django replaces bytes that it cannot decode
             raise InvalidEvent("aggregate_id", "is not UTF-8 in the URL; percent-encode it in UTF-8")
 
