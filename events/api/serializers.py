@@ -34,12 +34,12 @@ CLOUDEVENT: dict[str, Any] = {
         "data": {
             "type": ["object", "string"],
             "additionalProperties": {},
-            "description": "A JSON object; text of another media type becomes `{\"text\": …}`.",
+            "description": 'A JSON object; text of another media type becomes `{"text": …}`.',
         },
         "data_base64": {
             "type": "string",
             "contentEncoding": "base64",
-            "description": "Bytes; those of another media type than JSON become `{\"base64\": …}`.",
+            "description": 'Bytes; those of another media type than JSON become `{"base64": …}`.',
         },
     },
     "propertyNames": {"pattern": "^([a-z0-9]{1,50}|data_base64)$"},

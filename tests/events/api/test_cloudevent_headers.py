@@ -86,7 +86,9 @@ def test_headers_that_are_not_valid_are_named(api: APIClient) -> None:
 def test_binary_mode_takes_an_expectation_and_leaves_structured_events_alone(api: APIClient) -> None:
     path = "/api/aggregates/order-1/events/"
     headers = {f"ce-{name}": value for name, value in ATTRIBUTES.items() if name != "subject"}
-    assert send(api, {**headers, "ce-type": '"In \\"quotes\\""'}, path=path, **{"If-None-Match": "*"}).status_code == 201
+    assert (
+        send(api, {**headers, "ce-type": '"In \\"quotes\\""'}, path=path, **{"If-None-Match": "*"}).status_code == 201
+    )
     assert Event.objects.get().type == 'In "quotes"'
     assert send(api, {**headers, "ce-id": "18"}, path=path, **{"If-None-Match": "*"}).status_code == 412
     structured = json.dumps({**ATTRIBUTES, "id": "19"}).encode()

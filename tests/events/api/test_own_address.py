@@ -14,7 +14,22 @@ from events.store import EventStore
 from tests.events.api.support import history_url
 from tests.support import some
 
-IDS = ["a-1", "a/../b", "../b", "a/..", "/", "//x", "/events/", "a/events", "events", "%2F", "a?b=1#c", "é ü", "a;b", "😀"]
+IDS = [
+    "a-1",
+    "a/../b",
+    "../b",
+    "a/..",
+    "/",
+    "//x",
+    "/events/",
+    "a/events",
+    "events",
+    "%2F",
+    "a?b=1#c",
+    "é ü",
+    "a;b",
+    "😀",
+]
 
 
 @pytest.mark.django_db
@@ -38,9 +53,7 @@ def test_link_to_the_next_page_leads_to_the_same_aggregate(
 
 
 @pytest.mark.django_db
-def test_form_of_a_browsable_page_leads_to_the_same_aggregate(
-    api: APIClient, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_form_of_a_browsable_page_leads_to_the_same_aggregate(api: APIClient, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(AggregateEvents, "renderer_classes", [BrowsableAPIRenderer])
     page = api.get(history_url("a/../b"), headers={"Accept": "text/html"}).content.decode()
     assert f'action="{history_url("a/../b")}" method="POST"' in page

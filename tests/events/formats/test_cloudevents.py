@@ -166,7 +166,16 @@ def test_invalid_cloudevent_names_the_field(api: APIClient, changes: dict[str, A
 
 
 def test_null_attribute_counts_as_absent(api: APIClient) -> None:
-    optional = ("time", "datacontenttype", "dataschema", "correlationid", "priority", "data", "data_base64", "Not a name")
+    optional = (
+        "time",
+        "datacontenttype",
+        "dataschema",
+        "correlationid",
+        "priority",
+        "data",
+        "data_base64",
+        "Not a name",
+    )
     nothing = dict.fromkeys((*optional, "eventmetadata"))
     required = {name: GIVEN[name] for name in ("specversion", "id", "source", "type", "subject")}
     assert send(api, {**required, **nothing}).status_code == 201
