@@ -50,7 +50,8 @@ def read(view: StoreView, aggregate_id: str | None = None) -> AppendRequest:
         InvalidEvent: the body, a header or an event is not valid.
     """
     request, using = view.request, view.store.using
-    contents, in_body = _cloudevents(request) if _has_cloudevents(request) else _envelope(request.data)
+    as_cloudevents = _has_cloudevents(request)
+    contents, in_body = _cloudevents(request) if as_cloudevents else _envelope(request.data)
     check_count("events", len(contents))
     in_header = preconditions.expectation(request)
     if aggregate_id is None and in_header is not None:
@@ -58,7 +59,7 @@ def read(view: StoreView, aggregate_id: str | None = None) -> AppendRequest:
     from_key = _ids_from_key(request, len(contents), using)
     events, key_ids = [], dict(enumerate(from_key))
     for index, content in enumerate(contents):
-        event, has_id = _new_event(view, content, index, aggregate_id)
+        event, has_id = _new_event(content, index, aggregate_id, using if as_cloudevents else None)
         if has_id:
             key_ids.pop(index, None)
         events.append(replace(event, event_id=key_ids[index]) if index in key_ids else event)
@@ -142,11 +143,13 @@ def _envelope(body: Any) -> tuple[list[Any], Any]:
     return content["events"], in_body
 
 
-def _new_event(view: StoreView, content: Any, index: int, aggregate_id: str | None) -> tuple[NewEvent, bool]:
-    """Return an event of the body, and whether it has an id."""
+def _new_event(
+    content: Any, index: int, aggregate_id: str | None, cloudevents_of: str | None
+) -> tuple[NewEvent, bool]:
+    """Return an event of the body, and whether it has an id; a CloudEvent gets an id of the store `cloudevents_of`."""
     try:
-        if _has_cloudevents(view.request):
-            return cloudevents.to_new_event(content, view.store.using, aggregate_id=aggregate_id), True
+        if cloudevents_of is not None:
+            return cloudevents.to_new_event(content, cloudevents_of, aggregate_id=aggregate_id), True
         known = {} if aggregate_id is None else {"aggregate_id": aggregate_id}
         return new_event_from_dict(content, **known), content.get("event_id") is not None
     except InvalidEvent as error:
