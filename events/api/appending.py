@@ -143,9 +143,7 @@ def _envelope(body: Any) -> tuple[list[Any], Any]:
     return content["events"], in_body
 
 
-def _new_event(
-    content: Any, index: int, aggregate_id: str | None, cloudevents_of: str | None
-) -> tuple[NewEvent, bool]:
+def _new_event(content: Any, index: int, aggregate_id: str | None, cloudevents_of: str | None) -> tuple[NewEvent, bool]:
     """Return an event of the body, and whether it has an id; a CloudEvent gets an id of the store `cloudevents_of`."""
     try:
         if cloudevents_of is not None:

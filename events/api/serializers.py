@@ -17,8 +17,8 @@ MOMENT = {"type": "string", "format": "date-time"}
 FLAG = {"type": "boolean", "default": False}
 CLOUDEVENT: dict[str, Any] = {
     "type": "object",
-    "description": "A CloudEvent 1.0. Further attributes are extensions. In binary mode, headers such as `ce-id` have the"
-    " attributes, and the body is the data.",
+    "description": "A CloudEvent 1.0. Further attributes are extensions. In binary mode, headers such as `ce-id` have"
+    " the attributes, and the body is the data.",
     "required": ["specversion", "id", "source", "type"],
     "properties": {
         "specversion": {"type": "string", "enum": ["1.0"]},
