@@ -46,6 +46,7 @@ _STRING_OR_CHANGED = re.compile(
 )
 # A string, to skip; or a number with a negative exponent, which `jsonb` returns with all its zeros.
 _STRING_OR_SMALL = re.compile(rb'"(?:[^"\\]|\\.)*"|(?<![\d.])-?\d++(?:\.\d++)?e-\d+')
+_NONZERO = re.compile(r"[-.0]*[1-9]")  # before an exponent
 _MOST_ZEROS = 342  # 5e-324 with the 17 digits that a float may have
 # The exponent alone, as a first test: a pattern that begins with a letter is three times as fast.
 _EXPONENT = re.compile(rb"e(?<=\de)\+?\d")
@@ -129,10 +130,18 @@ def _integer(text: str) -> int:
     return int(text)
 
 
-def _float(digits: str) -> float:
-    value = float(digits)
-    if math.isinf(value):
-        raise ValueError("holds a number with decimals that is beyond the range of a float")
+def double(text: str) -> float | None:
+    """Return the float of a JSON number; None if it is infinite, or zero although the number is not."""
+    value = float(text)
+    if math.isinf(value) or (not value and _NONZERO.match(text)):
+        return None
+    return value
+
+
+def _float(text: str) -> float:
+    value = double(text)
+    if value is None:
+        raise ValueError("holds a number with decimals that is too large or too small for a float")
     return value
 
 

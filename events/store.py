@@ -18,9 +18,9 @@ from .subscriptions import Handler, Subscription
 from .types import ANY, ExpectedVersion, NewEvent, Subscribed, expectations
 from .validation import (
     ValidatedEvent,
+    check_aggregate_id,
     check_count,
     check_moment,
-    check_name,
     check_names,
     check_number,
     validate_events,
@@ -147,7 +147,7 @@ class EventStore:
             UnreadableEvent: Python cannot represent an event, which SQL or an older version stored.
             InvalidEvent: an argument is not valid, such as a negative limit or a moment without a time zone.
         """
-        check_name("aggregate_id", aggregate_id)
+        check_aggregate_id("aggregate_id", aggregate_id)
         check_moment("as_of", as_of)
         check_number("after_version", after_version)
         check_number("up_to_version", up_to_version)
@@ -306,7 +306,7 @@ class EventStore:
             check_count("expected_version", len(expected_version))
         expected = expectations(expected_version, (row.aggregate_id for row in rows))
         for aggregate_id in expected:
-            check_name("expected_version", aggregate_id)
+            check_aggregate_id("expected_version", aggregate_id)
         return expected
 
     def _pages(

@@ -52,9 +52,10 @@ class NewEvent:
     """An event to append. `dispatch` validates it, so that the error can name the index of the event.
 
     Attributes:
-        aggregate_id: the aggregate it belongs to; 1 to 255 characters, no control characters.
+        aggregate_id: the aggregate it belongs to; 1 to 255 characters, no control characters, and not `.` or `..`.
         type: what happened, such as `OrderPlaced`; 1 to 255 characters, no control characters.
-        data: a JSON object: dict, list, str, int, finite float, bool and None, with str keys.
+        data: a JSON object: dict, list, str, int, finite float, bool and None, with str keys. Write exact decimals,
+            such as amounts of money, as str: a float has 15 to 17 digits.
         timestamp: when it happened, timezone-aware; None stands for the moment of storing.
         metadata: a JSON object about the event, such as its `correlation_id` or the user that caused it.
             The key `cloudevent` is reserved for the attributes of a CloudEvent.

@@ -14,6 +14,8 @@ from .types import EARLIEST, LATEST, NewEvent
 MAX_NAME_CHARACTERS = 255
 # The metadata keys whose values `validate_events` examines.
 _CHECKED_KEYS = frozenset(("correlation_id", "cloudevent"))
+# Clients remove these segments from addresses, also percent-encoded (RFC 3986, section 5.2.4), and so never reach them.
+_DOT_SEGMENTS = frozenset((".", ".."))
 MAX_NAMES = 500  # event types or categories of one query: each is a condition
 
 
@@ -84,6 +86,8 @@ def parsed_row(
     for name in (aggregate_id, type):
         if name.__class__ is not str or not 0 < len(name) <= MAX_NAME_CHARACTERS or not name.isprintable():
             return None
+    if aggregate_id in _DOT_SEGMENTS:
+        return None
     if data.__class__ is not dict or metadata.__class__ is not dict or not metadata.keys().isdisjoint(_CHECKED_KEYS):
         return None
     if timestamp is not None and not EARLIEST <= timestamp <= LATEST:
@@ -111,8 +115,19 @@ def check_count(field: str, count: int) -> None:
         )
 
 
+def check_aggregate_id(field: str, value: Any) -> None:
+    """Check an aggregate id.
+
+    Raises:
+        InvalidEvent: it is `.` or `..`, or not a string of 1 to 255 characters without control characters.
+    """
+    check_name(field, value)
+    if value in _DOT_SEGMENTS:
+        raise InvalidEvent(field, f"is {value!r}, which clients remove from addresses; choose another id")
+
+
 def check_name(field: str, value: Any) -> None:
-    """Check an aggregate id or an event type.
+    """Check an event type or a category, or the characters of an aggregate id.
 
     Raises:
         InvalidEvent: it is not a string of 1 to 255 characters without control characters.
@@ -180,7 +195,7 @@ def check_moment(field: str, value: Any) -> None:
 def _row(event: NewEvent) -> ValidatedEvent:
     if not isinstance(event, NewEvent):
         raise InvalidEvent("event", f"is {_kind(event)}; pass NewEvent objects, and a list of them as *events")
-    check_name("aggregate_id", event.aggregate_id)
+    check_aggregate_id("aggregate_id", event.aggregate_id)
     check_name("type", event.type)
     if not isinstance(event.event_id, UUID):
         raise InvalidEvent("event_id", f"is {_kind(event.event_id)}; it must be a uuid.UUID, or left out to get one")

@@ -10,10 +10,10 @@ from django.contrib.admin.views.main import ChangeList
 from django.db import models
 from django.http import HttpRequest
 from django.utils import timezone
-from django.utils.dateparse import parse_datetime
 from django.utils.text import capfirst
 
 from events import authorization
+from events.formats.serialization import parsed_moment
 from events.models import AggregateQuerySet, EventQuerySet
 from events.monitoring import statistics
 from events.types import EARLIEST, LATEST
@@ -204,7 +204,7 @@ class RecordedFilter(InputFilter):
 def _moment(text: str) -> datetime | None:
     """Return the moment of an ISO date or datetime; its default time zone is the current one."""
     try:
-        moment = parse_datetime(text if len(text) > 10 else f"{text}T00:00")
+        moment = parsed_moment(text if len(text) > 10 else f"{text}T00:00")
         if moment and timezone.is_naive(moment):
             moment = timezone.make_aware(moment)
         # No event is outside these limits, and one hour or another time zone cannot leave Python's range.

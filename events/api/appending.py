@@ -10,7 +10,7 @@ from rest_framework.request import Request
 
 from events import client_errors
 from events.exceptions import DuplicateEvent, InvalidEvent, VersionConflict
-from events.formats import cloudevents
+from events.formats import cloudevent_data, cloudevents
 from events.formats.serialization import new_event_from_dict, shown
 from events.models import Event
 from events.storage import retries
@@ -19,7 +19,7 @@ from events.store import DispatchResult
 from events.types import ANY, EXISTS, Expectation, ExpectedVersion, NewEvent
 from events.validation import check_count
 
-from . import preconditions
+from . import cloudevent_headers, preconditions
 from .authentication import user_key
 from .base import StoreView
 from .problems import IdempotencyKeyReused, PreconditionFailed
@@ -50,7 +50,8 @@ def read(view: StoreView, aggregate_id: str | None = None) -> AppendRequest:
         InvalidEvent: the body, a header or an event is not valid.
     """
     request, using = view.request, view.store.using
-    contents, in_body = _cloudevents(request) if _has_cloudevents(request) else _envelope(request.data)
+    as_cloudevents = _has_cloudevents(request)
+    contents, in_body = _cloudevents(request) if as_cloudevents else _envelope(request.data)
     check_count("events", len(contents))
     if aggregate_id is None:
         preconditions.reject(request, "send expected_version in the body")
@@ -58,7 +59,7 @@ def read(view: StoreView, aggregate_id: str | None = None) -> AppendRequest:
     from_key = _ids_from_key(request, len(contents), using)
     events, key_ids = [], dict(enumerate(from_key))
     for index, content in enumerate(contents):
-        event, has_id = _new_event(view, content, index, aggregate_id)
+        event, has_id = _new_event(content, index, aggregate_id, using if as_cloudevents else None)
         if has_id:
             key_ids.pop(index, None)
         events.append(replace(event, event_id=key_ids[index]) if index in key_ids else event)
@@ -106,12 +107,16 @@ def _named(append_request: AppendRequest) -> Collection[str]:
 
 
 def _has_cloudevents(request: Request) -> bool:
-    return (request.content_type or "").startswith("application/cloudevents")
+    return (request.content_type or "").startswith("application/cloudevents") or cloudevent_headers.is_binary(request)
 
 
 def _cloudevents(request: Request) -> tuple[list[Any], None]:
-    """Return the CloudEvents of a body, and no expectation, which only headers can have."""
+    """Return the CloudEvents of a request, and no expectation, which only headers can have."""
     contents: Any = request.data
+    if cloudevent_headers.is_binary(request):
+        in_headers = cloudevent_headers.attributes(request)
+        body = cloudevent_data.from_body(contents or b"", in_headers.get("datacontenttype", ""))
+        return [{**in_headers, **body}], None
     if not (request.content_type or "").startswith(cloudevents.BATCH_MEDIA_TYPE):
         contents = [contents]
     if not isinstance(contents, list):
@@ -139,11 +144,11 @@ def _envelope(body: Any) -> tuple[list[Any], Any]:
     return content["events"], in_body
 
 
-def _new_event(view: StoreView, content: Any, index: int, aggregate_id: str | None) -> tuple[NewEvent, bool]:
-    """Return an event of the body, and whether it has an id."""
+def _new_event(content: Any, index: int, aggregate_id: str | None, cloudevents_of: str | None) -> tuple[NewEvent, bool]:
+    """Return an event of the body, and whether it has an id; a CloudEvent gets an id of the store `cloudevents_of`."""
     try:
-        if _has_cloudevents(view.request):
-            return cloudevents.to_new_event(content, view.store.using, aggregate_id=aggregate_id), True
+        if cloudevents_of is not None:
+            return cloudevents.to_new_event(content, cloudevents_of, aggregate_id=aggregate_id), True
         known = {} if aggregate_id is None else {"aggregate_id": aggregate_id}
         return new_event_from_dict(content, **known), content.get("event_id") is not None
     except InvalidEvent as error:

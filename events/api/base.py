@@ -7,6 +7,7 @@ from django.utils.cache import patch_vary_headers
 from django.utils.functional import cached_property
 from drf_spectacular.utils import OpenApiParameter
 from rest_framework.exceptions import PermissionDenied
+from rest_framework.parsers import BaseParser
 from rest_framework.renderers import BaseRenderer, BrowsableAPIRenderer
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -24,12 +25,13 @@ from events.storage import ordering
 from events.storage.rows import EventRow, Query, fetch_page
 from events.store import DispatchResult, EventStore
 from events.types import category_of
-from events.validation import check_name
+from events.validation import check_aggregate_id
 
-from . import addresses, bodies, parameters, problems, schema
+from . import addresses, bodies, cloudevent_headers, own_address, parameters, problems, schema
 from .negotiation import (
     CloudEventBatchParser,
     CloudEventBatchRenderer,
+    CloudEventDataParser,
     CloudEventParser,
     FastJSONRenderer,
     Negotiation,
@@ -99,6 +101,7 @@ class StoreView(APIView):
 
     def initialize_request(self, request: Any, *args: Any, **kwargs: Any) -> Request:
         bodies.measure(request)
+        own_address.keep_encoded(request)
         return super().initialize_request(request, *args, **kwargs)
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
@@ -178,7 +181,7 @@ class StoreView(APIView):
             raise PermissionDenied(f"You may not {verb} the category {category!r}; you need {permission} or {own}")
 
     def _check_aggregate_id(self, aggregate_id: str) -> None:
-        check_name("aggregate_id", aggregate_id)
+        check_aggregate_id("aggregate_id", aggregate_id)
         if "\ufffd" in aggregate_id:  # Django replaces bytes that it cannot decode
             raise InvalidEvent("aggregate_id", "is not UTF-8 in the URL; percent-encode it in UTF-8")
 
@@ -188,6 +191,10 @@ class EventsView(StoreView):
 
     parser_classes = [StrictJSONParser, CloudEventParser, CloudEventBatchParser]
     renderer_classes = [*StoreView.renderer_classes, CloudEventBatchRenderer]
+
+    def get_parsers(self) -> list[BaseParser]:
+        request = getattr(self, "request", None)  # the OpenAPI description has none
+        return [CloudEventDataParser()] if request and cloudevent_headers.is_binary(request) else super().get_parsers()
 
     def fetch(self, events: EventQuerySet | Query, limit: int) -> tuple[Sequence[Any], bool]:
         """Return the first events for `page`, and whether more follow; fewer than `limit` if they are large.

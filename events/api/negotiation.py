@@ -38,12 +38,8 @@ class StrictJSONParser(BaseParser):
     media_type = "application/json"
 
     def parse(self, stream: Any, media_type: str | None = None, parser_context: Any = None) -> Any:
-        limit = settings.DATA_UPLOAD_MAX_MEMORY_SIZE
-        body = stream.read() if limit is None else stream.read(limit + 1)
-        if limit is not None and len(body) > limit:
-            raise RequestDataTooBig
         try:
-            return from_json(body.decode("utf-8-sig"))
+            return from_json(_body(stream).decode("utf-8-sig"))
         except ValueError as error:
             raise ParseError(f"is not valid JSON: {error}") from None
 
@@ -54,6 +50,15 @@ class CloudEventParser(StrictJSONParser):
 
 class CloudEventBatchParser(StrictJSONParser):
     media_type = cloudevents.BATCH_MEDIA_TYPE
+
+
+class CloudEventDataParser(BaseParser):
+    """The body of a CloudEvent in binary mode, as it is, within DATA_UPLOAD_MAX_MEMORY_SIZE."""
+
+    media_type = "*/*"
+
+    def parse(self, stream: Any, media_type: str | None = None, parser_context: Any = None) -> Any:
+        return _body(stream)
 
 
 class NDJSONParser(BaseParser):
@@ -97,3 +102,11 @@ class NDJSONRenderer(StreamRenderer):
 
 class EventStreamRenderer(StreamRenderer):
     media_type, format = "text/event-stream", "stream"
+
+
+def _body(stream: Any) -> bytes:
+    limit = settings.DATA_UPLOAD_MAX_MEMORY_SIZE
+    body: bytes = stream.read() if limit is None else stream.read(limit + 1)
+    if limit is not None and len(body) > limit:
+        raise RequestDataTooBig
+    return body

@@ -68,7 +68,7 @@ CALL_SUBSCRIBERS = query(
 LIMIT = query("limit", {"type": "integer", "minimum": 1}, "The largest number of entries of a page.")
 AGGREGATE_ID = OpenApiParameter(
     "aggregate_id",
-    {**serializers.NAME, "pattern": r"^[^/\u0000-\u001f\u007f-\u009f\ufffd]+$"},
+    {**serializers.AGGREGATE_ID, "pattern": r"^(?!\.\.?$)[^/\u0000-\u001f\u007f-\u009f\ufffd]+$"},
     OpenApiParameter.PATH,
     description="Percent-encoded, in UTF-8. Slashes are fine (`%2F`), but not before a last `events` or `stream`.",
 )

@@ -11,27 +11,39 @@ from events.formats import cloudevents
 
 POSITION = {"type": "integer", "format": "int64", "minimum": 0, "maximum": 2**63 - 1}
 NAME = {"type": "string", "minLength": 1, "maxLength": 255, "pattern": r"^[^\u0000-\u001f\u007f-\u009f]+$"}
+# Not the segments `.` and `..`, which clients remove from addresses.
+AGGREGATE_ID = {**NAME, "pattern": r"^(?!\.\.?$)[^\u0000-\u001f\u007f-\u009f]+$"}
 MOMENT = {"type": "string", "format": "date-time"}
 FLAG = {"type": "boolean", "default": False}
 CLOUDEVENT: dict[str, Any] = {
     "type": "object",
-    "description": "A CloudEvent 1.0. Further attributes are extensions.",
+    "description": "A CloudEvent 1.0. Further attributes are extensions. In binary mode, headers such as `ce-id` have"
+    " the attributes, and the body is the data.",
     "required": ["specversion", "id", "source", "type"],
     "properties": {
         "specversion": {"type": "string", "enum": ["1.0"]},
         "id": {"type": "string", "minLength": 1},
         "source": {"type": "string", "minLength": 1, "format": "uri-reference"},
         "type": NAME,
-        "subject": {**NAME, "description": "The aggregate id."},
-        "time": {"type": "string", "format": "date-time"},
-        "datacontenttype": {"type": "string", "enum": ["application/json"]},
+        "subject": {**AGGREGATE_ID, "description": "The aggregate id."},
+        "time": MOMENT,
+        "datacontenttype": {"type": "string", "description": "The media type of the data; JSON by default."},
         "dataschema": {"type": "string", "format": "uri"},
         "correlationid": NAME,
         "causationid": NAME,
         "eventmetadata": {"type": "string", "description": "The metadata, as the text of a JSON object."},
-        "data": {"type": "object", "additionalProperties": {}},
+        "data": {
+            "type": ["object", "string"],
+            "additionalProperties": {},
+            "description": 'A JSON object; text of another media type becomes `{"text": …}`.',
+        },
+        "data_base64": {
+            "type": "string",
+            "contentEncoding": "base64",
+            "description": 'Bytes; those of another media type than JSON become `{"base64": …}`.',
+        },
     },
-    "propertyNames": {"pattern": "^[a-z0-9]{1,50}$"},
+    "propertyNames": {"pattern": "^([a-z0-9]{1,50}|data_base64)$"},
     "additionalProperties": {"type": ["string", "boolean", "integer"]},
 }
 CLOUDEVENTS = {"type": "array", "items": CLOUDEVENT}
@@ -47,6 +59,11 @@ class ExpectationField(serializers.Field):
 @extend_schema_field({"oneOf": [*EXPECTATION["oneOf"], {"type": "object", "additionalProperties": EXPECTATION}]})
 class ExpectationsField(serializers.Field):
     """One expectation for all aggregates, or one for each."""
+
+
+@extend_schema_field(AGGREGATE_ID)
+class AggregateIdField(serializers.Field):
+    """The aggregate id of a new event."""
 
 
 @extend_schema_field(NAME)
@@ -86,10 +103,16 @@ class NewEventHereSerializer(serializers.Serializer):
     """An event for the aggregate in the address."""
 
     type = NameField(help_text="What happened, such as `OrderPlaced`.")
-    data = ObjectField(required=False, allow_null=True)  # type: ignore[assignment]
+    data = ObjectField(  # type: ignore[assignment]
+        required=False,
+        allow_null=True,
+        help_text="Numbers with a point or an exponent are stored as doubles; send exact decimals as strings.",
+    )
     metadata = ObjectField(required=False, allow_null=True, help_text="Such as `correlation_id`.")
     timestamp = serializers.DateTimeField(
-        required=False, allow_null=True, help_text="When it happened; the default is now."
+        required=False,
+        allow_null=True,
+        help_text="When it happened. More digits than microseconds are rounded. The default is now.",
     )
     event_id = serializers.UUIDField(
         required=False, allow_null=True, help_text="Choose it yourself to make a retry safe."
@@ -99,7 +122,7 @@ class NewEventHereSerializer(serializers.Serializer):
 class NewEventSerializer(NewEventHereSerializer):
     """An event for any aggregate."""
 
-    aggregate_id = NameField()
+    aggregate_id = AggregateIdField()
 
 
 class AppendSerializer(serializers.Serializer):

@@ -13,13 +13,13 @@ from uuid import UUID
 
 from events.conf import conf
 from events.exceptions import InvalidEvent
-from events.jsonb import loads
 from events.models import Event
 from events.storage import identity
 from events.types import NewEvent, ReceivedEvent
 from events.uri import is_uri, is_uri_reference
 
-from .serialization import UNREADABLE, moment, to_json
+from . import cloudevent_data
+from .serialization import UNREADABLE, from_json, moment, to_json
 
 MEDIA_TYPE = "application/cloudevents+json"
 BATCH_MEDIA_TYPE = "application/cloudevents-batch+json"
@@ -28,7 +28,9 @@ BATCH_MEDIA_TYPE = "application/cloudevents-batch+json"
 KEPT = "cloudevent"
 _CORRELATION = {"correlationid": "correlation_id", "causationid": "causation_id"}
 _OURS = ("sequence", "recordedtime", "aggregateversion", UNREADABLE)  # computed from the stored event
-_FIELDS = ("specversion", "id", "type", "subject", "time", "datacontenttype", "data", "eventmetadata")
+# What strings of CloudEvents may not contain: control characters, lone surrogates, noncharacters.
+_NO_TEXT = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff\ufdd0-\ufdef\ufffe\uffff]")
+_FIELDS = ("specversion", "id", "type", "subject", "time", "datacontenttype", "data", "data_base64", "eventmetadata")
 
 
 def from_event(event: Event) -> dict[str, Any]:
@@ -38,6 +40,7 @@ def from_event(event: Event) -> dict[str, Any]:
     """
     metadata = dict(event.metadata or {})
     kept = _kept(metadata.pop(KEPT, None))
+    kind = kept.pop("datacontenttype", cloudevent_data.JSON)
     attributes = {
         "specversion": "1.0",
         "id": str(event.event_id),
@@ -45,7 +48,6 @@ def from_event(event: Event) -> dict[str, Any]:
         "type": event.type,
         "subject": event.aggregate_id,
         "time": event.timestamp and event.timestamp.isoformat(),
-        "datacontenttype": "application/json",
         **kept,
         "sequence": f"{event.position:019}",  # a fixed length, because receivers compare it as text
         "recordedtime": event.recorded_at and event.recorded_at.isoformat(),
@@ -53,13 +55,15 @@ def from_event(event: Event) -> dict[str, Any]:
     }
     for name, key in _CORRELATION.items():
         if isinstance(metadata.get(key), str) and metadata[key]:
-            attributes[name] = metadata.pop(key)
+            with suppress(InvalidEvent):
+                attributes[name] = _attribute(name, metadata[key])
+                del metadata[key]
     if metadata:
         attributes["eventmetadata"] = to_json(metadata).decode()
     if event.unreadable:
         attributes = {name: value for name, value in attributes.items() if value is not None}
         attributes[UNREADABLE] = event.unreadable
-    return {**attributes, "data": event.data}
+    return {**attributes, **cloudevent_data.from_object(event.data, kind)}
 
 
 def to_new_event(content: Any, using: str, *, aggregate_id: str | None = None) -> NewEvent:
@@ -78,6 +82,7 @@ def to_new_event(content: Any, using: str, *, aggregate_id: str | None = None) -
     """
     if not isinstance(content, Mapping):
         raise InvalidEvent("event", "must be a CloudEvent: a JSON object")
+    content = {name: value for name, value in content.items() if value is not None}  # null stands for no attribute
     if content.get("specversion") != "1.0":
         raise InvalidEvent("specversion", f'is {content.get("specversion")!r}; it must be "1.0"')
     for name in ("id", "source", "type"):
@@ -91,27 +96,18 @@ def to_new_event(content: Any, using: str, *, aggregate_id: str | None = None) -
     return ReceivedEvent(
         subject,
         content["type"],
-        _data(content),
-        None if content.get("time") is None else moment("time", content["time"]),
+        cloudevent_data.to_object(content),
+        moment("time", content["time"]) if "time" in content else None,
         metadata=_metadata(content),
         event_id=_event_id(content["source"], content["id"], using),
     )
-
-
-def _data(content: Mapping[str, Any]) -> Any:
-    if "data_base64" in content:
-        raise InvalidEvent("data_base64", "has bytes; send the data of the event as a JSON object in `data`")
-    kind = content.get("datacontenttype", "application/json")
-    if not isinstance(kind, str) or not re.fullmatch(r"[^/;\s]+/(?:[^;\s]+\+)?json\s*(?:;.*)?", kind, re.IGNORECASE):
-        raise InvalidEvent("datacontenttype", f"is {kind!r}; it must be JSON, such as application/json")
-    return {} if content.get("data") is None else content["data"]
 
 
 def _metadata(content: Mapping[str, Any]) -> dict[str, Any]:
     metadata: dict[str, Any] = {}
     if "eventmetadata" in content:
         try:
-            metadata = loads(content["eventmetadata"])
+            metadata = from_json(content["eventmetadata"])
         except (TypeError, ValueError):
             metadata = {}
         if not isinstance(metadata, dict):
@@ -126,6 +122,8 @@ def _metadata(content: Mapping[str, Any]) -> dict[str, Any]:
             metadata[_CORRELATION[name]] = _attribute(name, value)
         elif name == "id" or (name not in _FIELDS and name not in _OURS):
             kept[name] = _attribute(name, value)
+    if (kind := cloudevent_data.kind_of(content)) != cloudevent_data.JSON:
+        kept["datacontenttype"] = _attribute("datacontenttype", kind)
     if _is_own(content["source"], content["id"]):
         del kept["source"], kept["id"]
     return {**metadata, KEPT: kept} if kept else metadata
@@ -137,7 +135,7 @@ def _kept(attributes: Any) -> dict[str, Any]:
         return {}
     kept = {}
     for name, value in attributes.items():
-        if name in ("id", "source") or name not in (*_FIELDS, *_OURS, *_CORRELATION, "data_base64"):
+        if name in ("id", "source", "datacontenttype") or name not in (*_FIELDS, *_OURS, *_CORRELATION):
             with suppress(InvalidEvent):
                 kept[name] = _attribute(name, value)
     # No event pretends to be another one of this store.
@@ -152,6 +150,8 @@ def _attribute(name: str, value: Any) -> Any:
         raise InvalidEvent(name, "is not a valid attribute name; use 1 to 50 lower-case letters and digits")
     if not isinstance(value, (str, bool)) and not (type(value) is int and -(2**31) <= value < 2**31):
         raise InvalidEvent(name, "must be a string, a boolean or a 32-bit integer in a CloudEvent")
+    if isinstance(value, str) and not value.isprintable() and _NO_TEXT.search(value):
+        raise InvalidEvent(name, "contains a control character or a lone surrogate, which a CloudEvent may not have")
     if name == "source" and not (isinstance(value, str) and is_uri_reference(value)):
         raise InvalidEvent(name, f"is {value!r}; give a URI reference such as https://shop.example or /shops/7")
     if name == "dataschema" and not (isinstance(value, str) and is_uri(value)):

@@ -1,11 +1,13 @@
 """The JSON format of events that HTTP, imports and exports share."""
 
 import json
+import re
 import sys
 from collections import Counter
 from collections.abc import Collection, Mapping
 from contextlib import suppress
-from datetime import UTC, datetime, tzinfo
+from datetime import UTC, datetime, timedelta, tzinfo
+from fractions import Fraction
 from typing import Any, NoReturn
 from uuid import UUID
 
@@ -14,7 +16,7 @@ from django.utils import timezone
 from django.utils.dateparse import parse_datetime
 
 from events.exceptions import InvalidEvent
-from events.jsonb import MAX_DEPTH, encode, is_deeper
+from events.jsonb import MAX_DEPTH, double, encode, is_deeper
 from events.models import Event
 from events.storage.rows import EventRow
 from events.types import NewEvent
@@ -25,6 +27,11 @@ UNREADABLE = "unreadable"
 # The fields that the store adds to an event.
 ADDED = ("position", "version", "recorded_at")
 _SHOWN_CHARACTERS = 100
+_LONG_FRACTION = re.compile(r"\.[0-9]{7}")
+_TIME = re.compile(
+    r"(?P<date>[0-9-]+[Tt ])(?P<hour>[0-9]{2})(?P<colon>:?)(?P<minute>[0-9]{2})"
+    r"(?:(?P=colon)(?P<second>[0-9]{2})(?:\.(?P<fraction>[0-9]+))?)?(?P<zone> *(?:[Zz]|[+-][0-9:]+)?)"
+)
 
 
 def event_as_dict(event: Event) -> dict[str, Any]:
@@ -58,7 +65,8 @@ def from_json(text: str) -> Any:
     digits of an integer or a duplicate name. Otherwise the standard library's slower decoder decides.
 
     Raises:
-        ValueError: the text is not JSON, or readers interpret it differently: NaN, a duplicate name in an object.
+        ValueError: the text is not JSON, or readers interpret it differently: NaN, a duplicate name in an object, a
+            number that a double cannot hold, such as 1e999, or would hold as zero, such as 1e-999.
     """
     with suppress(ValueError, TypeError):
         value = orjson.loads(text)
@@ -138,19 +146,68 @@ def moment(field: str, text: Any, default_zone: tzinfo | None = None) -> datetim
         InvalidEvent: it is not a date and time, or it has no time zone and there is no default.
     """
     try:
-        value = parse_datetime(text)
-    except (TypeError, ValueError):
-        value = None
-    if value is None:
-        raise InvalidEvent(field, f"{shown(text)} is not an ISO 8601 date and time such as 2030-01-31T12:00:00+01:00")
-    if timezone.is_naive(value):
-        if default_zone is None:
-            raise InvalidEvent(field, f"{shown(text)} has no time zone; add one, such as +01:00 or Z")
-        value = value.replace(tzinfo=default_zone)
-    try:
+        value = parsed_moment(text)
+        if value is None:
+            raise InvalidEvent(
+                field, f"{shown(text)} is not an ISO 8601 date and time such as 2030-01-31T12:00:00+01:00"
+            )
+        if timezone.is_naive(value):
+            if default_zone is None:
+                raise InvalidEvent(field, f"{shown(text)} has no time zone; add one, such as +01:00 or Z")
+            value = value.replace(tzinfo=default_zone)
+            _check_is_unique(field, value)
         return value.astimezone(UTC)  # PostgreSQL does not accept every offset of Python
     except OverflowError:
         raise InvalidEvent(field, f"{shown(text)} lies outside the years 1 to 9999") from None
+
+
+def parsed_moment(text: Any) -> datetime | None:
+    """Return the datetime of ISO 8601 `text`; None if it is none. It has no time zone if the text has none.
+
+    As in PostgreSQL, second 60 is the beginning of the next minute, 24:00 is the beginning of the next day, and more
+    digits than microseconds are rounded.
+
+    Raises:
+        OverflowError: it lies outside Python's years.
+    """
+    if not isinstance(text, str) or not text.isascii():
+        return None
+    try:
+        value = parse_datetime(text)
+    except ValueError:
+        value = None
+    # Django's function cuts off the digits behind microseconds.
+    if value and "," not in text and not ("." in text and _LONG_FRACTION.search(text)):
+        return value
+    match = _TIME.fullmatch(text.replace(",", "."))
+    with suppress(ValueError):
+        return _with_odd_time(**match.groupdict()) if match else value
+    return None
+
+
+def _with_odd_time(
+    date: str, hour: str, colon: str, minute: str, second: str | None, fraction: str | None, zone: str
+) -> datetime | None:
+    beyond = timedelta(microseconds=round(Fraction(int(fraction), 10 ** len(fraction)) * 10**6) if fraction else 0)
+    second = second or "00"
+    if second == "60":
+        second, beyond = "59", beyond + timedelta(seconds=1)
+    if hour == "24" and minute == second == "00" and not beyond:
+        hour, beyond = "00", timedelta(days=1)
+    value = parse_datetime(f"{date}{hour}{colon}{minute}{colon}{second}{zone.upper()}")
+    return value and value + beyond
+
+
+def _check_is_unique(field: str, value: datetime) -> None:
+    """Check that the local time exists once, although the clocks of its zone are changed."""
+    if value.utcoffset() == value.replace(fold=1).utcoffset():
+        return
+    exists = value.astimezone(UTC).astimezone(value.tzinfo).replace(fold=0) == value
+    raise InvalidEvent(
+        field,
+        f"{value.replace(tzinfo=None)} {'exists twice' if exists else 'does not exist'} in the time zone"
+        f" {value.tzinfo}, because of a change of the clocks; add the offset, such as +01:00",
+    )
 
 
 def _no_constant(name: str) -> NoReturn:
@@ -165,7 +222,17 @@ def _unambiguous(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return found
 
 
-_DECODER = json.JSONDecoder(parse_constant=_no_constant, object_pairs_hook=_unambiguous)
+def _float(text: str) -> float:
+    value = double(text)
+    if value is None:
+        raise ValueError(
+            f"the number {_short(text)} is too large or too small for a double, as which numbers with a point or an"
+            " exponent are stored; send it as a string"
+        )
+    return value
+
+
+_DECODER = json.JSONDecoder(parse_float=_float, parse_constant=_no_constant, object_pairs_hook=_unambiguous)
 
 
 def uuid_of(text: Any) -> UUID:

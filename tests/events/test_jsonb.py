@@ -173,7 +173,8 @@ def test_path_is_built_only_for_an_error() -> None:
     ("text", "reason"),
     [
         ('{"v": -%s}' % ("9" * 4301), "4,301 digits"),
-        ('{"v": -%s.25}' % ("9" * 310), "beyond the range of a float"),
+        ('{"v": -%s.25}' % ("9" * 310), "too large or too small for a float"),
+        ('{"v": [0.5, -0.%s1]}' % ("0" * 400), "too large or too small for a float"),
         (f'{{"v": {"[" * 254}{"]" * 254}}}', "nested more than 254 levels"),
         (f'{{"v": {"[" * 5000}{"]" * 5000}}}', "nested more than 254 levels"),
         (f'{{"n": {2**80}, "v": {"[" * 300}{"]" * 300}}}', "nested more than 254 levels"),

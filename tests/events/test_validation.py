@@ -1,13 +1,22 @@
 """Events are validated before anything is written, and the error names the limit and the remedy."""
 
+import json
+import re
 from datetime import UTC, datetime, timedelta
 from datetime import timezone as fixed_zone
+from html import unescape
+from io import StringIO
+from pathlib import Path
 from typing import Any
 
 import pytest
+from django.core.management import CommandError, call_command
+from django.test import Client
 from django.utils import timezone
+from rest_framework.test import APIClient
 
 from events.exceptions import InvalidEvent
+from events.formats import cloudevents
 from events.store import EventStore
 from events.types import NewEvent
 from tests.support import aggregates, new, some, stored
@@ -25,6 +34,8 @@ pytestmark = pytest.mark.django_db
         ({"aggregate_id": "a\ud800"}, "aggregate_id"),
         ({"aggregate_id": None}, "aggregate_id"),
         ({"aggregate_id": 7}, "aggregate_id"),
+        ({"aggregate_id": "."}, "aggregate_id"),
+        ({"aggregate_id": ".."}, "aggregate_id"),
         ({"type": ""}, "type"),
         ({"type": "x" * 256}, "type"),
         ({"type": None}, "type"),
@@ -102,3 +113,39 @@ def test_correlation_id_is_as_long_as_the_database_writes_it(store: EventStore, 
         store.dispatch(new(metadata={"correlation_id": value}))
     assert stored() == []
     store.dispatch(*[new(metadata={"correlation_id": each}) for each in (None, True, 7, 1e200, [1] * 80, "x" * 255)])
+
+
+@pytest.mark.parametrize("name", [".", ".."])
+def test_id_that_clients_remove_from_addresses_is_rejected_at_every_door(
+    store: EventStore, api: APIClient, admin_client: Client, tmp_path: Path, name: str
+) -> None:
+    message = f"is '{name}', which clients remove from addresses; choose another id"
+    for call in (
+        lambda: store.dispatch(new("a-1"), expected_version={name: 0}),
+        lambda: store.get_events_for_aggregate(name),
+    ):
+        with pytest.raises(InvalidEvent, match=re.escape(message)):
+            call()
+    event = {"aggregate_id": name, "type": "T"}
+    cloudevent = {"specversion": "1.0", "id": "1", "source": "/x", "type": "T", "subject": name}
+    for response in (
+        api.post("/api/events/", event, format="json"),
+        api.post(f"/api/aggregates/%2E{name[1:]}/events/", {"type": "T"}, format="json"),
+        api.get(f"/api/aggregates/%2E{name[1:]}/"),
+        api.post("/api/events/import/", json.dumps(event), content_type="application/x-ndjson"),
+        api.post("/api/events/", json.dumps(cloudevent), content_type=cloudevents.MEDIA_TYPE),
+    ):
+        assert (response.status_code, response.json()["field"]) == (400, "aggregate_id"), response.data
+        assert message in response.json()["detail"]
+    form = {"aggregate_id": name, "type": "T", "expected_version": 0, "event_id": str(new().event_id)}
+    assert message in unescape(admin_client.post("/admin/events/event/add/", form).content.decode())
+    path = tmp_path / "events.csv"
+    path.write_text(f"id,type\n{name},T\n")
+    with pytest.raises(CommandError, match=re.escape(message)):
+        call_command("import_events", str(path), aggregate_id="id", type="type", stdout=StringIO())
+    assert stored() == []
+
+
+def test_dots_inside_an_id_are_kept(store: EventStore) -> None:
+    names = ["a/../b", "...", "./a", ". ", ".-1", "%2E", "a/.."]
+    assert [event.aggregate_id for event in store.dispatch(*map(new, names))] == names

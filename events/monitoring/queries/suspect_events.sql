@@ -1,12 +1,14 @@
 -- The positions of events that Python may be unable to represent: by a moment outside its years, a long number, or many
 -- brackets. Too many digits are 309 or more, and 255 is PostgreSQL's longest repetition. Such values take 150 bytes or
--- more, unless they are compressed.
+-- more, unless they are compressed, or consist of zeros, such as 1e5000 and 1e-999: then only their text is long.
 SELECT position
 FROM events_event
 CROSS JOIN LATERAL (
-    SELECT CASE WHEN pg_column_size(data) > 150 OR pg_column_compression(data) <> '' THEN data::text
+    SELECT CASE WHEN pg_column_size(data) > 150 OR pg_column_compression(data) <> ''
+                     OR octet_length(data::text) > 250 THEN data::text
                 ELSE '' END AS data_text,
-           CASE WHEN pg_column_size(metadata) > 150 OR pg_column_compression(metadata) <> '' THEN metadata::text
+           CASE WHEN pg_column_size(metadata) > 150 OR pg_column_compression(metadata) <> ''
+                     OR octet_length(metadata::text) > 250 THEN metadata::text
                 ELSE '' END AS metadata_text
     OFFSET 0  -- so that PostgreSQL writes each text once, not once for each use
 ) AS written

@@ -29,6 +29,12 @@ BEGIN
             RETURN format('the %s has a number that Python cannot read: integers have at most 4,300 digits, and numbers with'
                 ' a fraction are below 1.8e308; send it as a string', v_name);
         END IF;
+        -- What a float would hold as zero: this bound is half of the smallest float above zero, rounded up.
+        IF v_text ~ '0\.0{250}' AND jsonb_path_exists(
+            v_content, 'strict $.** ? (@ != 0 && @ <= 2.470328229206233e-324 && @ >= -2.470328229206233e-324)') THEN
+            RETURN format('the %s has a number that Python would read as zero: numbers with a fraction are above 2.5e-324;'
+                ' send it as a string', v_name);
+        END IF;
         -- MAX_DEPTH in events/jsonb.py.
         IF octet_length(v_text) > 508 AND jsonb_path_exists(
             v_content, 'strict $.**{254} ? (@.type() == "object" || @.type() == "array")') THEN

@@ -33,7 +33,6 @@ STRANGE_IDS = [
     "x:y@z",
     "events",
     "events/events",
-    "..",
     "a/../b",
 ]
 

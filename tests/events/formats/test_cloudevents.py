@@ -135,12 +135,20 @@ def test_next_page_of_a_batch_is_in_a_header(api: APIClient, store: EventStore) 
         ({"time": "noon"}, "time"),
         ({"data": [1]}, "data"),
         ({"data_base64": "AA=="}, "data_base64"),
-        ({"datacontenttype": "text/xml"}, "datacontenttype"),
+        ({"data": None, "data_base64": "AA=="}, "data_base64"),
+        ({"data": None, "data_base64": "A A=", "datacontenttype": "image/png"}, "data_base64"),
+        ({"data": None, "data_base64": 5, "datacontenttype": "image/png"}, "data_base64"),
+        ({"datacontenttype": "text/xml"}, "data"),
         ({"datacontenttype": 5}, "datacontenttype"),
         ({"Priority": 1}, "Priority"),
         ({"priority": {"a": 1}}, "priority"),
         ({"priority": 2**31}, "priority"),
-        ({"priority": None}, "priority"),
+        ({"id": "\ud800"}, "id"),
+        ({"id": "a\n"}, "id"),
+        ({"id": "\uffff"}, "id"),
+        ({"priority": "\udfff"}, "priority"),
+        ({"correlationid": "\0"}, "correlationid"),
+        ({"datacontenttype": "text/\ud800", "data": "x"}, "datacontenttype"),
         ({"source": "a shop"}, "source"),
         ({"source": "//[::1"}, "source"),
         ({"dataschema": "schemas/placed"}, "dataschema"),
@@ -148,12 +156,56 @@ def test_next_page_of_a_batch_is_in_a_header(api: APIClient, store: EventStore) 
         ({"dataschema": True}, "dataschema"),
         ({"eventmetadata": "[1]"}, "eventmetadata"),
         ({"eventmetadata": 5}, "eventmetadata"),
+        ({"eventmetadata": '{"a": 1, "a": 2}'}, "eventmetadata"),
     ],
 )
 def test_invalid_cloudevent_names_the_field(api: APIClient, changes: dict[str, Any], field: str) -> None:
     response = send(api, {**GIVEN, **changes})
     assert (response.status_code, response.json()["field"], response.json()["index"]) == (400, field, 0), response.data
     assert stored() == []
+
+
+def test_null_attribute_counts_as_absent(api: APIClient) -> None:
+    optional = (
+        "time",
+        "datacontenttype",
+        "dataschema",
+        "correlationid",
+        "priority",
+        "data",
+        "data_base64",
+        "Not a name",
+    )
+    nothing = dict.fromkeys((*optional, "eventmetadata"))
+    required = {name: GIVEN[name] for name in ("specversion", "id", "source", "type", "subject")}
+    assert send(api, {**required, **nothing}).status_code == 201
+    assert send(api, {**required, "id": "2", "subject": None}, "/api/aggregates/order-1/events/").status_code == 201
+    first, second = Event.objects.order_by("position")
+    assert (first.data, first.metadata["cloudevent"]) == ({}, {"id": GIVEN["id"], "source": GIVEN["source"]})
+    assert (second.aggregate_id, second.version) == ("order-1", 2)
+
+
+def test_text_and_bytes_are_returned_as_they_came(api: APIClient) -> None:
+    given = {name: value for name, value in GIVEN.items() if name != "data"}
+    kinds = (
+        ({"datacontenttype": "text/plain", "data": "a\nb"}, {"text": "a\nb"}),
+        ({"datacontenttype": "image/png", "data_base64": "iVBORwD/"}, {"base64": "iVBORwD/"}),
+    )
+    for number, (content, data) in enumerate(kinds):
+        assert send(api, {**given, "id": str(number), **content}).status_code == 201
+        event = Event.objects.latest("position")
+        assert event.data == data
+        assert content.items() <= from_event(event).items()
+    of_json = {"data_base64": "eyJuIjogMX0="}
+    assert send(api, {**given, "id": "json", **of_json}).status_code == 201
+    assert Event.objects.latest("position").data == {"n": 1}
+
+
+def test_correlation_id_that_no_attribute_may_have_stays_in_the_metadata(store: EventStore) -> None:
+    (event,) = store.dispatch(new("a-1", metadata={"correlation_id": "two\nlines"}))
+    given_out = from_event(event)
+    assert json.loads(given_out["eventmetadata"]) == {"correlation_id": "two\nlines"}
+    assert "correlationid" not in given_out
 
 
 @pytest.mark.parametrize(("content", "kind"), [([], MEDIA_TYPE), ({}, BATCH_MEDIA_TYPE), (5, MEDIA_TYPE)])

@@ -331,6 +331,10 @@ def test_naive_timestamps_can_be_given_a_zone(tmp_path: Path) -> None:
     path = write(tmp_path / "events.csv", "case,what,when\nc-1,A,2020-07-01T12:00:00\n")
     call_command("import_events", path, "--timezone", "Europe/Berlin", stdout=io.StringIO(), **COLUMNS)
     assert Event.objects.get().timestamp.isoformat() == "2020-07-01T10:00:00+00:00"
+    for when in ("2020-03-29T02:30", "2020-10-25T02:30"):
+        path = write(tmp_path / "events.csv", f"case,what,when\nc-1,A,2020-07-01T12:00:00\nc-1,A,{when}\n")
+        with pytest.raises(CommandError, match=r"line 3: when: .* in the time zone Europe/Berlin"):
+            call_command("import_events", path, "--timezone", "Europe/Berlin", stdout=io.StringIO(), **COLUMNS)
     with pytest.raises(CommandError, match="is not a time zone"):
         call_command("import_events", str(path), "--timezone", "Atlantis", **COLUMNS)
 

@@ -119,6 +119,7 @@ BAD_NAMES = ["", "x" * 256, "a\nb", "a\x7fb", "a\x85b"]
 
 FAULTS = [
     *[("aggregate_id", name, "the aggregate id must have 1 to 255 characters") for name in BAD_NAMES],
+    *[("aggregate_id", name, 'the aggregate id must not be "." or ".."') for name in (".", "..")],
     *[("type", name, "the type must have 1 to 255 characters") for name in BAD_NAMES],
     *[("data", value, "the data must be a JSON object") for value in ("[]", "null", "1")],
     ("metadata", '"text"', "the metadata must be a JSON object"),
@@ -151,6 +152,8 @@ UNREADABLE = [
     ("an exponent", '{"v": 1e5000}', "has a number that Python cannot read"),
     ("beyond a float", '{"v": %s.5}' % ("9" * 309), "has a number that Python cannot read"),
     ("the first float that is infinite", '{"v": 1797693134862315808%s.0}' % ("0" * 290), "has a number that Python"),
+    ("zero to a float", '{"v": 1e-999}', "has a number that Python would read as zero"),
+    ("the last float that is zero", '{"v": {"w": [1, -2.4703282292062327e-324]}}', "would read as zero"),
     ("deep", DEEP, "is nested more than 254 levels deep"),
     ("deep and empty", '{"a": %s}' % ("[" * 254 + "]" * 254), "is nested more than 254 levels deep"),
     ("deep lists", '{"a": %s}' % ("[" * 254 + "1" + "]" * 254), "is nested more than 254 levels deep"),
@@ -163,7 +166,8 @@ READABLE = [
     '{"v": "%s"}' % ("9" * 5000),
     '{"%s": 1}' % ("9" * 5000),
     '{"v": 1e4299}',
-    '{"v": 1e-999}',
+    '{"v": 5e-324, "w": [-5e-324, 0.0, %s0.0]}' % ("0." + "0" * 400 + ", "),
+    '{"v": "%s1"}' % ("0." + "0" * 400),
     '{"v": 17976931348623157%s.0}' % ("0" * 292),
     '{"a": ' * 254 + "1" + "}" * 254,
     '{"a": "%s"}' % ("[" * 600),
