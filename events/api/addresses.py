@@ -63,8 +63,20 @@ def add_slash(request: HttpRequest, *, route: str, **kwargs: Any) -> HttpRespons
     start = prefix(request, route.removesuffix("/"), kwargs)
     if start is None or request.path.endswith("/"):
         raise Http404
-    query = request.META.get("QUERY_STRING", "")
-    return RedirectWithMethod(start + _filled(route, kwargs, quote) + (query and f"?{iri_to_uri(query)}"))
+    return RedirectWithMethod(_with_query(request, start + _filled(route, kwargs, quote)))
+
+
+def keep_encoded(request: HttpRequest, route: str, kwargs: Mapping[str, Any]) -> None:
+    """Make a request return its own address with the aggregate id percent-encoded, as the client has sent it.
+
+    Django decodes the path, and leaves its slashes and question marks as they are. Of the aggregate `a/../b`, it would
+    return an address that clients resolve to that of the aggregate `b`.
+    """
+    start = prefix(request, route, kwargs)
+    if start is not None:
+        address = _with_query(request, start + _filled(route, kwargs, quote))
+        plain: Any = request  # on the object, because Django and REST framework call its own method
+        plain.get_full_path = lambda force_append_slash=False: address
 
 
 def prefix(request: Any, route: str, kwargs: Mapping[str, Any]) -> str | None:
@@ -73,6 +85,11 @@ def prefix(request: Any, route: str, kwargs: Mapping[str, Any]) -> str | None:
     if not request.path.endswith(own):
         return None
     return escape_leading_slashes(escape_uri_path(request.path.removesuffix(own)))
+
+
+def _with_query(request: HttpRequest, path: str) -> str:
+    query = request.META.get("QUERY_STRING", "")
+    return path + (query and f"?{iri_to_uri(query)}")
 
 
 def _filled(route: str, kwargs: Mapping[str, Any], encode: Any) -> str:

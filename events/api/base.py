@@ -27,7 +27,7 @@ from events.store import DispatchResult, EventStore
 from events.types import category_of
 from events.validation import check_aggregate_id
 
-from . import addresses, bodies, cloudevent_headers, own_address, parameters, problems, schema
+from . import addresses, bodies, cloudevent_headers, parameters, problems, schema
 from .negotiation import (
     CloudEventBatchParser,
     CloudEventBatchRenderer,
@@ -101,7 +101,7 @@ class StoreView(APIView):
 
     def initialize_request(self, request: Any, *args: Any, **kwargs: Any) -> Request:
         bodies.measure(request)
-        own_address.keep_encoded(request)
+        addresses.keep_encoded(request, self.route, self.kwargs)
         return super().initialize_request(request, *args, **kwargs)
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
