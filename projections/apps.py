@@ -12,6 +12,7 @@ class ProjectionsConfig(AppConfig):
 
     def ready(self) -> None:
         from events.monitoring import diagnostics, grants
+        from events.storage import fixtures
 
         from . import (
             registry,  # checks register themselves
@@ -21,6 +22,7 @@ class ProjectionsConfig(AppConfig):
         registry.autodiscover()
         inline.subscribe_all()
         post_migrate.connect(_register, sender=self)
+        fixtures.guard(self)
         diagnostics.register_module("projections.operations.doctor")
         grants.register_module("projections.operations.rights")
 

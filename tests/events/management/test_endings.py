@@ -1,0 +1,233 @@
+"""Every command ends with one line when it cannot do its work, and with the exit code that the docs name."""
+
+import io
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+from django.core.management import get_commands, load_command_class
+from django.db import connection
+from rest_framework.authtoken.models import Token
+
+from events.integrity import seals
+from events.management.endings import ExitCode
+from events.storage import fixtures
+from events.store import EventStore
+from projections.workers import worker
+from tests import FULL, MANAGE, ROOT
+from tests.hosts.support import connected_by
+from tests.projections.support import catch_up
+from tests.support import process_on_test_database, some
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+APPS = ("events", "projections", "eventstore_project")
+# The arguments of each command. What it prints comes first where it needs something to print.
+ARGUMENTS: dict[str, list[str]] = {
+    "dumpdata": ["auth"],
+    "events_digest": [],
+    "events_doctor": [],
+    "events_grants": ["--reader", "somebody"],
+    "export_events": [],
+    "flush": ["--no-input"],
+    "forget_projection": ["tally"],
+    "import_events": ["{file}"],
+    "keep_rows": ["tally"],
+    "list_parked": [],
+    "list_projections": [],
+    "loaddata": ["{fixture}"],
+    "pause_projection": ["tally"],
+    "rebuild_projection": ["tally", "--yes"],
+    "resume_projection": ["tally"],
+    "retry_parked": ["tally"],
+    "run_projections": ["tally", "--once"],
+    "seal_events": [],
+    "serve": ["--port", "1"],
+    "setup_demo": [],
+    "skip_parked": ["tally", "1", "--reason", "why"],
+    "verify_events": [],
+}
+# Commands that do more than answer: without tables they make them, without a connection they wait for one.
+MIGRATE = {"serve", "setup_demo"}
+WAIT = {"run_projections", "rebuild_projection"}
+
+
+@dataclass
+class Ended:
+    code: int
+    error: str
+
+
+def run(name: str, arguments: list[str], output: Any) -> Ended:
+    """Run a command in this process as manage.py does."""
+    error, before = io.StringIO(), (sys.stdout, sys.stderr)
+    sys.stdout, sys.stderr = output, error
+    try:
+        load_command_class(get_commands()[name], name).run_from_argv(["manage.py", name, *arguments, "--skip-checks"])
+        code = 0
+    except SystemExit as ended:
+        code = int(ended.code or 0)
+    finally:
+        sys.stdout, sys.stderr = before
+    return Ended(code, error.getvalue())
+
+
+@contextmanager
+def no_database() -> Iterator[None]:
+    with connected_by({"HOST": "127.0.0.1", "PORT": 1}):
+        yield
+
+
+@contextmanager
+def no_such_role() -> Iterator[None]:
+    with connected_by({"USER": "nobody_here", "PASSWORD": "wrong"}):
+        yield
+
+
+@contextmanager
+def no_tables() -> Iterator[None]:
+    with connected_by({"NAME": "postgres"}):
+        yield
+
+
+@contextmanager
+def no_rights() -> Iterator[None]:
+    with connection.cursor() as cursor:
+        cursor.execute("CREATE ROLE events_nobody LOGIN PASSWORD 'secret'")
+    try:
+        with connected_by({"USER": "events_nobody", "PASSWORD": "secret"}):
+            yield
+    finally:
+        with connection.cursor() as cursor:
+            cursor.execute("DROP ROLE events_nobody")
+
+
+@contextmanager
+def at_first_query(act: Callable[[], None]) -> Iterator[None]:
+    """Act once, when a command reads or writes a table."""
+    done = False
+
+    def wrap(execute: Any, sql: Any, params: Any, many: bool, context: Any) -> Any:
+        nonlocal done
+        if not done and re.search("events_|projections_|auth_", str(sql)):
+            done = True
+            act()
+        return execute(sql, params, many, context)
+
+    with connection.execute_wrapper(wrap):
+        yield
+
+
+def lose_connection() -> None:
+    settings = connection.settings_dict
+    login = {"host": settings["HOST"], "port": settings["PORT"] or None, "user": settings["USER"]}
+    with psycopg.connect(**login, password=settings["PASSWORD"] or None, dbname="postgres") as other:
+        other.execute("SELECT pg_terminate_backend(%s, 5000)", [connection.connection.info.backend_pid])
+
+
+@contextmanager
+def closed_pipe() -> Iterator[Any]:
+    reader = subprocess.Popen(["true"], stdin=subprocess.PIPE, text=True)
+    reader.wait()
+    assert reader.stdin
+    yield reader.stdin
+    reader.stdin.close()
+
+
+@contextmanager
+def full_disk() -> Iterator[Any]:
+    with Path("/dev/full").open("w") as output:
+        yield output
+
+
+@contextmanager
+def not_open() -> Iterator[Any]:
+    yield None
+
+
+OUTPUT = {
+    "closed by its reader": (closed_pipe, "The reader of the output has closed it. "),
+    "full disk": (full_disk, "The output cannot be written: No space left on device. "),
+    "closed from the start": (not_open, "The output cannot be written: it is closed. "),
+}
+DATABASE = {
+    "no server": (no_database, ExitCode.DATABASE, "The connection to the database 'default' failed: "),
+    "no such role": (no_such_role, ExitCode.DATABASE, "The connection to the database 'default' failed: "),
+    "no tables": (no_tables, ExitCode.DATABASE, "The database 'default' has no table "),
+    "no rights": (no_rights, ExitCode.DATABASE, "The role 'events_nobody' "),
+    "Ctrl-C": (
+        lambda: at_first_query(lambda: signal.raise_signal(signal.SIGINT)),
+        ExitCode.SIGINT,
+        "Interrupted by SIGINT. ",
+    ),
+    "SIGTERM": (
+        lambda: at_first_query(lambda: signal.raise_signal(signal.SIGTERM)),
+        ExitCode.SIGTERM,
+        "Interrupted by SIGTERM. ",
+    ),
+    "connection lost": (
+        lambda: at_first_query(lose_connection),
+        ExitCode.DATABASE,
+        "The connection to the database 'default' failed: ",
+    ),
+}
+
+
+@pytest.fixture
+def arguments(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, list[str]]:
+    """The arguments of each command, on a store of which each command has something to say."""
+    monkeypatch.setattr(worker, "GIVE_UP_SECONDS", 0)
+    monkeypatch.setattr(fixtures, "is_of_a_test", lambda connection: False)
+    EventStore().dispatch(*some(3))
+    catch_up("tally")
+    seals.seal("default")
+    places = {"file": tmp_path / "new.jsonl", "fixture": tmp_path / "fixture.json"}
+    places["file"].write_text('{"aggregate_id": "a-9", "type": "Happened"}\n')
+    places["fixture"].write_text("[]")
+    return {name: [each.format(**places) for each in given] for name, given in ARGUMENTS.items()}
+
+
+def test_every_command_is_in_the_table() -> None:
+    ours = {name for name, app in get_commands().items() if (app if isinstance(app, str) else app.__module__) in APPS}
+    assert ours == ARGUMENTS.keys()
+
+
+@pytest.mark.parametrize("fault", DATABASE)
+def test_command_without_its_database_ends_with_one_line(fault: str, arguments: dict[str, list[str]]) -> None:
+    broken, code, begin = DATABASE[fault]
+    wrong = {}
+    for name, given in arguments.items():
+        if fault == "no tables" and name in MIGRATE:
+            continue
+        with broken():
+            ended = run(name, given, io.StringIO())
+        lines = ended.error.splitlines()
+        is_told = len(lines) == 1 and lines[0].startswith(f"CommandError: {begin}") and ended.code == code
+        if not is_told and (name, fault) not in OTHER_ENDS:
+            wrong[name] = ended
+    assert not wrong
+
+
+OTHER_ENDS: set[tuple[str, str]] = set()
+
+
+@pytest.mark.parametrize("fault", OUTPUT)
+def test_command_without_its_output_ends_with_one_line(fault: str, arguments: dict[str, list[str]]) -> None:
+    opened, begin = OUTPUT[fault]
+    wrong = {}
+    for name, given in arguments.items():
+        with opened() as output:
+            ended = run(name, given, output)
+        lines = ended.error.splitlines()
+        is_told = lines and lines[-1].startswith(f"CommandError: {begin}") and ended.code == ExitCode.OUTPUT
+        if not is_told:
+            wrong[name] = ended
+    assert not wrong
