@@ -21,5 +21,5 @@ class Command(ReportingCommand, DumpdataCommand):
                 raise CommandError(f"Rejected: dumpdata does not dump {label}, because loaddata rejects it. {INSTEAD}.")
         if not labels:
             self.stderr.write(f"Left out: {', '.join(left_out)}. {INSTEAD}.")
-        options["exclude"] = [*options["exclude"], *left_out]
-        super().handle(*labels, **options)
+        # Without `traceback`, Django hides the error that the base class explains.
+        super().handle(*labels, **options | {"exclude": [*options["exclude"], *left_out], "traceback": True})

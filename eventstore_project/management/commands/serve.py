@@ -31,8 +31,12 @@ class Command(ReportingCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         call_command("setup_demo", stdout=self.stdout)
-        listener = self._listen(options["port"])
-        self._print_addresses(listener.getsockname()[1])
+        with self._listen(options["port"]) as listener:
+            self._print_addresses(listener.getsockname()[1])
+            self._serve(listener)
+        self.stdout.write("\nStopped. The data is kept; start again with `make run`.")
+
+    def _serve(self, listener: socket.socket) -> None:
         config = uvicorn.Config(
             "eventstore_project.asgi:application", log_level="warning", lifespan="off", timeout_graceful_shutdown=2
         )
@@ -43,7 +47,6 @@ class Command(ReportingCommand):
         finally:
             worker.terminate()
             worker.join()
-        self.stdout.write("\nStopped. The data is kept; start again with `make run`.")
 
     def _listen(self, port: int) -> socket.socket:
         try:
