@@ -42,7 +42,7 @@ def in_words(error: Error, using: str) -> Trouble:
             f"The connection to the database {using!r} failed: {line}",
             f"Check that the server runs, and that DATABASES[{using!r}] is right",
         )
-    if sqlstate in _MISSING | {NO_RIGHT} and (found := misplaced(using)):
+    if sqlstate in _MISSING | {NO_RIGHT} and (found := misplaced(using) or _renamed(using)):
         return Trouble(f"{found.problem} ({line})", found.remedy)
     if sqlstate in _MISSING:
         return Trouble(f"The database {using!r} lacks a part of the store: {line}", _NO_MIGRATIONS)
@@ -60,6 +60,11 @@ def in_words(error: Error, using: str) -> Trouble:
     if name := _TIMEOUTS.get(sqlstate):
         return Trouble(f"The database {using!r} has ended a statement: {line}", f"Raise {name} for this role")
     return Trouble(f"The database {using!r} reports: {line}", "Correct the cause; events_doctor may name it")
+
+
+def explained(error: Error, using: str) -> Error:
+    """Return an error of the class of `error` with the remedy, if a function or a table of the store is missing."""
+    return type(error)(str(in_words(error, using))) if sqlstate_of(error) in _MISSING else error
 
 
 def misplaced(using: str, table: str = TABLE) -> Trouble | None:
@@ -93,8 +98,27 @@ def misplaced(using: str, table: str = TABLE) -> Trouble | None:
         )
     return Trouble(
         f"The table {table} is in the schema {schema!r}, which the role {role!r} does not search",
-        f"ALTER ROLE {role} SET search_path = {schema}. If the schema was renamed, then run privileges.sql of both apps"
-        " as the owner of the tables: events_doctor names the files",
+        f"ALTER ROLE {role} SET search_path = {schema}. If the schema was renamed, then run events_doctor,"
+        " which names the files to run",
+    )
+
+
+def _renamed(using: str) -> Trouble | None:
+    """Return what is wrong if the functions of the store search another schema than the one that they are in."""
+    query = """
+        SELECT n.nspname AS schema FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace
+        JOIN pg_proc AS p ON p.pronamespace = n.oid AND p.proname = 'events_settled_position'
+        WHERE c.oid = to_regclass(%s)
+          AND format('search_path=pg_catalog, %%I, pg_temp', n.nspname) <> ALL (coalesce(p.proconfig, '{}'))
+    """
+    found: list[dict[str, Any]] = []
+    with suppress(Error):
+        found = fetch_dicts(using, query, [TABLE])
+    if not found:
+        return None
+    return Trouble(
+        f"The functions of the store do not search its schema {found[0]['schema']!r}, which was renamed or restored",
+        "Run privileges.sql of both apps as the owner of the tables: events_doctor names the files",
     )
 
 

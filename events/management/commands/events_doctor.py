@@ -9,6 +9,7 @@ from django.db import Error, connections
 
 from events.management.base import StoreCommand
 from events.monitoring.diagnostics import Diagnostic, Finding, Severity, diagnostics
+from events.monitoring.session import diagnosis
 from events.storage import server_errors
 
 
@@ -55,7 +56,8 @@ class Command(StoreCommand):
 
 def _findings_of(diagnostic: Diagnostic, using: str) -> list[Finding]:
     try:
-        return list(diagnostic.diagnose(using))
+        with diagnosis(using):
+            return list(diagnostic.diagnose(using))
     except Exception as error:  # also one in the code of another app
         line, remedy = f"{type(error).__name__}: {server_errors.first_line(error)}", "Solve the problems above first."
         if isinstance(error, Error):

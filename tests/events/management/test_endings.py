@@ -240,7 +240,7 @@ def test_command_without_its_database_ends_with_one_line(fault: str, arguments: 
 def test_command_without_its_output_ends_with_one_line(fault: str, arguments: dict[str, list[str]]) -> None:
     opened, begin = OUTPUT[fault]
     wrong = {}
-    for name in arguments.keys() - SILENT:
+    for name in [each for each in arguments if each not in SILENT]:
         with opened() as output:
             ended = run(name, arguments[name], output)
         lines = ended.error.splitlines()
