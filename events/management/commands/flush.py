@@ -28,4 +28,3 @@ class Command(ReportingCommand, FlushCommand):
             with connection.cursor() as cursor:
                 cursor.execute("SET LOCAL events.maintenance = 'on'")
             return super().handle(**options)
-

@@ -60,7 +60,10 @@ def test_dumps_leave_out_the_store_and_say_what_to_use(store: EventStore) -> Non
     store.dispatch(*some(2))
     output, errors = io.StringIO(), io.StringIO()
     call_command("dumpdata", stdout=output, stderr=errors)
-    assert {row["model"].partition(".")[0] for row in json.loads(output.getvalue())} & {"events", "projections"} == set()
+    assert {row["model"].partition(".")[0] for row in json.loads(output.getvalue())} & {
+        "events",
+        "projections",
+    } == set()
     assert errors.getvalue().startswith("Left out: events, projections. export_events and import_events move events.")
     with pytest.raises(CommandError, match=r"dumpdata does not dump events\.event, because loaddata rejects it\."):
         call_command("dumpdata", "auth", "events.event")

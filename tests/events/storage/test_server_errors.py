@@ -66,7 +66,10 @@ def test_error_has_its_remedy(fault: str) -> None:
 
 
 def test_timeouts_and_read_only_transactions_are_named() -> None:
-    for setting, named in {"statement_timeout = 1": "statement_timeout", "transaction_read_only = on": "no writes"}.items():
+    for setting, named in {
+        "statement_timeout = 1": "statement_timeout",
+        "transaction_read_only = on": "no writes",
+    }.items():
         with pytest.raises(Error) as caught, transaction.atomic(), connection.cursor() as cursor:
             cursor.execute(f"SET LOCAL {setting}")
             cursor.execute("CREATE TABLE never AS SELECT FROM (SELECT pg_sleep(1)) AS s")
@@ -78,5 +81,8 @@ def test_store_without_its_functions_says_so_at_the_first_use() -> None:
         cursor.execute("ALTER FUNCTION events_append_one RENAME TO elsewhere")
         cursor.execute("ALTER FUNCTION events_settled_position RENAME TO elsewhere")
     for use in (lambda: EventStore().dispatch(new()), EventStore().settled_position):
-        with pytest.raises(Exception, match=r"lacks a part of the store: .* without --nomigrations"), transaction.atomic():
+        with (
+            pytest.raises(Exception, match=r"lacks a part of the store: .* without --nomigrations"),
+            transaction.atomic(),
+        ):
             use()
