@@ -57,6 +57,28 @@ def check_owners(**kwargs: Any) -> list[CheckMessage]:
 
 
 @register()
+def check_links(**kwargs: Any) -> list[CheckMessage]:
+    """Warn of many-to-many fields whose rows a rebuild would write beside those that are served."""
+    fields = [
+        (cls, field, field.remote_field.through)
+        for cls in registry.registered()
+        for model in (filter(_is_model, cls.models) if _is_list(cls.models) else ())
+        for field in model._meta.local_many_to_many
+    ]
+    return [
+        checks.Warning(
+            f"{cls.__module__}.{cls.__qualname__}: the rows of {field} are in {through._meta.label}, which its models"
+            " do not contain.",
+            hint=f"If the projection writes them, list {through.__qualname__}: a rebuild fills copies of models.",
+            obj=cls,
+            id="projections.W004",
+        )
+        for cls, field, through in fields
+        if through and not through._meta.auto_created and through not in cls.models
+    ]
+
+
+@register()
 def check_isolation_level(**kwargs: Any) -> list[CheckMessage]:
     """Check that transactions see rows that commit while they run.
 

@@ -21,6 +21,8 @@ class ReportingCommand(BaseCommand):
     shows the error itself. An error in the code of the project always has its traceback.
     """
 
+    _called_from_command_line: bool = False
+
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         endings.open_streams()
         super().__init__(*args, **kwargs)

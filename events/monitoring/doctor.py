@@ -71,7 +71,7 @@ def server(using: str) -> Iterator[Finding]:
         )
     if found["is_standby"]:
         yield Finding(
-            "this server is a standby: nothing can be appended, and sessions and locks of the primary are not seen here",
+            "this server is a standby: nothing can be appended, and sessions of the primary are not seen here",
             "Run events_doctor on the primary too.",
             Severity.WARNING,
         )
@@ -82,7 +82,7 @@ def server(using: str) -> Iterator[Finding]:
         )
     for row in _rows(using, "short_timeouts", [MIN_TIMEOUT]):
         yield Finding(
-            f"{row['name']} is {row['value']}: calls of the store that take longer, or wait longer for each other, fail",
+            f"{row['name']} is {row['value']}: calls of the store that take or wait longer fail",
             f"Set {row['name']} to {MIN_TIMEOUT.seconds} s or more, or to 0, for the roles of the store.",
             Severity.WARNING,
         )

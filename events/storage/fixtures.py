@@ -12,8 +12,8 @@ from django.test.utils import _TestState
 from events.exceptions import ImmutableEvent
 
 INSTEAD = (
-    "export_events and import_events move events. pg_dump and pg_restore move the whole database. Projections fill their"
-    " tables again from the events"
+    "export_events and import_events move events. pg_dump and pg_restore move the whole database. Projections fill"
+    " their tables again from the events"
 )
 
 

@@ -11,9 +11,9 @@ from django.db import models
 from events.types import ALL
 from projections import registry
 from projections.base import INLINE, Projection, handles
-from projections.checks import check_owners, check_projections, check_versions
+from projections.checks import check_links, check_owners, check_projections, check_versions
 from projections.models import ProjectionState
-from tests.readmodels.models import Box, Crate, Total
+from tests.readmodels.models import Box, Crate, Label, Owning, Total
 from tests.readmodels.projections import Tally
 
 
@@ -102,6 +102,14 @@ def test_valid_projection_passes(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_two_with_one_name_or_one_table_are_named_both(monkeypatch: pytest.MonkeyPatch) -> None:
     problems = found(described(models=[Total]), described(models=[Total]), monkeypatch=monkeypatch)
     assert [number for number, _ in problems] == ["E002", "E011", "E002", "E011"]
+
+
+def test_many_to_many_table_of_the_project_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(registry, "_classes", [described(models=[Box, Label])])
+    (warning,) = check_links()
+    assert "the rows of readmodels.Box.owners are in readmodels.Owning, which its models do not contain" in warning.msg
+    monkeypatch.setattr(registry, "_classes", [described(models=[Box, Label, Owning])])
+    assert check_links() == []
 
 
 def test_table_of_a_many_to_many_field_belongs_to_one_projection(monkeypatch: pytest.MonkeyPatch) -> None:

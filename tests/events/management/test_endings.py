@@ -6,16 +6,15 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import psycopg
 import pytest
-from django.core.management import get_commands, load_command_class
-from django.db import connection
-from rest_framework.authtoken.models import Token
+from django.core.management import CommandError, get_commands, load_command_class
+from django.db import OperationalError, connection
 
 from events.integrity import seals
 from events.management.endings import ExitCode
@@ -248,3 +247,33 @@ def test_command_without_its_output_ends_with_one_line(fault: str, arguments: di
         if not is_told:
             wrong[name] = ended
     assert not wrong, "\n".join(f"{name}: {ended}" for name, ended in wrong.items())
+
+
+def test_traceback_shows_the_error_itself(arguments: dict[str, list[str]]) -> None:
+    with no_database(), pytest.raises(CommandError) as caught:
+        run("events_digest", ["--traceback"], io.StringIO())
+    assert isinstance(caught.value.__cause__, OperationalError)
+
+
+def test_exit_codes_are_documented() -> None:
+    page = (ROOT / "docs/operations.md").read_text(encoding="utf-8")
+    (section,) = re.findall(r"^## Exit codes\n(.*?)^## ", page, re.MULTILINE | re.DOTALL)
+    assert {int(code) for code in re.findall(r"^\| (\d+) \|", section, re.MULTILINE)} == {*ExitCode, 2}
+
+
+@pytest.mark.parametrize("name", ["export_events", *(["list_projections", "events_doctor"] if FULL else [])])
+def test_process_prints_nothing_else_at_its_exit(name: str, arguments: dict[str, list[str]]) -> None:
+    with process_on_test_database("-c", PROCESS.format(manage=str(MANAGE), name=name)) as process:
+        output, _ = process.communicate(timeout=60)
+    assert process.returncode == ExitCode.OUTPUT
+    assert output.startswith("CommandError: The output cannot be written: ")
+    assert len(output.splitlines()) == 1
+
+
+# A shell's `> /dev/full`.
+PROCESS = """
+import os, runpy, sys
+os.dup2(os.open("/dev/full", os.O_WRONLY), 1)
+sys.argv = [{manage!r}, {name!r}]
+runpy.run_path({manage!r}, run_name="__main__")
+"""
