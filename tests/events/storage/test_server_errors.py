@@ -12,15 +12,21 @@ pytestmark = pytest.mark.django_db
 
 FAULTS = {
     "restored for another owner": (
-        "CREATE ROLE shop; CREATE ROLE restorer; GRANT CREATE ON SCHEMA public TO restorer;"
-        + " ALTER TABLE events_event OWNER TO restorer; SET LOCAL ROLE shop",
+        (
+            "CREATE ROLE shop; CREATE ROLE restorer; GRANT CREATE ON SCHEMA public TO restorer;"
+            " ALTER TABLE events_event OWNER TO restorer; SET LOCAL ROLE shop"
+        ),
         "The role 'shop' may not read public.events_event, which belongs to 'restorer'",
-        "Run, as 'restorer', what events_grants prints for 'shop'. If 'shop' owned the store before a restore, give it"
-        + " back: REASSIGN OWNED BY restorer TO shop",
+        (
+            "Run, as 'restorer', what events_grants prints for 'shop'. If 'shop' owned the store before a restore, give"
+            " it back: REASSIGN OWNED BY restorer TO shop"
+        ),
     ),
     "schema without a right": (
-        "CREATE ROLE shop; GRANT SELECT ON events_event TO shop; REVOKE USAGE ON SCHEMA public FROM PUBLIC;"
-        + " SET LOCAL ROLE shop",
+        (
+            "CREATE ROLE shop; GRANT SELECT ON events_event TO shop; REVOKE USAGE ON SCHEMA public FROM PUBLIC;"
+            " SET LOCAL ROLE shop"
+        ),
         "The role 'shop' may not read public.events_event",
         "what events_grants prints for 'shop'",
     ),

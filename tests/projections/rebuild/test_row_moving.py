@@ -62,8 +62,10 @@ KINDS = {
     "unique key without a primary key": ("id int NOT NULL UNIQUE, v int", "(1, 1), (2, 2)", "(1, 2), (3, 1)"),
     "equal, but another value": ("id numeric PRIMARY KEY, v numeric", "(1.0, 1.0), (2, 2)", "(1.00, 1.00), (2, 2)"),
     "partitions": (
-        "id int, p int, v int, PRIMARY KEY (id, p)) PARTITION BY LIST (p;"  # the last parenthesis follows
-        + " CREATE TABLE moved_p PARTITION OF moved_row DEFAULT; CREATE UNIQUE INDEX ON moved_row (v, p)",
+        (
+            "id int, p int, v int, PRIMARY KEY (id, p)) PARTITION BY LIST (p;"  # the last parenthesis follows
+            " CREATE TABLE moved_p PARTITION OF moved_row DEFAULT; CREATE UNIQUE INDEX ON moved_row (v, p)"
+        ),
         "(1, 1, 1), (2, 1, 2), (3, 1, 3)",
         "(1, 1, 2), (2, 1, 1), (4, 1, 4)",
     ),
