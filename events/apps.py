@@ -30,9 +30,10 @@ class EventsConfig(AppConfig):
             checks,  # noqa: F401  # checks register themselves
         )
         from .monitoring import diagnostics
-        from .storage import identity
+        from .storage import fixtures, identity
 
         post_migrate.connect(authorization.create_permissions, sender=self)
         post_migrate.connect(identity.save_limits, sender=self)
+        fixtures.guard(self)
         for module in ("doctor", "rights", "locks", "unreadable"):
             diagnostics.register_module(f"events.monitoring.{module}")

@@ -12,6 +12,7 @@ class ProjectionsConfig(AppConfig):
 
     def ready(self) -> None:
         from events.monitoring import diagnostics, grants
+        from events.storage import fixtures
 
         from . import (
             checks,  # noqa: F401  # checks register themselves
@@ -22,6 +23,7 @@ class ProjectionsConfig(AppConfig):
         registry.autodiscover()
         inline.subscribe_all()
         post_migrate.connect(_register, sender=self)
+        fixtures.guard(self)
         diagnostics.register_module("projections.operations.doctor")
         grants.register_module("projections.operations.rights")
 

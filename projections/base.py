@@ -1,6 +1,6 @@
 """The base class of projections: a subclass names the events that it handles and the rows that it fills."""
 
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from enum import StrEnum
 from typing import Any, ClassVar, Final, TypeVar
 
@@ -43,6 +43,16 @@ PARK: Final = OnError.PARK
 STOP: Final = OnError.STOP
 FIRST_EVENT: Final = Start.FIRST_EVENT
 NOW: Final = Start.NOW
+
+
+def with_links(models: Iterable[type[Model]]) -> list[type[Model]]:
+    """Return `models`, each once and followed by the models that Django makes for its many-to-many fields."""
+    found: list[type[Model]] = []
+    for model in models:
+        found.append(model)
+        through = [field.remote_field.through for field in model._meta.local_many_to_many]
+        found += [link for link in through if link and link._meta.auto_created]
+    return list(dict.fromkeys(found))
 
 
 def handles(*event_types: str | Subscribed) -> Callable[[Method], Method]:

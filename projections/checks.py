@@ -19,7 +19,7 @@ from events.types import ALL
 from events.validation import check_name
 
 from . import registry
-from .base import Mode, OnError, Projection, Start
+from .base import Mode, OnError, Projection, Start, with_links
 from .conf import conf
 from .engine import registration
 from .models import ProjectionState
@@ -58,10 +58,31 @@ def check_owners(**kwargs: Any) -> list[CheckMessage]:
         )
         for cls in registry.registered()
         for model in (cls.models if _is_list(cls.models) else ())
-        if isinstance(model, models.base.ModelBase)
-        and hasattr(model, "_meta")
+        if _is_model(model)
         and (app := apps.get_containing_app_config(cls.__module__))
         and model._meta.app_label != app.label
+    ]
+
+
+@register()
+def check_links(**kwargs: Any) -> list[CheckMessage]:
+    """Warn of many-to-many fields whose rows a rebuild would write beside those that are served."""
+    fields = [
+        (cls, field, field.remote_field.through)
+        for cls in registry.registered()
+        for model in (filter(_is_model, cls.models) if _is_list(cls.models) else ())
+        for field in model._meta.local_many_to_many
+    ]
+    return [
+        checks.Warning(
+            f"{cls.__module__}.{cls.__qualname__}: the rows of {field} are in {through._meta.label}, which its models"
+            " do not contain.",
+            hint=f"If the projection writes them, list {through.__qualname__}: a rebuild fills copies of models.",
+            obj=cls,
+            id="projections.W004",
+        )
+        for cls, field, through in fields
+        if through and not through._meta.auto_created and through not in cls.models
     ]
 
 
@@ -179,25 +200,40 @@ def _handler_problems(cls: type[Projection]) -> Iterator[tuple[str, str, str]]:
 
 def _model_problems(cls: type[Projection]) -> Iterator[tuple[str, str, str]]:
     for model in cls.models:
-        if not (isinstance(model, models.base.ModelBase) and hasattr(model, "_meta")) or model._meta.abstract:
+        if not _is_model(model) or model._meta.abstract:
             yield "E009", f"its models contain {model!r}, which is no model", "List Django models that have tables."
         elif router.db_for_write(model) != database():
             hint = "Route the model to the events' database: one transaction writes both."
             yield "E010", f"{model._meta.label} is in another database than the events", hint
         elif not model._meta.managed or model._meta.proxy:
             yield "E009", f"{model._meta.label} has no table of its own", "List managed models that are no proxies."
+        elif '"' in model._meta.db_table:
+            table = model._meta.db_table
+            hint = (
+                "Give db_table without quotes and schema, and put the schema into the search_path of the role: a"
+                " rebuild runs the handlers on tables of the same names in another schema."
+            )
+            yield "E014", f"the table of {model._meta.label}, {table}, is named with quotes or a schema", hint
         elif parents := [each for each in model._meta.parents if each not in cls.models]:
             label = parents[0].__name__
             yield "E009", f"{model._meta.label} inherits columns from {label}", f"List {label} before it."
     for model, count in Counter(cls.models).items():
         if count > 1:
             yield "E011", f"its models contain {model!r} more than once", "List each model once."
-    others = [other for other in registry.registered() if other is not cls]
-    for model in cls.models:
-        if owners := [other.__qualname__ for other in others if _is_list(other.models) and model in other.models]:
+    others = {
+        other.__qualname__: with_links(filter(_is_model, other.models))
+        for other in registry.registered()
+        if other is not cls and _is_list(other.models)
+    }
+    for model in with_links(filter(_is_model, cls.models)):
+        if owners := [name for name, models in others.items() if model in models]:
             shared = str(getattr(model, "__qualname__", model))
             hint = "Let one projection write each table: a rebuild replaces all its rows."
             yield "E011", f"its model {shared} also belongs to {', '.join(owners)}", hint
+
+
+def _is_model(value: Any) -> bool:
+    return isinstance(value, models.base.ModelBase) and hasattr(value, "_meta")
 
 
 def _is_list(value: Any) -> bool:

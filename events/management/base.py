@@ -1,16 +1,77 @@
-"""The base class of the management commands of a store."""
+"""The base classes of the management commands: how they reach the database, and how they end early."""
 
+import sys
+from collections.abc import Sequence
 from typing import Any
 
 from django.core.management import BaseCommand, CommandError, CommandParser
-from django.db import OperationalError, connections
-from django.db.transaction import TransactionManagementError
+from django.db import connections
 
 from events.routing import database, has_store, where_the_store_is
 from events.storage import autocommit
 
+from . import endings
+from .endings import Ending, ExitCode, Interrupted
 
-class StoreCommand(BaseCommand):
+
+class ReportingCommand(BaseCommand):
+    """A command that ends early with one line, which says why, how far it came, and what to do.
+
+    It does so without a database, without rights, when its output is closed, at Ctrl-C and the like. `--traceback`
+    shows the error itself. An error in the code of the project always has its traceback.
+    """
+
+    _called_from_command_line: bool = False
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        endings.open_streams()
+        super().__init__(*args, **kwargs)
+
+    def so_far(self) -> str:
+        """Return, in sentences, what the command has done up to now, and how to do the rest."""
+        return "Nothing was changed. Run the command again."
+
+    def run_from_argv(self, argv: Sequence[str]) -> None:
+        with endings.interrupted_by_signals():
+            try:
+                super().run_from_argv(list(argv))
+            except Interrupted as error:  # before its work or after it
+                self.stderr.write(str(self._told(endings.of_signal(error.number))))
+                sys.exit(128 + error.number)
+
+    def execute(self, *args: Any, **options: Any) -> Any:
+        try:
+            output = self._execute(*args, **options)
+            self.stdout.flush()
+            return output
+        except CommandError as error:
+            self._flush_after(error)
+            raise
+        except BaseException as error:
+            if (ending := endings.of(error, options.get("database") or database())) is None:
+                raise
+            raise self._told(ending) from error
+
+    def _execute(self, *args: Any, **options: Any) -> Any:
+        """Do what Django's `execute` does; subclasses prepare the database before it."""
+        return super().execute(*args, **options)
+
+    def _flush_after(self, cause: CommandError) -> None:
+        try:
+            self.stdout.flush()
+        except OSError as error:
+            if ending := endings.of_output(error):
+                raise self._told(ending) from cause
+
+    def _told(self, ending: Ending) -> CommandError:
+        if ending.code is ExitCode.OUTPUT and self._called_from_command_line:
+            endings.discard_output()
+        so_far = "" if ending.code is ExitCode.FAILED else self.so_far()
+        sentences = filter(None, (f"{ending.reason}.", ending.remedy, so_far))
+        return CommandError(" ".join(sentences), returncode=ending.code)
+
+
+class StoreCommand(ReportingCommand):
     """A command for the store in one database; its alias is `options["database"]`.
 
     Attributes:
@@ -22,18 +83,12 @@ class StoreCommand(BaseCommand):
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--database", default=database(), help="the alias of the database (%(default)s)")
 
-    def execute(self, *args: Any, **options: Any) -> Any:
+    def _execute(self, *args: Any, **options: Any) -> Any:
         if options["database"] not in connections:
             raise CommandError(f"--database: there is no {options['database']!r} in DATABASES")
-        try:
-            autocommit.turn_on(options["database"])
-            connections[options["database"]].ensure_connection()
-            if self.needs_store and not has_store(options["database"]):
-                remedy = where_the_store_is(options["database"])
-                raise CommandError(f"The database {options['database']!r} has no event store. {remedy}")
-        except TransactionManagementError as error:
-            raise CommandError(str(error)) from error
-        except OperationalError as error:
-            reason = str(error).strip().partition("\n")[0]
-            raise CommandError(f"The database {options['database']!r} cannot be reached: {reason}") from error
-        return super().execute(*args, **options)
+        autocommit.turn_on(options["database"])
+        connections[options["database"]].ensure_connection()
+        if self.needs_store and not has_store(options["database"]):
+            remedy = where_the_store_is(options["database"])
+            raise CommandError(f"The database {options['database']!r} has no event store. {remedy}")
+        return super()._execute(*args, **options)

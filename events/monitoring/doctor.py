@@ -14,6 +14,7 @@ from events import storage
 from events.integrity.numbers import missing_unique_indexes
 from events.integrity.seals import unsealed
 from events.models import Seal
+from events.storage import server_errors
 from events.storage.ordering import settled_position
 from events.storage.query_files import fetch_dicts, read_query
 
@@ -22,6 +23,7 @@ from .diagnostics import Finding, Severity, diagnostic
 
 MAX_OPEN_APPEND: Final = timedelta(minutes=5)
 MAX_UNSEALED: Final = timedelta(days=1)
+MIN_TIMEOUT: Final = timedelta(seconds=2)
 MAX_CLOCK_SKEW: Final = timedelta(seconds=2)
 MAX_DEAD_PART: Final = 0.25
 MIN_DEAD_ROWS: Final = 50_000
@@ -34,8 +36,11 @@ _FOR_OTHERS: Final = {"events_append", "events_append_one", "events_settled_posi
 _SQL: Final = Path(storage.__file__).parent / "sql"
 
 
-def unapplied(using: str, app: str) -> Iterator[Finding]:
-    """Yield a finding when migrations of an app are not applied."""
+def unapplied(using: str, app: str, table: str) -> Iterator[Finding]:
+    """Yield a finding when migrations of an app are not applied, or when this role cannot read a table of it."""
+    if trouble := server_errors.misplaced(using, table):
+        yield Finding(*trouble)
+        return
     executor = MigrationExecutor(connections[using])
     leaves = [key for key in executor.loader.graph.leaf_nodes() if key[0] == app]
     if names := [migration.name for migration, _ in executor.migration_plan(leaves)]:
@@ -44,7 +49,7 @@ def unapplied(using: str, app: str) -> Iterator[Finding]:
 
 @diagnostic("The migrations of the store are applied")
 def migrations(using: str) -> Iterator[Finding]:
-    return unapplied(using, "events")
+    return unapplied(using, "events", "events_event")
 
 
 @diagnostic("The server does not lose acknowledged events")
@@ -63,6 +68,23 @@ def server(using: str) -> Iterator[Finding]:
         yield Finding(
             f"transactions are {found['isolation']} by default: they cannot read the whole store",
             "Set default_transaction_isolation = 'read committed', and no isolation_level in DATABASES.",
+            Severity.WARNING,
+        )
+    if found["is_standby"]:
+        yield Finding(
+            "this server is a standby: nothing can be appended, and sessions of the primary are not seen here",
+            "Run events_doctor on the primary too.",
+            Severity.WARNING,
+        )
+    elif found["read_only"]:
+        yield Finding(
+            "transactions are read-only by default: nothing can be appended",
+            "Set default_transaction_read_only = off for the roles that write.",
+        )
+    for row in _rows(using, "short_timeouts", [MIN_TIMEOUT]):
+        yield Finding(
+            f"{row['name']} is {row['value']}: calls of the store that take or wait longer fail",
+            f"Set {row['name']} to {MIN_TIMEOUT.seconds} s or more, or to 0, for the roles of the store.",
             Severity.WARNING,
         )
 

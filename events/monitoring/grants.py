@@ -126,8 +126,9 @@ class Grants:
             yield f"GRANT USAGE, SELECT ON SEQUENCE {sequences} TO {self._quoted(role)}"
 
     def _qualified(self, name: str) -> str:
-        """Return the name of a table or sequence with its schema."""
-        return f"{self._schema_of(name)}.{self._quoted(name)}"
+        """Return the name of a table or sequence with its schema; a model's db_table may have one already."""
+        query = "SELECT format('%%s.%%I', relnamespace::regnamespace, relname) FROM pg_class WHERE oid = %s::regclass"
+        return str(fetch_tuples(self._connection.alias, query, [self._connection.ops.quote_name(name)])[0][0])
 
     def _schema_of(self, name: str) -> str:
         query = "SELECT relnamespace::regnamespace::text FROM pg_class WHERE oid = %s::regclass"

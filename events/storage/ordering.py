@@ -5,6 +5,7 @@ from django.db import DatabaseError, connections
 
 from events.exceptions import UnsafeRead
 
+from . import server_errors
 from .prepared_statements import PreparedStatement
 from .query_files import fetch_tuples
 
@@ -37,7 +38,7 @@ def settled_position(using: str) -> int:
         cause = error.__cause__
         if isinstance(cause, psycopg.Error) and cause.sqlstate == "EV003":
             raise UnsafeRead(f"{cause.diag.message_primary}. {cause.diag.message_hint}") from error
-        raise
+        raise server_errors.explained(error, using) from cause
 
 
 def settled_position_after(position: int, using: str) -> int:

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from uuid import UUID
 
 import psycopg
-from django.db import IntegrityError, connections, transaction
+from django.db import IntegrityError, ProgrammingError, connections, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 from events.exceptions import Conflict, DuplicateEvent, InvalidEvent, VersionConflict
@@ -17,7 +17,7 @@ from events.models import Event
 from events.types import expectation_from_sql
 from events.validation import ValidatedEvent
 
-from . import autocommit, retries
+from . import autocommit, retries, server_errors
 from .prepared_statements import PreparedStatement
 from .query_files import fetch_tuples
 
@@ -185,6 +185,8 @@ def _call(call: _Call, arguments: list[bytes | None], using: str) -> list[tuple[
         with connection.cursor() as cursor:
             cursor.execute(call.by_cursor, [None if each is None else each.decode() for each in arguments])
             return list(cursor.fetchall())
+    except ProgrammingError as error:
+        raise server_errors.explained(error, using) from error.__cause__
     except IntegrityError as error:
         if connection.in_atomic_block:  # PostgreSQL has aborted the transaction
             transaction.set_rollback(True, using)

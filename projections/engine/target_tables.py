@@ -4,21 +4,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from django.db import connections
-from django.db.models import Model
 
 from events.routing import database
-from projections.base import Projection
+from projections.base import Projection, with_links
 from projections.models import Build, Checkpoint, Rebuild
 
 
 def tables(projection: Projection) -> list[str]:
     """Return the tables of its models and of their many-to-many fields; referenced tables first."""
-    models: list[type[Model]] = []
-    for model in projection.models:
-        models.append(model)
-        through = [field.remote_field.through for field in model._meta.local_many_to_many]
-        models += [link for link in through if link and link._meta.auto_created]
-    return [model._meta.db_table for model in models]
+    return [model._meta.db_table for model in with_links(projection.models)]
 
 
 def has_rows(projection: Projection) -> bool:

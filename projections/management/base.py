@@ -3,9 +3,9 @@
 import getpass
 from typing import Any
 
-from django.core.management import BaseCommand, CommandError, CommandParser
-from django.db.transaction import TransactionManagementError
+from django.core.management import CommandError, CommandParser
 
+from events.management.base import ReportingCommand
 from events.routing import database
 from events.storage import autocommit
 from projections.exceptions import ProjectionError
@@ -19,15 +19,25 @@ def operator() -> str:
         return "manage.py"
 
 
-class WritingCommand(BaseCommand):
+class ProjectionCommand(ReportingCommand):
+    """A command of the projections; the errors that they raise end it with their message."""
+
+    def _execute(self, *args: Any, **options: Any) -> Any:
+        try:
+            return super()._execute(*args, **options)
+        except ProjectionError as error:
+            raise CommandError(str(error)) from error
+
+
+class WritingCommand(ProjectionCommand):
     """A command that writes, and commits what it writes."""
 
-    def execute(self, *args: Any, **options: Any) -> Any:
-        try:
-            autocommit.turn_on(database())
-        except TransactionManagementError as error:
-            raise CommandError(str(error)) from error
-        return super().execute(*args, **options)
+    def so_far(self) -> str:
+        return "list_projections shows whether it was done. If not, run the command again."
+
+    def _execute(self, *args: Any, **options: Any) -> Any:
+        autocommit.turn_on(database())
+        return super()._execute(*args, **options)
 
 
 class OperationCommand(WritingCommand):
@@ -38,10 +48,7 @@ class OperationCommand(WritingCommand):
         parser.add_argument("--reason", default="", help="for the record")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        try:
-            self.stdout.write(self.operate(options["name"], operator(), options["reason"], options))
-        except ProjectionError as error:
-            raise CommandError(str(error)) from error
+        self.stdout.write(self.operate(options["name"], operator(), options["reason"], options))
 
     def operate(self, name: str, by: str, reason: str, options: dict[str, Any]) -> str:
         raise NotImplementedError

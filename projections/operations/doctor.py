@@ -24,7 +24,7 @@ _FUNCTIONS = {f"projections_{file.stem}" for file in _SQL.glob("*.sql")}
 
 @diagnostic("The migrations of the projections are applied", database=database)
 def migrations(using: str) -> Iterator[Finding]:
-    return unapplied(using, "projections")
+    return unapplied(using, "projections", "projections_projectionstate")
 
 
 @diagnostic("The functions of the projections are from this version, and set their own search_path", database=database)

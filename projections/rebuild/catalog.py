@@ -80,7 +80,9 @@ def rules(table: str) -> list[Rule]:
                                            CASE WHEN i.indnullsnotdistinct THEN 'IS NOT DISTINCT FROM' ELSE '=' END)]
                      FROM generate_series(1, i.indnkeyatts) AS n ORDER BY n),
                coalesce(pg_get_expr(i.indpred, i.indrelid), 'true'),
-               c.conname, coalesce(pg_get_constraintdef(c.oid), pg_get_indexdef(i.indexrelid))
+               c.conname,
+               -- Of a partitioned table, ONLY would leave out the partitions.
+               coalesce(pg_get_constraintdef(c.oid), replace(pg_get_indexdef(i.indexrelid), ' ON ONLY ', ' ON '))
         FROM pg_index AS i
         LEFT JOIN pg_constraint AS c
                ON c.conindid = i.indexrelid AND c.conrelid = i.indrelid AND c.contype IN ('p', 'u', 'x')

@@ -4,6 +4,7 @@ import logging
 import multiprocessing
 import os
 import signal
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -11,8 +12,11 @@ from contextlib import contextmanager
 from multiprocessing.context import SpawnProcess
 
 import django
+from django.db import Error
 from django.utils.module_loading import import_string
 
+from events.routing import database
+from events.storage import server_errors
 from projections.exceptions import StopNow
 
 logger = logging.getLogger(__name__)
@@ -98,7 +102,10 @@ def _child(function: str, arguments: tuple[object, ...], parent: int) -> None:
     django.setup()
     log_to_stderr()
     threading.Thread(target=_end_after_parent, args=(parent,), daemon=True).start()
-    import_string(function)(*arguments)
+    try:
+        import_string(function)(*arguments)
+    except Error as error:
+        sys.exit(str(server_errors.in_words(error, database())))
 
 
 def _end_after_parent(parent: int) -> None:

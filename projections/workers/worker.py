@@ -12,7 +12,7 @@ from django.db import DatabaseError, InterfaceError, connections
 from django.utils import timezone
 
 from events.routing import database
-from events.storage import autocommit, ordering
+from events.storage import autocommit, ordering, server_errors
 from events.storage.backoff import Backoff
 from projections import registry
 from projections.base import Projection
@@ -196,7 +196,7 @@ class Worker:
     def _recover(self, error: Exception, failed_rounds: int) -> None:
         """Log the error, close the connection, and wait before the next round."""
         pause = min(MAX_RECONNECT_SECONDS, 0.05 * 2 ** min(failed_rounds, 10))
-        if self._is_outage(error):
+        if self._is_outage(error) or server_errors.is_of_setup(error):
             line = failures.summary(error.__cause__ or error)
             logger.warning("worker=%s database=unavailable error=%r retry_in_seconds=%s", self._heartbeat, line, pause)
         else:

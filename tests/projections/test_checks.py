@@ -4,16 +4,17 @@ import sys
 from typing import Any
 
 import pytest
+from django.apps.registry import Apps
 from django.contrib.auth.models import User
 from django.db import models
 
 from events.types import ALL
 from projections import registry
 from projections.base import INLINE, Projection, handles
-from projections.checks import check_owners, check_projections, check_versions
+from projections.checks import check_links, check_owners, check_projections, check_versions
 from projections.models import ProjectionState
 from tests.ownproject import run
-from tests.readmodels.models import Total
+from tests.readmodels.models import Box, Crate, Label, Owning, Total
 from tests.readmodels.projections import Tally
 
 
@@ -33,6 +34,16 @@ async def ahandler(self: Any, event: Any) -> None: ...
 
 
 def on_sets(self: Any, events: Any) -> None: ...
+
+
+def in_schema(db_table: str) -> Any:
+    meta = type("Meta", (), {"app_label": "readmodels", "db_table": db_table, "apps": Apps()})
+    return type("Elsewhere", (models.Model,), {"__module__": __name__, "Meta": meta})
+
+
+def proxy_of_total() -> Any:
+    meta = type("Meta", (), {"app_label": "readmodels", "proxy": True, "apps": Apps()})
+    return type("ProxyOfTotal", (Total,), {"__module__": __name__, "Meta": meta})
 
 
 @pytest.mark.parametrize(
@@ -69,6 +80,10 @@ def on_sets(self: Any, events: Any) -> None: ...
         ({"retry_delays_seconds": 5}, "E005", "its retry_delays_seconds are 5"),
         ({"models": ["Total"]}, "E009", "its models contain 'Total', which is no model"),
         ({"models": [models.Model]}, "E009", "which is no model"),
+        ({"models": [in_schema('"reports"."x"')]}, "E014", "is named with quotes or a schema"),
+        ({"models": [in_schema('reports"."y')]}, "E014", "is named with quotes or a schema"),
+        ({"models": [Crate]}, "E009", "readmodels.Crate inherits columns from Box"),
+        ({"models": [proxy_of_total()]}, "E009", "has no table of its own"),
     ],
 )
 def test_mistake_is_named(
@@ -88,6 +103,19 @@ def test_valid_projection_passes(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_two_with_one_name_or_one_table_are_named_both(monkeypatch: pytest.MonkeyPatch) -> None:
     problems = found(described(models=[Total]), described(models=[Total]), monkeypatch=monkeypatch)
     assert [number for number, _ in problems] == ["E002", "E011", "E002", "E011"]
+
+
+def test_many_to_many_table_of_the_project_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(registry, "_classes", [described(models=[Box, Label])])
+    (warning,) = check_links()
+    assert "the rows of readmodels.Box.owners are in readmodels.Owning, which its models do not contain" in warning.msg
+    monkeypatch.setattr(registry, "_classes", [described(models=[Box, Label, Owning])])
+    assert check_links() == []
+
+
+def test_table_of_a_many_to_many_field_belongs_to_one_projection(monkeypatch: pytest.MonkeyPatch) -> None:
+    problems = found(described(models=[Box]), described(name="b", models=[Box.labels.through]), monkeypatch=monkeypatch)
+    assert [number for number, _ in problems] == ["E011", "E011"]
 
 
 def test_model_of_another_app_is_warned_about(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -54,3 +54,31 @@ class Pin(models.Model):
     """Somebody else's table that refers to a read model by its generated key, which changes in a rebuild."""
 
     case = models.ForeignKey(Case, models.CASCADE)
+
+
+class Label(models.Model):
+    """One side of many-to-many fields."""
+
+    text = models.TextField(unique=True)
+
+
+class Box(models.Model):
+    """A model with a many-to-many field whose table Django makes, and one with a table of its own."""
+
+    key = models.TextField(primary_key=True)
+    labels = models.ManyToManyField(Label)
+    owners = models.ManyToManyField(Label, through="Owning", related_name="owned")
+
+
+class Owning(models.Model):
+    """The table of a many-to-many field, with a column of its own."""
+
+    box = models.ForeignKey(Box, models.CASCADE)
+    label = models.ForeignKey(Label, models.CASCADE)
+    version = models.BigIntegerField()
+
+
+class Crate(Box):
+    """A model in two tables."""
+
+    weight = models.IntegerField()

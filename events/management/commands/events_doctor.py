@@ -5,10 +5,12 @@ from dataclasses import asdict
 from typing import Any
 
 from django.core.management import CommandError, CommandParser
-from django.db import DatabaseError
+from django.db import Error, connections
 
 from events.management.base import StoreCommand
 from events.monitoring.diagnostics import Diagnostic, Finding, Severity, diagnostics
+from events.monitoring.session import diagnosis
+from events.storage import server_errors
 
 
 class Command(StoreCommand):
@@ -55,8 +57,12 @@ class Command(StoreCommand):
 
 def _findings_of(diagnostic: Diagnostic, using: str) -> list[Finding]:
     try:
-        return list(diagnostic.diagnose(using))
-    except DatabaseError as error:
-        line = str(error).strip().partition("\n")[0]
-        remedy = "Solve the problems above first, or run the command as a role with the necessary grants."
+        with diagnosis(using):
+            return list(diagnostic.diagnose(using))
+    except Exception as error:  # also one in the code of another app
+        line, remedy = f"{type(error).__name__}: {server_errors.first_line(error)}", "Solve the problems above first."
+        if isinstance(error, Error):
+            line, remedy = server_errors.in_words(error, using)
+            if server_errors.is_lost(error):
+                connections[using].close()  # the next diagnostic connects again
         return [Finding(f"could not be checked: {diagnostic.name} ({line})", remedy)]

@@ -1,7 +1,6 @@
 """`manage.py export_events`: write the events of the store to a file as JSON Lines."""
 
 import gzip
-import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,13 +8,17 @@ from typing import Any
 
 from django.core.management import CommandError, CommandParser
 
-from events.exceptions import EventStoreError
 from events.management.base import StoreCommand
 from events.store import EventStore
 
 
 class Command(StoreCommand):
     help = "Write all events by position, one JSON object a line, in the format that import_events reads."
+
+    count = 0
+
+    def so_far(self) -> str:
+        return f"{self.count:,} events were written. Run the command again."
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument(
@@ -29,12 +32,9 @@ class Command(StoreCommand):
         super().add_arguments(parser)
 
     def handle(self, *args: Any, **options: Any) -> None:
-        try:
-            pages = EventStore(options["database"]).export(
-                after=options["after"], types=options["types"], categories=options["categories"]
-            )
-        except EventStoreError as error:
-            raise CommandError(str(error)) from error
+        pages = EventStore(options["database"]).export(
+            after=options["after"], types=options["types"], categories=options["categories"]
+        )
         path: Path | None = options["file"]
         if path is None:
             self._print(pages)
@@ -44,22 +44,18 @@ class Command(StoreCommand):
         is_replaceable = path.is_file() or not path.exists()
         draft = path.with_name(path.name + ".part") if is_replaceable else path
         opener: Any = gzip.open if path.suffix == ".gz" else open
-        count = 0
         try:
             with opener(draft, "wb") as file:
                 for page in pages:
                     file.write(page)
-                    count += page.count(b"\n")
+                    self.count += page.count(b"\n")
             if is_replaceable:
                 draft.replace(path)
         except OSError as error:
             raise CommandError(f"{path} cannot be written: {error.strerror}") from error
-        print(f"{count:,} events written to {path}", file=sys.stderr)
+        print(f"{self.count:,} events written to {path}", file=sys.stderr)
 
     def _print(self, pages: Iterator[bytes]) -> None:
-        try:
-            for page in pages:
-                self.stdout.write(page.decode(), ending="")
-        except BrokenPipeError:
-            # The reader has closed the pipe (`| head`); without this, Python reports an error when it flushes at exit.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        for page in pages:
+            self.stdout.write(page.decode(), ending="")
+            self.count += page.count(b"\n")

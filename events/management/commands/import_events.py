@@ -25,6 +25,11 @@ class Command(StoreCommand):
         " It is safe to run it again: events that are already stored are skipped."
     )
 
+    importer: Importer | None = None
+
+    def so_far(self) -> str:
+        return f"{self._summary()} Run the command again: events that are already stored are skipped."
+
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("file", type=Path, help="*.jsonl or *.csv, also packed as *.gz")
         parser.add_argument("--aggregate-id", metavar="COLUMN", help="CSV: the column with the aggregate id")
@@ -50,7 +55,7 @@ class Command(StoreCommand):
         if options["batch_size"] < 1:
             raise CommandError("--batch-size: give 1 or more")
         self.dry_run = options["dry_run"]
-        self.importer = Importer(
+        self.importer = importer = Importer(
             EventStore(options["database"]),
             batch_events=options["batch_size"],
             dry_run=self.dry_run,
@@ -58,7 +63,7 @@ class Command(StoreCommand):
             on_bad=(lambda bad: self.stderr.write(str(bad))) if options["skip_bad"] else None,
         )
         try:
-            self._import(path, options)
+            self._import(path, importer, options)
         except BadLine as bad:
             skip = ", or pass --skip-bad," if bad.can_be_skipped else ""
             raise CommandError(f"{bad}\n{self._summary()} Correct the line{skip} and run the command again.") from None
@@ -68,14 +73,14 @@ class Command(StoreCommand):
             raise CommandError(f"{path.name}: {error}\n{self._summary()}") from error
         self.stdout.write(self._summary())
 
-    def _import(self, path: Path, options: dict[str, Any]) -> None:
+    def _import(self, path: Path, importer: Importer, options: dict[str, Any]) -> None:
         with path.open("rb") as file, progress() as bar:
             task = bar.add_task(path.name, total=path.stat().st_size, events=0)
             content = unpacked(file, packed=path.suffix == ".gz")
             text = as_text(content)  # a reference, because its deletion closes the file
             is_csv = ".csv" in path.suffixes[-2:]
             lines = self._csv(text, options) if is_csv else read_json_lines(content, ReceivedEvent)
-            for counts in self.importer.run(lines):
+            for counts in importer.run(lines):
                 bar.update(task, completed=file.tell(), events=counts.stored + counts.known)
 
     def _csv(self, text: IO[str], options: dict[str, Any]) -> Iterator[Line]:
@@ -85,6 +90,8 @@ class Command(StoreCommand):
         return read_csv(text, columns, options["timezone"])
 
     def _summary(self) -> str:
+        if self.importer is None:
+            return "Nothing was stored."
         counts = self.importer.counts
         parts = [f"{counts.stored:,} events {'would be stored' if self.dry_run else 'stored'}"]
         if counts.known:

@@ -2,9 +2,6 @@
 
 from typing import Any
 
-from django.core.management import CommandError
-
-from events.exceptions import EventStoreError
 from events.integrity import seals
 from events.management.base import StoreCommand
 from events.management.progress import progress
@@ -17,21 +14,21 @@ class Command(StoreCommand):
         " Run it regularly, or let the projections' workers do it (PROJECTIONS_SEALS)."
     )
 
+    count = 0
+
+    def so_far(self) -> str:
+        return f"{self.count:,} events sealed. Run the command again: it continues."
+
     def handle(self, *args: Any, **options: Any) -> None:
         using = options["database"]
-        try:
-            count = self._seal(using)
-        except EventStoreError as error:
-            raise CommandError(str(error)) from error
+        self._seal(using)
         digest = seals.newest_digest(using)
-        self.stdout.write(f"{count:,} events sealed. Seals reach up to position {digest.position}.")
+        self.stdout.write(f"{self.count:,} events sealed. Seals reach up to position {digest.position}.")
 
-    def _seal(self, using: str) -> int:
-        count = 0
+    def _seal(self, using: str) -> None:
         begin, up_to = seals.newest_digest(using).position, ordering.settled_position(using)
         with progress() as bar:
             task = bar.add_task("Sealing", total=up_to - begin, events=0)
             while events := seals.seal(using, up_to=up_to):
-                count += events
-                bar.update(task, completed=seals.newest_digest(using).position - begin, events=count)
-        return count
+                self.count += events
+                bar.update(task, completed=seals.newest_digest(using).position - begin, events=self.count)

@@ -22,6 +22,15 @@ class Command(StoreCommand):
         " (events_digest) reveals such changes."
     )
 
+    verification: Verification | None = None
+
+    def so_far(self) -> str:
+        if self.verification is None or not self.verification.events:
+            return "Nothing was verified. Run the command again."
+        # A digest that was kept elsewhere is compared from the first event on.
+        again = f"Continue with --from {self.verification.digest.position}, or, with --against, run the command again."
+        return f"{self.verification.events:,} events in the seals so far match. {again}"
+
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument(
             "--from", type=int, dest="begin", metavar="POSITION", help="begin with the seal that covers this position"
@@ -39,7 +48,7 @@ class Command(StoreCommand):
         if begin is not None and not 0 < begin <= newest:
             raise CommandError(f"--from: give a position from 1 to {newest}, the last sealed position")
         started = time.monotonic()
-        verification = Verification(using, begin=begin or 0, against=against)
+        self.verification = verification = Verification(using, begin=begin or 0, against=against)
         after = verification.digest.position
         try:
             self._run(verification, using)

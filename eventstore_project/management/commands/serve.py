@@ -6,9 +6,10 @@ from contextlib import suppress
 from typing import Any
 
 import uvicorn
-from django.core.management import BaseCommand, CommandError, CommandParser, call_command
+from django.core.management import CommandError, CommandParser, call_command
 from rest_framework.authtoken.models import Token
 
+from events.management.base import ReportingCommand
 from eventstore_project import postgres, secrets
 from eventstore_project.server import StreamingServer
 from projections.workers.supervisor import start_process
@@ -19,16 +20,23 @@ from .setup_demo import make_admin
 HOST = "127.0.0.1"
 
 
-class Command(BaseCommand):
+class Command(ReportingCommand):
     help = "Set up the demo (see setup_demo), serve it on the loopback address, and run a worker beside it."
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--port", type=int, default=os.environ.get("PORT", "8000"), help="%(default)s")
 
+    def so_far(self) -> str:
+        return "Run the command again: it continues."
+
     def handle(self, *args: Any, **options: Any) -> None:
         call_command("setup_demo", stdout=self.stdout)
-        listener = self._listen(options["port"])
-        self._print_addresses(listener.getsockname()[1])
+        with self._listen(options["port"]) as listener:
+            self._print_addresses(listener.getsockname()[1])
+            self._serve(listener)
+        self.stdout.write("\nStopped. The data is kept; start again with `make run`.")
+
+    def _serve(self, listener: socket.socket) -> None:
         config = uvicorn.Config(
             "eventstore_project.asgi:application", log_level="warning", lifespan="off", timeout_graceful_shutdown=2
         )
@@ -39,7 +47,6 @@ class Command(BaseCommand):
         finally:
             worker.terminate()
             worker.join()
-        self.stdout.write("\nStopped. The data is kept; start again with `make run`.")
 
     def _listen(self, port: int) -> socket.socket:
         try:

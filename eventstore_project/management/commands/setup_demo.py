@@ -5,16 +5,17 @@ from typing import Any
 
 from django.apps import apps
 from django.contrib.auth.models import User
-from django.core.management import BaseCommand, CommandError, call_command
+from django.core.management import CommandError, call_command
 from django.db import DEFAULT_DB_ALIAS, ProgrammingError, connection
 from django.db.migrations.exceptions import InconsistentMigrationHistory
 from django.db.models import Model
 from django.utils import timezone
 from rest_framework.authtoken.models import Token
 
+from events.management.base import ReportingCommand
 from events.models import Event
 from events.monitoring import doctor
-from events.storage import autocommit
+from events.storage import autocommit, server_errors
 from events.store import EventStore
 from eventstore_project import postgres, secrets
 from eventstore_project.demo import shop_events
@@ -22,8 +23,11 @@ from eventstore_project.demo import shop_events
 ADMIN = "admin"
 
 
-class Command(BaseCommand):
+class Command(ReportingCommand):
     help = "Migrate, create the user 'admin', and store demo events if the store is empty. Safe to run again."
+
+    def so_far(self) -> str:
+        return "Run the command again: it continues."
 
     def handle(self, *args: Any, **options: Any) -> None:
         autocommit.turn_on(DEFAULT_DB_ALIAS)
@@ -46,7 +50,9 @@ def migrate() -> None:
     try:
         call_command("migrate", verbosity=0)
         fits = not any(doctor.functions(DEFAULT_DB_ALIAS)) and all(map(_has_its_columns, _own_models()))
-    except (ProgrammingError, InconsistentMigrationHistory):
+    except (ProgrammingError, InconsistentMigrationHistory) as error:
+        if server_errors.sqlstate_of(error) == server_errors.NO_RIGHT:
+            raise
         fits = False
     if not fits:
         raise CommandError(

@@ -2,9 +2,8 @@
 
 from typing import Any
 
-from django.core.management import CommandError, CommandParser
+from django.core.management import CommandParser
 
-from projections.exceptions import ProjectionError
 from projections.management.base import WritingCommand
 from projections.operations import actions
 
@@ -16,8 +15,5 @@ class Command(WritingCommand):
         parser.add_argument("name", metavar="NAME")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        try:
-            actions.forget(options["name"])
-        except ProjectionError as error:
-            raise CommandError(str(error)) from error
+        actions.forget(options["name"])
         self.stdout.write(f"{options['name']} is forgotten. Its tables are still there; a migration can drop them.")

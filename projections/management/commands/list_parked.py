@@ -2,15 +2,15 @@
 
 from typing import Any
 
-from django.core.management import BaseCommand, CommandError, CommandParser
+from django.core.management import CommandParser
 
 from events.routing import database
 from projections import registry
-from projections.exceptions import UnknownProjection
+from projections.management.base import ProjectionCommand
 from projections.models import Build, ParkedEvent
 
 
-class Command(BaseCommand):
+class Command(ProjectionCommand):
     help = "Show failed events with their errors, and how many events wait behind each, of one projection or of all."
 
     def add_arguments(self, parser: CommandParser) -> None:
@@ -20,10 +20,7 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         parked = ParkedEvent.objects.using(database()).filter(build=Build.LIVE)
         if options["name"]:
-            try:
-                registry.get(options["name"])
-            except UnknownProjection as error:
-                raise CommandError(str(error)) from None
+            registry.get(options["name"])  # raises if there is none
             parked = parked.filter(projection=options["name"])
         if not parked.exists():
             self.stdout.write("No events are parked.")

@@ -1,18 +1,21 @@
 """`manage.py list_projections`: the status of the projections."""
 
+import io
 import json
+from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
-from django.core.management import BaseCommand, CommandParser
+from django.core.management import CommandParser
 from django.core.serializers.json import DjangoJSONEncoder
 from rich.console import Console
 from rich.table import Table
 
+from projections.management.base import ProjectionCommand
 from projections.operations import lag, status
 
 
-class Command(BaseCommand):
+class Command(ProjectionCommand):
     help = "Show the status, lag and last error of each projection."
 
     def add_arguments(self, parser: CommandParser) -> None:
@@ -26,9 +29,12 @@ class Command(BaseCommand):
         if not found:
             self.stdout.write("There are no projections; register them in an app's projections.py.")
             return
-        # In a file or a pipe, rich would wrap lines at 80 characters.
-        width = None if self.stdout.isatty() else 250
-        console = Console(file=self.stdout, width=width)  # type: ignore[arg-type]  # writes text, as a file does
+        self.stdout.write(self._table(found))
+
+    def _table(self, found: Sequence[status.Report]) -> str:
+        # In a file or a pipe, rich would wrap lines at 80 characters. It would end the process if the pipe is closed.
+        text, is_terminal = io.StringIO(), self.stdout.isatty()
+        console = Console(file=text, force_terminal=is_terminal, width=None if is_terminal else 250)
         table = Table("name", "mode", "status", box=None, pad_edge=False)
         for column in ("position", "lag", "seconds", "rate/s", "parked"):
             table.add_column(column, justify="right")
@@ -39,6 +45,7 @@ class Command(BaseCommand):
         for each in found:
             for line in filter(None, (each.status_reason, each.last_error)):
                 console.print(f"{each.name}: {line}", markup=False, highlight=False, soft_wrap=True)
+        return text.getvalue()
 
 
 def _status(found: status.Report) -> str:

@@ -9,7 +9,6 @@ from events.management.progress import progress
 from events.routing import database
 from events.storage import ordering
 from projections import registry
-from projections.exceptions import ProjectionError
 from projections.management.base import WritingCommand, operator
 from projections.models import Rebuild
 from projections.operations import actions, status
@@ -30,21 +29,21 @@ class Command(WritingCommand):
         parser.add_argument("--yes", action="store_true", help="do not ask for confirmation")
         parser.add_argument("--reason", default="", help="for the record")
 
+    def so_far(self) -> str:
+        return "list_projections shows how far the rebuild has come. Run the command again: it continues."
+
     def handle(self, *args: Any, **options: Any) -> None:
         name: str = options["name"]
-        try:
-            projection = registry.get(name)
-            if options["cancel"]:
-                actions.cancel_rebuild(name, by=operator(), reason=options["reason"])
-                self.stdout.write(f"The rebuild of {name} is cancelled; its served rows stay.")
-                return
-            if not (options["yes"] or self._is_confirmed(name, options["in_place"])):
-                raise CommandError("Nothing was done.")
-            actions.ask_for_rebuild(name, by=operator(), reason=options["reason"], in_place=options["in_place"])
-            log_to_stderr()
-            self._follow(Worker([projection], rebuilds_only=True, should_continue=self._is_running), name)
-        except ProjectionError as error:
-            raise CommandError(str(error)) from error
+        projection = registry.get(name)
+        if options["cancel"]:
+            actions.cancel_rebuild(name, by=operator(), reason=options["reason"])
+            self.stdout.write(f"The rebuild of {name} is cancelled; its served rows stay.")
+            return
+        if not (options["yes"] or self._is_confirmed(name, options["in_place"])):
+            raise CommandError("Nothing was done.")
+        actions.ask_for_rebuild(name, by=operator(), reason=options["reason"], in_place=options["in_place"])
+        log_to_stderr()
+        self._follow(Worker([projection], rebuilds_only=True, should_continue=self._is_running), name)
 
     def _is_confirmed(self, name: str, in_place: bool) -> bool:
         if not sys.stdin.isatty():
@@ -52,7 +51,10 @@ class Command(WritingCommand):
         found = status.report(name)
         served = "its rows are incomplete until the end" if in_place else "its old rows are served until the end"
         self.stdout.write(f"Rebuild {name}, version {found.rows_version} -> {found.version}; {served}.")
-        return input("Continue? [y/N] ").strip().lower() in ("y", "yes")
+        try:
+            return input("Continue? [y/N] ").strip().lower() in ("y", "yes")
+        except EOFError:  # Ctrl-D
+            return False
 
     def _follow(self, worker: Worker, name: str) -> None:
         self._name, self._error = name, ""

@@ -3,18 +3,18 @@
 from contextlib import suppress
 from typing import Any
 
-from django.core.management import BaseCommand, CommandError, CommandParser
+from django.core.management import CommandError, CommandParser
 from django.db import OperationalError
 
 from projections import registry
-from projections.exceptions import UnknownProjection
+from projections.management.base import ProjectionCommand
 from projections.workers.supervisor import log_to_stderr, run_in_processes
 from projections.workers.worker import Until, work
 
 WORK = f"{work.__module__}.{work.__qualname__}"
 
 
-class Command(BaseCommand):
+class Command(ProjectionCommand):
     help = (
         "Keep ASYNC projections up to date, and do requested rebuilds. Any number of workers on any number of machines"
         " share the work. SIGTERM or SIGINT (Ctrl-C) ends a worker after its present pass."
@@ -27,6 +27,9 @@ class Command(BaseCommand):
         ends.add_argument("--once", action="store_true", help="end after one pass over each shard")
         ends.add_argument("--until-caught-up", action="store_true", help="end when all stored events are handled")
 
+    def so_far(self) -> str:
+        return "What was handled is committed. Run the command again: it continues."
+
     def check(self, *args: Any, **kwargs: Any) -> None:
         # From 6.0 on, Django's checks query the database, and a worker may start before the database does.
         with suppress(OperationalError):
@@ -36,11 +39,8 @@ class Command(BaseCommand):
         names, processes = options["names"], options["processes"]
         if processes < 1:
             raise CommandError(f"--processes is {processes}; give 1 or more")
-        try:
-            if not registry.named(names):
-                raise CommandError("There are no projections; register them in an app's projections.py")
-        except UnknownProjection as error:
-            raise CommandError(str(error)) from None
+        if not registry.named(names):
+            raise CommandError("There are no projections; register them in an app's projections.py")
         until = Until.ONCE if options["once"] else Until.CAUGHT_UP if options["until_caught_up"] else Until.STOPPED
         log_to_stderr()
         if processes == 1:

@@ -2,11 +2,9 @@
 
 from collections.abc import Callable
 from io import StringIO
-from pathlib import Path
-from typing import Any
 
 import pytest
-from django.core import mail, serializers
+from django.core import mail
 from django.core.management import CommandError, call_command
 from django.db import DatabaseError, connection, transaction
 from django.test.utils import _TestState
@@ -14,7 +12,6 @@ from django.test.utils import _TestState
 from events.models import Event
 from events.store import EventStore
 from projections.operations import actions
-from tests.events.integrity.support import seal_all
 from tests.support import some
 
 pytestmark = pytest.mark.django_db
@@ -77,19 +74,6 @@ def test_sql_of_sqlflush_is_rejected(event: Event) -> None:
     with pytest.raises(DatabaseError, match="TRUNCATE rejected"), transaction.atomic():
         connection.cursor().execute(printed.getvalue().replace("BEGIN;", "").replace("COMMIT;", ""))
     assert Event.objects.count() == 1
-
-
-@pytest.mark.parametrize("model", ["event", "aggregate", "seal"])
-def test_loaddata_is_rejected(store: EventStore, tmp_path: Path, model: str) -> None:
-    from django.apps import apps
-
-    store.dispatch(*some(2))
-    seal_all()
-    rows: Any = apps.get_model("events", model)._base_manager.all()
-    fixture = tmp_path / "dump.json"
-    fixture.write_text(serializers.serialize("json", rows), encoding="utf-8")
-    with pytest.raises(DatabaseError, match="rejected"), transaction.atomic():
-        call_command("loaddata", str(fixture), verbosity=0)
 
 
 def test_seals_are_written_by_their_function_only(store: EventStore) -> None:

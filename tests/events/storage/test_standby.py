@@ -1,5 +1,6 @@
 """Reading the whole store from a standby: nothing is missed there either, however far behind it is."""
 
+import io
 import re
 import threading
 import time
@@ -8,10 +9,12 @@ from contextlib import ExitStack
 from typing import Any
 
 import pytest
+from django.core.management import CommandError, call_command
 from django.db import connections, transaction
 
 from events.exceptions import StandbyBehind, UnsafeRead
 from events.models import Event
+from events.storage.standby import wait_until_replayed
 from events.store import EventStore
 from eventstore_project.cluster import DATABASE, SUPERUSER
 from tests import FULL, ROOT
@@ -151,3 +154,13 @@ def test_unsafe_reads_are_rejected(store: EventStore) -> None:
         with pytest.raises(UnsafeRead, match="transaction that has appended cannot read a standby"):
             list(store.read_all())
     assert [each.aggregate_id for each in store.read_all(after=start)] == ["a-1", "own"]
+
+
+def test_doctor_examines_a_standby(store: EventStore) -> None:
+    store.dispatch(new())
+    wait_until_replayed("primary", "standby")
+    output = io.StringIO()
+    with pytest.raises(CommandError, match="finding"):
+        call_command("events_doctor", database="standby", stdout=output)
+    assert "this server is a standby: nothing can be appended" in output.getvalue()
+    assert "could not be checked" not in output.getvalue()

@@ -61,6 +61,14 @@ KINDS = {
     ),
     "unique key without a primary key": ("id int NOT NULL UNIQUE, v int", "(1, 1), (2, 2)", "(1, 2), (3, 1)"),
     "equal, but another value": ("id numeric PRIMARY KEY, v numeric", "(1.0, 1.0), (2, 2)", "(1.00, 1.00), (2, 2)"),
+    "partitions": (
+        (
+            "id int, p int, v int, PRIMARY KEY (id, p)) PARTITION BY LIST (p;"  # the last parenthesis follows
+            " CREATE TABLE moved_p PARTITION OF moved_row DEFAULT; CREATE UNIQUE INDEX ON moved_row (v, p)"
+        ),
+        "(1, 1, 1), (2, 1, 2), (3, 1, 3)",
+        "(1, 1, 2), (2, 1, 1), (4, 1, 4)",
+    ),
     "quoted names": ('"a b" int PRIMARY KEY, "V%s" int UNIQUE', "(1, 1), (2, 2)", "(1, 2), (2, 1)"),
 }
 
@@ -98,7 +106,7 @@ def read(query: str) -> list[Any]:
 
 
 def indexes() -> list[Any]:
-    return read("SELECT indexname, indexdef FROM pg_indexes WHERE tablename = 'moved_row' ORDER BY 1")
+    return read("SELECT indexname, indexdef FROM pg_indexes WHERE tablename IN ('moved_row', 'moved_p') ORDER BY 1")
 
 
 def move() -> None:
@@ -128,7 +136,7 @@ def test_cascade_of_another_table_reaches_only_rows_whose_key_is_gone(table: Any
     if kind == "equal, but another value":
         pytest.skip("a key that changes its value changes for those who refer to it, too")
     columns, served, rebuilt = KINDS[kind]
-    key = {"key of two columns": "a, b", "quoted names": '"a b"'}.get(kind, "id")
+    key = {"key of two columns": "a, b", "partitions": "id, p", "quoted names": '"a b"'}.get(kind, "id")
     outside = (
         f"CREATE TABLE outside AS SELECT {key} FROM moved_row;"
         f" ALTER TABLE outside ADD FOREIGN KEY ({key}) REFERENCES moved_row ({key}) ON DELETE CASCADE"

@@ -1,0 +1,279 @@
+"""Every command ends with one line when it cannot do its work, and with the exit code that the docs name."""
+
+import io
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+from django.core.management import CommandError, get_commands, load_command_class
+from django.db import OperationalError, connection
+
+from events.integrity import seals
+from events.management.endings import ExitCode
+from events.storage import fixtures
+from events.store import EventStore
+from projections.models import ProjectionState
+from projections.workers import worker
+from tests import FULL, MANAGE, ROOT
+from tests.hosts.support import connected_by
+from tests.projections.support import catch_up
+from tests.support import process_on_test_database, some
+
+pytestmark = [
+    pytest.mark.django_db(transaction=True),
+    # Where a command ends in the middle, nobody closes the cursors and streams of its process.
+    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
+]
+
+APPS = ("events", "projections", "eventstore_project")
+# The arguments of each command. What it prints comes first where it needs something to print.
+ARGUMENTS: dict[str, list[str]] = {
+    "dumpdata": ["auth"],
+    "events_digest": [],
+    "events_doctor": [],
+    "events_grants": ["--reader", "somebody"],
+    "export_events": [],
+    "flush": ["--no-input"],
+    "forget_projection": ["gone"],
+    "import_events": ["{file}"],
+    "keep_rows": ["tally"],
+    "list_parked": [],
+    "list_projections": [],
+    "loaddata": ["{fixture}"],
+    "pause_projection": ["tally"],
+    "rebuild_projection": ["tally", "--yes"],
+    "resume_projection": ["tally"],
+    "retry_parked": ["tally"],
+    "run_projections": ["tally", "--once"],
+    "seal_events": [],
+    "serve": ["--port", "1"],
+    "setup_demo": [],
+    "skip_parked": ["tally", "1", "--reason", "why"],
+    "verify_events": [],
+}
+# Commands that print nothing on the test's store.
+SILENT = {"flush", "keep_rows", "retry_parked", "run_projections", "setup_demo", "skip_parked"}
+# Commands that make tables.
+MIGRATE = {"serve", "setup_demo"}
+# Commands that do something better than to end early, and their exit codes.
+OTHER_ENDS = {
+    ("events_doctor", "no tables"): ExitCode.FAILED,  # it reports what is missing
+    ("events_doctor", "no rights"): ExitCode.FAILED,
+    ("events_doctor", "connection lost"): ExitCode.FAILED,
+    ("events_grants", "no rights"): ExitCode.DONE,  # it only reads the catalogue
+    ("flush", "no tables"): ExitCode.DONE,  # a database without a store
+    **{("flush", fault): ExitCode.FAILED for fault in ("no rights", "Ctrl-C", "SIGTERM", "connection lost")},
+    ("run_projections", "Ctrl-C"): ExitCode.DONE,  # it ends after its pass
+    ("run_projections", "SIGTERM"): ExitCode.DONE,
+}
+
+
+@dataclass
+class Ended:
+    code: int
+    error: str
+
+
+def run(name: str, arguments: list[str], output: Any) -> Ended:
+    """Run a command in this process as manage.py does."""
+    error, before = io.StringIO(), (sys.stdout, sys.stderr)
+    sys.stdout, sys.stderr = output, error
+    try:
+        load_command_class(get_commands()[name], name).run_from_argv(["manage.py", name, *arguments, "--skip-checks"])
+        code = 0
+    except SystemExit as ended:
+        code = int(ended.code or 0)
+    finally:
+        sys.stdout, sys.stderr = before
+    return Ended(code, error.getvalue())
+
+
+@contextmanager
+def no_database() -> Iterator[None]:
+    with connected_by({"HOST": "127.0.0.1", "PORT": 1}):
+        yield
+
+
+@contextmanager
+def no_such_role() -> Iterator[None]:
+    with connected_by({"USER": "nobody_here", "PASSWORD": "wrong"}):
+        yield
+
+
+@contextmanager
+def no_tables() -> Iterator[None]:
+    with connected_by({"NAME": "postgres"}):
+        yield
+
+
+@contextmanager
+def no_rights() -> Iterator[None]:
+    with connection.cursor() as cursor:
+        cursor.execute("CREATE ROLE events_nobody LOGIN PASSWORD 'secret'")
+    try:
+        with connected_by({"USER": "events_nobody", "PASSWORD": "secret"}):
+            yield
+    finally:
+        with connection.cursor() as cursor:
+            cursor.execute("DROP ROLE events_nobody")
+
+
+@contextmanager
+def at_first_query(act: Callable[[], None]) -> Iterator[None]:
+    """Act once, when a command reads or writes a table."""
+    done = False
+
+    def wrap(execute: Any, sql: Any, params: Any, many: bool, context: Any) -> Any:
+        nonlocal done
+        if not done and re.search("events_|projections_|auth_", f"{sql} {params}"):
+            done = True
+            act()
+        return execute(sql, params, many, context)
+
+    with connection.execute_wrapper(wrap):
+        yield
+
+
+def lose_connection() -> None:
+    settings = connection.settings_dict
+    login = {"host": settings["HOST"], "port": settings["PORT"] or None, "user": settings["USER"]}
+    with psycopg.connect(**login, password=settings["PASSWORD"] or None, dbname="postgres") as other:
+        other.execute("SELECT pg_terminate_backend(%s, 5000)", [connection.connection.info.backend_pid])
+
+
+@contextmanager
+def closed_pipe() -> Iterator[Any]:
+    reader = subprocess.Popen(["true"], stdin=subprocess.PIPE, text=True)
+    reader.wait()
+    assert reader.stdin
+    yield reader.stdin
+    reader.stdin.close()
+
+
+@contextmanager
+def full_disk() -> Iterator[Any]:
+    with Path("/dev/full").open("w") as output:
+        yield output
+
+
+@contextmanager
+def not_open() -> Iterator[Any]:
+    yield None
+
+
+OUTPUT = {
+    "closed by its reader": (closed_pipe, "The reader of the output has closed it. "),
+    "full disk": (full_disk, "The output cannot be written: No space left on device. "),
+    "closed from the start": (not_open, "The output cannot be written: it is closed. "),
+}
+DATABASE = {
+    "no server": (no_database, ExitCode.DATABASE, "The connection to the database 'default' failed: "),
+    "no such role": (no_such_role, ExitCode.DATABASE, "The connection to the database 'default' failed: "),
+    "no tables": (no_tables, ExitCode.DATABASE, "The database 'default' has no table "),
+    "no rights": (no_rights, ExitCode.DATABASE, "The role 'events_nobody' "),
+    "Ctrl-C": (
+        lambda: at_first_query(lambda: signal.raise_signal(signal.SIGINT)),
+        ExitCode.SIGINT,
+        "Interrupted by SIGINT. ",
+    ),
+    "SIGTERM": (
+        lambda: at_first_query(lambda: signal.raise_signal(signal.SIGTERM)),
+        ExitCode.SIGTERM,
+        "Interrupted by SIGTERM. ",
+    ),
+    "connection lost": (
+        lambda: at_first_query(lose_connection),
+        ExitCode.DATABASE,
+        "The connection to the database 'default' failed: ",
+    ),
+}
+
+
+@pytest.fixture
+def arguments(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, list[str]]:
+    """The arguments of each command, on a store of which each command has something to say."""
+    monkeypatch.setattr(worker, "GIVE_UP_SECONDS", 0)
+    monkeypatch.setattr(fixtures, "is_of_a_test", lambda connection: False)
+    EventStore().dispatch(*some(3))
+    catch_up("tally")
+    seals.seal("default")
+    ProjectionState.objects.create(name="gone", mode="async", version=1)
+    places = {"file": tmp_path / "new.jsonl", "fixture": tmp_path / "fixture.json"}
+    places["file"].write_text('{"aggregate_id": "a-9", "type": "Happened"}\n')
+    places["fixture"].write_text('[{"model": "auth.group", "pk": 1, "fields": {"name": "packers", "permissions": []}}]')
+    return {name: [each.format(**places) for each in given] for name, given in ARGUMENTS.items()}
+
+
+def test_every_command_is_in_the_table() -> None:
+    ours = {name for name, app in get_commands().items() if (app if isinstance(app, str) else app.__module__) in APPS}
+    assert ours == ARGUMENTS.keys()
+
+
+@pytest.mark.parametrize("fault", DATABASE)
+def test_command_without_its_database_ends_with_one_line(fault: str, arguments: dict[str, list[str]]) -> None:
+    broken, code, begin = DATABASE[fault]
+    wrong = {}
+    for name, given in arguments.items():
+        if fault == "no tables" and name in MIGRATE:
+            continue
+        with broken():
+            ended = run(name, given, io.StringIO())
+        lines = ended.error.splitlines()
+        is_told = len(lines) == 1 and lines[0].startswith(f"CommandError: {begin}") and ended.code == code
+        if (name, fault) in OTHER_ENDS:
+            is_told = len(lines) <= 1 and ended.code == OTHER_ENDS[name, fault]
+        if not is_told:
+            wrong[name] = ended
+    assert not wrong, "\n".join(f"{name}: {ended}" for name, ended in wrong.items())
+
+
+@pytest.mark.parametrize("fault", OUTPUT)
+def test_command_without_its_output_ends_with_one_line(fault: str, arguments: dict[str, list[str]]) -> None:
+    opened, begin = OUTPUT[fault]
+    wrong = {}
+    for name in [each for each in arguments if each not in SILENT]:
+        with opened() as output:
+            ended = run(name, arguments[name], output)
+        lines = ended.error.splitlines()
+        is_told = lines and lines[-1].startswith(f"CommandError: {begin}") and ended.code == ExitCode.OUTPUT
+        if not is_told:
+            wrong[name] = ended
+    assert not wrong, "\n".join(f"{name}: {ended}" for name, ended in wrong.items())
+
+
+def test_traceback_shows_the_error_itself(arguments: dict[str, list[str]]) -> None:
+    with no_database(), pytest.raises(CommandError) as caught:
+        run("events_digest", ["--traceback"], io.StringIO())
+    assert isinstance(caught.value.__cause__, OperationalError)
+
+
+def test_exit_codes_are_documented() -> None:
+    page = (ROOT / "docs/operations.md").read_text(encoding="utf-8")
+    (section,) = re.findall(r"^## Exit codes\n(.*?)^## ", page, re.MULTILINE | re.DOTALL)
+    assert {int(code) for code in re.findall(r"^\| (\d+) \|", section, re.MULTILINE)} == {*ExitCode, 2}
+
+
+@pytest.mark.parametrize("name", ["export_events", *(["list_projections", "events_doctor"] if FULL else [])])
+def test_process_prints_nothing_else_at_its_exit(name: str, arguments: dict[str, list[str]]) -> None:
+    with process_on_test_database("-c", PROCESS.format(manage=str(MANAGE), name=name)) as process:
+        output, _ = process.communicate(timeout=60)
+    assert process.returncode == ExitCode.OUTPUT
+    assert output.startswith("CommandError: The output cannot be written: ")
+    assert len(output.splitlines()) == 1
+
+
+# A shell's `> /dev/full`.
+PROCESS = """
+import os, runpy, sys
+os.dup2(os.open("/dev/full", os.O_WRONLY), 1)
+sys.argv = [{manage!r}, {name!r}]
+runpy.run_path({manage!r}, run_name="__main__")
+"""
