@@ -72,7 +72,7 @@ def keep_encoded(request: HttpRequest, route: str, kwargs: Mapping[str, Any]) ->
     Django decodes the path, and leaves its slashes and question marks as they are. Of the aggregate `a/../b`, it would
     return an address that clients resolve to that of the aggregate `b`.
     """
-    start = prefix(request, route, kwargs)
+    start = prefix(request, route, kwargs) if request.resolver_match else None  # none: it only describes the address
     if start is not None:
         address = _with_query(request, start + _filled(route, kwargs, quote))
         plain: Any = request  # on the object, because Django and REST framework call its own method

@@ -3,7 +3,7 @@
 import json
 from types import ModuleType
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import urljoin, urlsplit
 from uuid import uuid4
 
 import pytest
@@ -11,8 +11,11 @@ from django.conf.urls.i18n import i18n_patterns
 from django.test import Client, override_settings
 from django.urls import include, path, re_path, set_script_prefix
 from drf_spectacular.generators import SchemaGenerator
+from rest_framework.renderers import BrowsableAPIRenderer
 from rest_framework.test import APIClient
 
+from events.api.views.aggregates import AggregateEvents
+from events.formats.cloudevents import BATCH_MEDIA_TYPE
 from events.store import EventStore
 from tests.events.api.support import history_url, operations
 from tests.support import new, some, stored
@@ -155,3 +158,46 @@ def test_script_name_is_part_of_every_link(api: APIClient) -> None:
     problem = json.loads(api.get("/?x=1", **where).content)
     assert problem["type"] == "/deep/api/problems/invalid/"
     set_script_prefix("/")
+
+
+IDS = [
+    "a-1",
+    "a/../b",
+    "../b",
+    "a/..",
+    "/",
+    "//x",
+    "/events/",
+    "a/events",
+    "events",
+    "%2F",
+    "a?b=1#c",
+    "é ü",
+    "a;b",
+    "😀",
+]
+
+
+@pytest.mark.parametrize("aggregate_id", IDS)
+def test_link_to_the_next_page_leads_to_the_same_aggregate(
+    api: APIClient, store: EventStore, aggregate_id: str
+) -> None:
+    store.dispatch(*some(2, aggregate_id))
+    address = history_url(aggregate_id)
+    for reverse, place in (("false", "after_version=1"), ("true", "up_to_version=1")):
+        url = f"http://testserver{address}?limit=1&reverse={reverse}"
+        page = api.get(url).json()
+        assert page["aggregate_id"] == aggregate_id
+        link = urlsplit(urljoin(url, page["next"]))
+        assert link.path == address
+        assert set(link.query.split("&")) == {"limit=1", f"reverse={reverse}", place}
+        last = api.get(urljoin(url, page["next"])).json()
+        assert (last["aggregate_id"], len(last["events"]), last["next"]) == (aggregate_id, 1, None)
+        batch = api.get(url, headers={"Accept": BATCH_MEDIA_TYPE})
+        assert urlsplit(batch.headers["Link"].partition(">")[0].removeprefix("<")).path == address
+
+
+def test_form_of_a_browsable_page_leads_to_the_same_aggregate(api: APIClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(AggregateEvents, "renderer_classes", [BrowsableAPIRenderer])
+    page = api.get(history_url("a/../b"), headers={"Accept": "text/html"}).content.decode()
+    assert f'action="{history_url("a/../b")}" method="POST"' in page
