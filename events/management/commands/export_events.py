@@ -1,26 +1,32 @@
-"""`manage.py export_events`: write the events of the store to a file as JSON Lines."""
+"""`manage.py export_events`: write the events of the store to a file as JSON Lines or CSV."""
 
-import gzip
-import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from django.core.management import CommandError, CommandParser
 
 from events.exceptions import EventStoreError
+from events.formats.csv_export import csv_lines
+from events.formats.outputs import standard_output, written
 from events.management.base import StoreCommand
 from events.store import EventStore
 
+_STANDARD_OUTPUT = "-"
+
 
 class Command(StoreCommand):
-    help = "Write all events by position, one JSON object a line, in the format that import_events reads."
+    help = "Write all events by position to a file that import_events reads: JSON Lines, or CSV."
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument(
-            "file", nargs="?", type=Path, help="the file to write, packed if it ends in .gz (standard output)"
+            "file",
+            nargs="?",
+            default=_STANDARD_OUTPUT,
+            help="the file to write: CSV if it ends in .csv, packed if it ends in .gz; - is standard output",
         )
+        parser.add_argument("--format", choices=("csv", "json"), help="the format, whatever the name of the file")
         parser.add_argument("--after", type=int, default=0, help="only events after this position")
         parser.add_argument("--type", action="append", dest="types", help="only events of this type; may be repeated")
         parser.add_argument(
@@ -29,37 +35,40 @@ class Command(StoreCommand):
         super().add_arguments(parser)
 
     def handle(self, *args: Any, **options: Any) -> None:
+        name = str(options["file"])
+        self._count = 0
         try:
-            pages = EventStore(options["database"]).export(
-                after=options["after"], types=options["types"], categories=options["categories"]
-            )
+            if name == _STANDARD_OUTPUT:
+                with standard_output(self.stdout) as file:
+                    self._write(file, options)
+                return
+            with written(Path(name)) as file:
+                self._write(file, options)
         except EventStoreError as error:
-            raise CommandError(str(error)) from error
-        path: Path | None = options["file"]
-        if path is None:
-            self._print(pages)
-            return
-        # Under another name until it is complete, so that no partial file looks like an export. A device or a pipe is
-        # not replaced.
-        is_replaceable = path.is_file() or not path.exists()
-        draft = path.with_name(path.name + ".part") if is_replaceable else path
-        opener: Any = gzip.open if path.suffix == ".gz" else open
-        count = 0
-        try:
-            with opener(draft, "wb") as file:
-                for page in pages:
-                    file.write(page)
-                    count += page.count(b"\n")
-            if is_replaceable:
-                draft.replace(path)
+            raise CommandError(f"{error}{self._so_far()}") from error
         except OSError as error:
-            raise CommandError(f"{path} cannot be written: {error.strerror}") from error
-        print(f"{count:,} events written to {path}", file=sys.stderr)
+            where = "Standard output" if name == _STANDARD_OUTPUT else name
+            raise CommandError(f"{where} cannot be written: {error.strerror}.{self._so_far()}") from error
+        print(f"{self._count:,} events written to {name}", file=sys.stderr)
 
-    def _print(self, pages: Iterator[bytes]) -> None:
-        try:
-            for page in pages:
-                self.stdout.write(page.decode(), ending="")
-        except BrokenPipeError:
-            # The reader has closed the pipe (`| head`); without this, Python reports an error when it flushes at exit.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    def _write(self, file: IO[bytes], options: dict[str, Any]) -> None:
+        for page, count in _pages(options):
+            file.write(page)
+            self._count += count
+
+    def _so_far(self) -> str:
+        return f" The command ended after {self._count:,} events; run it again." if self._count else ""
+
+
+def _pages(options: dict[str, Any]) -> Iterator[tuple[bytes, int]]:
+    """Yield the content of the file in parts, each with its number of events."""
+    store = EventStore(options["database"])
+    selection = {name: options[name] for name in ("after", "types", "categories")}
+    suffixes = [suffix.lower() for suffix in Path(options["file"]).suffixes[-2:]]
+    kind = options["format"] or ("csv" if ".csv" in suffixes else "json")
+    if kind == "json":
+        for page in store.export(**selection):
+            yield page, page.count(b"\n")
+    else:
+        for number, line in enumerate(csv_lines(store.read_all(**selection))):
+            yield line.encode(), min(number, 1)  # the first line is the header
