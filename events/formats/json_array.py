@@ -64,21 +64,22 @@ class _Elements:
 
     def _element(self) -> bytes:
         self._peek()
+        has_more = True
         while True:
             try:
                 _, end = _FINDER.raw_decode(self._text, self._place)
-                error = "does not end"
             except (RecursionError, ValueError) as reason:
-                end, error = None, str(reason).partition(": line")[0] or "nested too deep"
+                end, error = 0, str(reason).partition(": line")[0]
             # An element that ends with the text that was read so far may be the beginning of a longer one.
-            if end is not None and end < len(self._text):
+            if end and (end < len(self._text) or not has_more):
                 text = self._text[self._place : end]
                 self._place = end
                 return text.encode("utf-8", KEEP_BYTES)
-            if len(self._text) - self._place > self._longest:
-                raise LostLine("element", f"is longer than {self._longest:,} characters, or is not valid JSON: {error}")
-            if not self._read_more():
+            if not has_more:
                 raise LostLine("element", f"is not valid JSON: {error}; nothing after it can be imported")
+            if len(self._text) - self._place > self._longest:
+                raise LostLine("element", f"is longer than {self._longest:,} characters, or is not valid JSON")
+            has_more = self._read_more()
 
     def _peek(self) -> str:
         """Return the next character that is no space; "" at the end of the file."""

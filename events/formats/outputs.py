@@ -5,9 +5,7 @@ import io
 import os
 import secrets
 import shutil
-import signal
 import sys
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -22,7 +20,7 @@ def written(path: Path) -> Iterator[IO[bytes]]:
     """Open a file to write; its content is packed if the name ends in .gz.
 
     A plain file is written as a draft beside it, which takes its place at the end of the block. So no part of a file
-    looks like all of it, and an error, a signal or a full disk leaves the old file as it was. A symbolic link stays,
+    looks like all of it, and an error, Ctrl-C or a full disk leaves the old file as it was. A symbolic link stays,
     and the file that it leads to is replaced. Anything else, such as a FIFO or `/dev/stdout`, is written directly.
 
     Raises:
@@ -37,7 +35,7 @@ def written(path: Path) -> Iterator[IO[bytes]]:
             yield content
     else:
         draft = target.with_name(f"{target.name[:40]}.{secrets.token_hex(4)}.part")
-        with _removed_at_a_signal(), _draft(draft, target) as file:
+        with _draft(draft, target) as file:
             with _packed(file, path) as content:
                 yield content
             file.flush()
@@ -96,23 +94,3 @@ def _packed(file: IO[bytes], path: Path) -> Iterator[IO[bytes]]:
         return
     with gzip.GzipFile(fileobj=file, filename=path.stem, mode="wb") as packed:
         yield packed  # type: ignore[misc]
-
-
-@contextmanager
-def _removed_at_a_signal() -> Iterator[None]:
-    """Let signals that end the process raise SystemExit, so that the draft is removed."""
-    signals = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
-    if threading.current_thread() is not threading.main_thread():
-        signals = []  # Python handles signals in the main thread only
-    changed = [number for number in signals if signal.getsignal(number) == signal.SIG_DFL]
-    for number in changed:
-        signal.signal(number, _exit)
-    try:
-        yield
-    finally:
-        for number in changed:
-            signal.signal(number, signal.SIG_DFL)
-
-
-def _exit(number: int, frame: Any) -> None:
-    raise SystemExit(128 + number)  # the status that a shell reports for the signal

@@ -16,6 +16,7 @@ _MARKS = {
     codecs.BOM_UTF16_LE: "utf-16",
     codecs.BOM_UTF16_BE: "utf-16",
 }
+_OF_SEVERAL_BYTES = ("utf-16", "utf-32")
 KEEP_BYTES = "events.keep_bytes"
 
 
@@ -122,12 +123,14 @@ class _Rejoined(io.RawIOBase):
 
 
 def _keep_bytes(error: UnicodeError) -> tuple[str | bytes, int]:
-    """Stand each byte that cannot be decoded for by U+DC00 plus its value, as surrogateescape does from 0x80 on."""
+    """Use U+DC00 plus its value for each byte that cannot be decoded, as surrogateescape does from 0x80 on."""
     if isinstance(error, UnicodeDecodeError):
         return "".join(chr(0xDC00 + byte) for byte in error.object[error.start : error.end]), error.end
     if isinstance(error, UnicodeEncodeError):
         lost = error.object[error.start : error.end]
         if all("\udc00" <= character <= "\udcff" for character in lost):
+            if error.encoding.startswith(_OF_SEVERAL_BYTES):
+                return "?" * len(lost), error.end  # they cannot write a single byte
             return bytes(ord(character) - 0xDC00 for character in lost), error.end
     raise error
 

@@ -19,6 +19,8 @@ _STANDARD_OUTPUT = "-"
 class Command(StoreCommand):
     help = "Write all events by position to a file that import_events reads: JSON Lines, or CSV."
 
+    count = 0
+
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument(
             "file",
@@ -34,30 +36,28 @@ class Command(StoreCommand):
         )
         super().add_arguments(parser)
 
+    def so_far(self) -> str:
+        return f"The command ended after {self.count:,} events. Run it again."
+
     def handle(self, *args: Any, **options: Any) -> None:
         name = str(options["file"])
-        self._count = 0
+        is_standard_output = name == _STANDARD_OUTPUT
         try:
-            if name == _STANDARD_OUTPUT:
-                with standard_output(self.stdout) as file:
-                    self._write(file, options)
-                return
-            with written(Path(name)) as file:
+            with standard_output(self.stdout) if is_standard_output else written(Path(name)) as file:
                 self._write(file, options)
         except EventStoreError as error:
-            raise CommandError(f"{error}{self._so_far()}") from error
+            raise CommandError(f"{error}. {self.so_far()}") from error
         except OSError as error:
-            where = "Standard output" if name == _STANDARD_OUTPUT else name
-            raise CommandError(f"{where} cannot be written: {error.strerror}.{self._so_far()}") from error
-        print(f"{self._count:,} events written to {name}", file=sys.stderr)
+            if is_standard_output:
+                raise
+            raise CommandError(f"{name} cannot be written: {error.strerror}. {self.so_far()}") from error
+        if not is_standard_output:
+            print(f"{self.count:,} events written to {name}", file=sys.stderr)
 
     def _write(self, file: IO[bytes], options: dict[str, Any]) -> None:
         for page, count in _pages(options):
             file.write(page)
-            self._count += count
-
-    def _so_far(self) -> str:
-        return f" The command ended after {self._count:,} events; run it again." if self._count else ""
+            self.count += count
 
 
 def _pages(options: dict[str, Any]) -> Iterator[tuple[bytes, int]]:

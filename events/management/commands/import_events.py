@@ -45,6 +45,12 @@ class Command(StoreCommand):
         " skipped."
     )
 
+    importer: Importer | None = None
+    rejected: RejectedLines | None = None
+
+    def so_far(self) -> str:
+        return f"{self._summary()} Run the command again: events that are already stored are skipped."
+
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("file", help="*.jsonl, *.json or *.csv, also packed with gzip; - is standard input")
         parser.add_argument("--format", choices=("csv", "json"), help="the format, whatever the name of the file")
@@ -82,8 +88,7 @@ class Command(StoreCommand):
         if options["batch_size"] < 1:
             raise CommandError("--batch-size: give 1 or more")
         self.dry_run = options["dry_run"]
-        self.rejected: RejectedLines | None = None
-        self.importer = Importer(
+        self.importer = importer = Importer(
             EventStore(options["database"]),
             batch_events=options["batch_size"],
             dry_run=self.dry_run,
@@ -95,7 +100,7 @@ class Command(StoreCommand):
         try:
             with _opened(name) as file:
                 _check_rejected(options["rejected"], file)
-                self._import(name, file, options)
+                self._import(name, file, importer, options)
         except BadLine as bad:
             skip = ", or pass --skip-bad," if bad.can_be_skipped else ""
             raise CommandError(f"{bad}\n{self._summary()} Correct the line{skip} and run the command again.") from None
@@ -105,7 +110,7 @@ class Command(StoreCommand):
             raise CommandError(f"{Path(name).name}: {error}\n{self._summary()}") from error
         self.stdout.write(self._summary(options["rejected"]))
 
-    def _import(self, name: str, file: IO[bytes], options: dict[str, Any]) -> None:
+    def _import(self, name: str, file: IO[bytes], importer: Importer, options: dict[str, Any]) -> None:
         content = Content(file, options["encoding"])
         lines, preamble = self._read(name, content, options)
         path = options["rejected"]
@@ -114,7 +119,7 @@ class Command(StoreCommand):
             if self.rejected:
                 self.rejected.add(preamble)
             task = bar.add_task(Path(name).name, total=size, events=0)
-            for counts in self.importer.run(lines):
+            for counts in importer.run(lines):
                 completed = file.tell() if size is not None else None
                 bar.update(task, completed=completed, events=counts.stored + counts.known)
 
@@ -149,6 +154,8 @@ class Command(StoreCommand):
             self.rejected.add(bad.raw)
 
     def _summary(self, rejected: Path | None = None) -> str:
+        if self.importer is None:
+            return "Nothing was stored."
         counts = self.importer.counts
         parts = [f"{counts.stored:,} events {'would be stored' if self.dry_run else 'stored'}"]
         if counts.known:
