@@ -12,7 +12,15 @@ from .serialization import moment
 # The counts since 1970-01-01T00:00:00Z, in microseconds.
 COUNTS = {"seconds": Decimal(1_000_000), "milliseconds": Decimal(1000), "microseconds": Decimal(1)}
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_HAS_YEAR = re.compile(r"(?<!%)(?:%%)*%[YyGcx]")
+# A moment whose fields cannot be mistaken for each other, and what is left of it in coarser patterns.
+_PROBE = datetime(2021, 12, 31, 14, 5, 7, 123456)
+_PROBES = [
+    _PROBE,
+    _PROBE.replace(microsecond=0),
+    _PROBE.replace(microsecond=0, second=0),
+    _PROBE.replace(microsecond=0, second=0, minute=0),
+    _PROBE.replace(microsecond=0, second=0, minute=0, hour=0),
+]
 _YEAR_FIRST = re.compile(r"\A(\d{4})/(\d\d?)/(\d\d?)(?=\D|\Z)")
 _NUMBER = re.compile(r"-?[0-9]{1,20}(\.[0-9]{0,20})?")
 _SHOWN_CHARACTERS = 100
@@ -31,12 +39,12 @@ def timestamp_reader(pattern: str | None, default_zone: tzinfo | None) -> Timest
         default_zone: the time zone of a text without one.
 
     Raises:
-        ValueError: the pattern has no year.
+        ValueError: the pattern is not one of `strptime`, or it leaves out a part of the date or of the time.
     """
     if pattern in COUNTS:
         return _count_reader(pattern, COUNTS[pattern])
-    if pattern and not _HAS_YEAR.search(pattern):
-        raise ValueError(f"{pattern!r} has no year; give a pattern such as %d/%m/%Y %H:%M, or {', '.join(COUNTS)}")
+    if pattern:
+        _check_pattern(pattern)
 
     def read(field: str, text: str) -> datetime:
         try:
@@ -47,6 +55,20 @@ def timestamp_reader(pattern: str | None, default_zone: tzinfo | None) -> Timest
             raise InvalidEvent(field, f"{error.reason} ({ways} can say how to read it)") from None
 
     return read
+
+
+def _check_pattern(pattern: str) -> None:
+    """Check that nothing of a moment is guessed, such as the year, the day or the half of the day."""
+    if "%Z" in pattern.replace("%%", ""):
+        raise ValueError("strptime reads the name of a time zone (%Z), but ignores it; use %z, or pass --timezone")
+    try:
+        found = datetime.strptime(_PROBE.replace(tzinfo=UTC).strftime(pattern), pattern)
+        if found.replace(tzinfo=None) in _PROBES:
+            return
+        reason = "does not give year, month, day and the whole hour"
+    except ValueError as error:
+        reason = f"is not a pattern of strptime: {error}"
+    raise ValueError(f"{pattern!r} {reason}; give one such as %d/%m/%Y %H:%M, or {', '.join(COUNTS)}")
 
 
 def _by_pattern(field: str, text: str, pattern: str) -> str:

@@ -2,7 +2,7 @@
 
 import io
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO
 
@@ -42,6 +42,9 @@ def rejected_lines(path: Path, encoding: str) -> Iterator[RejectedLines]:
     """
     with written(path) as file:
         text = io.TextIOWrapper(file, encoding, KEEP_BYTES, "")
-        yield RejectedLines(text)
-        text.flush()
-        text.detach()
+        try:
+            yield RejectedLines(text)
+            text.flush()
+        finally:
+            with suppress(OSError):
+                text.detach()

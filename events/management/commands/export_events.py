@@ -7,7 +7,7 @@ from typing import IO, Any
 
 from django.core.management import CommandError, CommandParser
 
-from events.exceptions import EventStoreError
+from events.exceptions import EventStoreError, UnreadableEvent
 from events.formats.csv_export import csv_lines
 from events.formats.outputs import standard_output, written
 from events.management.base import StoreCommand
@@ -37,7 +37,7 @@ class Command(StoreCommand):
         super().add_arguments(parser)
 
     def so_far(self) -> str:
-        return f"The command ended after {self.count:,} events. Run it again."
+        return f"The export ended after {self.count:,} events. Run the command again."
 
     def handle(self, *args: Any, **options: Any) -> None:
         name = str(options["file"])
@@ -45,8 +45,10 @@ class Command(StoreCommand):
         try:
             with standard_output(self.stdout) if is_standard_output else written(Path(name)) as file:
                 self._write(file, options)
+        except UnreadableEvent as error:
+            raise CommandError(f"{error}. JSON Lines can hold the event: pass --format json") from error
         except EventStoreError as error:
-            raise CommandError(f"{error}. {self.so_far()}") from error
+            raise CommandError(str(error)) from error
         except OSError as error:
             if is_standard_output:
                 raise

@@ -146,7 +146,7 @@ class Command(StoreCommand):
         if guessed and options["verbosity"]:
             values = ", ".join(f"{option} {value}" for option, value in guessed.items())
             ways = " or ".join(f"--{option}" for option in guessed)
-            self.stderr.write(f"{Path(name).name} is read with {values}. If this is wrong, pass {ways}.", str)
+            self.stderr.write(f"{name} is read with {values}. If this is wrong, pass {ways}.", str)
 
     def _skip(self, bad: BadLine) -> None:
         self.stderr.write(str(bad))
@@ -215,6 +215,8 @@ def _csv_format(options: dict[str, Any]) -> CsvFormat:
 @contextmanager
 def _opened(name: str) -> Iterator[IO[bytes]]:
     if name == _STANDARD_INPUT:
+        if sys.stdin is None:
+            raise CommandError("There is no standard input")
         yield sys.stdin.buffer
         return
     if not Path(name).exists():
@@ -224,6 +226,8 @@ def _opened(name: str) -> Iterator[IO[bytes]]:
 
 
 def _check_rejected(path: Path | None, file: IO[bytes]) -> None:
+    if str(path) == "-":
+        raise CommandError("--rejected: give the name of a file")
     if path and path.exists() and _is_plain(file) and os.path.samestat(path.stat(), os.fstat(file.fileno())):
         raise CommandError("--rejected: give another file than the one to import, which would be overwritten")
 
@@ -257,6 +261,6 @@ def _encoding(name: str) -> str:
 
 def _delimiter(text: str) -> str:
     found = {"tab": "\t", "\\t": "\t"}.get(text, text)
-    if len(found) != 1 or found in '"\r\n ':
+    if len(found) != 1 or found in '"\r\n':
         raise argparse.ArgumentTypeError(f"{text!r} is not a delimiter; give one character, or tab")
     return found

@@ -8,12 +8,13 @@ from typing import Any
 
 import pytest
 from django.core.management import CommandError, call_command
+from django.db import transaction
 
 from events.models import Event
 from events.store import EventStore
 from projections.models import AggregateActivity
 from tests.events.formats.support import COLUMNS, run
-from tests.support import new, stored
+from tests.support import UNREADABLE, new, store_unchecked, stored
 
 pytestmark = pytest.mark.django_db
 
@@ -97,7 +98,7 @@ def imported(folder: Path, content: str | bytes, name: str = "log.csv", **option
         (table(",", when="31/12/2020 14:05"), {}, r"is not an ISO 8601 .*--timestamp-format and --timezone"),
         (table(",", when="2020-12-31T14:05"), {}, r"has no time zone.*--timestamp-format and --timezone"),
         (table(",", when="12/31/2020"), {"timestamp_format": "%d/%m/%Y"}, "line 2: when: '12/31/2020' does not match"),
-        (COMMAS, {"timestamp_format": "%d/%m"}, "--timestamp-format: '%d/%m' has no year"),
+        (COMMAS, {"timestamp_format": "%d/%m"}, "--timestamp-format: '%d/%m' does not give year"),
         (table(",", when="1e9"), {"timestamp_format": "seconds"}, "line 2: when: '1e9' is not a count of seconds"),
         (COMMAS, {"event_id": "case"}, "line 2: case: '1' is not a UUID. .* --source"),
         (COMMAS, {"event_id": "note", "source": "x"}, "line 3: note: '' is no event id"),
@@ -125,7 +126,7 @@ def test_found_values_are_reported_and_given_ones_are_not(tmp_path: Path) -> Non
     ]:
         err = io.StringIO()
         call_command("import_events", tmp_path / "log.csv", stdout=io.StringIO(), stderr=err, **COLUMNS, **options)
-        assert err.getvalue() == (f"log.csv is read with {reported}\n" if reported else "")
+        assert err.getvalue() == (f"{tmp_path / 'log.csv'} is read with {reported}\n" if reported else "")
 
 
 def test_columns_can_be_ids_and_metadata_and_ids_a_category(tmp_path: Path, store: EventStore) -> None:
@@ -170,17 +171,15 @@ def test_cell_may_be_as_long_as_an_event(tmp_path: Path) -> None:
     )
 
 
-@pytest.mark.django_db(transaction=True)
 def test_exported_csv_is_imported_without_options(tmp_path: Path, store: EventStore) -> None:
-    store.dispatch(
-        new("order-1", "=A", data={"big": 2**70, "text": '"é";\n,', "long": "x" * 200_000}, metadata={"by": "ann"}),
-        new("'order-2", "B"),
-    )
+    data = {"big": 2**70, "text": '"é";\n,', "long": "x" * 200_000}
     fields = ("aggregate_id", "version", "event_id", "type", "data", "metadata", "timestamp")
-    before = list(Event.objects.order_by("position").values_list(*fields))
-    call_command("export_events", tmp_path / "x.csv")
-    assert run(tmp_path / "x.csv")[0] == "0 events stored, 2 were already stored."
-    call_command("flush", interactive=False, verbosity=0)
+    with transaction.atomic():
+        store.dispatch(new("order-1", "=A", data=data, metadata={"by": "ann"}), new("'order-2", "B"))
+        before = list(Event.objects.order_by("position").values_list(*fields))
+        call_command("export_events", tmp_path / "x.csv")
+        assert run(tmp_path / "x.csv")[0] == "0 events stored, 2 were already stored."
+        transaction.set_rollback(True)
     assert run(tmp_path / "x.csv")[0] == "2 events stored."
     assert list(Event.objects.order_by("position").values_list(*fields)) == before
     text = (tmp_path / "x.csv").read_text().replace('""big"":', '""big""')
@@ -189,6 +188,17 @@ def test_exported_csv_is_imported_without_options(tmp_path: Path, store: EventSt
     text = (tmp_path / "x.csv").read_text().rstrip("\n") + "out of range\n"
     with pytest.raises(CommandError, match="line 3: unreadable: the store could not read this event"):
         imported(tmp_path, text, aggregate_id=None, type=None, timestamp=None)
+
+
+def test_event_that_cannot_be_read_ends_an_export_as_csv_only(tmp_path: Path) -> None:
+    field, text = UNREADABLE["digits"]
+    store_unchecked(**{field: text})
+    for name in ("x.csv", "x.csv.gz"):
+        with pytest.raises(CommandError, match=r"JSON Lines can hold the event: pass --format json"):
+            call_command("export_events", tmp_path / name)
+    assert list(tmp_path.iterdir()) == []
+    call_command("export_events", tmp_path / "x.jsonl")
+    assert text in (tmp_path / "x.jsonl").read_text()
 
 
 def test_each_case_of_a_log_is_an_aggregate_with_its_category(tmp_path: Path) -> None:

@@ -56,7 +56,22 @@ def test_any_other_text_is_an_error_of_its_field(pattern: str | None, text: str)
     assert len(str(caught.value)) < 400
 
 
-@pytest.mark.parametrize("pattern", ["%d/%m", "%H:%M", "%%Y", "second"])
-def test_pattern_needs_a_year(pattern: str) -> None:
-    with pytest.raises(ValueError, match="has no year"):
+@pytest.mark.parametrize(
+    ("pattern", "message"),
+    [
+        *[(each, "does not give year, month, day") for each in ("%d/%m", "%m/%Y", "%H:%M", "%%Y", "second")],
+        *[(each, "does not give .* the whole hour") for each in ("%d/%m/%Y %I:%M", "%Y%m%d %M", "%Y%m%d %H %S")],
+        *[(each, "is not a pattern of strptime") for each in ("%q", "%Y-%m-%", "%Y-%m-%d %-H")],
+        ("%Y-%m-%d %H:%M %Z", "ignores it; use %z"),
+    ],
+)
+def test_pattern_that_leaves_something_to_guess_is_rejected(pattern: str, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
         timestamp_reader(pattern, None)
+
+
+@pytest.mark.parametrize(
+    "pattern", ["%d/%m/%y", "%c", "%Y-%j %H", "%G-%V-%u", "%d %b %Y %I:%M:%S.%f %p %z", "%%%Y%m%d"]
+)
+def test_any_pattern_of_a_whole_moment_is_taken(pattern: str) -> None:
+    timestamp_reader(pattern, None)

@@ -78,6 +78,8 @@ def test_file_to_import_is_not_overwritten(tmp_path: Path) -> None:
     for rejected in (path, tmp_path / "link"):
         with pytest.raises(CommandError, match="--rejected: give another file"):
             run(path, rejected=rejected)
+    with pytest.raises(CommandError, match="--rejected: give the name of a file"):
+        run(path, rejected=Path("-"))
     with pytest.raises(CommandError, match="No such file"):
         run(path, rejected=tmp_path / "none" / "b.jsonl")
     assert path.read_text() == LINES
