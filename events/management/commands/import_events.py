@@ -104,7 +104,7 @@ class Command(StoreCommand):
         except BadLine as bad:
             skip = ", or pass --skip-bad," if bad.can_be_skipped else ""
             raise CommandError(f"{bad}\n{self._summary()} Correct the line{skip} and run the command again.") from None
-        except (EventStoreError, EOFError, OSError, zlib.error) as error:
+        except (EventStoreError, EOFError, OSError, UnicodeError, zlib.error) as error:
             if handler_errors.failure(error):
                 raise  # it says nothing about the file
             raise CommandError(f"{Path(name).name}: {error}\n{self._summary()}") from error

@@ -1,7 +1,9 @@
 """CSV as it is found in practice: each shape is imported with one command, and nothing is lost or guessed."""
 
+import csv
 import gzip
 import io
+import random
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -10,9 +12,13 @@ import pytest
 from django.core.management import CommandError, call_command
 from django.db import transaction
 
+from events.formats.csv_files import CsvFile, CsvFormat
+from events.formats.csv_times import timestamp_reader
+from events.formats.text import Content
 from events.models import Event
 from events.store import EventStore
 from projections.models import AggregateActivity
+from tests import FULL
 from tests.events.formats.support import COLUMNS, run
 from tests.support import UNREADABLE, new, store_unchecked, stored
 
@@ -91,6 +97,7 @@ def imported(folder: Path, content: str | bytes, name: str = "log.csv", **option
     [
         (COMMAS.encode("windows-1252"), {}, "line 2: line: has bytes that are not UTF-8; .* --encoding windows-1252"),
         (COMMAS.encode("utf-16")[:-1], {}, "line 3: line: has bytes that are not utf-16"),
+        (COMMAS, {"encoding": "utf-16"}, "UTF-16 stream does not start with BOM"),
         (COMMAS.replace("00Z,\n", "00Z\n"), {}, "line 3: line: has 3 fields, but the header has 4; .* --ragged"),
         (COMMAS.replace("é", "é,x"), {"ragged": True}, "line 2: line: has 5 fields, but the header has 4"),
         (table("#"), {}, "'case' is not in the header, .* pass --delimiter"),
@@ -156,6 +163,34 @@ def test_equal_lines_of_two_sources_are_different_events(tmp_path: Path) -> None
     assert imported(tmp_path, COMMAS, source="monday")[0] == "2 events stored."
     assert imported(tmp_path, COMMAS, source="tuesday")[0] == "2 events stored."
     assert imported(tmp_path, COMMAS, source="monday")[0] == "0 events stored, 2 were already stored."
+
+
+PIECES = [",", ";", "\t", "|", '"', "\n", "\r\n", "a", "b c", " ", "é", "1,5", "'", "sep=;", "=x", "\\", ""]
+
+
+@pytest.mark.parametrize("seed", range(2000 if FULL else 50))
+def test_found_dialect_and_encoding_lose_nothing(seed: int) -> None:
+    """Any table that a CSV writer has written is read as it was, and its lines are kept as they are."""
+    choose = random.Random(seed)
+    texts = [f"c{n}" + choose.choice(["", ",", "; x", " y"]) for n in range(choose.randrange(1, 5))]
+    columns = choose.sample(["case", "what", *texts], len(texts) + 2)
+    rows = [
+        {"case": "1", "what": "A"} | {name: "".join(choose.choices(PIECES, k=choose.randrange(4))) for name in texts}
+        for _ in range(choose.randrange(1, 40))
+    ]
+    delimiter, end = choose.choice(",;\t|"), choose.choice(["\n", "\r\n"])
+    quoting = choose.choice([csv.QUOTE_ALL, csv.QUOTE_MINIMAL])
+    written = io.StringIO(newline="")
+    writer = csv.DictWriter(written, columns, delimiter=delimiter, quoting=quoting, lineterminator=end)
+    writer.writeheader()
+    writer.writerows(rows)
+    content = Content(io.BytesIO(written.getvalue().encode(choose.choice(["utf-8", "utf-8-sig", "utf-16"]))))
+    form = CsvFormat(aggregate_id="case", type="what", read_timestamp=timestamp_reader(None, None))
+    file = CsvFile(content.as_text(), form, keep=True)
+    lines = list(file)
+    assert [line.row and line.row.data for line in lines] == [{name: row[name] for name in texts} for row in rows]
+    kept = [file.preamble, *[line.raw for line in lines]]
+    assert b"".join(kept).decode() == written.getvalue()  # type: ignore[arg-type]
 
 
 def test_guess_strips_no_space_that_may_be_content(tmp_path: Path) -> None:
