@@ -23,12 +23,13 @@ class DerivedIds:
     occurrences; SQLite moves it to disk when it grows, so memory stays flat.
     """
 
-    def __init__(self, secret: bytes) -> None:
+    def __init__(self, secret: bytes, source: str = "") -> None:
         """
         Args:
             secret: the secret of the store, which the ids depend on.
+            source: the name of where the lines come from, which the ids depend on too.
         """
-        self._secret = secret
+        self._secret = hmac.digest(secret, source.encode("utf-8", "surrogatepass"), "sha256") if source else secret
         # One thread may derive the ids and another may close this object.
         self._seen = sqlite3.connect("", isolation_level=None, check_same_thread=False)
         # A part of the digest is the key: SQLite is twice as fast with an integer. Different contents with equal keys

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
+from django.core.management import call_command
 from django.db import connection
 from django.template import RequestContext, Template
 from django.test import Client, RequestFactory
@@ -164,6 +165,22 @@ def test_snippets_of_http_work_against_a_live_server(
     if client := names.get("client"):
         client.close()
     assert min(ran.values()) > 0
+
+
+@pytest.mark.django_db(transaction=True)
+def test_commands_of_the_import_page_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "receipts.csv").write_text("case,activity,time\n1,Opened,2020-01-01T00:00:00Z\n")
+    (tmp_path / "orders.csv").write_text("case;what;when\n1;Opened;31/12/2020 14:05\n")
+    (tmp_path / "log.txt").write_bytes("case\twhat\tnote\n2\tGeöffnet\n".encode("windows-1252"))
+    said = []
+    for snippet in snippets(ROOT / "docs/import-export.md", "sh"):
+        for line in snippet.splitlines():
+            call_command(*shlex.split(line, comments=True)[2:], stdout=(out := io.StringIO()), stderr=io.StringIO())
+            said.append(out.getvalue().splitlines()[:1])
+    header = "position,aggregate_id,version,event_id,type,data,metadata,timestamp,recorded_at,unreadable"
+    stored = ["0 events stored."], *[["1 events stored."]] * 3
+    assert said == [[], *stored, [], [header]]
 
 
 def test_own_project_works_as_described(own_project: OwnProject) -> None:

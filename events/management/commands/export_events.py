@@ -1,29 +1,34 @@
-"""`manage.py export_events`: write the events of the store to a file as JSON Lines."""
+"""`manage.py export_events`: write the events of the store to a file as JSON Lines or CSV."""
 
-import gzip
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from django.core.management import CommandError, CommandParser
 
+from events.exceptions import EventStoreError, UnreadableEvent
+from events.formats.csv_export import csv_lines
+from events.formats.outputs import standard_output, written
 from events.management.base import StoreCommand
 from events.store import EventStore
 
+_STANDARD_OUTPUT = "-"
+
 
 class Command(StoreCommand):
-    help = "Write all events by position, one JSON object a line, in the format that import_events reads."
+    help = "Write all events by position to a file that import_events reads: JSON Lines, or CSV."
 
     count = 0
 
-    def so_far(self) -> str:
-        return f"{self.count:,} events were written. Run the command again."
-
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument(
-            "file", nargs="?", type=Path, help="the file to write, packed if it ends in .gz (standard output)"
+            "file",
+            nargs="?",
+            default=_STANDARD_OUTPUT,
+            help="the file to write: CSV if it ends in .csv, packed if it ends in .gz; - is standard output",
         )
+        parser.add_argument("--format", choices=("csv", "json"), help="the format, whatever the name of the file")
         parser.add_argument("--after", type=int, default=0, help="only events after this position")
         parser.add_argument("--type", action="append", dest="types", help="only events of this type; may be repeated")
         parser.add_argument(
@@ -31,31 +36,41 @@ class Command(StoreCommand):
         )
         super().add_arguments(parser)
 
-    def handle(self, *args: Any, **options: Any) -> None:
-        pages = EventStore(options["database"]).export(
-            after=options["after"], types=options["types"], categories=options["categories"]
-        )
-        path: Path | None = options["file"]
-        if path is None:
-            self._print(pages)
-            return
-        # Under another name until it is complete, so that no partial file looks like an export. A device or a pipe is
-        # not replaced.
-        is_replaceable = path.is_file() or not path.exists()
-        draft = path.with_name(path.name + ".part") if is_replaceable else path
-        opener: Any = gzip.open if path.suffix == ".gz" else open
-        try:
-            with opener(draft, "wb") as file:
-                for page in pages:
-                    file.write(page)
-                    self.count += page.count(b"\n")
-            if is_replaceable:
-                draft.replace(path)
-        except OSError as error:
-            raise CommandError(f"{path} cannot be written: {error.strerror}") from error
-        print(f"{self.count:,} events written to {path}", file=sys.stderr)
+    def so_far(self) -> str:
+        return f"The export ended after {self.count:,} events. Run the command again."
 
-    def _print(self, pages: Iterator[bytes]) -> None:
-        for page in pages:
-            self.stdout.write(page.decode(), ending="")
-            self.count += page.count(b"\n")
+    def handle(self, *args: Any, **options: Any) -> None:
+        name = str(options["file"])
+        is_standard_output = name == _STANDARD_OUTPUT
+        try:
+            with standard_output(self.stdout) if is_standard_output else written(Path(name)) as file:
+                self._write(file, options)
+        except UnreadableEvent as error:
+            raise CommandError(f"{error}. JSON Lines can hold the event: pass --format json") from error
+        except EventStoreError as error:
+            raise CommandError(str(error)) from error
+        except OSError as error:
+            if is_standard_output:
+                raise
+            raise CommandError(f"{name} cannot be written: {error.strerror}. {self.so_far()}") from error
+        if not is_standard_output:
+            print(f"{self.count:,} events written to {name}", file=sys.stderr)
+
+    def _write(self, file: IO[bytes], options: dict[str, Any]) -> None:
+        for page, count in _pages(options):
+            file.write(page)
+            self.count += count
+
+
+def _pages(options: dict[str, Any]) -> Iterator[tuple[bytes, int]]:
+    """Yield the content of the file in parts, each with its number of events."""
+    store = EventStore(options["database"])
+    selection = {name: options[name] for name in ("after", "types", "categories")}
+    suffixes = [suffix.lower() for suffix in Path(options["file"]).suffixes[-2:]]
+    kind = options["format"] or ("csv" if ".csv" in suffixes else "json")
+    if kind == "json":
+        for page in store.export(**selection):
+            yield page, page.count(b"\n")
+    else:
+        for number, line in enumerate(csv_lines(store.read_all(**selection))):
+            yield line.encode(), min(number, 1)  # the first line is the header

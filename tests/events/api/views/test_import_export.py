@@ -84,7 +84,7 @@ def test_first_bad_line_is_named_and_those_before_it_are_stored(api: APIClient, 
 def test_bytes_that_are_no_text_are_named(api: APIClient) -> None:
     body = json.dumps(line(1)).encode() + b"\n" + b'{"aggregate_id": "a-1", "type": "\xff\xfe"}'
     response = api.post("/api/events/import/", body, content_type=NDJSON)
-    assert (response.status_code, response.json()["line"], response.json()["field"]) == (400, 2, "type")
+    assert (response.status_code, response.json()["line"], response.json()["field"]) == (400, 2, "line")
 
 
 def test_line_without_end_is_rejected_before_it_is_read(api: APIClient, settings: Any) -> None:
