@@ -102,7 +102,7 @@ class AppendView:
         between = [event for event in events if event.version > expected][:SHOWN_BETWEEN]
         before = events[len(between)] if len(events) > len(between) else None
         more = max(0, conflict.actual - expected - len(between))
-        entries = timeline.entries(between, before, readable.names)
+        entries = timeline.entries(between, before, readable.names, self._admin.admin_site.name)
         timeline.drop_json(events)
         return ConflictReport(conflict, entries, more)
 
