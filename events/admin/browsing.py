@@ -76,7 +76,7 @@ class BrowsingAdmin(admin.ModelAdmin):
     prefix_field = "aggregate_id"
 
     class Media:
-        css = {"all": ["events/admin.css"]}
+        css = {"all": ["events/themes.css", "events/admin.css"]}
 
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
         return BoundedChangeList
