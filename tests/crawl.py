@@ -12,6 +12,7 @@ ADDRESSES = {"href", "action", "formaction", "src"}
 READ_BY_PROGRAMS = {*ADDRESSES, "value", "min", "max", "id", "for", "name", "datetime", "popovertarget"}
 LOCALIZED = re.compile(r"\d[.,'\u00a0\u202f\u066c ]\d{3}\b")
 ANOTHER_REQUEST = re.compile(
+    r'<span class="action-counter".*\n.*|'  # one whole sentence of Django's, which its script writes again
     r'name="(csrfmiddlewaretoken|event_id)" value="[^"]*"|\b(just now|\d+ seconds?)\b|\d+ s ago|\b\d\d:\d\d(:\d\d)?'
 )
 LEAVES = re.compile(r"logout|password_change|jsi18n|/r/|/auth/|language|view-on-site|\.(css|js|svg)")
@@ -88,7 +89,6 @@ class Page:
             for _, name, value in self.attributes
             if (name in READ_BY_PROGRAMS or name.startswith("data-")) and LOCALIZED.search(value)
         ]
-
 
 
 def _kind(url: str) -> str:

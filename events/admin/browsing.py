@@ -110,7 +110,9 @@ class BrowsingAdmin(admin.ModelAdmin):
             messages.warning(request, self.missing_row.format(kind=self.opts.verbose_name, key=unquote(object_id)))
             name = f"{self.opts.app_label}_{self.opts.model_name}_changelist"
             return HttpResponseRedirect(page_url(self.admin_site.name, name))
-        shared = {**self.admin_site.each_context(request), "title": str(row), "opts": self.opts, "media": self.media}
+        shared = {**self.admin_site.each_context(request), "title": str(row), "original": row}
+        shared |= {"opts": self.opts, "media": self.media}
+        request.current_app = self.admin_site.name  # type: ignore[attr-defined]  # as Django's views do, for themes
         context = {**shared, **self.page_context(request, row), **(extra_context or {})}
         return TemplateResponse(request, self.page_template, context)
 
