@@ -1,4 +1,4 @@
-"""Fresh projects with other themes, languages, routers, users and settings of REST framework: nothing breaks in them."""
+"""Fresh projects with other themes, languages, routers, users and settings of REST framework."""
 
 import json
 import shutil
