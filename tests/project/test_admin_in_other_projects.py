@@ -1,16 +1,22 @@
 """The admin's pages in a project with two admin sites, and in projects of other languages."""
 
+import re
 from difflib import unified_diff
+from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
 import pytest
+from django.contrib.postgres.fields import ArrayField
+from django.core.checks import Error
 from django.test import Client
 from django.urls import clear_url_caches
 from django.utils import timezone
 
+import events
+import projections
 from events.store import EventStore
-from projections.models import Heartbeat, ParkedEvent
+from projections.models import Heartbeat, ParkedEvent, ProjectionState
 from projections.operations import actions
 from tests import FULL
 from tests.crawl import Page, crawl
@@ -94,3 +100,21 @@ def test_content_does_not_depend_on_the_language(
         compared += bool(english.own)
     assert "\n".join(faults) == ""
     assert compared > 30
+
+
+def test_every_colour_has_a_value_under_other_themes() -> None:
+    sheets = [
+        path.read_text() for app in (events, projections) for path in Path(app.__path__[0]).glob("static/*/*.css")
+    ]
+    used, known = (
+        {name for sheet in sheets for name in re.findall(pattern, sheet, re.MULTILINE)}
+        for pattern in (r"var\((--[\w-]+)\)", r"^\s*(--[\w-]+):")
+    )
+    assert used - known == set()
+
+
+def test_field_of_types_needs_no_app_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Django 6 asks every project with an array field for `django.contrib.postgres`."""
+    asked = Error("'django.contrib.postgres' must be in INSTALLED_APPS", id="postgres.E005")
+    monkeypatch.setattr(ArrayField, "check", lambda self, **kwargs: [asked])
+    assert ProjectionState.check() == []
