@@ -102,7 +102,7 @@ class AppendView:
         between = [event for event in events if event.version > expected][:SHOWN_BETWEEN]
         before = events[len(between)] if len(events) > len(between) else None
         more = max(0, conflict.actual - expected - len(between))
-        entries = timeline.entries(between, before, readable.names)
+        entries = timeline.entries(between, before, readable.names, self._admin.admin_site.name)
         timeline.drop_json(events)
         return ConflictReport(conflict, entries, more)
 
@@ -118,6 +118,7 @@ class AppendView:
 
     def _page(self, form: AppendForm) -> HttpResponse:
         aggregate_id = str(form["aggregate_id"].value() or "")
+        self._request.current_app = self._admin.admin_site.name  # type: ignore[attr-defined]  # as Django's views do
         context = {
             **self._admin.admin_site.each_context(self._request),
             "title": "Append an event",

@@ -13,7 +13,6 @@ from django.core.validators import MaxLengthValidator
 from django.db import models
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
-from django.urls import reverse
 from django.utils.functional import cached_property
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
@@ -22,6 +21,8 @@ from django.utils.timezone import localtime
 
 from events import authorization
 from events.validation import MAX_NAME_CHARACTERS
+
+from .links import page_url
 
 
 class BoundedPaginator(Paginator):
@@ -75,7 +76,7 @@ class BrowsingAdmin(admin.ModelAdmin):
     prefix_field = "aggregate_id"
 
     class Media:
-        css = {"all": ["events/admin.css"]}
+        css = {"all": ["events/themes.css", "events/admin.css"]}
 
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
         return BoundedChangeList
@@ -107,8 +108,11 @@ class BrowsingAdmin(admin.ModelAdmin):
         row = self.get_object(request, unquote(object_id))
         if row is None:
             messages.warning(request, self.missing_row.format(kind=self.opts.verbose_name, key=unquote(object_id)))
-            return HttpResponseRedirect(reverse(f"admin:{self.opts.app_label}_{self.opts.model_name}_changelist"))
-        shared = {**self.admin_site.each_context(request), "title": str(row), "opts": self.opts, "media": self.media}
+            name = f"{self.opts.app_label}_{self.opts.model_name}_changelist"
+            return HttpResponseRedirect(page_url(self.admin_site.name, name))
+        shared = {**self.admin_site.each_context(request), "title": str(row), "original": row}
+        shared |= {"opts": self.opts, "media": self.media}
+        request.current_app = self.admin_site.name  # type: ignore[attr-defined]  # as Django's views do, for themes
         context = {**shared, **self.page_context(request, row), **(extra_context or {})}
         return TemplateResponse(request, self.page_template, context)
 

@@ -62,7 +62,7 @@ class EventAdmin(CategorizedAdmin):
 
     @admin.display(description="aggregate")
     def aggregate_link(self, event: Event) -> SafeString:
-        return link(page_url("events_aggregate_change", event.aggregate_id), event.aggregate_id)
+        return link(page_url(self.admin_site.name, "events_aggregate_change", event.aggregate_id), event.aggregate_id)
 
     @admin.display(description="timestamp")
     def happened(self, event: Event) -> SafeString:
@@ -97,7 +97,7 @@ class EventAdmin(CategorizedAdmin):
         )
         # If the event before does not fit on a page with this one, it is not compared.
         event, *before = rows.fetch_page(history, 2)
-        entry = timeline.entry(event, next(iter(before), None), readable.names, PAGE_VALUES)
+        entry = timeline.entry(event, next(iter(before), None), readable.names, self.admin_site.name, PAGE_VALUES)
         trail = timeline.trail(event, readable.names, TRAIL_EVENTS + 1)
         data_text = json_tree.block(event.data) if event.data is not None else _stored_text(row)
         timeline.drop_json([event, *before])

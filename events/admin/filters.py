@@ -84,6 +84,7 @@ class InputFilter(admin.ListFilter):
 
     def __init__(self, request: HttpRequest, params: dict[str, Any], model: Any, model_admin: Any) -> None:
         super().__init__(request, params, model, model_admin)
+        self.parameter_name = self.parameters[0]  # django-unfold and other packages ask every filter for one
         for name in self.parameters:
             value = "".join(params.pop(name, [""])[-1:]).strip()
             if len(value) > MAX_NAME_CHARACTERS:

@@ -7,7 +7,7 @@ from typing import Any
 from uuid import UUID
 
 from django.db.models.fields.json import KeyTextTransform
-from django.utils import timezone
+from django.utils import timezone, translation
 from django.utils.safestring import SafeString
 from django.utils.timesince import timesince, timeuntil
 
@@ -68,24 +68,27 @@ class Entry:
         return self.happened != self.stored
 
 
-def entries(events: Sequence[Event], before: Event | None, categories: Collection[str] | None) -> list[Entry]:
+def entries(
+    events: Sequence[Event], before: Event | None, categories: Collection[str] | None, site: str
+) -> list[Entry]:
     """Return the entries of events of one aggregate, newest first.
 
     Args:
         before: the event before the oldest of them; None if there is none, or if it is not compared.
         categories: the categories that the user may read; None for all.
+        site: the name of the admin site that the links stay in.
     """
     causes = _causes(events, categories)
     return [
-        _entry(event, previous, causes.get(_text(event.metadata, "causation_id")))
+        _entry(event, previous, site, causes.get(_text(event.metadata, "causation_id")))
         for event, previous in zip(events, [*events[1:], before], strict=False)
     ]
 
 
-def entry(event: Event, before: Event | None, categories: Collection[str] | None, max_values: int) -> Entry:
+def entry(event: Event, before: Event | None, categories: Collection[str] | None, site: str, max_values: int) -> Entry:
     """Return the entry of one event with at most `max_values` values of its data."""
     causes = _causes([event], categories)
-    return _entry(event, before, causes.get(_text(event.metadata, "causation_id")), max_values)
+    return _entry(event, before, site, causes.get(_text(event.metadata, "causation_id")), max_values)
 
 
 def drop_json(events: Iterable[Event]) -> None:
@@ -121,27 +124,30 @@ def who(event: Event) -> str:
 
 
 def ago(moment: datetime) -> str:
-    """Return a rough description of how long ago a moment was."""
+    """Return a rough description of how long ago a moment was, in English as the sentences around it."""
     now = timezone.now()
-    if moment > now:
-        return f"in {timeuntil(moment, now, depth=1)}"
-    return "just now" if (now - moment).total_seconds() < 60 else f"{timesince(moment, now, depth=1)} ago"
+    with translation.override("en"):
+        if moment > now:
+            return f"in {timeuntil(moment, now, depth=1)}"
+        return "just now" if (now - moment).total_seconds() < 60 else f"{timesince(moment, now, depth=1)} ago"
 
 
-def _entry(event: Event, before: Event | None, cause: Event | None, max_values: int = json_tree.MAX_VALUES) -> Entry:
+def _entry(
+    event: Event, before: Event | None, site: str, cause: Event | None, max_values: int = json_tree.MAX_VALUES
+) -> Entry:
     correlation_id = _text(event.metadata, "correlation_id")
     return Entry(
         event=event,
-        url=event_url(event.position),
+        url=event_url(site, event.position),
         who=who(event),
         data=json_tree.tree(event.data, before.data if before else None, max_values),
         metadata=json_tree.tree(event.metadata, max_values=max_values),
         is_compared=json_tree.are_compared(event.data, before.data if before else None),
         cause=cause,
-        cause_url=event_url(cause.position) if cause else "",
+        cause_url=event_url(site, cause.position) if cause else "",
         cause_id=_text(event.metadata, "causation_id"),
         correlation_id=correlation_id,
-        correlated_url=event_list_url(correlation_id=correlation_id) if correlation_id else "",
+        correlated_url=event_list_url(site, correlation_id=correlation_id) if correlation_id else "",
     )
 
 

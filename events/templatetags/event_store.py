@@ -3,6 +3,7 @@
 from typing import Any
 
 from django import template
+from django.utils import translation
 
 from events.admin import dashboard
 
@@ -12,7 +13,8 @@ register = template.Library()
 @register.inclusion_tag("admin/events/dashboard.html", takes_context=True)
 def event_store_dashboard(context: template.Context) -> dict[str, Any]:
     """Show the dashboard to users who may read events; show nothing to others."""
-    return dashboard.context(context["request"])
+    with translation.override("en"):  # dates, sizes and durations are parts of its sentences
+        return dashboard.context(context["request"])
 
 
 @register.filter
