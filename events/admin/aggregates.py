@@ -16,13 +16,13 @@ from events.types import category_of
 from . import timeline
 from .browsing import CategorizedAdmin, to_the_second
 from .filters import CategoryFilter
-from .links import event_list_url, page_url
+from .links import clipped, event_list_url, page_url
 
 PAGE_EVENTS = 50
 
 
 class AggregateAdmin(CategorizedAdmin):
-    list_display = ["aggregate_id", "category", "version", "first_stored", "last_stored"]
+    list_display = ["clipped_id", "clipped_category", "version", "first_stored", "last_stored"]
     list_filter = [CategoryFilter]
     # The order of the index, so that several categories can be read without the categories in between.
     ordering = ["category", "aggregate_id"]
@@ -34,6 +34,14 @@ class AggregateAdmin(CategorizedAdmin):
         category = "category" if "-" in prefix else "category__startswith"
         found, _ = super().get_search_results(request, queryset, search_term)
         return (found.filter(**{category: category_of(prefix)}) if prefix else found), False
+
+    @admin.display(description="aggregate id")
+    def clipped_id(self, aggregate: Aggregate) -> SafeString:
+        return clipped("", aggregate.aggregate_id)
+
+    @admin.display(description="category")
+    def clipped_category(self, aggregate: Aggregate) -> SafeString:
+        return clipped("", aggregate.category)
 
     @admin.display(description="first stored")
     def first_stored(self, aggregate: Aggregate) -> SafeString:
@@ -70,14 +78,13 @@ class AggregateAdmin(CategorizedAdmin):
             newest = aggregate.version
         using = aggregate._state.db or "default"
         history = reader.history(aggregate.aggregate_id, up_to_version=newest, reverse=True, using=using)
-        page = rows.fetch_page(history, PAGE_EVENTS + 1)
-        # The bytes of large events end a page earlier. Then nothing is left to compare its oldest event with.
-        shown, before = page[:PAGE_EVENTS], next(iter(page[PAGE_EVENTS:]), None)
-        entries = timeline.entries(shown, before, authorization.readable(request.user).names)
-        timeline.drop_json(page)
+        page = rows.fetch_page(history, PAGE_EVENTS)
+        earlier = timeline.earlier_of_same_types(page)
+        entries = timeline.entries(page, earlier, authorization.readable(request.user).names)
+        timeline.drop_json([*page, *earlier])
         return {
             "entries": entries,
             "newest": newest,
             "newer": min(newest + PAGE_EVENTS, aggregate.version) if newest < aggregate.version else None,
-            "older": shown[-1].version - 1 if page.has_more else None,
+            "older": page[-1].version - 1 if page else None,
         }

@@ -14,14 +14,18 @@ from django.db import models
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import reverse
+from django.utils import timezone
+from django.utils.dateparse import parse_datetime
 from django.utils.functional import cached_property
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.text import capfirst
-from django.utils.timezone import localtime
 
 from events import authorization
+from events.types import EARLIEST, LATEST
 from events.validation import MAX_NAME_CHARACTERS
+
+from .visible import visible
 
 
 class BoundedPaginator(Paginator):
@@ -89,7 +93,7 @@ class BrowsingAdmin(admin.ModelAdmin):
 
     def searched_prefix(self, request: HttpRequest, search_term: str) -> str:
         """Return the prefix of a search; empty for all rows."""
-        return without_nul(search_term.strip())
+        return without_nul(search_term).rstrip()  # an id may begin with a space
 
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
         # Django's title would be "Select … to view".
@@ -106,9 +110,9 @@ class BrowsingAdmin(admin.ModelAdmin):
             raise PermissionDenied
         row = self.get_object(request, unquote(object_id))
         if row is None:
-            messages.warning(request, self.missing_row.format(kind=self.opts.verbose_name, key=unquote(object_id)))
+            messages.warning(request, self.missing_row.format(kind=self.opts.verbose_name, key=visible(unquote(object_id))))
             return HttpResponseRedirect(reverse(f"admin:{self.opts.app_label}_{self.opts.model_name}_changelist"))
-        shared = {**self.admin_site.each_context(request), "title": str(row), "opts": self.opts, "media": self.media}
+        shared = {**self.admin_site.each_context(request), "title": visible(row), "opts": self.opts, "media": self.media}
         context = {**shared, **self.page_context(request, row), **(extra_context or {})}
         return TemplateResponse(request, self.page_template, context)
 
@@ -156,11 +160,24 @@ def without_nul(text: str) -> str:
     return text.replace("\0", "")
 
 
-def to_the_second(moment: datetime | None) -> SafeString:
-    """Return a moment as HTML, in the current time zone; a note in place of a moment that cannot be shown."""
+def moment_of(text: str) -> datetime | None:
+    """Return the moment of an ISO date or datetime, without a zone in the current one; None for other text."""
+    text = text.strip()
+    try:
+        moment = parse_datetime(text if len(text) > 10 else f"{text}T00:00")
+        if moment and timezone.is_naive(moment):
+            moment = timezone.make_aware(moment)
+        # No event is outside these limits, and one hour or another time zone cannot leave Python's range.
+        return moment and min(max(moment, EARLIEST), LATEST)
+    except (ValueError, OverflowError):
+        return None
+
+
+def to_the_second(moment: datetime | None, text_format: str = "%Y-%m-%d %H:%M:%S") -> SafeString:
+    """Return a moment as HTML, in the current time zone and with its name; a note if the moment cannot be shown."""
     if moment is None:
         return format_html("<em>{}</em>", "outside the years 1 to 9999")
-    local = localtime(moment)
+    local = timezone.localtime(moment)
     return format_html(
-        '<time class="event-moment" datetime="{}">{}</time>', local.isoformat(), f"{local:%Y-%m-%d %H:%M:%S}"
+        '<time class="event-moment" datetime="{}">{}</time>', local.isoformat(), local.strftime(f"{text_format} %Z")
     )

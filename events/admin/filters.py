@@ -10,16 +10,16 @@ from django.contrib.admin.views.main import ChangeList
 from django.db import models
 from django.http import HttpRequest
 from django.utils import timezone
-from django.utils.dateparse import parse_datetime
 from django.utils.text import capfirst
 
 from events import authorization
 from events.models import Aggregate, AggregateQuerySet, EventQuerySet
 from events.monitoring import statistics
-from events.types import EARLIEST, LATEST
 from events.validation import MAX_NAME_CHARACTERS
 
+from .browsing import moment_of
 from .suggestions import distinct_values, known_types
+from .visible import visible
 
 # `recorded_at` may fall by this much as positions rise, because the database server's clock may be set back.
 CLOCK_SLACK = timedelta(hours=1)
@@ -38,7 +38,7 @@ class DistinctValuesFilter(admin.SimpleListFilter):
         readable = authorization.readable(
             request.user, f"{model_admin.opts.app_label}.view_{model_admin.opts.model_name}"
         )
-        return [(value, value) for value in self.values(readable, using)]
+        return [(value, visible(value)) for value in self.values(readable, using)]
 
     def values(self, readable: authorization.Categories, using: str) -> list[str]:
         """Return the choices from the `readable` categories."""
@@ -85,7 +85,7 @@ class InputFilter(admin.ListFilter):
     def __init__(self, request: HttpRequest, params: dict[str, Any], model: Any, model_admin: Any) -> None:
         super().__init__(request, params, model, model_admin)
         for name in self.parameters:
-            value = "".join(params.pop(name, [""])[-1:]).strip()
+            value = "".join(params.pop(name, [""])[-1:])  # not stripped: an id may begin or end with a space
             if len(value) > MAX_NAME_CHARACTERS:
                 messages.error(
                     request, f"{name} has more than {MAX_NAME_CHARACTERS} characters; the filter was ignored."
@@ -155,7 +155,7 @@ class RecordedFilter(InputFilter):
         super().__init__(request, *args)
         self.moments: dict[str, datetime] = {}
         for name, value in self.used_parameters.items():
-            if moment := _moment(str(value)):
+            if moment := moment_of(str(value)):
                 self.moments[name] = moment
             else:
                 messages.error(
@@ -166,8 +166,9 @@ class RecordedFilter(InputFilter):
     @property
     def inputs(self) -> list[dict[str, str]]:
         shown = {name: timezone.localtime(moment).strftime(_MINUTE) for name, moment in self.moments.items()}
+        zone = timezone.get_current_timezone_name()
         return [
-            {"name": name, "type": "datetime-local", "label": label, "value": shown.get(name, "")}
+            {"name": name, "type": "datetime-local", "label": f"{label} ({zone})", "value": shown.get(name, "")}
             for name, label in zip(self.parameters, ("From", "Before"), strict=True)
         ]
 
@@ -199,15 +200,3 @@ class RecordedFilter(InputFilter):
             statistics.position_at(since - CLOCK_SLACK, using) if since else 0,
             statistics.position_at(before + CLOCK_SLACK, using) + 1 if before else None,
         )
-
-
-def _moment(text: str) -> datetime | None:
-    """Return the moment of an ISO date or datetime; its default time zone is the current one."""
-    try:
-        moment = parse_datetime(text if len(text) > 10 else f"{text}T00:00")
-        if moment and timezone.is_naive(moment):
-            moment = timezone.make_aware(moment)
-        # No event is outside these limits, and one hour or another time zone cannot leave Python's range.
-        return moment and min(max(moment, EARLIEST), LATEST)
-    except (ValueError, OverflowError):
-        return None

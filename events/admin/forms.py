@@ -12,6 +12,9 @@ from events.types import NewEvent
 from events.validation import MAX_NAME_CHARACTERS, validate_events
 
 
+_JSON_ATTRIBUTES = {"spellcheck": "false", "class": "vLargeTextField event-json", "dir": "ltr"}
+
+
 class JSONObjectField(forms.CharField):
     """A field for JSON; an error has its line and column."""
 
@@ -41,22 +44,23 @@ class AppendForm(forms.Form):
     aggregate_id = forms.CharField(
         max_length=MAX_NAME_CHARACTERS,
         strip=False,
-        widget=AdminTextInputWidget(attrs={"list": "aggregate-ids", "autocomplete": "off"}),
+        widget=AdminTextInputWidget(attrs={"list": "aggregate-ids", "autocomplete": "off", "dir": "auto"}),
         help_text="For example order-1001. The part before the first dash is the category.",
     )
     type = forms.CharField(
         max_length=MAX_NAME_CHARACTERS,
-        widget=AdminTextInputWidget(attrs={"list": "event-types", "autocomplete": "off"}),
+        strip=False,
+        widget=AdminTextInputWidget(attrs={"list": "event-types", "autocomplete": "off", "dir": "auto"}),
         help_text="What happened, for example OrderShipped.",
     )
     data = JSONObjectField(  # type: ignore[assignment]  # Django keeps the name apart from the form's own `data`
         required=False,
-        widget=AdminTextareaWidget(attrs={"rows": 8, "spellcheck": "false", "class": "vLargeTextField event-json"}),
+        widget=AdminTextareaWidget(attrs={"rows": 8, **_JSON_ATTRIBUTES}),
         help_text="A JSON object.",
     )
     metadata = JSONObjectField(
         required=False,
-        widget=AdminTextareaWidget(attrs={"rows": 3, "spellcheck": "false", "class": "vLargeTextField event-json"}),
+        widget=AdminTextareaWidget(attrs={"rows": 3, **_JSON_ATTRIBUTES}),
         help_text="A JSON object about the event, such as its correlation_id.",
     )
     timestamp = forms.SplitDateTimeField(

@@ -19,9 +19,7 @@ async function suggest() {
   if (thisRequest !== lastRequest) return;
   ids.replaceChildren(...found.aggregates.map((id) => Object.assign(document.createElement("option"), { value: id })));
   version.value = found.version;
-  follows.textContent = found.version
-    ? `The event will follow version ${found.version}. If somebody else appends first, you will be asked.`
-    : "The event will be the first of a new aggregate. If the aggregate already exists, you will be asked.";
+  follows.textContent = found.follows;
 }
 
 let timer;
