@@ -74,7 +74,9 @@ class AppendView:
         """Append the event of a valid form; return None if it was rejected, with the reason in the form."""
         event, expected = form.new_event(), form.cleaned_data["expected_version"]
         if not authorization.appendable(self._request.user).contains(event.aggregate_id):
-            form.add_error("aggregate_id", f"You may not append to the category {visible(category_of(event.aggregate_id))}.")
+            form.add_error(
+                "aggregate_id", f"You may not append to the category {visible(category_of(event.aggregate_id))}."
+            )
             return None
         try:
             with client_errors.shown(self._request.user, named=[event.aggregate_id]):
@@ -193,6 +195,6 @@ def _conflict_message(conflict: VersionConflict) -> str:
     if isinstance(conflict.expected, int) and conflict.expected > conflict.actual:
         return f"Nothing was stored: {conflict}."
     return (
-        f"Nothing was stored: {visible(conflict.aggregate_id)} was at version {conflict.expected} when you opened this form, and"
-        f" is now at {conflict.actual}."
+        f"Nothing was stored: {visible(conflict.aggregate_id)} was at version {conflict.expected} when you opened this"
+        f" form, and is now at {conflict.actual}."
     )

@@ -110,9 +110,16 @@ class BrowsingAdmin(admin.ModelAdmin):
             raise PermissionDenied
         row = self.get_object(request, unquote(object_id))
         if row is None:
-            messages.warning(request, self.missing_row.format(kind=self.opts.verbose_name, key=visible(unquote(object_id))))
+            messages.warning(
+                request, self.missing_row.format(kind=self.opts.verbose_name, key=visible(unquote(object_id)))
+            )
             return HttpResponseRedirect(reverse(f"admin:{self.opts.app_label}_{self.opts.model_name}_changelist"))
-        shared = {**self.admin_site.each_context(request), "title": visible(row), "opts": self.opts, "media": self.media}
+        shared = {
+            **self.admin_site.each_context(request),
+            "title": visible(row),
+            "opts": self.opts,
+            "media": self.media,
+        }
         context = {**shared, **self.page_context(request, row), **(extra_context or {})}
         return TemplateResponse(request, self.page_template, context)
 

@@ -114,7 +114,9 @@ class EventAdmin(CategorizedAdmin):
         neighbours = Event.objects.using(using).of_aggregate(row.aggregate_id).headings()
         around = {each.version: each for each in neighbours.filter(version__in=[row.version - 1, row.version + 1])}
         last_of_type = timeline.last_versions(row, {row.type})
-        both = Event.objects.using(using).of_aggregate(row.aggregate_id).filter(version__in=[row.version, *last_of_type])
+        both = (
+            Event.objects.using(using).of_aggregate(row.aggregate_id).filter(version__in=[row.version, *last_of_type])
+        )
         # If the earlier event does not fit on a page with this one, it is not compared.
         event, *earlier = rows.fetch_page(both.order_by("-version"), 2)
         (entry,) = timeline.entries([event], earlier, readable.names, PAGE_VALUES)

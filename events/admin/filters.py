@@ -29,6 +29,8 @@ _MINUTE = "%Y-%m-%dT%H:%M"
 class DistinctValuesFilter(admin.SimpleListFilter):
     """A filter on an indexed column that offers the existing values that the user may know."""
 
+    template = "admin/events/filter_input.html"
+
     def __init__(self, *args: Any) -> None:
         self.title = self.parameter_name or ""
         super().__init__(*args)

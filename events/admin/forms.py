@@ -5,12 +5,12 @@ from typing import Any
 
 from django import forms
 from django.contrib.admin.widgets import AdminSplitDateTime, AdminTextareaWidget, AdminTextInputWidget
+from django.utils import timezone
 
 from events.exceptions import InvalidEvent
 from events.formats.serialization import from_json
 from events.types import NewEvent
 from events.validation import MAX_NAME_CHARACTERS, validate_events
-
 
 _JSON_ATTRIBUTES = {"spellcheck": "false", "class": "vLargeTextField event-json", "dir": "ltr"}
 
@@ -63,11 +63,14 @@ class AppendForm(forms.Form):
         widget=AdminTextareaWidget(attrs={"rows": 3, **_JSON_ATTRIBUTES}),
         help_text="A JSON object about the event, such as its correlation_id.",
     )
-    timestamp = forms.SplitDateTimeField(
-        required=False, widget=MomentWidget, help_text="When it happened; leave it empty for now."
-    )
+    timestamp = forms.SplitDateTimeField(required=False, widget=MomentWidget)
     expected_version = forms.IntegerField(min_value=0, max_value=2**63 - 1, widget=forms.HiddenInput)
     event_id = forms.UUIDField(widget=forms.HiddenInput)
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        zone = timezone.get_current_timezone_name()
+        self.fields["timestamp"].help_text = f"When it happened, in the time zone {zone}. Leave it empty for now."
 
     def clean(self) -> dict[str, Any]:
         cleaned = super().clean() or self.cleaned_data

@@ -122,7 +122,11 @@ def _same(one: Any, other: Any) -> bool:
 
 def _label(key: Any) -> SafeString:
     """Return the key of a value in an object as HTML; an empty string for an index in a list."""
-    return format_html('<span class="json-key">{}</span>: ', visible(_short(key))) if isinstance(key, str) else SafeString()
+    return (
+        format_html('<span class="json-key">{}</span>: ', visible(_short(key)))
+        if isinstance(key, str)
+        else SafeString()
+    )
 
 
 def _leaf(value: Any) -> SafeString:

@@ -127,7 +127,10 @@ class EventChangeList(BoundedChangeList):
         self.further = self.older if self.after is None else self.newer
         self.in_data = self.get_query_string({SEARCH_IN: IN_DATA})
         self.kept_by_jump = parse_qsl(self.get_query_string().removeprefix("?"), keep_blank_values=True)
-        exports = {"CSV": page_url("events_event_export", "csv"), "JSON Lines": page_url("events_event_export", "jsonl")}
+        exports = {
+            "CSV": page_url("events_event_export", "csv"),
+            "JSON Lines": page_url("events_event_export", "jsonl"),
+        }
         self.exports = {name: url + self.get_query_string() for name, url in exports.items() if url and positions}
         self.kept_by_search = parse_qsl(self.get_query_string(remove=[SEARCH_VAR, SEARCH_IN]).removeprefix("?"))
 

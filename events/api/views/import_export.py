@@ -3,7 +3,6 @@
 from io import BytesIO
 from typing import Any
 
-from asgiref.sync import sync_to_async
 from django.db import connections, transaction
 from django.http import StreamingHttpResponse
 from rest_framework.request import Request

@@ -62,7 +62,7 @@ for (const field of jsonFields) {
   bar.className = "event-json-bar";
   const message = Object.assign(document.createElement("p"), { id: `${field.id}_fault`, className: "event-fault" });
   message.setAttribute("role", "status");
-  const tidy = Object.assign(document.createElement("button"), { type: "button", className: "button" });
+  const tidy = Object.assign(document.createElement("button"), { type: "button", className: "event-quiet" });
   tidy.textContent = "Tidy up";
   tidy.setAttribute("aria-label", `Tidy up the ${field.name}`);
   tidy.addEventListener("click", () => {
