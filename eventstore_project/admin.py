@@ -1,12 +1,10 @@
 """The shop's read models in the admin."""
 
 from django.contrib import admin
-from django.contrib.admin.utils import quote
-from django.urls import reverse
-from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from events.admin.browsing import BrowsingAdmin, to_the_second
+from events.admin.links import link, page_url
 
 from .models import Order, ProductSales
 
@@ -26,8 +24,8 @@ class OrderAdmin(BrowsingAdmin):
 
     @admin.display
     def history(self, order: Order) -> SafeString:
-        url = reverse("admin:events_aggregate_change", args=[quote(order.order_id)])
-        return format_html('<a href="{}">timeline</a>', url)
+        url = page_url(self.admin_site.name, "events_aggregate_change", order.order_id)
+        return link(url, "timeline")
 
 
 @admin.register(ProductSales)

@@ -61,14 +61,14 @@ class AggregateAdmin(CategorizedAdmin):
             raise PermissionDenied
         return {
             "aggregate": row,
-            "search_url": event_list_url(aggregate_id=row.aggregate_id, **{"in": "data"}),
+            "search_url": event_list_url(self.admin_site.name, aggregate_id=row.aggregate_id, **{"in": "data"}),
             "append_url": self._append_url(request, row.aggregate_id),
             **self._timeline(request, row),
         }
 
     def _append_url(self, request: HttpRequest, aggregate_id: str) -> str:
         may_append = authorization.appendable(request.user).contains(aggregate_id)
-        return page_url("events_event_add", aggregate_id=aggregate_id) if may_append else ""
+        return page_url(self.admin_site.name, "events_event_add", aggregate_id=aggregate_id) if may_append else ""
 
     def _timeline(self, request: HttpRequest, aggregate: Aggregate) -> dict[str, Any]:
         """Return a page of the history, newest first, and the first versions of the pages before and after it."""
@@ -80,7 +80,7 @@ class AggregateAdmin(CategorizedAdmin):
         history = reader.history(aggregate.aggregate_id, up_to_version=newest, reverse=True, using=using)
         page = rows.fetch_page(history, PAGE_EVENTS)
         earlier = timeline.earlier_of_same_types(page)
-        entries = timeline.entries(page, earlier, authorization.readable(request.user).names)
+        entries = timeline.entries(page, earlier, authorization.readable(request.user).names, self.admin_site.name)
         timeline.drop_json([*page, *earlier])
         return {
             "entries": entries,

@@ -104,7 +104,7 @@ class AppendView:
         between = rows.fetch_page(history, SHOWN_BETWEEN)
         earlier = timeline.earlier_of_same_types(between)
         more = max(0, conflict.actual - expected - len(between))
-        entries = timeline.entries(between, earlier, readable.names)
+        entries = timeline.entries(between, earlier, readable.names, self._admin.admin_site.name)
         timeline.drop_json([*between, *earlier])
         return ConflictReport(conflict, entries, more)
 
@@ -133,7 +133,7 @@ class AppendView:
             "follows": _follows(aggregate_id, version),
             "conflict": self._conflict,
             "history_url": history,
-            "back_url": history or event_list_url(),
+            "back_url": history or event_list_url(self._admin.admin_site.name),
             **self._extra_context,
         }
         return TemplateResponse(self._request, self._template, context)

@@ -13,7 +13,6 @@ from django.core.validators import MaxLengthValidator
 from django.db import models
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
-from django.urls import reverse
 from django.utils import timezone
 from django.utils.dateparse import parse_datetime
 from django.utils.functional import cached_property
@@ -25,6 +24,7 @@ from events import authorization
 from events.types import EARLIEST, LATEST
 from events.validation import MAX_NAME_CHARACTERS
 
+from .links import page_url
 from .visible import visible
 
 
@@ -113,7 +113,8 @@ class BrowsingAdmin(admin.ModelAdmin):
             messages.warning(
                 request, self.missing_row.format(kind=self.opts.verbose_name, key=visible(unquote(object_id)))
             )
-            return HttpResponseRedirect(reverse(f"admin:{self.opts.app_label}_{self.opts.model_name}_changelist"))
+            name = f"{self.opts.app_label}_{self.opts.model_name}_changelist"
+            return HttpResponseRedirect(page_url(self.admin_site.name, name))
         shared = {
             **self.admin_site.each_context(request),
             "title": visible(row),

@@ -18,7 +18,7 @@ from events.routing import database
 from events.storage import ordering
 
 from .charts import stacked_bars
-from .links import event_list_url, history_url
+from .links import event_list_url, history_url, site_of
 from .timeline import ago
 
 DAY = timedelta(days=1)
@@ -57,7 +57,7 @@ def context(request: HttpRequest) -> dict[str, Any]:
         "units": UNITS,
         "activity": activity,
         "chart": stacked_bars(labels, activity.by_category),
-        "types": [(name, count, event_list_url(type=name)) for name, count in activity.by_type],
+        "types": [(name, count, event_list_url(site_of(request), type=name)) for name, count in activity.by_type],
         "aggregates": [
             (name, count, history_url(request, name))
             for name, count in statistics.busiest_aggregates(starts[0], readable.names, using)

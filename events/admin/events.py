@@ -69,7 +69,7 @@ class EventAdmin(CategorizedAdmin):
 
     @admin.display(description="aggregate")
     def aggregate_link(self, event: Event) -> SafeString:
-        return clipped(page_url("events_aggregate_change", event.aggregate_id), event.aggregate_id)
+        return clipped(page_url(self.admin_site.name, "events_aggregate_change", event.aggregate_id), event.aggregate_id)
 
     @admin.display(description="timestamp")
     def happened(self, event: Event) -> SafeString:
@@ -119,7 +119,7 @@ class EventAdmin(CategorizedAdmin):
         )
         # If the earlier event does not fit on a page with this one, it is not compared.
         event, *earlier = rows.fetch_page(both.order_by("-version"), 2)
-        (entry,) = timeline.entries([event], earlier, readable.names, PAGE_VALUES)
+        (entry,) = timeline.entries([event], earlier, readable.names, self.admin_site.name, PAGE_VALUES)
         trail = timeline.trail(event, readable.names, TRAIL_EVENTS + 1)
         data_text = json_tree.block(event.data) if event.data is not None else _stored_text(row)
         timeline.drop_json([event, *earlier])

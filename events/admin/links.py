@@ -1,4 +1,7 @@
-"""Links between the pages of the admin, left out if the project has no such page or the user may not open it."""
+"""Links between the pages of an admin site, left out if the site has no such page or the user may not open it.
+
+A project may have several sites: `site` is the name of the one whose page has the link.
+"""
 
 from typing import Any
 
@@ -14,29 +17,34 @@ from events import authorization
 from .visible import visible
 
 
-def page_url(name: str, *keys: Any, **parameters: str) -> str:
-    """Return the URL of a page of the admin by its name; an empty string if there is no such page."""
+def site_of(request: HttpRequest) -> str:
+    """Return the name of the admin site that a request came to; outside of every site, that of the default one."""
+    return request.resolver_match.namespace if request.resolver_match else ""
+
+
+def page_url(site: str, name: str, *keys: Any, **parameters: str) -> str:
+    """Return the URL of a page of a site by its name; an empty string if there is no such page."""
     try:
-        url = reverse(f"admin:{name}", args=[quote(key) for key in keys])
+        url = reverse(f"admin:{name}", args=[quote(key) for key in keys], current_app=site)
     except NoReverseMatch:
         return ""
     return f"{url}?{urlencode(parameters)}" if parameters else url
 
 
-def event_url(position: int) -> str:
+def event_url(site: str, position: int) -> str:
     """Return the URL of an event's page."""
-    return page_url("events_event_change", position)
+    return page_url(site, "events_event_change", position)
 
 
-def event_list_url(**parameters: str) -> str:
+def event_list_url(site: str, **parameters: str) -> str:
     """Return the URL of the list of events with some filters."""
-    return page_url("events_event_changelist", **parameters)
+    return page_url(site, "events_event_changelist", **parameters)
 
 
 def history_url(request: HttpRequest, aggregate_id: str) -> str:
     """Return the URL of an aggregate's history; an empty string if the user may not see it."""
     visible = authorization.readable(request.user, "events.view_aggregate")
-    return page_url("events_aggregate_change", aggregate_id) if visible.contains(aggregate_id) else ""
+    return page_url(site_of(request), "events_aggregate_change", aggregate_id) if visible.contains(aggregate_id) else ""
 
 
 def clipped(url: str, text: str) -> SafeString:

@@ -128,8 +128,8 @@ class EventChangeList(BoundedChangeList):
         self.in_data = self.get_query_string({SEARCH_IN: IN_DATA})
         self.kept_by_jump = parse_qsl(self.get_query_string().removeprefix("?"), keep_blank_values=True)
         exports = {
-            "CSV": page_url("events_event_export", "csv"),
-            "JSON Lines": page_url("events_event_export", "jsonl"),
+            "CSV": page_url(self.model_admin.admin_site.name, "events_event_export", "csv"),
+            "JSON Lines": page_url(self.model_admin.admin_site.name, "events_event_export", "jsonl"),
         }
         self.exports = {name: url + self.get_query_string() for name, url in exports.items() if url and positions}
         self.kept_by_search = parse_qsl(self.get_query_string(remove=[SEARCH_VAR, SEARCH_IN]).removeprefix("?"))

@@ -72,6 +72,7 @@ def entries(
     events: Sequence[Event],
     earlier: Sequence[Event],
     categories: Collection[str] | None,
+    site: str,
     max_values: int = json_tree.MAX_VALUES,
 ) -> list[Entry]:
     """Return the entries of events of one aggregate.
@@ -80,6 +81,7 @@ def entries(
         events: newest first.
         earlier: events before them to compare with, newest first.
         categories: the categories that the user may read; None for all.
+        site: the name of the admin site that the links stay in.
         max_values: the largest number of values of each event's data.
     """
     causes = _causes(events, categories)
@@ -87,7 +89,7 @@ def entries(
     drawn = []
     for event in reversed(events):
         cause = causes.get(_text(event.metadata, "causation_id"))
-        drawn.append(_entry(event, last_of_type.get(event.type), cause, max_values))
+        drawn.append(_entry(event, last_of_type.get(event.type), cause, site, max_values))
         last_of_type[event.type] = event
     return drawn[::-1]
 
@@ -141,23 +143,23 @@ def who(event: Event) -> str:
     return next((text for key in ACTOR_KEYS if (text := _text(event.metadata, key))), "")
 
 
-@translation.override("en")  # as the words around it
 def ago(moment: datetime) -> str:
-    """Return a rough description of how long ago a moment was."""
+    """Return a rough description of how long ago a moment was, in English as the sentences around it."""
     now = timezone.now()
-    if moment > now:
-        return f"in {timeuntil(moment, now, depth=1)}"
-    return "just now" if (now - moment).total_seconds() < 60 else f"{timesince(moment, now, depth=1)} ago"
+    with translation.override("en"):
+        if moment > now:
+            return f"in {timeuntil(moment, now, depth=1)}"
+        return "just now" if (now - moment).total_seconds() < 60 else f"{timesince(moment, now, depth=1)} ago"
 
 
-def _entry(event: Event, before: Event | None, cause: Event | None, max_values: int) -> Entry:
+def _entry(event: Event, before: Event | None, cause: Event | None, site: str, max_values: int) -> Entry:
     correlation_id = _text(event.metadata, "correlation_id")
-    correlated_url = event_list_url(correlation_id=correlation_id) if correlation_id else ""
-    cause_url = event_url(cause.position) if cause else ""
+    correlated_url = event_list_url(site, correlation_id=correlation_id) if correlation_id else ""
+    cause_url = event_url(site, cause.position) if cause else ""
     is_compared = before is not None and before.data is not None and event.data is not None
     return Entry(
         event=event,
-        url=event_url(event.position),
+        url=event_url(site, event.position),
         who=who(event),
         data=json_tree.tree(event.data, before.data if before and is_compared else None, max_values),
         metadata=json_tree.tree(

@@ -4,6 +4,7 @@ from datetime import datetime
 from typing import Any
 
 from django import template
+from django.utils import translation
 from django.utils.safestring import SafeString
 
 from events.admin import dashboard
@@ -17,7 +18,8 @@ register.filter("visible", visible)
 @register.inclusion_tag("admin/events/dashboard.html", takes_context=True)
 def event_store_dashboard(context: template.Context) -> dict[str, Any]:
     """Show the dashboard to users who may read events; show nothing to others."""
-    return dashboard.context(context["request"])
+    with translation.override("en"):  # dates, sizes and durations are parts of its sentences
+        return dashboard.context(context["request"])
 
 
 @register.filter

@@ -34,16 +34,13 @@ class ProjectionRow:
     Attributes:
         state: the stored state; None if the projection is not registered yet.
         buttons: the operations that suit its state.
+        url: the URL of its page; empty if the projection is not registered yet.
     """
 
     report: status.Report
     state: ProjectionState | None
     buttons: list[Button]
-
-    @property
-    def url(self) -> str:
-        """The URL of its page; empty if the projection is not registered yet."""
-        return page_url("projections_projectionstate_change", self.report.name) if self.state else ""
+    url: str
 
     @property
     def tone(self) -> str:
@@ -81,19 +78,20 @@ class ProjectionRow:
         return None if self.report.rebuild is None else int(self.report.rebuild * 100)
 
 
-def rows() -> list[ProjectionRow]:
-    """Return a row for every projection, by name."""
+def rows(site: str) -> list[ProjectionRow]:
+    """Return a row for every projection, by name, with links that stay in an admin site."""
     states = ProjectionState.objects.using(database()).select_related("rebuild").in_bulk()
-    return [_row(report, states.get(report.name)) for report in status.reports()]
+    return [_row(report, states.get(report.name), site) for report in status.reports()]
 
 
-def row(state: ProjectionState) -> ProjectionRow:
+def row(state: ProjectionState, site: str) -> ProjectionRow:
     """Return the row of one projection."""
-    return _row(status.report(state.name), state)
+    return _row(status.report(state.name), state, site)
 
 
-def _row(report: status.Report, state: ProjectionState | None) -> ProjectionRow:
-    return ProjectionRow(report, state, buttons_for(report, state))
+def _row(report: status.Report, state: ProjectionState | None, site: str) -> ProjectionRow:
+    url = page_url(site, "projections_projectionstate_change", report.name) if state else ""
+    return ProjectionRow(report, state, buttons_for(report, state), url)
 
 
 @dataclass(frozen=True)

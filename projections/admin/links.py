@@ -4,7 +4,7 @@ from django.http import HttpRequest
 from django.utils.safestring import SafeString
 
 from events import authorization
-from events.admin.links import event_url, history_url, link
+from events.admin.links import event_url, history_url, link, site_of
 
 
 class Links:
@@ -12,10 +12,12 @@ class Links:
 
     def __init__(self, request: HttpRequest) -> None:
         self._request = request
+        self._site = site_of(request)
         self._readable = authorization.readable(request.user)
 
     def event(self, position: int, aggregate_id: str) -> SafeString:
-        return link(event_url(position) if self._readable.contains(aggregate_id) else "", position)
+        url = event_url(self._site, position) if self._readable.contains(aggregate_id) else ""
+        return link(url, position)
 
     def aggregate(self, aggregate_id: str) -> SafeString:
         url = history_url(self._request, aggregate_id) if self._readable.contains(aggregate_id) else ""

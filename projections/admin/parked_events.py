@@ -33,7 +33,7 @@ class ParkedEventAdmin(OperatingAdmin):
 
     @admin.display
     def aggregate(self, event: ParkedEvent) -> SafeString:
-        return link(page_url("events_aggregate_change", event.aggregate_id), event.aggregate_id)
+        return link(page_url(self.admin_site.name, "events_aggregate_change", event.aggregate_id), event.aggregate_id)
 
     @admin.display(description="error")
     def problem(self, event: ParkedEvent) -> str:

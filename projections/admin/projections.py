@@ -5,12 +5,11 @@ from functools import partial
 from typing import Any
 
 from django.contrib import admin
-from django.contrib.admin.utils import quote
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
-from django.urls import reverse
 
+from events.admin.links import page_url, site_of
 from projections.models import Operation, ProjectionState
 from projections.operations import actions
 
@@ -92,7 +91,7 @@ class ProjectionAdmin(OperatingAdmin):
 
 def _board(request: HttpRequest) -> dict[str, Any]:
     return {
-        "rows": board.rows(),
+        "rows": board.rows(site_of(request)),
         "may_view_workers": may_view_workers(request),
         "workers": workers() if may_view_workers(request) else [],
         "max_workers": MAX_WORKERS,
@@ -100,13 +99,13 @@ def _board(request: HttpRequest) -> dict[str, Any]:
 
 
 def _page(request: HttpRequest, projection: ProjectionState) -> dict[str, Any]:
-    name = projection.name
+    name, site = projection.name, site_of(request)
     groups: list[parked_aggregates.BlockedAggregate] = []
     more = 0
     if request.user.has_perm("projections.view_parkedevent"):
         groups, more = parked_aggregates.of_projection(name, Links(request))
     return {
-        "row": board.row(projection),
+        "row": board.row(projection, site),
         "shards": board.shards(projection),
         "max_shards": board.MAX_SHARDS,
         "blocked": groups,
@@ -114,5 +113,5 @@ def _page(request: HttpRequest, projection: ProjectionState) -> dict[str, Any]:
         "parked_buttons": [RETRY, SKIP],
         "may_view_operations": may_view_operations(request),
         "operations": latest_operations(name) if may_view_operations(request) else [],
-        "history_url": reverse("admin:projections_projectionstate_history", args=[quote(name)]),
+        "history_url": page_url(site, "projections_projectionstate_history", name),
     }

@@ -33,7 +33,7 @@ class AggregateActivityAdmin(CategorizedAdmin):
 
     @admin.display(description="history")
     def history(self, activity: AggregateActivity) -> SafeString:
-        return link(page_url("events_aggregate_change", activity.aggregate_id), "timeline")
+        return link(page_url(self.admin_site.name, "events_aggregate_change", activity.aggregate_id), "timeline")
 
 
 class EventTypeActivityAdmin(BrowsingAdmin):

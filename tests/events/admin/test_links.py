@@ -11,15 +11,15 @@ from events.models import Event
 
 
 def test_address_holds_key_and_parameters() -> None:
-    assert links.event_url(7) == "/admin/events/event/7/change/"
-    assert links.event_list_url(type="a&b") == "/admin/events/event/?type=a%26b"
-    assert links.page_url("events_aggregate_change", "a/b?c") == "/admin/events/aggregate/a_2Fb_3Fc/change/"
+    assert links.event_url("admin", 7) == "/admin/events/event/7/change/"
+    assert links.event_list_url("admin", type="a&b") == "/admin/events/event/?type=a%26b"
+    assert links.page_url("admin", "events_aggregate_change", "a/b?c") == "/admin/events/aggregate/a_2Fb_3Fc/change/"
 
 
 def test_page_that_was_taken_out_has_no_address(site: Callable[[], None]) -> None:
     admin.site.unregister(Event)
     site()
-    assert links.event_url(7) == links.event_list_url(type="a") == ""
+    assert links.event_url("admin", 7) == links.event_list_url("admin", type="a") == ""
 
 
 def test_history_is_linked_for_users_who_may_see_it(rf: RequestFactory, make_user: Callable[..., User]) -> None:
