@@ -16,13 +16,13 @@ from events.types import category_of
 from . import timeline
 from .browsing import CategorizedAdmin, to_the_second
 from .filters import CategoryFilter
-from .links import clipped, event_list_url, page_url
+from .links import event_list_url, page_url
 
 PAGE_EVENTS = 50
 
 
 class AggregateAdmin(CategorizedAdmin):
-    list_display = ["clipped_id", "clipped_category", "version", "first_stored", "last_stored"]
+    list_display = ["aggregate_id", "category", "version", "first_stored", "last_stored"]
     list_filter = [CategoryFilter]
     # The order of the index, so that several categories can be read without the categories in between.
     ordering = ["category", "aggregate_id"]
@@ -34,14 +34,6 @@ class AggregateAdmin(CategorizedAdmin):
         category = "category" if "-" in prefix else "category__startswith"
         found, _ = super().get_search_results(request, queryset, search_term)
         return (found.filter(**{category: category_of(prefix)}) if prefix else found), False
-
-    @admin.display(description="aggregate id")
-    def clipped_id(self, aggregate: Aggregate) -> SafeString:
-        return clipped("", aggregate.aggregate_id)
-
-    @admin.display(description="category")
-    def clipped_category(self, aggregate: Aggregate) -> SafeString:
-        return clipped("", aggregate.category)
 
     @admin.display(description="first stored")
     def first_stored(self, aggregate: Aggregate) -> SafeString:

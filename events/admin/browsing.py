@@ -24,7 +24,7 @@ from events import authorization
 from events.types import EARLIEST, LATEST
 from events.validation import MAX_NAME_CHARACTERS
 
-from .links import page_url
+from .links import clipped, page_url
 from .visible import visible
 
 
@@ -77,12 +77,32 @@ class BrowsingAdmin(admin.ModelAdmin):
     search_fields = ["aggregate_id"]
     search_help_text = "The beginning of an aggregate id"
     prefix_field = "aggregate_id"
+    clipped_fields = ("aggregate_id", "category", "type", "first_type", "last_type")
 
     class Media:
         css = {"all": ["events/admin.css"]}
 
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
         return BoundedChangeList
+
+    def get_list_display(self, request: HttpRequest) -> list[Any]:
+        """Return the columns. Text shows its unseen characters, and long names end in an ellipsis."""
+        return [self._text_column(each) for each in super().get_list_display(request)]
+
+    def _text_column(self, name: Any) -> Any:
+        fields = {field.name: field for field in self.opts.fields if isinstance(field, models.TextField)}
+        if name not in fields or fields[name].choices or hasattr(self, name):
+            return name
+
+        @admin.display(description=fields[name].verbose_name)
+        def column(row: models.Model) -> SafeString | None:
+            text = getattr(row, name)
+            if not text:
+                return None
+            return clipped("", text) if name in self.clipped_fields else format_html("{}", visible(text))
+
+        column.__name__ = name  # becomes the cell's class
+        return column
 
     def get_search_results(
         self, request: HttpRequest, queryset: models.QuerySet, search_term: str

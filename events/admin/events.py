@@ -29,7 +29,7 @@ TRAIL_EVENTS = 50
 
 
 class EventAdmin(CategorizedAdmin):
-    list_display = ["position", "event_type", "aggregate_link", "version", "happened", "summary"]
+    list_display = ["position", "type", "aggregate_link", "version", "happened", "summary"]
     list_filter = [AggregateFilter, RecordedFilter, CategoryFilter, TypeFilter, CorrelationFilter]
     ordering = ["-position"]
     search_help_text = (
@@ -63,13 +63,11 @@ class EventAdmin(CategorizedAdmin):
             return ""
         return super().searched_prefix(request, search_term)
 
-    @admin.display(description="type")
-    def event_type(self, event: Event) -> SafeString:
-        return clipped("", event.type)
-
     @admin.display(description="aggregate")
     def aggregate_link(self, event: Event) -> SafeString:
-        return clipped(page_url(self.admin_site.name, "events_aggregate_change", event.aggregate_id), event.aggregate_id)
+        return clipped(
+            page_url(self.admin_site.name, "events_aggregate_change", event.aggregate_id), event.aggregate_id
+        )
 
     @admin.display(description="timestamp")
     def happened(self, event: Event) -> SafeString:
