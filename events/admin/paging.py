@@ -85,7 +85,7 @@ class EventChangeList(BoundedChangeList):
     def _jump(self, request: HttpRequest, using: str) -> None:
         """Begin the page at the position or the time that the user has asked for."""
         if self.at.isdecimal():
-            self.before = min(int(self.at[:20]), MAX_POSITION - 1) + 1
+            self.before = min(int(self.at[:20]), statistics.newest_position(using)) + 1
         elif moment := moment_of(self.at):
             self.before = statistics.position_at(moment, using) + 1
         else:

@@ -145,7 +145,7 @@ def test_event_is_compared_with_the_last_one_of_its_own_type(staff: Client, stor
 
 def test_comparison_does_not_read_a_long_history(store: EventStore, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(timeline, "COMPARED_VERSIONS", 10)
-    *_, last = store.dispatch(new(kind="Rare"), *some(10), new(kind="Rare"))
+    *_, last = store.dispatch(new("a-1", "Rare"), *some(10), new("a-1", "Rare"))
     assert timeline.last_versions(last, {"Rare", "Happened"}) == [11]
 
 
