@@ -71,14 +71,13 @@ class AggregateAdmin(CategorizedAdmin):
             newest = aggregate.version
         using = aggregate._state.db or database()
         history = reader.history(aggregate.aggregate_id, up_to_version=newest, reverse=True, using=using)
-        page = rows.fetch_page(history, PAGE_EVENTS + 1)
-        # The bytes of large events end a page earlier. Then nothing is left to compare its oldest event with.
-        shown, before = page[:PAGE_EVENTS], next(iter(page[PAGE_EVENTS:]), None)
-        entries = timeline.entries(shown, before, authorization.readable(request.user).names, self.admin_site.name)
-        timeline.drop_json(page)
+        page = rows.fetch_page(history, PAGE_EVENTS)
+        earlier = timeline.earlier_of_same_types(page)
+        entries = timeline.entries(page, earlier, authorization.readable(request.user).names, self.admin_site.name)
+        timeline.drop_json([*page, *earlier])
         return {
             "entries": entries,
             "newest": newest,
             "newer": min(newest + PAGE_EVENTS, aggregate.version) if newest < aggregate.version else None,
-            "older": shown[-1].version - 1 if page.has_more else None,
+            "older": page[-1].version - 1 if page else None,
         }

@@ -20,8 +20,9 @@ from events.types import NewEvent, category_of
 from . import timeline
 from .browsing import CategorizedAdmin, without_nul
 from .forms import AppendForm
-from .links import history_url
+from .links import event_list_url, history_url
 from .suggestions import known_types
+from .visible import visible
 
 SUGGESTED_AGGREGATES = 10
 SHOWN_BETWEEN = 20
@@ -73,7 +74,9 @@ class AppendView:
         """Append the event of a valid form; return None if it was rejected, with the reason in the form."""
         event, expected = form.new_event(), form.cleaned_data["expected_version"]
         if not authorization.appendable(self._request.user).contains(event.aggregate_id):
-            form.add_error("aggregate_id", f"You may not append to the category {category_of(event.aggregate_id)!r}.")
+            form.add_error(
+                "aggregate_id", f"You may not append to the category {visible(category_of(event.aggregate_id))}."
+            )
             return None
         try:
             with client_errors.shown(self._request.user, named=[event.aggregate_id]):
@@ -93,22 +96,21 @@ class AppendView:
             return ConflictReport(conflict, [], 0)
         history = reader.history(
             conflict.aggregate_id,
-            after_version=max(0, expected - 1),
+            after_version=expected,
             up_to_version=conflict.actual,
             reverse=True,
             using=self._store.using,
         )
-        events = rows.fetch_page(history, SHOWN_BETWEEN + 1)
-        between = [event for event in events if event.version > expected][:SHOWN_BETWEEN]
-        before = events[len(between)] if len(events) > len(between) else None
+        between = rows.fetch_page(history, SHOWN_BETWEEN)
+        earlier = timeline.earlier_of_same_types(between)
         more = max(0, conflict.actual - expected - len(between))
-        entries = timeline.entries(between, before, readable.names, self._admin.admin_site.name)
-        timeline.drop_json(events)
+        entries = timeline.entries(between, earlier, readable.names, self._admin.admin_site.name)
+        timeline.drop_json([*between, *earlier])
         return ConflictReport(conflict, entries, more)
 
     def _appended(self, stored: DispatchResult) -> HttpResponse:
         (event,) = stored
-        description = f"{event.type} is version {event.version} of {event.aggregate_id}"
+        description = f"{visible(event.type)} is version {event.version} of {visible(event.aggregate_id)}"
         if stored.is_retry:
             messages.info(self._request, f"{description}. It was already stored when you sent this form before.")
         else:
@@ -119,6 +121,8 @@ class AppendView:
     def _page(self, form: AppendForm) -> HttpResponse:
         aggregate_id = str(form["aggregate_id"].value() or "")
         self._request.current_app = self._admin.admin_site.name  # type: ignore[attr-defined]  # as Django's views do
+        version = str(form["expected_version"].value() or 0)
+        history = history_url(self._request, aggregate_id) if version != "0" else ""
         context = {
             **self._admin.admin_site.each_context(self._request),
             "title": "Append an event",
@@ -126,9 +130,11 @@ class AppendView:
             "form": form,
             "media": self._admin.media + form.media,
             "types": known_types(self._admin.readable(self._request).names, self._store.using),
-            "expected_version": form["expected_version"].value(),
+            "expected_version": version,
+            "follows": _follows(aggregate_id, version),
             "conflict": self._conflict,
-            "history_url": history_url(self._request, aggregate_id) if self._conflict else "",
+            "history_url": history,
+            "back_url": history or event_list_url(self._admin.admin_site.name),
             **self._extra_context,
         }
         return TemplateResponse(self._request, self._template, context)
@@ -158,10 +164,12 @@ def suggestions(model_admin: CategorizedAdmin, request: HttpRequest) -> JsonResp
     allowed = Aggregate.objects.using(using).within(authorization.appendable(request.user).names)
     visible = allowed.within(authorization.readable(request.user).names)
     matching = visible.filter(aggregate_id__startswith=prefix).order_by("aggregate_id") if prefix else visible.none()
+    version = _version(request, prefix, using)
     return JsonResponse(
         {
             "aggregate_id": prefix,
-            "version": _version(request, prefix, using),
+            "version": version,
+            "follows": _follows(prefix, version),
             "aggregates": list(matching.values_list("aggregate_id", flat=True)[:SUGGESTED_AGGREGATES]),
         }
     )
@@ -173,12 +181,21 @@ def _version(request: HttpRequest, aggregate_id: str, using: str) -> int:
     return allowed.filter(pk=aggregate_id).values_list("version", flat=True).first() or 0
 
 
+def _follows(aggregate_id: str, version: int | str) -> str:
+    """Return what the event of the form will follow, as a sentence."""
+    if str(version) != "0":
+        return f"The event will follow version {version} of {visible(aggregate_id)}."
+    if aggregate_id:
+        return f"The event will be the first of a new aggregate, {visible(aggregate_id)}."
+    return "Enter the aggregate to which the event belongs."
+
+
 def _conflict_message(conflict: VersionConflict) -> str:
     if conflict.expected == 0:
-        return f"Nothing was stored: {conflict.aggregate_id} already exists, at version {conflict.actual}."
+        return f"Nothing was stored: {visible(conflict.aggregate_id)} already exists, at version {conflict.actual}."
     if isinstance(conflict.expected, int) and conflict.expected > conflict.actual:
         return f"Nothing was stored: {conflict}."
     return (
-        f"Nothing was stored: {conflict.aggregate_id} was at version {conflict.expected} when you opened this form, and"
-        f" is now at {conflict.actual}."
+        f"Nothing was stored: {visible(conflict.aggregate_id)} was at version {conflict.expected} when you opened this"
+        f" form, and is now at {conflict.actual}."
     )

@@ -13,16 +13,19 @@ from django.core.validators import MaxLengthValidator
 from django.db import models
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
+from django.utils import timezone
 from django.utils.functional import cached_property
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.text import capfirst
-from django.utils.timezone import localtime
 
 from events import authorization
+from events.formats.serialization import parsed_moment
+from events.types import EARLIEST, LATEST
 from events.validation import MAX_NAME_CHARACTERS
 
-from .links import page_url
+from .links import clipped, page_url
+from .visible import visible
 
 
 class BoundedPaginator(Paginator):
@@ -74,12 +77,32 @@ class BrowsingAdmin(admin.ModelAdmin):
     search_fields = ["aggregate_id"]
     search_help_text = "The beginning of an aggregate id"
     prefix_field = "aggregate_id"
+    clipped_fields = ("aggregate_id", "category", "type", "first_type", "last_type")
 
     class Media:
         css = {"all": ["events/themes.css", "events/admin.css"]}
 
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
         return BoundedChangeList
+
+    def get_list_display(self, request: HttpRequest) -> list[Any]:
+        """Return the columns. Text shows its unseen characters, and long names end in an ellipsis."""
+        return [self._text_column(each) for each in super().get_list_display(request)]
+
+    def _text_column(self, name: Any) -> Any:
+        fields = {field.name: field for field in self.opts.fields if isinstance(field, models.TextField)}
+        if name not in fields or fields[name].choices or hasattr(self, name):
+            return name
+
+        @admin.display(description=fields[name].verbose_name)
+        def column(row: models.Model) -> SafeString | None:
+            text = getattr(row, name)
+            if not text:
+                return None
+            return clipped("", text) if name in self.clipped_fields else format_html("{}", visible(text))
+
+        column.__name__ = name  # becomes the cell's class
+        return column
 
     def get_search_results(
         self, request: HttpRequest, queryset: models.QuerySet, search_term: str
@@ -90,7 +113,7 @@ class BrowsingAdmin(admin.ModelAdmin):
 
     def searched_prefix(self, request: HttpRequest, search_term: str) -> str:
         """Return the prefix of a search; empty for all rows."""
-        return without_nul(search_term.strip())
+        return without_nul(search_term).rstrip()  # an id may begin with a space
 
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
         # Django's title would be "Select … to view".
@@ -107,10 +130,12 @@ class BrowsingAdmin(admin.ModelAdmin):
             raise PermissionDenied
         row = self.get_object(request, unquote(object_id))
         if row is None:
-            messages.warning(request, self.missing_row.format(kind=self.opts.verbose_name, key=unquote(object_id)))
+            messages.warning(
+                request, self.missing_row.format(kind=self.opts.verbose_name, key=visible(unquote(object_id)))
+            )
             name = f"{self.opts.app_label}_{self.opts.model_name}_changelist"
             return HttpResponseRedirect(page_url(self.admin_site.name, name))
-        shared = {**self.admin_site.each_context(request), "title": str(row), "original": row}
+        shared = {**self.admin_site.each_context(request), "title": visible(row), "original": row}
         shared |= {"opts": self.opts, "media": self.media}
         request.current_app = self.admin_site.name  # type: ignore[attr-defined]  # as Django's views do, for themes
         context = {**shared, **self.page_context(request, row), **(extra_context or {})}
@@ -160,11 +185,24 @@ def without_nul(text: str) -> str:
     return text.replace("\0", "")
 
 
-def to_the_second(moment: datetime | None) -> SafeString:
-    """Return a moment as HTML, in the current time zone; a note in place of a moment that cannot be shown."""
+def moment_of(text: str) -> datetime | None:
+    """Return the moment of an ISO date or datetime, without a zone in the current one; None for other text."""
+    text = text.strip()
+    try:
+        moment = parsed_moment(text if len(text) > 10 else f"{text}T00:00")
+        if moment and timezone.is_naive(moment):
+            moment = timezone.make_aware(moment)
+        # No event is outside these limits, and one hour or another time zone cannot leave Python's range.
+        return moment and min(max(moment, EARLIEST), LATEST)
+    except (ValueError, OverflowError):
+        return None
+
+
+def to_the_second(moment: datetime | None, text_format: str = "%Y-%m-%d %H:%M:%S") -> SafeString:
+    """Return a moment as HTML, in the current time zone and with its name; a note if the moment cannot be shown."""
     if moment is None:
         return format_html("<em>{}</em>", "outside the years 1 to 9999")
-    local = localtime(moment)
+    local = timezone.localtime(moment)
     return format_html(
-        '<time class="event-moment" datetime="{}">{}</time>', local.isoformat(), f"{local:%Y-%m-%d %H:%M:%S}"
+        '<time class="event-moment" datetime="{}">{}</time>', local.isoformat(), local.strftime(f"{text_format} %Z")
     )

@@ -5,6 +5,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 
+from .visible import visible
+
 # The number of categories with their own colour; the others share one.
 COLOURS = 6
 # Below this part of all events, a category shares it too, if they are too many: bare UUIDs or numbers as aggregate ids
@@ -57,7 +59,7 @@ def stacked_bars(labels: Sequence[str], numbers: dict[str, list[int]]) -> Chart:
     Args:
         numbers: a number for each label, by series, the largest series first.
     """
-    stacked = _merge_small_series(numbers)
+    stacked = _merge_small_series({visible(name): values for name, values in numbers.items()})
     columns = list(zip(*(values for _, values in stacked), strict=True)) or [()] * len(labels)
     top = _round_up(max(map(sum, columns), default=0))
     segments = [

@@ -3,9 +3,10 @@
 from typing import Any
 
 from django.contrib import admin
+from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet, TextField
 from django.db.models.functions import Cast, Left
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.urls import URLPattern, path
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
@@ -13,14 +14,15 @@ from django.utils.safestring import SafeString
 from events import authorization
 from events.models import Event
 from events.routing import database
-from events.storage import reader, rows
+from events.storage import rows
 
-from . import json_tree, timeline
+from . import exporting, json_tree, timeline
 from .appending import AppendView, suggestions
 from .browsing import CategorizedAdmin, to_the_second
 from .filters import AggregateFilter, CategoryFilter, CorrelationFilter, RecordedFilter, TypeFilter
-from .links import history_url, link, page_url
+from .links import clipped, history_url, page_url
 from .paging import EventChangeList, is_search_in_data
+from .visible import escaped, visible
 
 SUMMARY_CHARACTERS = 90
 PAGE_VALUES = 3000
@@ -40,13 +42,15 @@ class EventAdmin(CategorizedAdmin):
     append_template = "admin/events/event/append.html"
 
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[EventChangeList]:
-        return EventChangeList
+        return exporting.ExportedList if _is_page(request, "export") else EventChangeList
 
     def get_queryset(self, request: HttpRequest) -> QuerySet:
-        # Only the beginning of large data is fetched, for the summary of the list.
         events: Any = super().get_queryset(request)
+        if _is_page(request, "export"):
+            return events  # type: ignore[no-any-return]
+        # Only the beginning of large data is fetched, for the summary of the list.
         events = events.headings()
-        if request.resolver_match and request.resolver_match.url_name == "events_event_changelist":
+        if _is_page(request, "changelist"):
             events = events.annotate(data_start=Left(Cast("data", TextField()), SUMMARY_CHARACTERS + 1))
         return events  # type: ignore[no-any-return]
 
@@ -62,7 +66,9 @@ class EventAdmin(CategorizedAdmin):
 
     @admin.display(description="aggregate")
     def aggregate_link(self, event: Event) -> SafeString:
-        return link(page_url(self.admin_site.name, "events_aggregate_change", event.aggregate_id), event.aggregate_id)
+        return clipped(
+            page_url(self.admin_site.name, "events_aggregate_change", event.aggregate_id), event.aggregate_id
+        )
 
     @admin.display(description="timestamp")
     def happened(self, event: Event) -> SafeString:
@@ -72,11 +78,25 @@ class EventAdmin(CategorizedAdmin):
     def summary(self, event: Event) -> SafeString:
         text: str = event.data_start  # type: ignore[attr-defined]  # annotated above
         short = f"{text[:SUMMARY_CHARACTERS]}…" if len(text) > SUMMARY_CHARACTERS else text
-        return format_html('<span class="event-summary">{}</span>', short)
+        return format_html('<span class="event-summary" dir="ltr">{}</span>', escaped(short))
 
     def get_urls(self) -> list[URLPattern]:
         suggest = self.admin_site.admin_view(lambda request: suggestions(self, request))
-        return [path("add/suggestions/", suggest, name="events_event_suggestions"), *super().get_urls()]
+        return [
+            path("add/suggestions/", suggest, name="events_event_suggestions"),
+            path("export/<str:file_format>/", self.admin_site.admin_view(self.export_view), name="events_event_export"),
+            *super().get_urls(),
+        ]
+
+    def export_view(self, request: HttpRequest, file_format: str) -> HttpResponseBase:
+        """Return the events of the filtered list as a file.
+
+        Raises:
+            PermissionDenied: the user may not read any events.
+        """
+        if not self.has_view_permission(request):
+            raise PermissionDenied
+        return exporting.respond(request, self, file_format)
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return bool(authorization.appendable(request.user))
@@ -92,29 +112,34 @@ class EventAdmin(CategorizedAdmin):
         readable, using = self.readable(request), row._state.db or database()
         neighbours = Event.objects.using(using).of_aggregate(row.aggregate_id).headings()
         around = {each.version: each for each in neighbours.filter(version__in=[row.version - 1, row.version + 1])}
-        history = reader.history(
-            row.aggregate_id, after_version=row.version - 2, up_to_version=row.version, reverse=True, using=using
+        last_of_type = timeline.last_versions(row, {row.type})
+        both = (
+            Event.objects.using(using).of_aggregate(row.aggregate_id).filter(version__in=[row.version, *last_of_type])
         )
-        # If the event before does not fit on a page with this one, it is not compared.
-        event, *before = rows.fetch_page(history, 2)
-        entry = timeline.entry(event, next(iter(before), None), readable.names, self.admin_site.name, PAGE_VALUES)
+        # If the earlier event does not fit on a page with this one, it is not compared.
+        event, *earlier = rows.fetch_page(both.order_by("-version"), 2)
+        (entry,) = timeline.entries([event], earlier, readable.names, self.admin_site.name, PAGE_VALUES)
         trail = timeline.trail(event, readable.names, TRAIL_EVENTS + 1)
         data_text = json_tree.block(event.data) if event.data is not None else _stored_text(row)
-        timeline.drop_json([event, *before])
+        timeline.drop_json([event, *earlier])
+        in_history = history_url(request, event.aggregate_id)
         return {
-            "title": f"{event.type}, version {event.version} of {event.aggregate_id}",
+            "title": visible(event.type),
+            "subtitle": f"version {event.version} of {visible(event.aggregate_id)}",
             "event": event,
             "entry": entry,
             "previous": around.get(event.version - 1),
-            "is_too_large_to_compare": event.version > 1 and not before,
+            "too_large_to_compare": None if earlier else next(iter(last_of_type), None),
             "following": around.get(event.version + 1),
             "data_text": data_text,
-            "timestamp": to_the_second(entry.happened),
-            "recorded_at": to_the_second(entry.stored),
-            "history_url": history_url(request, event.aggregate_id),
+            "history_url": f"{in_history}?up_to_version={event.version}" if in_history else "",
             "trail": trail[:TRAIL_EVENTS] if len(trail) > 1 else [],
             "trail_is_truncated": len(trail) > TRAIL_EVENTS,
         }
+
+
+def _is_page(request: HttpRequest, name: str) -> bool:
+    return bool(request.resolver_match and request.resolver_match.url_name == f"events_event_{name}")
 
 
 def _stored_text(event: Event) -> SafeString:

@@ -13,13 +13,13 @@ from django.utils import timezone
 from django.utils.text import capfirst
 
 from events import authorization
-from events.formats.serialization import parsed_moment
 from events.models import AggregateQuerySet, EventQuerySet
 from events.monitoring import statistics
-from events.types import EARLIEST, LATEST
 from events.validation import MAX_NAME_CHARACTERS
 
+from .browsing import moment_of
 from .suggestions import known_categories, known_types
+from .visible import visible
 
 # `recorded_at` may fall by this much as positions rise, because the database server's clock may be set back.
 CLOCK_SLACK = timedelta(hours=1)
@@ -28,6 +28,8 @@ _MINUTE = "%Y-%m-%dT%H:%M"
 
 class DistinctValuesFilter(admin.SimpleListFilter):
     """A filter on an indexed column that offers the existing values that the user may know."""
+
+    template = "admin/events/filter_input.html"
 
     def __init__(self, *args: Any) -> None:
         self.title = self.parameter_name or ""
@@ -38,7 +40,7 @@ class DistinctValuesFilter(admin.SimpleListFilter):
         readable = authorization.readable(
             request.user, f"{model_admin.opts.app_label}.view_{model_admin.opts.model_name}"
         )
-        return [(value, value) for value in self.values(readable, using)]
+        return [(value, visible(value)) for value in self.values(readable, using)]
 
     def values(self, readable: authorization.Categories, using: str) -> list[str]:
         """Return the choices from the `readable` categories."""
@@ -86,7 +88,7 @@ class InputFilter(admin.ListFilter):
         super().__init__(request, params, model, model_admin)
         self.parameter_name = self.parameters[0]  # django-unfold and other packages ask every filter for one
         for name in self.parameters:
-            value = "".join(params.pop(name, [""])[-1:]).strip()
+            value = "".join(params.pop(name, [""])[-1:])  # not stripped: an id may begin or end with a space
             if len(value) > MAX_NAME_CHARACTERS:
                 messages.error(
                     request, f"{name} has more than {MAX_NAME_CHARACTERS} characters; the filter was ignored."
@@ -156,7 +158,7 @@ class RecordedFilter(InputFilter):
         super().__init__(request, *args)
         self.moments: dict[str, datetime] = {}
         for name, value in self.used_parameters.items():
-            if moment := _moment(str(value)):
+            if moment := moment_of(str(value)):
                 self.moments[name] = moment
             else:
                 messages.error(
@@ -167,8 +169,9 @@ class RecordedFilter(InputFilter):
     @property
     def inputs(self) -> list[dict[str, str]]:
         shown = {name: timezone.localtime(moment).strftime(_MINUTE) for name, moment in self.moments.items()}
+        zone = timezone.get_current_timezone_name()
         return [
-            {"name": name, "type": "datetime-local", "label": label, "value": shown.get(name, "")}
+            {"name": name, "type": "datetime-local", "label": f"{label} ({zone})", "value": shown.get(name, "")}
             for name, label in zip(self.parameters, ("From", "Before"), strict=True)
         ]
 
@@ -200,15 +203,3 @@ class RecordedFilter(InputFilter):
             statistics.position_at(since - CLOCK_SLACK, using) if since else 0,
             statistics.position_at(before + CLOCK_SLACK, using) + 1 if before else None,
         )
-
-
-def _moment(text: str) -> datetime | None:
-    """Return the moment of an ISO date or datetime; its default time zone is the current one."""
-    try:
-        moment = parsed_moment(text if len(text) > 10 else f"{text}T00:00")
-        if moment and timezone.is_naive(moment):
-            moment = timezone.make_aware(moment)
-        # No event is outside these limits, and one hour or another time zone cannot leave Python's range.
-        return moment and min(max(moment, EARLIEST), LATEST)
-    except (ValueError, OverflowError):
-        return None

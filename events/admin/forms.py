@@ -5,11 +5,14 @@ from typing import Any
 
 from django import forms
 from django.contrib.admin.widgets import AdminSplitDateTime, AdminTextareaWidget, AdminTextInputWidget
+from django.utils import timezone
 
 from events.exceptions import InvalidEvent
 from events.formats.serialization import from_json
 from events.types import NewEvent
 from events.validation import MAX_NAME_CHARACTERS, validate_events
+
+_JSON_ATTRIBUTES = {"spellcheck": "false", "class": "vLargeTextField event-json", "dir": "ltr"}
 
 
 class JSONObjectField(forms.CharField):
@@ -41,29 +44,33 @@ class AppendForm(forms.Form):
     aggregate_id = forms.CharField(
         max_length=MAX_NAME_CHARACTERS,
         strip=False,
-        widget=AdminTextInputWidget(attrs={"list": "aggregate-ids", "autocomplete": "off"}),
+        widget=AdminTextInputWidget(attrs={"list": "aggregate-ids", "autocomplete": "off", "dir": "auto"}),
         help_text="For example order-1001. The part before the first dash is the category.",
     )
     type = forms.CharField(
         max_length=MAX_NAME_CHARACTERS,
-        widget=AdminTextInputWidget(attrs={"list": "event-types", "autocomplete": "off"}),
+        strip=False,
+        widget=AdminTextInputWidget(attrs={"list": "event-types", "autocomplete": "off", "dir": "auto"}),
         help_text="What happened, for example OrderShipped.",
     )
     data = JSONObjectField(  # type: ignore[assignment]  # Django keeps the name apart from the form's own `data`
         required=False,
-        widget=AdminTextareaWidget(attrs={"rows": 8, "spellcheck": "false", "class": "vLargeTextField event-json"}),
+        widget=AdminTextareaWidget(attrs={"rows": 8, **_JSON_ATTRIBUTES}),
         help_text="A JSON object.",
     )
     metadata = JSONObjectField(
         required=False,
-        widget=AdminTextareaWidget(attrs={"rows": 3, "spellcheck": "false", "class": "vLargeTextField event-json"}),
+        widget=AdminTextareaWidget(attrs={"rows": 3, **_JSON_ATTRIBUTES}),
         help_text="A JSON object about the event, such as its correlation_id.",
     )
-    timestamp = forms.SplitDateTimeField(
-        required=False, widget=MomentWidget, help_text="When it happened; leave it empty for now."
-    )
+    timestamp = forms.SplitDateTimeField(required=False, widget=MomentWidget)
     expected_version = forms.IntegerField(min_value=0, max_value=2**63 - 1, widget=forms.HiddenInput)
     event_id = forms.UUIDField(widget=forms.HiddenInput)
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        zone = timezone.get_current_timezone_name()
+        self.fields["timestamp"].help_text = f"When it happened, in the time zone {zone}. Leave it empty for now."
 
     def clean(self) -> dict[str, Any]:
         cleaned = super().clean() or self.cleaned_data

@@ -1,12 +1,14 @@
 """JSON as HTML that users can read, fold and search, with marks on the changes since another JSON object."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final
 
 from django.utils.html import format_html
 from django.utils.safestring import SafeString, mark_safe
 
 from events.jsonb import pretty
+
+from .visible import escaped, visible
 
 # The limits of a tree, which says how much it leaves out.
 MAX_VALUES = 300
@@ -19,25 +21,20 @@ _NOTHING: Final = object()
 
 
 def tree(
-    value: dict[str, Any] | None, before: dict[str, Any] | None = None, max_values: int = MAX_VALUES
+    value: dict[str, Any] | None,
+    before: dict[str, Any] | None = None,
+    max_values: int = MAX_VALUES,
+    urls: Mapping[str, str] | None = None,
 ) -> SafeString:
     """Return a JSON object as nested lists; an empty object, or none, gives an empty string.
 
     Args:
-        before: the object to compare with: added, changed and removed values are marked. Two objects without a common
-            key are not compared, because everything would be marked.
+        before: the object to compare with: added, changed and removed values are marked.
         max_values: the largest number of values to show.
+        urls: the addresses behind the values of some keys of the object.
     """
-    then = before if are_compared(value, before) else _NOTHING
-    lines = "".join(_Drawing(max_values).members(value, then))
-    return format_html('<ul class="json-tree">{}</ul>', mark_safe(lines)) if lines else SafeString()  # noqa: S308  # escaped below
-
-
-def are_compared(value: dict[str, Any] | None, before: dict[str, Any] | None) -> bool:
-    """Return whether two JSON objects have a common key, so that `tree` compares them."""
-    if value is None or before is None:
-        return False
-    return not value.keys().isdisjoint(before.keys())
+    lines = "".join(_Drawing(max_values, urls or {}).members(value, _NOTHING if before is None else before))
+    return format_html('<ul class="json-tree" dir="ltr">{}</ul>', mark_safe(lines)) if lines else SafeString()  # noqa: S308  # escaped below
 
 
 def block(value: Any) -> SafeString:
@@ -48,14 +45,16 @@ def block(value: Any) -> SafeString:
 
 def text_block(text: str) -> SafeString:
     """Return JSON text as preformatted text, cut off at MAX_BLOCK_CHARACTERS."""
-    return format_html('<pre class="event-json">{}</pre>', _short(text, MAX_BLOCK_CHARACTERS))
+    cut = SafeString(" data-cut") if len(text) > MAX_BLOCK_CHARACTERS else ""
+    return format_html('<pre class="event-json" dir="ltr"{}>{}</pre>', cut, escaped(_short(text, MAX_BLOCK_CHARACTERS)))
 
 
 class _Drawing:
     """The state of one tree while it is written."""
 
-    def __init__(self, max_values: int) -> None:
+    def __init__(self, max_values: int, urls: Mapping[str, str]) -> None:
         self._left = max_values
+        self._urls = urls  # by the keys of the outermost object
         self._depth = 0
 
     def members(self, value: Any, before: Any) -> Iterator[SafeString]:
@@ -86,6 +85,8 @@ class _Drawing:
             if mark == "json-changed":
                 was = format_html("<del>{}</del> ", _leaf(before))
             shown = format_html("<ins>{}</ins>", _leaf(value)) if mark else _leaf(value)
+            if self._depth == 0 and (url := self._urls.get(key)):
+                shown = format_html('<a href="{}">{}</a>', url, shown)
             return format_html('<li class="json-leaf {}">{}{}{}</li>', mark, _label(key), was, shown)
         inside = before if mark == "json-changed" and type(before) is type(value) else _NOTHING
         self._depth += 1
@@ -121,7 +122,11 @@ def _same(one: Any, other: Any) -> bool:
 
 def _label(key: Any) -> SafeString:
     """Return the key of a value in an object as HTML; an empty string for an index in a list."""
-    return format_html('<span class="json-key">{}</span>: ', _short(key)) if isinstance(key, str) else SafeString()
+    return (
+        format_html('<span class="json-key">{}</span>: ', visible(_short(key)))
+        if isinstance(key, str)
+        else SafeString()
+    )
 
 
 def _leaf(value: Any) -> SafeString:
@@ -135,7 +140,7 @@ def _leaf(value: Any) -> SafeString:
         kind, text = "json-string", _short(value)
     else:
         kind, text = "json-other", pretty(value)
-    return format_html('<span class="{}">{}</span>', kind, text)
+    return format_html('<span class="{}">{}</span>', kind, visible(text))
 
 
 def _short(text: str, characters: int = MAX_TEXT_CHARACTERS) -> str:

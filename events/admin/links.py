@@ -14,6 +14,8 @@ from django.utils.safestring import SafeString
 
 from events import authorization
 
+from .visible import visible
+
 
 def site_of(request: HttpRequest) -> str:
     """Return the name of the admin site that a request came to; outside of every site, that of the default one."""
@@ -45,6 +47,14 @@ def history_url(request: HttpRequest, aggregate_id: str) -> str:
     return page_url(site_of(request), "events_aggregate_change", aggregate_id) if visible.contains(aggregate_id) else ""
 
 
+def clipped(url: str, text: str) -> SafeString:
+    """Return a link, or the text, that ends in an ellipsis where a list has no room for it; a tooltip has all of it."""
+    shown = visible(text)
+    if not url:
+        return format_html('<span class="event-clip" dir="auto" title="{}">{}</span>', shown, shown)
+    return format_html('<a class="event-clip" dir="auto" href="{}" title="{}">{}</a>', url, shown, shown)
+
+
 def link(url: str, text: Any) -> SafeString:
-    """Return a link; without a URL, only the text."""
-    return format_html('<a href="{}">{}</a>', url, text) if url else format_html("{}", text)
+    """Return a link; without a URL, only the text. Unseen characters of the text are shown."""
+    return format_html('<a href="{}">{}</a>', url, visible(text)) if url else format_html("{}", visible(text))

@@ -3,16 +3,19 @@
 from typing import Any
 from urllib.parse import parse_qsl
 
+from django.contrib import messages
 from django.contrib.admin.views.main import SEARCH_VAR
 from django.http import HttpRequest
+from django.utils import timezone
 
 from events.models import Aggregate, AggregateQuerySet
 from events.monitoring import statistics
 
-from .browsing import BoundedChangeList, CategorizedAdmin
+from .browsing import BoundedChangeList, CategorizedAdmin, moment_of
+from .links import page_url
 from .search import search
 
-BEFORE, AFTER, SEARCH_IN = "before", "after", "in"
+BEFORE, AFTER, AT, SEARCH_IN = "before", "after", "at", "in"
 IN_DATA = "data"
 MAX_POSITION = 2**63 - 1
 
@@ -25,7 +28,10 @@ class EventChangeList(BoundedChangeList):
         searched_to: the position at which the search ran out of time; None: it did not.
         further: the query string that continues the search.
         in_data: the query string of a search for the same text in the events' data.
-        kept_by_search: the hidden fields of the search form.
+        kept_by_search, kept_by_jump: the hidden fields of the forms above the list.
+        at: the position or the time that the user has asked for, as text.
+        zone: the name of the time zone of times without one.
+        exports: the formats of files of the whole filtered list, each with its URL.
         stored: the number of events in the store, as text; None if the list is filtered.
     """
 
@@ -34,25 +40,28 @@ class EventChangeList(BoundedChangeList):
     def __init__(self, request: HttpRequest, *args: Any) -> None:
         self.searches_data = is_search_in_data(request)
         self.before, self.after = _position(request, BEFORE), _position(request, AFTER)
+        self.at, self.zone = request.GET.get(AT, "").strip(), timezone.get_current_timezone_name()
         super().__init__(request, *args)
 
     def get_filters_params(self, params: Any = None) -> dict[str, Any]:
         found: dict[str, Any] = super().get_filters_params(params)
-        return {name: value for name, value in found.items() if name not in (BEFORE, AFTER, SEARCH_IN)}
+        return {name: value for name, value in found.items() if name not in (BEFORE, AFTER, AT, SEARCH_IN)}
 
     def get_query_string(self, new_params: Any = None, remove: Any = None) -> str:
         """Return the query string of another list or page; without a position, of the newest page."""
-        kept = {BEFORE: None, AFTER: None} | (new_params or {})
+        kept = {BEFORE: None, AFTER: None, AT: None} | (new_params or {})
         query: str = super().get_query_string(kept, remove)
         return query
 
     def get_results(self, request: HttpRequest) -> None:
         events: Any = self.queryset
-        lowest, beyond = self._positions(events.db)
+        if self.at:
+            self._jump(request, events.db)
+        lowest, beyond = self.positions(events.db)
         found = search(
             events,
             self._aggregates(request, events.db),
-            text=self.query.strip() if self.searches_data else "",
+            text=self.text_in_data,
             after=max(lowest, self.after or 0),
             before=min((each for each in (beyond, self.before) if each is not None), default=None),
             newest_first=self.after is None,
@@ -68,7 +77,25 @@ class EventChangeList(BoundedChangeList):
         self.show_full_result_count = self.can_show_all = self.multi_page = False
         self.show_admin_actions = bool(self.result_list)
 
-    def _positions(self, using: str) -> tuple[int, int | None]:
+    @property
+    def text_in_data(self) -> str:
+        """The text that the data of the events contains; empty without a search for it."""
+        return self.query.strip() if self.searches_data else ""
+
+    def _jump(self, request: HttpRequest, using: str) -> None:
+        """Begin the page at the position or the time that the user has asked for."""
+        if self.at.isdecimal():
+            self.before = min(int(self.at[:20]), statistics.newest_position(using)) + 1
+        elif moment := moment_of(self.at):
+            self.before = statistics.position_at(moment, using) + 1
+        else:
+            messages.error(
+                request,
+                f"{self.at[:100]!r} is neither a position nor a date and time such as 2026-11-23 14:00; the list begins"
+                " with the newest event.",
+            )
+
+    def positions(self, using: str) -> tuple[int, int | None]:
         """Return the positions between which a filter has all events, both excluded."""
         for spec in self.filter_specs:
             if hasattr(spec, "positions"):
@@ -99,6 +126,12 @@ class EventChangeList(BoundedChangeList):
         self.newest = None if is_first else self.get_query_string()
         self.further = self.older if self.after is None else self.newer
         self.in_data = self.get_query_string({SEARCH_IN: IN_DATA})
+        self.kept_by_jump = parse_qsl(self.get_query_string().removeprefix("?"), keep_blank_values=True)
+        exports = {
+            "CSV": page_url(self.model_admin.admin_site.name, "events_event_export", "csv"),
+            "JSON Lines": page_url(self.model_admin.admin_site.name, "events_event_export", "jsonl"),
+        }
+        self.exports = {name: url + self.get_query_string() for name, url in exports.items() if url and positions}
         self.kept_by_search = parse_qsl(self.get_query_string(remove=[SEARCH_VAR, SEARCH_IN]).removeprefix("?"))
 
 

@@ -73,13 +73,18 @@ def search(
                 known = candidates.values_list("position", flat=True)
                 positions = _KnownPositions(sorted(known, reverse=newest_first))
     if text:
-        events = events.annotate(data_text=Cast("data", TextField())).filter(data_text__icontains=text)
+        events = containing(events, text)
     found, reached = _search(events.order_by("-position" if newest_first else "position"), positions, limit, deadline)
     has_timed_out = reached is not None
     if len(found) > limit:
         found = found[:limit]
         reached = found[-1].position
     return SearchResult(events=found if newest_first else found[::-1], next=reached, has_timed_out=has_timed_out)
+
+
+def containing(events: EventQuerySet, text: str) -> EventQuerySet:
+    """Return the events whose data contains `text` as JSON text."""
+    return events.alias(data_text=Cast("data", TextField())).filter(data_text__icontains=text)
 
 
 def _search(

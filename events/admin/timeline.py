@@ -6,12 +6,14 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+from django.db.models import Max
 from django.db.models.fields.json import KeyTextTransform
 from django.utils import timezone, translation
 from django.utils.safestring import SafeString
 from django.utils.timesince import timesince, timeuntil
 
 from events.models import Event
+from events.storage import rows
 from events.types import EARLIEST, LATEST
 
 from . import json_tree
@@ -20,6 +22,8 @@ from .links import event_list_url, event_url
 # The keys of the metadata that may name the user who caused an event, in order of precedence.
 ACTOR_KEYS = ("actor", "user", "username", "user_id")
 MAX_TRAIL_DEPTH = 6
+# The last event of the same type is looked for among this many versions: a type may be rare in a long history.
+COMPARED_VERSIONS = 1000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,14 +33,12 @@ class Entry:
     Attributes:
         event: the event.
         who: the user who caused it, from its metadata.
-        data, metadata: HTML; the data has marks on the changes since the event before it.
-        is_compared: whether the data was compared with the event before it.
+        data, metadata: HTML; the data has marks on the changes since the last event of the same type.
+        compared_with: the version of that event; None: the data is not compared.
         url: the URL of its page.
         cause: the event that caused it, if it is stored and the user may read it.
         cause_url: the URL of the cause's page.
-        cause_id: the id of the cause, from the metadata.
-        correlation_id: the correlation id, from the metadata.
-        correlated_url: the URL of the list of all events with this correlation id.
+        correlated_url: the URL of the list of all events with the same correlation id.
     """
 
     event: Event
@@ -44,11 +46,9 @@ class Entry:
     who: str
     data: SafeString
     metadata: SafeString
-    is_compared: bool
+    compared_with: int | None
     cause: Event | None
     cause_url: str
-    cause_id: str
-    correlation_id: str
     correlated_url: str
 
     @property
@@ -69,26 +69,46 @@ class Entry:
 
 
 def entries(
-    events: Sequence[Event], before: Event | None, categories: Collection[str] | None, site: str
+    events: Sequence[Event],
+    earlier: Sequence[Event],
+    categories: Collection[str] | None,
+    site: str,
+    max_values: int = json_tree.MAX_VALUES,
 ) -> list[Entry]:
-    """Return the entries of events of one aggregate, newest first.
+    """Return the entries of events of one aggregate.
 
     Args:
-        before: the event before the oldest of them; None if there is none, or if it is not compared.
+        events: newest first.
+        earlier: events before them to compare with, newest first.
         categories: the categories that the user may read; None for all.
         site: the name of the admin site that the links stay in.
+        max_values: the largest number of values of each event's data.
     """
     causes = _causes(events, categories)
-    return [
-        _entry(event, previous, site, causes.get(_text(event.metadata, "causation_id")))
-        for event, previous in zip(events, [*events[1:], before], strict=False)
-    ]
+    last_of_type = {event.type: event for event in reversed(earlier)}
+    drawn = []
+    for event in reversed(events):
+        cause = causes.get(_text(event.metadata, "causation_id"))
+        drawn.append(_entry(event, last_of_type.get(event.type), cause, site, max_values))
+        last_of_type[event.type] = event
+    return drawn[::-1]
 
 
-def entry(event: Event, before: Event | None, categories: Collection[str] | None, site: str, max_values: int) -> Entry:
-    """Return the entry of one event with at most `max_values` values of its data."""
-    causes = _causes([event], categories)
-    return _entry(event, before, site, causes.get(_text(event.metadata, "causation_id")), max_values)
+def earlier_of_same_types(events: Sequence[Event]) -> list[Event]:
+    """Return the last event of each type before `events` of one aggregate, newest first, as many as fit on a page."""
+    if not events:
+        return []
+    oldest = events[-1]
+    history = Event.objects.using(oldest._state.db).of_aggregate(oldest.aggregate_id)
+    versions = last_versions(oldest, {event.type for event in events})
+    return rows.fetch_page(history.filter(version__in=versions).order_by("-version"), len(versions) or 1)
+
+
+def last_versions(event: Event, types: Collection[str]) -> list[int]:
+    """Return the last version of each of `types` before `event`, among the COMPARED_VERSIONS before it."""
+    history = Event.objects.using(event._state.db).of_aggregate(event.aggregate_id).of_types(*types).order_by()
+    near = history.filter(version__lt=event.version, version__gte=event.version - COMPARED_VERSIONS)
+    return [last for _, last in near.values_list("type").annotate(Max("version"))]
 
 
 def drop_json(events: Iterable[Event]) -> None:
@@ -132,22 +152,23 @@ def ago(moment: datetime) -> str:
         return "just now" if (now - moment).total_seconds() < 60 else f"{timesince(moment, now, depth=1)} ago"
 
 
-def _entry(
-    event: Event, before: Event | None, site: str, cause: Event | None, max_values: int = json_tree.MAX_VALUES
-) -> Entry:
+def _entry(event: Event, before: Event | None, cause: Event | None, site: str, max_values: int) -> Entry:
     correlation_id = _text(event.metadata, "correlation_id")
+    correlated_url = event_list_url(site, correlation_id=correlation_id) if correlation_id else ""
+    cause_url = event_url(site, cause.position) if cause else ""
+    is_compared = before is not None and before.data is not None and event.data is not None
     return Entry(
         event=event,
         url=event_url(site, event.position),
         who=who(event),
-        data=json_tree.tree(event.data, before.data if before else None, max_values),
-        metadata=json_tree.tree(event.metadata, max_values=max_values),
-        is_compared=json_tree.are_compared(event.data, before.data if before else None),
+        data=json_tree.tree(event.data, before.data if before and is_compared else None, max_values),
+        metadata=json_tree.tree(
+            event.metadata, max_values=max_values, urls={"correlation_id": correlated_url, "causation_id": cause_url}
+        ),
+        compared_with=before.version if before and is_compared else None,
         cause=cause,
-        cause_url=event_url(site, cause.position) if cause else "",
-        cause_id=_text(event.metadata, "causation_id"),
-        correlation_id=correlation_id,
-        correlated_url=event_list_url(site, correlation_id=correlation_id) if correlation_id else "",
+        cause_url=cause_url,
+        correlated_url=correlated_url,
     )
 
 

@@ -1,7 +1,25 @@
-"""The thread of a request: a stream does not keep it."""
+"""The threads of streams: a stream keeps no thread, and blocks no event loop."""
 
-from asgiref.sync import SyncToAsync
+from collections.abc import AsyncIterator, Iterator
+
+from asgiref.sync import SyncToAsync, sync_to_async
+from django.core.handlers.asgi import ASGIRequest
 from django.db import connections
+from django.http import HttpRequest
+
+
+def streamed(pages: Iterator[bytes], request: HttpRequest) -> Iterator[bytes] | AsyncIterator[bytes]:
+    """Return the pages as the content of a `StreamingHttpResponse`.
+
+    Under ASGI, Django would first collect a synchronous iterator into a list.
+    """
+    return _in_thread(pages) if isinstance(request, ASGIRequest) else pages
+
+
+async def _in_thread(pages: Iterator[bytes]) -> AsyncIterator[bytes]:
+    next_page = sync_to_async(lambda: next(pages, None))
+    while page := await next_page():
+        yield page
 
 
 def release_thread() -> None:

@@ -13,6 +13,7 @@ from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.utils.http import url_has_allowed_host_and_scheme
 
 from events.admin.browsing import BrowsingAdmin, without_nul
+from events.admin.visible import visible
 from projections.base import Mode
 from projections.exceptions import ProjectionError
 from projections.models import Operation, ProjectionState, Rebuild, Status
@@ -90,7 +91,7 @@ class ActionResult:
 def retry_parked(name: str, aggregate_id: str | None, by: str, reason: str) -> ActionResult:
     """Retry the parked events of a projection, of one aggregate or of all."""
     handled, left = actions.retry(name, by=by, reason=reason, aggregate_id=aggregate_id)
-    of = f" of {aggregate_id}" if aggregate_id else ""
+    of = f" of {visible(aggregate_id)}" if aggregate_id else ""
     return ActionResult(f"Projection {name}: {handled} parked events{of} handled, {left} still parked.", left == 0)
 
 

@@ -1,5 +1,7 @@
 """The admin's pages of the store in a real browser, as somebody uses them who wants to know what happened."""
 
+import json
+import re
 from collections.abc import Callable, Iterator
 from typing import Any
 from uuid import uuid4
@@ -7,6 +9,7 @@ from uuid import uuid4
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from django.contrib.auth.models import User
+from django.test import override_settings
 from django.utils import timezone
 from playwright.sync_api import Locator, Page, expect
 
@@ -65,13 +68,13 @@ def test_from_the_index_to_an_old_version_of_an_aggregate(admin: Browser, store:
         assert newest.locator("ins").all_inner_texts() == ["60"]
         page.get_by_role("link", name="Older").click()
         assert shown_versions(page) == [str(n) for n in range(10, 0, -1)]
-        slider = page.get_by_role("slider", name="As of version")
+        slider = page.get_by_role("slider", name="As it was at version")
         slider.fill("30")
-        expect(page.get_by_text("as of version 30; it is at 60 now")).to_be_visible()
+        expect(page.get_by_text("as it was at version 30; it is at 60 now")).to_be_visible()
         assert shown_versions(page)[0] == "30"
-        page.get_by_role("spinbutton", name="As of version").fill("7")
+        page.get_by_role("spinbutton", name="As it was at version").fill("7")
         page.get_by_role("button", name="Go").click()
-        expect(page.get_by_text("as of version 7; it is at 60 now")).to_be_visible()
+        expect(page.get_by_text("as it was at version 7; it is at 60 now")).to_be_visible()
         page.get_by_role("link", name="to the newest").click()
         assert shown_versions(page)[0] == "60"
 
@@ -115,12 +118,12 @@ def test_what_led_to_an_event_is_a_link_away(admin: Browser, store: EventStore) 
         expect(page.locator("#result_list tbody tr")).to_have_count(2)
         page.go_back()
         page.get_by_role("link", name="CheckedOut of cart-1").click()
-        expect(page.get_by_role("heading", level=1)).to_have_text("CheckedOut, version 1 of cart-1")
+        expect(page.get_by_role("heading", level=1)).to_have_text("CheckedOut")
         trail = page.locator(".event-trail li")
         expect(trail).to_have_count(2)
         assert [each.get_attribute("data-depth") for each in trail.all()] == ["0", "1"]
         trail.nth(1).get_by_role("link").click()
-        expect(page.get_by_role("heading", level=1)).to_have_text("Placed, version 1 of order-1")
+        expect(page.get_by_role("heading", level=1)).to_have_text("Placed")
 
     admin(walk)
 
@@ -132,14 +135,14 @@ def test_appending_by_keyboard_shows_suggestions_and_errors_at_once(admin: Brows
         page.goto(page.url + "events/event/add/")
         page.get_by_label("Aggregate id").focus()
         page.keyboard.type("order-1001")
-        expect(page.locator("#follows")).to_contain_text("The event will follow version 3")
+        expect(page.locator("#follows")).to_contain_text("The event will follow version 3 of order-1001.")
         page.keyboard.type("x")
         expect(page.locator("#follows")).to_contain_text("The event will be the first of a new aggregate")
         page.keyboard.press("Backspace")
         page.keyboard.press("Backspace")
         expect(page.locator("#aggregate-ids option")).to_have_count(2)
         page.keyboard.type("1")
-        expect(page.locator("#follows")).to_contain_text("The event will follow version 3")
+        expect(page.locator("#follows")).to_contain_text("The event will follow version 3 of order-1001.")
         page.keyboard.press("Tab")
         page.keyboard.type("Shipped")
         page.keyboard.press("Tab")
@@ -229,7 +232,7 @@ def test_pages_work_without_javascript(admin: Browser, asgi_server: AsgiServer, 
         plain = page.context.browser.new_context(storage_state=page.context.storage_state(), java_script_enabled=False)
         with plain.new_page() as bare:
             bare.goto(f"{asgi_server.url}/admin/events/aggregate/order-1/change/")
-            bare.get_by_role("spinbutton", name="As of version").fill("2")
+            bare.get_by_role("spinbutton", name="As it was at version").fill("2")
             bare.get_by_role("button", name="Go").click()
             assert shown_versions(bare) == ["2", "1"]
             bare.get_by_role("link", name="Append an event").click()
@@ -251,6 +254,7 @@ PAGES = {
     "history": "events/aggregate/order-1/change/",
     "past": "events/aggregate/order-1/change/?up_to_version=2",
     "form": "events/event/add/?aggregate_id=order-1",
+    "filters": "events/event/#changelist-filter",
     "board": "projections/projectionstate/",
     "projection": "projections/projectionstate/fragile/change/",
     "parked events": "projections/parkedevent/",
@@ -261,6 +265,12 @@ PAGES = {
 }
 
 
+TOO_SMALL = """
+    [...document.querySelectorAll("#content :is(a, button, summary, select, input:not([type=hidden])), .breadcrumbs a")]
+        .filter(each => each.checkVisibility({visibilityProperty: true}) && !each.closest(SENTENCES))
+        .filter(each => Math.min(each.getBoundingClientRect().width, each.getBoundingClientRect().height) < 23.9)
+        .map(each => each.outerHTML.slice(0, 60))
+""".replace("SENTENCES", "'.help, .messagelist, #append p, #append .datetimeshortcuts'")
 OVERFLOWING = """
     [...document.querySelectorAll("#result_list tbody :is(th, td)")]
         .some(cell => cell.scrollWidth > cell.clientWidth + 1)
@@ -301,8 +311,86 @@ def test_pages_are_accessible_and_fit_the_screen(
                 faults.append(f"{name}: wider than the screen")
             if page.evaluate(OVERFLOWING):
                 faults.append(f"{name}: a cell is too narrow for what is in it")
+            if path.startswith("events/"):
+                faults += [f"{name}: too small for a finger: {each}" for each in page.evaluate(TOO_SMALL)]
             if page.get_by_text("None", exact=True).count():
                 faults.append(f"{name}: says None")
+        return faults
+
+    assert admin(look) == []
+
+
+def test_list_fits_whatever_it_holds_and_filters_open_at_the_top(admin: Browser, store: EventStore) -> None:
+    long = "a-name-that-goes-on-and-on-" * 9
+    store.dispatch(*[new(f"{long}{n}", f"{long}", data={"n": long}) for n in range(60)])
+
+    def walk(page: Page) -> None:
+        page.set_viewport_size({"width": 1400, "height": 900})
+        page.goto(page.url + "events/event/")
+        last = page.locator("#result_list tbody tr").first.locator(".event-summary").bounding_box()
+        around = page.locator("#changelist-form").bounding_box()
+        assert last
+        assert around
+        assert last["x"] + last["width"] <= around["x"] + around["width"]
+        clipped = page.locator("#result_list a.event-clip").first
+        assert clipped.evaluate("each => each.scrollWidth > each.clientWidth")
+        expect(clipped).to_have_attribute("title", f"{long}59")
+        page.set_viewport_size({"width": 400, "height": 900})
+        expect(page.get_by_text("Past 7 days")).to_be_hidden()
+        page.get_by_role("link", name="Filters", exact=True).focus()
+        page.keyboard.press("Enter")
+        expect(page.get_by_text("Past 7 days")).to_be_visible()
+        filters, table = (page.locator(each).bounding_box() for each in ("#changelist-filter", "#result_list"))
+        assert filters
+        assert table
+        assert filters["y"] + filters["height"] <= table["y"]
+        page.keyboard.press("Tab")
+        assert page.evaluate("!!document.activeElement.closest('#changelist-filter')")
+        page.get_by_role("link", name="Past 7 days").click()
+        page.get_by_role("link", name="Filters (in use)").click()
+        page.get_by_role("link", name="Hide the filters").click()
+        expect(page.get_by_text("Past 7 days")).to_be_hidden()
+
+    admin(walk)
+
+
+def test_ids_and_json_are_copied(admin: Browser, store: EventStore) -> None:
+    (event,) = store.dispatch(new("order-1", data={"text": "a\u202eb", "n": 12345678901234567890}))
+
+    def walk(page: Page) -> None:
+        page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+        index = page.url
+        for path in ("events/aggregate/order-1/change/", f"events/event/{event.position}/change/"):
+            page.goto(index + path)
+            page.get_by_role("button", name="Copy the event id").click()
+            expect(page.locator(".event-unseen[role=status]")).to_have_text("Copied")
+            assert page.evaluate("navigator.clipboard.readText()") == str(event.event_id)
+            expect(page.locator(".event-unseen[role=status]")).to_be_empty()
+            page.get_by_role("button", name=re.compile("Copy (the )?JSON")).click()
+            expect(page.locator(".event-unseen[role=status]")).to_have_text("Copied")
+            assert json.loads(page.evaluate("navigator.clipboard.readText()")) == event.data
+
+    admin(walk)
+
+
+@override_settings(LANGUAGE_CODE="ar")
+def test_pages_run_from_right_to_left(admin: Browser, asgi_server: AsgiServer, store: EventStore) -> None:
+    event, _ = store.dispatch(
+        new("order-1", "Changed", data={"n": 1}, metadata={"correlation_id": "c"}),
+        new("order-1", "Changed", data={"n": 2}, metadata={"correlation_id": "c"}),
+    )
+
+    def look(page: Page) -> list[str]:
+        faults = []
+        for width in (1400, 400):
+            page.set_viewport_size({"width": width, "height": 900})
+            for name in ("events", "event", "aggregates", "history", "past", "form"):
+                page.goto(f"{asgi_server.url}/admin/{PAGES[name].format(position=event.position)}")
+                assert page.evaluate("document.documentElement.dir") == "rtl"
+                if page.evaluate("document.documentElement.scrollWidth > document.documentElement.clientWidth"):
+                    faults.append(f"{name}: wider than the screen")
+                if page.evaluate("[...document.querySelectorAll('.json-tree, pre')].some(each => each.dir != 'ltr')"):
+                    faults.append(f"{name}: JSON from right to left")
         return faults
 
     assert admin(look) == []

@@ -1,11 +1,8 @@
 """The views for export and import, which stream bodies of any length."""
 
-from collections.abc import AsyncIterator, Iterator
 from io import BytesIO
 from typing import Any
 
-from asgiref.sync import sync_to_async
-from django.core.handlers.asgi import ASGIRequest
 from django.db import connections, transaction
 from django.http import StreamingHttpResponse
 from rest_framework.request import Request
@@ -22,6 +19,7 @@ from events.formats.files import read_json_lines
 from events.formats.importing import BadLine, Importer
 from events.formats.serialization import to_json
 from events.storage import reader
+from events.streaming.threads import streamed
 from events.types import category_of
 
 
@@ -47,7 +45,7 @@ class EventExport(StoreView):
         is_head = request.method == "HEAD"
         pages: Any = () if is_head else reader.json_pages(chosen, after=after, up_to=up_to)
         return StreamingHttpResponse(
-            _in_thread(iter(pages)) if isinstance(request._request, ASGIRequest) else pages,
+            streamed(iter(pages), request._request),
             content_type=NDJSONRenderer.media_type,
             headers={"Cache-Control": "no-store"},
         )
@@ -107,10 +105,3 @@ def _check_category(aggregate_id: str, allowed: Categories) -> None:
     if not allowed.contains(aggregate_id):
         category = category_of(aggregate_id)
         raise Forbidden("aggregate_id", f"has the category {category!r}, to which you may not append")
-
-
-async def _in_thread(pages: Iterator[bytes]) -> AsyncIterator[bytes]:
-    """Yield the pages under ASGI; Django would first collect a synchronous iterator into a list."""
-    next_page = sync_to_async(lambda: next(pages, None))
-    while page := await next_page():
-        yield page

@@ -19,9 +19,7 @@ async function suggest() {
   if (thisRequest !== lastRequest) return;
   ids.replaceChildren(...found.aggregates.map((id) => Object.assign(document.createElement("option"), { value: id })));
   version.value = found.version;
-  follows.textContent = found.version
-    ? `The event will follow version ${found.version}. If somebody else appends first, you will be asked.`
-    : "The event will be the first of a new aggregate. If the aggregate already exists, you will be asked.";
+  follows.textContent = found.follows;
 }
 
 let timer;
@@ -64,7 +62,7 @@ for (const field of jsonFields) {
   bar.className = "event-json-bar";
   const message = Object.assign(document.createElement("p"), { id: `${field.id}_fault`, className: "event-fault" });
   message.setAttribute("role", "status");
-  const tidy = Object.assign(document.createElement("button"), { type: "button", className: "button" });
+  const tidy = Object.assign(document.createElement("button"), { type: "button", className: "event-quiet" });
   tidy.textContent = "Tidy up";
   tidy.setAttribute("aria-label", `Tidy up the ${field.name}`);
   tidy.addEventListener("click", () => {

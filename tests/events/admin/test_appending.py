@@ -24,7 +24,8 @@ def test_form_appends_an_event_and_logs_it(staff: Client, store: EventStore) -> 
         "timestamp_1": "12:30:00",
     }
     html = page(staff, ADD, aggregate_id="order-1")
-    assert "The event will be the first of a new aggregate" in html
+    assert "The event will be the first of a new aggregate, order-1." in html
+    assert "An event cannot be changed or taken back." in html
     response = staff.post(ADD, form)
     assert (response.status_code, response["Location"]) == (302, history_url("order-1"))
     (event,) = store.get_events_for_aggregate("order-1")

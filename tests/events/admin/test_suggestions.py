@@ -23,15 +23,18 @@ def test_suggestions_tell_ids_and_the_version(
     assert staff.get(url, {"aggregate_id": "order-1"}).json() == {
         "aggregate_id": "order-1",
         "version": 3,
+        "follows": "The event will follow version 3 of order-1.",
         "aggregates": ["order-1", *[f"order-1{n:02}" for n in range(9)]],
     }
-    assert staff.get(url).json() == {"aggregate_id": "", "version": 0, "aggregates": []}
+    follows = "Enter the aggregate to which the event belongs."
+    assert staff.get(url).json() == {"aggregate_id": "", "version": 0, "follows": follows, "aggregates": []}
     assert staff.get(url, {"aggregate_id": "a\0"}).status_code == 200
     client = Client()
     client.force_login(make_user("events.add_event:order", is_staff=True))
     assert client.get(url, {"aggregate_id": "order-1"}).json() == {
         "aggregate_id": "order-1",
         "version": 3,
+        "follows": "The event will follow version 3 of order-1.",
         "aggregates": [],  # who may not read is told of no id
     }
     client.force_login(make_user("events.add_event:order", "events.view_event", is_staff=True))

@@ -8,6 +8,7 @@ import pytest
 from django.contrib.auth.models import User
 from django.test import Client
 
+from events.admin import timeline
 from events.store import EventStore
 from events.types import EARLIEST, LATEST
 from tests.events.support import EVENTS, form_of, history_url, page, versions_on
@@ -42,7 +43,7 @@ def test_long_history_comes_in_pages(staff: Client, store: EventStore) -> None:
     while older is not None:
         html = page(staff, url + older)
         seen += versions_on(html)
-        match = re.search(r'href="(\?up_to_version=\d+)">&darr;', html)
+        match = re.search(r'href="(\?up_to_version=\d+)" rel="next"', html)
         older = match[1] if match else None
     assert seen == list(range(120, 0, -1))
     assert versions_on(page(staff, url, up_to_version="70"))[0] == 70
@@ -63,7 +64,7 @@ def test_history_shows_the_actor_the_changes_and_related_events(staff: Client, s
     (cause,) = store.dispatch(new("cart-1", "CheckedOut"))
     metadata = {"causation_id": str(cause.event_id), "correlation_id": "flow <1>", "actor": "customer-7"}
     store.dispatch(
-        new("order-1", "Placed", data={"status": "new", "lines": [{"sku": "A", "n": 1}], "note": "<b>"}),
+        new("order-1", "Changed", data={"status": "new", "lines": [{"sku": "A", "n": 1}], "note": "<b>"}),
         new(
             "order-1",
             "Changed",
@@ -84,7 +85,7 @@ def test_history_shows_the_actor_the_changes_and_related_events(staff: Client, s
     ):
         assert part in html
     past = page(staff, history_url("order-1"), up_to_version=1)
-    assert "You see order-1 as of version 1; it is at 2 now." in past
+    assert "You see the aggregate as it was at version 1; it is at 2 now." in past
     assert versions_on(past) == [1]
     assert "<ins>" not in past
 
@@ -118,4 +119,40 @@ def test_metadata_of_any_shape_is_shown(staff: Client, store: EventStore, metada
     (event,) = store.dispatch(new(metadata=metadata))
     for url in (history_url("a-1"), f"{EVENTS}{event.position}/change/"):
         html = page(staff, url)
-        assert ("event-who" in html or "by <strong>7" in html) is ("user" in metadata)
+        assert ("event-who" in html or "<dd>7</dd>" in html) is ("user" in metadata)
+
+
+def test_event_is_compared_with_the_last_one_of_its_own_type(staff: Client, store: EventStore) -> None:
+    placed = {"amount": 36, "note": "gift"}
+    store.dispatch(
+        new("order-1", "AddressChanged", data={"street": "Main Street 1"}),
+        new("order-1", "Placed", data=placed),
+        new("order-1", "Paid", data={"amount": 12}),
+        new("order-1", "AddressChanged", data={"street": "Main Street 10"}),
+    )
+    html = page(staff, history_url("order-1"))
+    assert re.findall(r'<del><span class="[a-z-]+">([^<]*)', html) == ["Main Street 1"]
+    # Also where the other event is on another page.
+    store.dispatch(*[new("order-1", "Counted") for _ in range(60)], new("order-1", "Placed", data={"amount": 40}))
+    html = page(staff, history_url("order-1"))
+    assert re.findall(r"<del>.*?</del>", html) == [
+        '<del><span class="json-other">36</span></del>',
+        '<del><span class="json-key">note</span>: <span class="json-string">gift</span></del>',
+    ]
+    last = store.get_events_for_aggregate("order-1")[-1]
+    assert "changes since the last Placed, version 2" in page(staff, f"{EVENTS}{last.position}/change/")
+
+
+def test_comparison_does_not_read_a_long_history(store: EventStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(timeline, "COMPARED_VERSIONS", 10)
+    *_, last = store.dispatch(new("a-1", "Rare"), *some(10), new("a-1", "Rare"))
+    assert timeline.last_versions(last, {"Rare", "Happened"}) == [11]
+
+
+def test_correlation_id_is_a_link_and_nothing_stands_three_times(staff: Client, store: EventStore) -> None:
+    (event,) = store.dispatch(new("order-1", "Placed", metadata={"correlation_id": "flow-1", "actor": "ann"}))
+    html = page(staff, f"{EVENTS}{event.position}/change/").partition("<main")[2]
+    assert '?correlation_id=flow-1"><span class="json-string">flow-1</span></a>' in html
+    shown = re.sub(r"<[^>]*>", " ", html)
+    for text in ("order-1", "flow-1", "ann", str(event.event_id), "Placed"):
+        assert shown.count(text) <= 2, text
