@@ -156,11 +156,11 @@ def without_nul(text: str) -> str:
     return text.replace("\0", "")
 
 
-def to_the_second(moment: datetime | None) -> SafeString:
-    """Return a moment as HTML, in the current time zone; a note in place of a moment that cannot be shown."""
+def to_the_second(moment: datetime | None, text_format: str = "%Y-%m-%d %H:%M:%S") -> SafeString:
+    """Return a moment as HTML, in the current time zone and with its name; a note if the moment cannot be shown."""
     if moment is None:
         return format_html("<em>{}</em>", "outside the years 1 to 9999")
     local = localtime(moment)
     return format_html(
-        '<time class="event-moment" datetime="{}">{}</time>', local.isoformat(), f"{local:%Y-%m-%d %H:%M:%S}"
+        '<time class="event-moment" datetime="{}">{}</time>', local.isoformat(), local.strftime(f"{text_format} %Z")
     )
