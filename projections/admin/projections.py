@@ -18,7 +18,6 @@ from . import board, parked_aggregates
 from .actions import RETRY, SKIP, ActionResult, OperatingAdmin, retry_parked
 from .links import Links
 from .operation_log import latest_operations, may_view_operations
-from .refresh import refresh_context
 from .workers import MAX_WORKERS, may_view_workers, workers
 
 Action = Operation.Action
@@ -84,7 +83,6 @@ class ProjectionAdmin(OperatingAdmin):
     def _shared(self, request: HttpRequest) -> dict[str, Any]:
         """Return the context that the board and the pages of the projections share."""
         return {
-            **refresh_context(request),
             "may_operate": self.has_operate_permission(request),
             "may_view_parked": request.user.has_perm("projections.view_parkedevent"),
         }

@@ -1,11 +1,9 @@
 """`manage.py events_doctor`: check a live installation, and print problems with their remedies."""
 
 import json
-from dataclasses import asdict
 from typing import Any
 
 from django.core.management import CommandError, CommandParser
-from django.db import DatabaseError
 
 from events.management.base import StoreCommand
 from events.monitoring.diagnostics import Diagnostic, Finding, Severity, diagnostics
@@ -32,12 +30,12 @@ class Command(StoreCommand):
         using = options["database"]
         found: list[Finding] = []
         for each in diagnostics():
-            findings = _findings_of(each, using)
+            findings = each.findings(using)
             found += findings
             if not options["json"]:
                 self._print(each, findings)
         if options["json"]:
-            self.stdout.write(json.dumps([asdict(finding) for finding in found], indent=2))
+            self.stdout.write(json.dumps([_as_json(finding) for finding in found], indent=2))
         levels = [Severity.ERROR] if options["fail_level"] == Severity.ERROR else [*Severity]
         counted = [each for each in found if each.severity in levels]
         if counted:
@@ -48,14 +46,15 @@ class Command(StoreCommand):
             self.stdout.write(f"{self.style.SUCCESS('ok')}       {diagnostic.name}")
         for finding in findings:
             style = self.style.ERROR if finding.severity is Severity.ERROR else self.style.WARNING
-            self.stdout.write(f"{style(finding.severity.value.ljust(7))}  {finding.problem}")
+            since = f" (since {finding.since:%Y-%m-%d %H:%M:%S %Z})" if finding.since else ""
+            self.stdout.write(f"{style(finding.severity.value.ljust(7))}  {finding.problem}{since}")
             self.stdout.write(f"         {finding.remedy}")
 
 
-def _findings_of(diagnostic: Diagnostic, using: str) -> list[Finding]:
-    try:
-        return list(diagnostic.diagnose(using))
-    except DatabaseError as error:
-        line = str(error).strip().partition("\n")[0]
-        remedy = "Solve the problems above first, or run the command as a role with the necessary grants."
-        return [Finding(f"could not be checked: {diagnostic.name} ({line})", remedy)]
+def _as_json(finding: Finding) -> dict[str, Any]:
+    return {
+        "problem": finding.problem,
+        "remedy": finding.remedy,
+        "severity": finding.severity,
+        "since": finding.since.isoformat() if finding.since else None,
+    }
