@@ -18,15 +18,15 @@ REFRESH_HEADER = "X-Event-Refresh"  # of the requests of refresh.js
 
 
 @register.inclusion_tag("admin/events/dashboard.html", takes_context=True)
-def event_store_dashboard(context: template.Context) -> dict[str, Any]:
+def event_store_dashboard(context: template.RequestContext) -> dict[str, Any]:
     """Show the dashboard to users who may read events; show nothing to others."""
-    return dashboard.context(context["request"])
+    return dashboard.context(context.request)
 
 
 @register.inclusion_tag("admin/events/refresh_bar.html", takes_context=True)
-def refresh_bar(context: template.Context, seconds: int) -> dict[str, Any]:
+def refresh_bar(context: template.RequestContext, seconds: int) -> dict[str, Any]:
     """Show when the page was drawn, and refresh its marked regions at intervals."""
-    request = context["request"]
+    request = context.request
     messages = get_messages(request)
     if REFRESH_HEADER in request.headers and isinstance(messages, BaseStorage):
         messages.used = False  # the admin shows a message once: keep it for a page that is looked at

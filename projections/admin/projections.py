@@ -13,9 +13,10 @@ from django.urls import reverse
 
 from projections.models import Operation, ProjectionState
 from projections.operations import actions
+from projections.operations.rebuild_size import EVENTS_PER_SECOND
 
 from . import board, parked_aggregates
-from .actions import RETRY, SKIP, ActionResult, OperatingAdmin, retry_parked
+from .actions import RETRY, SKIP, ActionResult, OperatingAdmin, is_path, retry_parked
 from .links import Links
 from .operation_log import latest_operations, may_view_operations
 from .workers import MAX_WORKERS, may_view_workers, workers
@@ -52,9 +53,28 @@ class ProjectionAdmin(OperatingAdmin):
         self._each(request, queryset, Action.RESUME, actions.resume, "runs again")
 
     @admin.action(description="Rebuild, while the old rows are served", permissions=["operate"])
-    def rebuild(self, request: HttpRequest, queryset: QuerySet) -> None:
+    def rebuild(self, request: HttpRequest, queryset: QuerySet) -> HttpResponse | None:
+        if "confirmed" not in request.POST:
+            return self._ask(request, queryset)
         done = "will be rebuilt by the next worker"
         self._each(request, queryset, Action.REBUILD, actions.ask_for_rebuild, done)
+        return None
+
+    def _ask(self, request: HttpRequest, queryset: QuerySet) -> HttpResponse:
+        """Say what a rebuild takes, and ask."""
+        names = ", ".join(state.name for state in queryset)
+        back = request.POST.get("back", "")
+        context = {
+            **self.admin_site.each_context(request),
+            "title": f"Rebuild {names}?",
+            "opts": self.opts,
+            "media": self.media,
+            "asked": [board.rebuild_of(state) for state in queryset],
+            "events_per_second": EVENTS_PER_SECOND,
+            "reason": request.POST.get("reason", ""),
+            "back": back if is_path(back) else "",
+        }
+        return TemplateResponse(request, "admin/projections/projectionstate/rebuild.html", context)
 
     @admin.action(description="Cancel the rebuild", permissions=["operate"])
     def cancel(self, request: HttpRequest, queryset: QuerySet) -> None:

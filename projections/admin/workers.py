@@ -12,7 +12,7 @@ from events.routing import database
 from projections.models import Heartbeat
 from projections.workers.heartbeat import HEARTBEAT_SECONDS
 
-from .board import format_duration
+from .board import format_ago
 
 MAX_SILENCE_SECONDS = 3 * HEARTBEAT_SECONDS
 MAX_WORKERS = 100
@@ -30,7 +30,7 @@ class Worker:
 
     @property
     def seen(self) -> str:
-        return f"{format_duration(self.seconds_ago)} ago"
+        return format_ago(self.heartbeat.seen_at)
 
     @property
     def is_silent(self) -> bool:
