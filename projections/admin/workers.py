@@ -47,9 +47,9 @@ class Worker:
 
 
 def workers() -> list[Worker]:
-    """Return the workers that were seen last, as many as a page shows: those alive first, by start."""
+    """Return the workers that were seen last, as many as a page shows: the silent ones first, then by start."""
     heartbeats = Heartbeat.objects.using(database()).order_by("-seen_at")[:MAX_WORKERS]
-    return sorted(map(Worker, heartbeats), key=lambda worker: (worker.is_silent, worker.heartbeat.started_at))
+    return sorted(map(Worker, heartbeats), key=lambda worker: (not worker.is_silent, worker.heartbeat.started_at))
 
 
 def may_view_workers(request: HttpRequest) -> bool:

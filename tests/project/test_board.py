@@ -202,7 +202,7 @@ def test_event_that_was_parked_and_is_mended_leads_to_the_list(
     monkeypatch.setattr(Fragile, "check", lambda self, event: None)
     _click(browser, "Retry or skip a-1")
     _click(browser, "Retry")
-    browser(lambda page: expect(page.get_by_text("1 parked events of a-1 handled, 0 still parked")).to_be_visible())
+    browser(lambda page: expect(page.get_by_text("1 parked event of a-1 handled, 0 still parked")).to_be_visible())
     browser(lambda page: expect(page.get_by_text("This event is no longer parked.")).to_be_visible())
     assert notes() == [("a-1", 1)]
 
