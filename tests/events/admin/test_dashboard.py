@@ -45,7 +45,7 @@ def test_activity_is_shown_by_minute_hour_and_day(
     ages = (timedelta(days=40), timedelta(days=20), timedelta(hours=20), timedelta(minutes=30))
     store_in_the_past(*[("a-1", "Happened", now - age) for age in ages])
     html = page(client_of("events.view_event"), INDEX, activity=unit)
-    assert f"{total} events in " in html
+    assert f"{total} event{'s' * (total != 1)} in " in html
     assert title in html
     if unit == "day":  # where two of them may share a bar
         total = len({(now - age).date() for age in ages[1:]})
