@@ -36,7 +36,7 @@ class ProjectionAdmin(OperatingAdmin):
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
         """Show the board, or do the action that a form has posted."""
         response = super().changelist_view(request, extra_context)
-        if isinstance(response, TemplateResponse) and response.context_data is not None:
+        if isinstance(response, TemplateResponse) and "cl" in (response.context_data or {}):
             response.context_data |= {"title": "Projections", **self._shared(request), **_board(request)}
         return response
 

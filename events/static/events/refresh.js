@@ -44,11 +44,14 @@ async function ask(mine) {
 }
 
 function take(text) {
+  const focused = document.activeElement;
   const page = new DOMParser().parseFromString(text, "text/html");
   for (const region of document.querySelectorAll(REGIONS)) {
     const fresh = page.querySelector(`[data-refresh-region="${region.dataset.refreshRegion}"]`);
     if (fresh) morph(region, fresh);
   }
+  // An element that is moved loses the focus.
+  if (focused !== document.activeElement && focused?.isConnected) focused.focus({ preventScroll: true });
   show("live", `Refreshed every ${seconds} s`);
 }
 
