@@ -64,7 +64,7 @@ def projections(using: str) -> Iterator[Finding]:
         elif report.status is ReportedStatus.ORPHANED:
             yield Finding(
                 f"projection {report.name} has rows, but its code is gone",
-                f"python manage.py forget_projection {report.name}, or install its app again.",
+                f"Run python manage.py forget_projection {report.name}, or install its app again.",
                 Severity.WARNING,
                 page=page,
             )
@@ -90,7 +90,7 @@ def workers(using: str) -> Iterator[Finding]:
     if len(dead) == len(by_age):
         yield Finding(
             f"no worker has been seen in the last {MAX_SILENCE.seconds} s, so ASYNC projections do not advance",
-            "python manage.py run_projections",
+            "Run python manage.py run_projections.",
             since=by_age[0].seen_at if by_age else None,
             page=page,
         )
@@ -109,9 +109,9 @@ def _remedy(report: status.Report) -> str:
     if report.status is ReportedStatus.STOPPED:
         return f"Correct the cause, then run python manage.py resume_projection {report.name}."
     if report.status is ReportedStatus.UNDECIDED:
-        return f"python manage.py rebuild_projection {report.name}, or keep the rows: keep_rows {report.name}"
+        return f"Run python manage.py rebuild_projection {report.name}, or keep the rows with keep_rows {report.name}."
     if report.status in (ReportedStatus.OUTDATED, ReportedStatus.INCOMPLETE):
-        return f"python manage.py rebuild_projection {report.name}"
+        return f"Run python manage.py rebuild_projection {report.name}."
     if report.status is ReportedStatus.PAUSED:
-        return f"python manage.py resume_projection {report.name}"
+        return f"Run python manage.py resume_projection {report.name}."
     return "See its rate in list_projections. Run more workers, or give it more shards."

@@ -18,6 +18,7 @@ from projections.engine.registration import register_all
 from projections.models import Operation, ParkedEvent, ProjectionState
 from projections.operations import actions
 from projections.workers.scheduler import plan
+from tests import FULL
 from tests.browser import Browser
 from tests.projections.support import catch_up, notes
 from tests.readmodels.projections import Fragile, Tally
@@ -325,7 +326,7 @@ TOO_SMALL = """
 """
 
 
-@pytest.mark.parametrize("width", [400, 1400])
+@pytest.mark.parametrize("width", [400, 1400] if FULL else [400])
 def test_targets_are_large_enough_for_fingers(
     open_page: Callable[..., None], browser: Browser, store: EventStore, width: int
 ) -> None:
