@@ -46,7 +46,10 @@ class Button:
 PAUSE = Button(Action.PAUSE, "Pause", "Workers handle no more events of the projection until it is resumed.")
 RESUME = Button(Action.RESUME, "Resume", "Workers continue, and retry the event that failed.")
 REBUILD = Button(
-    Action.REBUILD, "Rebuild …", "Rebuild the rows from the events. The next page says what that takes, and asks.", is_quiet=True
+    Action.REBUILD,
+    "Rebuild …",
+    "Rebuild the rows from the events. The next page says what that takes, and asks.",
+    is_quiet=True,
 )
 CANCEL = Button(Action.CANCEL, "Cancel rebuild", "Drop the rows rebuilt so far. The served rows stay.")
 KEEP = Button(Action.KEEP, "Keep rows", "Keep the rows that were there, and start with the next event.")

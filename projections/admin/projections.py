@@ -36,8 +36,9 @@ class ProjectionAdmin(OperatingAdmin):
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
         """Show the board, or do the action that a form has posted."""
         response = super().changelist_view(request, extra_context)
-        if isinstance(response, TemplateResponse) and "cl" in (response.context_data or {}):
-            response.context_data |= {"title": "Projections", **self._shared(request), **_board(request)}
+        context = response.context_data if isinstance(response, TemplateResponse) else None
+        if context and "cl" in context:  # the board, and not the question before a rebuild
+            context |= {"title": "Projections", **self._shared(request), **_board(request)}
         return response
 
     def page_context(self, request: HttpRequest, row: ProjectionState) -> dict[str, Any]:

@@ -113,10 +113,9 @@ def reports(names: Sequence[str] = ()) -> list[Report]:
     missing = missed.missed_events()
     numbers = waiting.values_list("projection").annotate(Count("pk"), Min("parked_at"))
     parked = {name: (number, since) for name, number, since in numbers}
+    nothing = (0, None)
     return [
-        _report(
-            name, by_name.get(name), known.get(name), settled, *parked.get(name, (0, None)), max(0, missing.get(name, 0))
-        )
+        _report(name, by_name.get(name), known.get(name), settled, *parked.get(name, nothing), missing.get(name, 0))
         for name in wanted
     ]
 
@@ -148,15 +147,17 @@ def describe(
         return ReportedStatus.OUTDATED, f"rebuild it: the rows are of version {state.version} ({state.mode})"
     if missing:
         return ReportedStatus.INCOMPLETE, (
-            f"rebuild it: {number_of_events(missing)} after position {lag.complete_position(state)} were stored without it, by"
-            " processes that do not run its present code, or from SQL"
+            f"rebuild it: {number_of_events(missing)} after position {lag.complete_position(state)} were stored without"
+            " it, by processes that do not run its present code, or from SQL"
         )
     return ReportedStatus(state.status), state.status_reason
 
 
 def _also_missed(state: ProjectionState, missing: int) -> str:
     return (
-        f"; {number_of_events(missing)} after position {lag.complete_position(state)} were stored without it" if missing else ""
+        f"; {number_of_events(missing)} after position {lag.complete_position(state)} were stored without it"
+        if missing
+        else ""
     )
 
 
@@ -176,6 +177,7 @@ def _report(
 ) -> Report:
     rebuild: Rebuild | None = getattr(state, "rebuild", None)
     checkpoints: list[Checkpoint] = list(state.checkpoints.all()) if state else []
+    missing = max(0, missing)
     status, reason = describe(projection, state, rebuild, missing)
     position = lag.rows_position(projection, state) if state else 0
     if state and status is ReportedStatus.INCOMPLETE:
@@ -208,7 +210,7 @@ def _report(
 def _since(
     status: ReportedStatus, state: ProjectionState | None, checkpoints: Sequence[Checkpoint], first_missing: datetime
 ) -> datetime | None:
-    """Return when a projection got its status; `first_missing` is when the first event missing from its rows was stored."""
+    """Return when a projection got its status; `first_missing` is the time of the first event that its rows lack."""
     rebuild: Rebuild | None = getattr(state, "rebuild", None)
     if rebuild and status is ReportedStatus.REBUILDING:
         return rebuild.started_at

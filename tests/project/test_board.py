@@ -320,7 +320,7 @@ def test_pages_keep_to_a_strict_policy(
 
 TOO_SMALL = """
     [...document.querySelectorAll(":is(.board, .event-dashboard, #changelist) :is(a, button, summary, input, select)")]
-        .filter(each => each.type !== "hidden" && each.checkVisibility() && !each.closest("[popover]:not(:popover-open)"))
+        .filter(each => each.type !== "hidden" && each.checkVisibility())
         .filter(each => Math.min(each.getBoundingClientRect().width, each.getBoundingClientRect().height) < 24)
         .map(each => each.outerHTML)
 """

@@ -10,7 +10,11 @@ pytestmark = pytest.mark.django_db
 def test_bars_stand_for_their_numbers() -> None:
     chart = stacked_bars(["a", "b", "c"], {"order": [1, 0, 4], "cart": [2, 0, 0]})
     assert [(each.colour, each.height, each.y) for each in chart.segments] == [(0, 25, 75), (1, 50, 25), (0, 100, 0)]
-    assert [(each.number, each.y, each.tick) for each in chart.bars] == [("3", 25, "a"), ("", 100, "b"), ("4", 0, "now")]
+    assert [(each.number, each.y, each.tick) for each in chart.bars] == [
+        ("3", 25, "a"),
+        ("", 100, "b"),
+        ("4", 0, "now"),
+    ]
     assert chart.highest == ("c", 4)
     assert chart.rows == [("a", (1, 2), 3), ("b", (0, 0), 0), ("c", (4, 0), 4)]
     assert chart.segments[1].text == "a: 2 cart"

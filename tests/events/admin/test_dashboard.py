@@ -122,16 +122,20 @@ def test_what_is_ill_comes_first_in_words_with_since_when_and_what_to_do(
     ProjectionState.objects.filter(pk="tally").update(status="stopped", status_reason="position 3", status_since=since)
     ProjectionState.objects.filter(pk="sharded_tally").update(status="paused", status_since=since)
     Heartbeat.objects.create(id=new().event_id, host="h", pid=1, started_at=since, seen_at=since)
-    html = page(
-        client_of("events.view_event", "projections.view_projectionstate", "projections.view_heartbeat"), INDEX
-    )
+    html = page(client_of("events.view_event", "projections.view_projectionstate", "projections.view_heartbeat"), INDEX)
     ills = html[: html.index('data-refresh-region="activity"')]
     board = "/admin/projections/projectionstate"
-    assert f"""<a href="{board}/fragile/change/">Projection fragile: 1 event is parked: KeyError: &#x27;total&#x27;</a>""" in ills
+    assert (
+        f"""<a href="{board}/fragile/change/">Projection fragile: 1 event is parked: KeyError: &#x27;total&#x27;</a>"""
+        in ills
+    )
     assert f'<a href="{board}/tally/change/">Projection tally: it has stopped (position 3)</a>' in ills
     assert f'<a href="{board}/sharded_5Ftally/change/">Projection sharded_tally is paused</a>' in ills
     assert '<a href="/admin/projections/heartbeat/">No worker has been seen in the last 30 s' in ills
-    assert ills.count('<time class="event-moment" datetime="2026-03-04T05:06:07+00:00">2026-03-04 05:06:07 UTC</time>') == 4
+    assert (
+        ills.count('<time class="event-moment" datetime="2026-03-04T05:06:07+00:00">2026-03-04 05:06:07 UTC</time>')
+        == 4
+    )
     assert "python manage.py resume_projection tally" in ills
     assert ills.index("tally: it has stopped") < ills.index("1 event is parked")  # errors first
     assert f"{ills.count('<li class=')} problems</h2>" in ills

@@ -3,7 +3,6 @@
 import os
 import subprocess
 import sys
-
 from collections.abc import Callable
 from datetime import UTC, datetime
 
@@ -42,7 +41,9 @@ print(admin.site.index_template)
     assert said.stdout.strip() == expected
 
 
-@pytest.mark.parametrize(("zone", "text"), [("UTC", "12:00:05 UTC"), ("Europe/Berlin", "13:00:05 CET"), ("Asia/Riyadh", "15:00:05 +03")])
+@pytest.mark.parametrize(
+    ("zone", "text"), [("UTC", "12:00:05 UTC"), ("Europe/Berlin", "13:00:05 CET"), ("Asia/Riyadh", "15:00:05 +03")]
+)
 def test_times_name_their_zone(zone: str, text: str) -> None:
     with timezone.override(zone):
         at = datetime(2026, 1, 2, 12, 0, 5, tzinfo=UTC)

@@ -49,7 +49,10 @@ def test_rebuild_asks_and_says_what_it_reads(operator: Client, store: EventStore
     assert "<strong>tally</strong>: the rebuild reads 3 events. This takes a few seconds." in asked
     assert ">a &lt;look&gt;</textarea>" in asked
     assert f'href="{page_of("tally")}"' in asked
-    assert "there is no code for this projection" in operator.post(LIST, form | {"_selected_action": "gone"}).content.decode()
+    assert (
+        "there is no code for this projection"
+        in operator.post(LIST, form | {"_selected_action": "gone"}).content.decode()
+    )
     assert "example.org" not in operator.post(LIST, form | {"back": "https://example.org/"}).content.decode()
     done = operator.post(LIST, form | {"confirmed": "1"})
     assert done.headers["Location"] == page_of("tally")
