@@ -120,7 +120,7 @@ class AppendView:
 
     def _page(self, form: AppendForm) -> HttpResponse:
         aggregate_id = str(form["aggregate_id"].value() or "")
-        self._request.current_app = self._admin.admin_site.name  # type: ignore[attr-defined]  # as Django's views do
+        self._request.current_app = self._admin.admin_site.name  # as Django's views do
         version = str(form["expected_version"].value() or 0)
         history = history_url(self._request, aggregate_id) if version != "0" else ""
         context = {

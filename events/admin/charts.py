@@ -1,6 +1,5 @@
 """Charts as SVG from the server: they need no script, use the theme's colours, and have a table of their data."""
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import accumulate
@@ -12,61 +11,81 @@ COLOURS = 6
 # Below this part of all events, a category shares it too, if they are too many: bare UUIDs or numbers as aggregate ids
 # make each aggregate a category.
 RARE = 0.01
-BAR, GAP, HEIGHT = 8, 2, 100
+# The part of its place that a bar fills.
+FILLED = 0.8
+# The pixels of a digit, and of the space between two numbers.
+DIGIT, SPACE = 6, 4
+# The pixels of a chart on a telephone and on a desk.
+NARROW, WIDE = 330, 860
 
 
 @dataclass(frozen=True, kw_only=True)
 class Segment:
-    """A part of a bar, in the units of the drawing."""
+    """A part of a bar, in percent of the drawing."""
 
     x: float
     y: float
+    width: float
     height: float
-    width: float = BAR
     colour: int
     text: str
 
 
 @dataclass(frozen=True, kw_only=True)
-class Chart:
-    """A chart of stacked bars.
+class Bar:
+    """A bar with its number and its label.
 
     Attributes:
-        width: the width of the drawing, whose height is 100.
-        top: the number at the upper edge.
-        segments: the segments of the bars.
-        labels: the labels of the bars.
+        x, y: the middle of its upper edge, in percent of the drawing.
+        number: its number, as it stands above it; empty for 0.
+        tick: its label below it; empty if there is only space for other labels.
+    """
+
+    x: float
+    y: float
+    number: str
+    tick: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Chart:
+    """A chart of stacked bars. The highest bar is as high as the drawing.
+
+    Attributes:
+        bars, segments: the bars, and the parts that they consist of.
+        highest: the label and the number of the highest bar; None if all numbers are 0.
+        fits: where the numbers fit beside each other: on "all" screens, on "wide" ones or on "none".
         series: the name, colour, numbers and total of each series, the largest first.
         rows: the label, numbers and total of each bar, for the table.
     """
 
-    width: float
-    top: int
+    bars: Sequence[Bar]
     segments: Sequence[Segment]
-    labels: Sequence[str]
+    highest: tuple[str, int] | None
+    fits: str
     series: Sequence[tuple[str, int, Sequence[int], int]]
     rows: Sequence[tuple[str, Sequence[int], int]]
 
-    @property
-    def middle(self) -> str:
-        """The label in the middle of the axis."""
-        return self.labels[len(self.labels) // 2]
-
 
 def stacked_bars(labels: Sequence[str], numbers: dict[str, list[int]]) -> Chart:
-    """Return a chart with a bar for each label.
+    """Return a chart with a bar for each label; the last one is now.
 
     Args:
         numbers: a number for each label, by series, the largest series first.
     """
     stacked = _merge_small_series({visible(name): values for name, values in numbers.items()})
     columns = list(zip(*(values for _, values in stacked), strict=True)) or [()] * len(labels)
-    top = _round_up(max(map(sum, columns), default=0))
+    totals = [sum(column) for column in columns]
+    top = max([*totals, 1])
+    place = 100 / len(labels)
+    texts = [short(total) if total else "" for total in totals]
+    between = max(1, len(labels) // 8)
     segments = [
         Segment(
-            x=bar * (BAR + GAP) + GAP / 2,
-            y=HEIGHT - HEIGHT * reached / top,
-            height=HEIGHT * number / top,
+            x=place * (bar + (1 - FILLED) / 2),
+            y=100 - 100 * reached / top,
+            width=place * FILLED,
+            height=100 * number / top,
             colour=colour,
             text=f"{label}: {number:,} {stacked[colour][0]}",
         )
@@ -74,14 +93,38 @@ def stacked_bars(labels: Sequence[str], numbers: dict[str, list[int]]) -> Chart:
         for colour, (number, reached) in enumerate(zip(column, accumulate(column), strict=True))
         if number
     ]
+    last = len(labels) - 1
     return Chart(
-        width=len(labels) * (BAR + GAP),
-        top=top,
+        bars=[
+            Bar(
+                x=place * (bar + 0.5),
+                y=100 - 100 * totals[bar] / top,
+                number=texts[bar],
+                tick="now" if bar == last else "" if (last - bar) % between else label,
+            )
+            for bar, label in enumerate(labels)
+        ],
         segments=segments,
-        labels=labels,
+        highest=max(zip(labels, totals, strict=True), key=lambda each: each[1]) if any(totals) else None,
+        fits=_where_fit(texts),
         series=[(name, colour, values, sum(values)) for colour, (name, values) in enumerate(stacked)],
-        rows=[(label, column, sum(column)) for label, column in zip(labels, columns, strict=True)],
+        rows=list(zip(labels, columns, totals, strict=True)),
     )
+
+
+def short(number: int) -> str:
+    """Return a number with at most five characters: exact up to 9,999."""
+    if number < 10_000:
+        return f"{number:,}"
+    for power, sign in ((10**12, "T"), (10**9, "G"), (10**6, "M"), (10**3, "k")):
+        if number >= power:
+            return f"{number / power:.1f}{sign}" if number < 100 * power else f"{number // power}{sign}"
+    raise AssertionError(number)
+
+
+def _where_fit(texts: Sequence[str]) -> str:
+    needed = len(texts) * (max(map(len, texts)) * DIGIT + SPACE)
+    return "all" if needed <= NARROW else "wide" if needed <= WIDE else "none"
 
 
 def _merge_small_series(numbers: dict[str, list[int]]) -> list[tuple[str, list[int]]]:
@@ -92,11 +135,3 @@ def _merge_small_series(numbers: dict[str, list[int]]) -> list[tuple[str, list[i
     own = [(name, values) for name, values in stacked[:COLOURS] if sum(values) >= least]
     rest = [sum(column) for column in zip(*(values for _, values in stacked[len(own) :]), strict=True)]
     return [*own, (f"{len(stacked) - len(own):,} others", rest)]
-
-
-def _round_up(number: int) -> int:
-    """Return the next number for an axis: 1, 2 or 5 times a power of ten."""
-    if number <= 1:
-        return 1
-    power = 10 ** math.floor(math.log10(number))
-    return next(int(step * power) for step in (1, 2, 5, 10) if step * power >= number)

@@ -1,4 +1,4 @@
-"""The dashboard on the admin's index: new events, the size of the store, and what holds readers back."""
+"""The dashboard on the admin's index: what is ill, new events, the size of the store, and what holds readers back."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -8,17 +8,18 @@ from typing import Any
 from django.db import transaction
 from django.http import HttpRequest
 from django.template.defaultfilters import filesizeformat
-from django.utils import dateformat, timezone
+from django.utils import timezone
 
 from events import authorization
 from events.exceptions import UnsafeRead
 from events.integrity import seals
 from events.monitoring import statistics
+from events.monitoring.diagnostics import Finding, Severity, diagnostics
 from events.routing import database
 from events.storage import ordering
 
 from .charts import stacked_bars
-from .links import event_list_url, history_url, site_of
+from .links import event_list_url, history_url, page_url, site_of
 from .timeline import ago
 
 DAY = timedelta(days=1)
@@ -31,29 +32,59 @@ class Unit:
     Attributes:
         name: the name of the unit.
         covers: the time that all periods cover, in words.
-        label: the format of a period's label.
+        label: returns the label of the period that begins at a local time.
         starts: returns the starts of the periods up to a moment.
     """
 
     name: str
     covers: str
-    label: str
+    label: Callable[[datetime], str]
     starts: Callable[[datetime], list[datetime]]
 
 
 def context(request: HttpRequest) -> dict[str, Any]:
-    """Return the context of the dashboard, from the categories that the user of a request may read."""
-    readable = authorization.readable(request.user)
-    if not readable:
-        return {}
-    using, now = database(), timezone.localtime()
+    """Return the context of the dashboard: what its user watches, and the events that the user may read."""
+    using, readable = database(), authorization.readable(request.user)
+    watched = [each for each in diagnostics(using) if each.watched_by and request.user.has_perm(each.watched_by)]
+    ills = [Ill(finding, site_of(request)) for each in watched for finding in each.findings(using)]
+    return {
+        "is_shown": bool(readable or watched),
+        "watches": bool(watched),
+        "ills": sorted(ills, key=lambda each: not each.is_error),
+        **(_activity(request, readable, using) if readable else {}),
+    }
+
+
+@dataclass(frozen=True)
+class Ill:
+    """A finding of a diagnostic, as the dashboard shows it."""
+
+    finding: Finding
+    site: str
+
+    @property
+    def is_error(self) -> bool:
+        return self.finding.severity is Severity.ERROR
+
+    @property
+    def url(self) -> str:
+        """The URL of the page that shows more; empty if there is none."""
+        return page_url(self.site, *self.finding.page) if self.finding.page else ""
+
+    @property
+    def ago(self) -> str:
+        return ago(self.finding.since) if self.finding.since else ""
+
+
+def _activity(request: HttpRequest, readable: authorization.Categories, using: str) -> dict[str, Any]:
+    now = timezone.localtime()
     unit = next((each for each in UNITS if each.name == request.GET.get("activity")), UNITS[1])
     starts = unit.starts(now)
     activity = statistics.activity(starts, readable.names, using)
-    labels = [dateformat.format(timezone.localtime(start), unit.label) for start in starts]
+    labels = [unit.label(timezone.localtime(start)) for start in starts]
     return {
-        "is_shown": True,
         "unit": unit,
+        "zone": now.tzname(),
         "units": UNITS,
         "activity": activity,
         "chart": stacked_bars(labels, activity.by_category),
@@ -128,7 +159,7 @@ def _before(last: datetime, length: timedelta, count: int) -> list[datetime]:
 
 
 UNITS: Sequence[Unit] = (
-    Unit("minute", "the last hour", "H:i", _minutes),
-    Unit("hour", "the last 24 hours", "H:i", _hours),
-    Unit("day", "the last 30 days", "j M", _days),
+    Unit("minute", "the last hour", "{:%H:%M}".format, _minutes),
+    Unit("hour", "the last 24 hours", "{:%H:%M}".format, _hours),
+    Unit("day", "the last 30 days", "{0.day} {0:%b}".format, _days),
 )

@@ -1,11 +1,17 @@
-"""The diagnostics that `events_doctor` runs; any app can add some."""
+"""The diagnostics that `events_doctor` and the dashboard run; any app can add some."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from datetime import datetime
 from enum import StrEnum
 from importlib import import_module
 
+from django.db import Error, connections, transaction
+
 from events.routing import has_store, where_the_store_is
+from events.storage import server_errors
+
+from .session import diagnosis
 
 
 class Severity(StrEnum):
@@ -17,11 +23,18 @@ class Severity(StrEnum):
 
 @dataclass(frozen=True)
 class Finding:
-    """A problem and its remedy."""
+    """A problem and its remedy.
+
+    Attributes:
+        since: when the problem began; None if that is not known.
+        page: the name and the keys of the page of the admin that shows more; empty if there is none.
+    """
 
     problem: str
     remedy: str
     severity: Severity = Severity.ERROR
+    since: datetime | None = None
+    page: tuple[str, ...] = ()
 
 
 Diagnose = Callable[[str], Iterator[Finding]]
@@ -35,11 +48,33 @@ class Diagnostic:
         name: a sentence that is true if there are no findings.
         diagnose: yields the findings in the database with an alias.
         database: returns the alias of the only database that it is about; None if it is about every store.
+        watched_by: the permission of the users who see its findings on the dashboard, which runs it every few seconds;
+            empty if it takes too long.
     """
 
     name: str
     diagnose: Diagnose
     database: Callable[[], str] | None = None
+    watched_by: str = ""
+
+    def findings(self, using: str) -> list[Finding]:
+        """Return its findings; if it cannot run, that is the finding."""
+        try:
+            with (
+                diagnosis(using),
+                transaction.atomic(using),
+            ):  # a savepoint: an error would abort the caller's transaction
+                return list(self.diagnose(using))
+        except Exception as error:  # also one in the code of another app
+            line, remedy = (
+                f"{type(error).__name__}: {server_errors.first_line(error)}",
+                "Solve the problems above first.",
+            )
+            if isinstance(error, Error):
+                line, remedy = server_errors.in_words(error, using)
+                if server_errors.is_lost(error):
+                    connections[using].close()  # the next diagnostic connects again
+            return [Finding(f"could not be checked: {self.name} ({line})", remedy)]
 
 
 _modules: list[str] = []
@@ -68,11 +103,13 @@ def _no_store(using: str) -> Iterator[Finding]:
     yield Finding(f"the database {using!r} has no event store", where_the_store_is(using))
 
 
-def diagnostic(name: str, *, database: Callable[[], str] | None = None) -> Callable[[Diagnose], Diagnose]:
+def diagnostic(
+    name: str, *, database: Callable[[], str] | None = None, watched_by: str = ""
+) -> Callable[[Diagnose], Diagnose]:
     """Return a decorator that adds a function to the diagnostics; see `Diagnostic` for the arguments."""
 
     def decorator(diagnose: Diagnose) -> Diagnose:
-        _diagnostics.append(Diagnostic(name, diagnose, database))
+        _diagnostics.append(Diagnostic(name, diagnose, database, watched_by))
         return diagnose
 
     return decorator

@@ -52,7 +52,7 @@ def migrations(using: str) -> Iterator[Finding]:
     return unapplied(using, "events", "events_event")
 
 
-@diagnostic("The server does not lose acknowledged events")
+@diagnostic("The server does not lose acknowledged events", watched_by="events.view_event")
 def server(using: str) -> Iterator[Finding]:
     (found,) = _rows(using, "server")
     if found["version"] < 150_000:
@@ -89,7 +89,7 @@ def server(using: str) -> Iterator[Finding]:
         )
 
 
-@diagnostic("The guards are in place, and no role passes them by default")
+@diagnostic("The guards are in place, and no role passes them by default", watched_by="events.view_event")
 def guards(using: str) -> Iterator[Finding]:
     found = {row["name"]: row for row in _rows(using, "installed_triggers", [list(_TABLES)])}
     for name, statement in _guards().items():
@@ -136,7 +136,7 @@ def function_findings(using: str, prefix: str, folder: Path, for_others: Collect
             )
 
 
-@diagnostic("Positions rise one by one, and most are still free")
+@diagnostic("Positions rise one by one, and most are still free", watched_by="events.view_event")
 def positions(using: str) -> Iterator[Finding]:
     (found,) = _rows(using, "position_sequence")
     if (found["step"], found["cache"], found["cycles"]) != (1, 1, False):
@@ -162,7 +162,7 @@ def positions(using: str) -> Iterator[Finding]:
         )
 
 
-@diagnostic("No open transaction holds back the settled position")
+@diagnostic("No open transaction holds back the settled position", watched_by="events.view_event")
 def open_appends(using: str) -> Iterator[Finding]:
     for each in statistics.open_appends(using):
         age = timezone.now() - each.since if each.since else timedelta.max
@@ -170,12 +170,12 @@ def open_appends(using: str) -> Iterator[Finding]:
             who = f"session {each.pid}" if each.pid else f"the prepared transaction {each.prepared!r}"
             whose = ", ".join(filter(None, (each.user, each.application, each.client, each.state)))
             yield Finding(
-                f"{who} ({whose}) has appended and has been open for {_rounded(age)}: readers wait at position"
-                f" {settled_position(using)}",
+                f"{who} ({whose}) has appended and is still open: readers wait at position {settled_position(using)}",
                 f"Find out what it does. SELECT pg_terminate_backend({each.pid}) ends it."
                 if each.pid
                 else f"COMMIT PREPARED '{each.prepared}' or ROLLBACK PREPARED '{each.prepared}'",
                 Severity.WARNING,
+                since=each.since,
             )
 
 
@@ -225,7 +225,7 @@ def tables(using: str) -> Iterator[Finding]:
         yield Finding(f"the index {row['name']} is not valid", f"REINDEX INDEX CONCURRENTLY {row['name']}")
 
 
-@diagnostic("The clocks agree")
+@diagnostic("The clocks agree", watched_by="events.view_event")
 def clocks(using: str) -> Iterator[Finding]:
     (found,) = _rows(using, "clocks")
     skew = abs(timezone.now() - found["now"])
@@ -244,16 +244,17 @@ def clocks(using: str) -> Iterator[Finding]:
         )
 
 
-@diagnostic("Events are sealed regularly, if the store has seals")
+@diagnostic("Events are sealed regularly, if the store has seals", watched_by="events.view_event")
 def seals(using: str) -> Iterator[Finding]:
     if not Seal.objects.using(using).exists():
         return
     since = unsealed(using).since
     if since and timezone.now() - since > MAX_UNSEALED:
         yield Finding(
-            f"events since {since:%Y-%m-%d %H:%M %Z} are not sealed",
+            "events are not sealed",
             "Run python manage.py seal_events regularly, or set PROJECTIONS_SEALS for the workers.",
             Severity.WARNING,
+            since=since,
         )
 
 

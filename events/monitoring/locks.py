@@ -19,19 +19,25 @@ _STOPPED: Final = {
 }
 
 
-@diagnostic("No session holds up appends, seals or projections by a lock")
+@diagnostic("No session holds up appends, seals or projections by a lock", watched_by="events.view_event")
 def holders(using: str) -> Iterator[Finding]:
     for row in fetch_dicts(using, read_query(__package__, "lock_holders"), [MAX_HELD, MAX_HELD]):
-        since = f"since {row['since']:%Y-%m-%d %H:%M:%S %Z}" if row["since"] else "for an unknown time"
-        waiting = f"; {row['waiting']} sessions wait for it" if row["waiting"] else ""
+        waiting = (
+            f"; {row['waiting']} {'session waits' if row['waiting'] == 1 else 'sessions wait'} for it"
+            if row["waiting"]
+            else ""
+        )
         stopped = dict.fromkeys(_STOPPED.get(table, "projections") for table in row["closed"])
         what = f"it stops {', '.join(stopped)}" if stopped else f"it has written to {', '.join(row['tables'])}"
         yield Finding(
-            f"{_session(row)} holds locks of the store {since}: {what}{waiting}", _remedy(row), Severity.WARNING
+            f"{_session(row)} holds locks of the store: {what}{waiting}",
+            _remedy(row),
+            Severity.WARNING,
+            since=row["since"],
         )
 
 
-@diagnostic("Only sessions that append hold a floor")
+@diagnostic("Only sessions that append hold a floor", watched_by="events.view_event")
 def false_floors(using: str) -> Iterator[Finding]:
     for row in fetch_dicts(using, read_query(__package__, "false_floors")):
         yield Finding(

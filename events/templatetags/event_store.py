@@ -4,7 +4,9 @@ from datetime import datetime
 from typing import Any
 
 from django import template
-from django.utils import translation
+from django.contrib.messages import get_messages
+from django.contrib.messages.storage.base import BaseStorage
+from django.utils import timezone, translation
 from django.utils.safestring import SafeString
 
 from events.admin import dashboard
@@ -14,12 +16,24 @@ from events.admin.visible import visible
 register = template.Library()
 register.filter("visible", visible)
 
+REFRESH_HEADER = "X-Event-Refresh"  # of the requests of refresh.js
+
 
 @register.inclusion_tag("admin/events/dashboard.html", takes_context=True)
-def event_store_dashboard(context: template.Context) -> dict[str, Any]:
+def event_store_dashboard(context: template.RequestContext) -> dict[str, Any]:
     """Show the dashboard to users who may read events; show nothing to others."""
     with translation.override("en"):  # dates, sizes and durations are parts of its sentences
-        return dashboard.context(context["request"])
+        return dashboard.context(context.request)
+
+
+@register.inclusion_tag("admin/events/refresh_bar.html", takes_context=True)
+def refresh_bar(context: template.RequestContext, seconds: int) -> dict[str, Any]:
+    """Show when the page was drawn, and refresh its marked regions at intervals."""
+    request = context.request
+    messages = get_messages(request)
+    if REFRESH_HEADER in request.headers and isinstance(messages, BaseStorage):
+        messages.used = False  # the admin shows a message once: keep it for a page that is looked at
+    return {"seconds": seconds, "drawn_at": timezone.now()}
 
 
 @register.filter

@@ -34,17 +34,24 @@ class Button:
         label: the text of the button.
         effect: what the action does, in one sentence.
         needs_reason: whether the action is rejected without a reason.
+        is_quiet: whether the button is less prominent than the others, because it is seldom the right one.
     """
 
     action: Action
     label: str
     effect: str
     needs_reason: bool = False
+    is_quiet: bool = False
 
 
 PAUSE = Button(Action.PAUSE, "Pause", "Workers handle no more events of the projection until it is resumed.")
 RESUME = Button(Action.RESUME, "Resume", "Workers continue, and retry the event that failed.")
-REBUILD = Button(Action.REBUILD, "Rebuild", "Rebuild the rows from the events. The old rows are served until then.")
+REBUILD = Button(
+    Action.REBUILD,
+    "Rebuild …",
+    "Rebuild the rows from the events. The next page says what that takes, and asks.",
+    is_quiet=True,
+)
 CANCEL = Button(Action.CANCEL, "Cancel rebuild", "Drop the rows rebuilt so far. The served rows stay.")
 KEEP = Button(Action.KEEP, "Keep rows", "Keep the rows that were there, and start with the next event.")
 RETRY_ALL = Button(Action.RETRY, "Retry parked", "Handle all parked events of the projection again, in order.")
@@ -92,7 +99,8 @@ def retry_parked(name: str, aggregate_id: str | None, by: str, reason: str) -> A
     """Retry the parked events of a projection, of one aggregate or of all."""
     handled, left = actions.retry(name, by=by, reason=reason, aggregate_id=aggregate_id)
     of = f" of {visible(aggregate_id)}" if aggregate_id else ""
-    return ActionResult(f"Projection {name}: {handled} parked events{of} handled, {left} still parked.", left == 0)
+    events = "event" if handled == 1 else "events"
+    return ActionResult(f"Projection {name}: {handled} parked {events}{of} handled, {left} still parked.", left == 0)
 
 
 class ReasonForm(ActionForm):
@@ -132,7 +140,7 @@ class OperatingAdmin(BrowsingAdmin):
         else:
             response = super().response_action(request, queryset, *args, **options)
         back = request.POST.get("back", "")
-        if response and back.startswith("/") and url_has_allowed_host_and_scheme(back, allowed_hosts=None):
+        if isinstance(response, HttpResponseRedirect) and is_path(back):
             return HttpResponseRedirect(back)
         return response
 
@@ -156,3 +164,8 @@ class OperatingAdmin(BrowsingAdmin):
         """Return the chosen keys that are valid for this model."""
         texts = [without_nul(text) for text in chosen]
         return texts if self.opts.pk.get_internal_type() == "CharField" else [key for key in texts if key.isdecimal()]
+
+
+def is_path(address: str) -> bool:
+    """Return whether an address is a path of this site, so that a redirect to it is safe."""
+    return address.startswith("/") and url_has_allowed_host_and_scheme(address, allowed_hosts=None)

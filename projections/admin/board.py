@@ -1,15 +1,18 @@
 """The rows of the board: what it shows of each projection, as text."""
 
 from dataclasses import dataclass
+from datetime import datetime
 
 from django.utils import timezone
 
 from events.admin.links import page_url
 from events.routing import database
 from projections.engine.checkpoints import rate_at
+from projections.exceptions import UnknownProjection
 from projections.models import Build, Checkpoint, ProjectionState
 from projections.operations import lag, status
-from projections.operations.status import ReportedStatus
+from projections.operations.rebuild_size import RebuildSize, rebuild_size
+from projections.operations.status import ReportedStatus, number_of_events
 
 from .actions import Button, buttons_for
 
@@ -47,6 +50,28 @@ class ProjectionRow:
         return TONES.get(self.report.status, "quiet")
 
     @property
+    def attention(self) -> str:
+        """How much attention it needs: "bad" if it fails, "warning" if somebody has to look at it, or nothing."""
+        found = self.report
+        if found.problem() or self.tone == "bad":
+            return "bad"
+        is_odd = found.status is ReportedStatus.ORPHANED or self.tone == "warning"
+        return "warning" if is_odd or found.parked or found.last_error else ""
+
+    @property
+    def since(self) -> datetime | None:
+        """When it got its status; None if it is running, or if that is not known."""
+        return None if self.report.status is ReportedStatus.RUNNING else self.report.since
+
+    @property
+    def since_ago(self) -> str:
+        return format_ago(self.since)
+
+    @property
+    def parked_ago(self) -> str:
+        return format_ago(self.report.parked_since)
+
+    @property
     def problem(self) -> str:
         """Why the health endpoint fails for it; empty if the status says so already."""
         return self.report.problem() if self.report.status is not ReportedStatus.STOPPED else ""
@@ -56,9 +81,9 @@ class ProjectionRow:
         found = self.report
         if not found.lag_events:
             return "none"
-        more = "+" if found.lag_events >= lag.MAX_COUNTED_LAG else ""
-        events = "event" if found.lag_events == 1 else "events"
-        return f"{found.lag_events:,}{more} {events}, {format_duration(found.lag_seconds)}"
+        more = found.lag_events >= lag.MAX_COUNTED_LAG
+        number = f"{found.lag_events:,}+ events" if more else number_of_events(found.lag_events)
+        return f"{number}, {format_duration(found.lag_seconds)}"
 
     @property
     def position(self) -> str:
@@ -79,9 +104,13 @@ class ProjectionRow:
 
 
 def rows(site: str) -> list[ProjectionRow]:
-    """Return a row for every projection, by name, with links that stay in an admin site."""
+    """Return a row for every projection: those that fail first, then those that need attention, each by name.
+
+    Its links stay in an admin site.
+    """
     states = ProjectionState.objects.using(database()).select_related("rebuild").in_bulk()
-    return [_row(report, states.get(report.name), site) for report in status.reports()]
+    found = [_row(report, states.get(report.name), site) for report in status.reports()]
+    return sorted(found, key=lambda each: ("bad", "warning", "").index(each.attention))
 
 
 def row(state: ProjectionState, site: str) -> ProjectionRow:
@@ -92,6 +121,26 @@ def row(state: ProjectionState, site: str) -> ProjectionRow:
 def _row(report: status.Report, state: ProjectionState | None, site: str) -> ProjectionRow:
     url = page_url(site, "projections_projectionstate_change", report.name) if state else ""
     return ProjectionRow(report, state, buttons_for(report, state), url)
+
+
+@dataclass(frozen=True)
+class AskedRebuild:
+    """A rebuild that an operator asks for; without a size if there is no code for the projection."""
+
+    name: str
+    size: RebuildSize | None
+
+    @property
+    def duration(self) -> str:
+        return format_duration(self.size.seconds) if self.size else ""
+
+
+def rebuild_of(state: ProjectionState) -> AskedRebuild:
+    """Return what a rebuild of a projection takes."""
+    try:
+        return AskedRebuild(state.name, rebuild_size(state))
+    except UnknownProjection:
+        return AskedRebuild(state.name, None)
 
 
 @dataclass(frozen=True)
@@ -125,6 +174,11 @@ def format_duration(seconds: float) -> str:
         if seconds >= 2 * unit:
             return f"{seconds / unit:,.0f} {name}"
     return f"{seconds:.0f} s"
+
+
+def format_ago(moment: datetime | None) -> str:
+    """Return how long ago a moment was; an empty string without a moment."""
+    return f"{format_duration(max(0.0, (timezone.now() - moment).total_seconds()))} ago" if moment else ""
 
 
 def format_rate(events_per_second: float) -> str:

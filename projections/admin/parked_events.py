@@ -16,7 +16,6 @@ from projections.operations import actions
 from . import parked_aggregates
 from .actions import RETRY, SKIP, ActionResult, OperatingAdmin, retry_parked
 from .links import Links
-from .refresh import refresh_context
 
 
 @admin.register(ParkedEvent)
@@ -47,7 +46,6 @@ class ParkedEventAdmin(OperatingAdmin):
         """Return a failed event with its error and the events behind it, or a waiting event and what it waits for."""
         links = Links(request)
         return {
-            **refresh_context(request),
             "event": row,
             "position": links.event(row.position, row.aggregate_id),
             "aggregate": links.aggregate(row.aggregate_id),

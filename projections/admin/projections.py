@@ -12,12 +12,12 @@ from django.template.response import TemplateResponse
 from events.admin.links import page_url, site_of
 from projections.models import Operation, ProjectionState
 from projections.operations import actions
+from projections.operations.rebuild_size import EVENTS_PER_SECOND
 
 from . import board, parked_aggregates
-from .actions import RETRY, SKIP, ActionResult, OperatingAdmin, retry_parked
+from .actions import RETRY, SKIP, ActionResult, OperatingAdmin, is_path, retry_parked
 from .links import Links
 from .operation_log import latest_operations, may_view_operations
-from .refresh import refresh_context
 from .workers import MAX_WORKERS, may_view_workers, workers
 
 Action = Operation.Action
@@ -35,8 +35,9 @@ class ProjectionAdmin(OperatingAdmin):
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
         """Show the board, or do the action that a form has posted."""
         response = super().changelist_view(request, extra_context)
-        if isinstance(response, TemplateResponse) and response.context_data is not None:
-            response.context_data |= {"title": "Projections", **self._shared(request), **_board(request)}
+        context = response.context_data if isinstance(response, TemplateResponse) else None
+        if context and "cl" in context:  # the board, and not the question before a rebuild
+            context |= {"title": "Projections", **self._shared(request), **_board(request)}
         return response
 
     def page_context(self, request: HttpRequest, row: ProjectionState) -> dict[str, Any]:
@@ -52,9 +53,28 @@ class ProjectionAdmin(OperatingAdmin):
         self._each(request, queryset, Action.RESUME, actions.resume, "runs again")
 
     @admin.action(description="Rebuild, while the old rows are served", permissions=["operate"])
-    def rebuild(self, request: HttpRequest, queryset: QuerySet) -> None:
+    def rebuild(self, request: HttpRequest, queryset: QuerySet) -> HttpResponse | None:
+        if "confirmed" not in request.POST:
+            return self._ask(request, queryset)
         done = "will be rebuilt by the next worker"
         self._each(request, queryset, Action.REBUILD, actions.ask_for_rebuild, done)
+        return None
+
+    def _ask(self, request: HttpRequest, queryset: QuerySet) -> HttpResponse:
+        """Say what a rebuild takes, and ask."""
+        names = ", ".join(state.name for state in queryset)
+        back = request.POST.get("back", "")
+        context = {
+            **self.admin_site.each_context(request),
+            "title": f"Rebuild {names}?",
+            "opts": self.opts,
+            "media": self.media,
+            "asked": [board.rebuild_of(state) for state in queryset],
+            "events_per_second": EVENTS_PER_SECOND,
+            "reason": request.POST.get("reason", ""),
+            "back": back if is_path(back) else "",
+        }
+        return TemplateResponse(request, "admin/projections/projectionstate/rebuild.html", context)
 
     @admin.action(description="Cancel the rebuild", permissions=["operate"])
     def cancel(self, request: HttpRequest, queryset: QuerySet) -> None:
@@ -83,7 +103,6 @@ class ProjectionAdmin(OperatingAdmin):
     def _shared(self, request: HttpRequest) -> dict[str, Any]:
         """Return the context that the board and the pages of the projections share."""
         return {
-            **refresh_context(request),
             "may_operate": self.has_operate_permission(request),
             "may_view_parked": request.user.has_perm("projections.view_parkedevent"),
         }

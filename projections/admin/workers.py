@@ -12,7 +12,7 @@ from events.routing import database
 from projections.models import Heartbeat
 from projections.workers.heartbeat import HEARTBEAT_SECONDS
 
-from .board import format_duration
+from .board import format_ago
 
 MAX_SILENCE_SECONDS = 3 * HEARTBEAT_SECONDS
 MAX_WORKERS = 100
@@ -30,7 +30,7 @@ class Worker:
 
     @property
     def seen(self) -> str:
-        return f"{format_duration(self.seconds_ago)} ago"
+        return format_ago(self.heartbeat.seen_at)
 
     @property
     def is_silent(self) -> bool:
@@ -47,9 +47,9 @@ class Worker:
 
 
 def workers() -> list[Worker]:
-    """Return the workers that were seen last, as many as a page shows: those alive first, by start."""
+    """Return the workers that were seen last, as many as a page shows: the silent ones first, then by start."""
     heartbeats = Heartbeat.objects.using(database()).order_by("-seen_at")[:MAX_WORKERS]
-    return sorted(map(Worker, heartbeats), key=lambda worker: (worker.is_silent, worker.heartbeat.started_at))
+    return sorted(map(Worker, heartbeats), key=lambda worker: (not worker.is_silent, worker.heartbeat.started_at))
 
 
 def may_view_workers(request: HttpRequest) -> bool:

@@ -15,9 +15,12 @@ from projections.base import Mode
 from projections.models import Checkpoint, Heartbeat
 
 from . import status
-from .status import ReportedStatus
+from .status import ReportedStatus, number_of_events
 
 MAX_SILENCE = timedelta(seconds=30)
+MAX_DEAD_WORKERS = 5
+BOARD = ("projections_projectionstate_changelist",)
+_VIEW = "projections.view_projectionstate"
 _SQL = Path(engine.__file__).parent / "sql"
 _FUNCTIONS = {f"projections_{file.stem}" for file in _SQL.glob("*.sql")}
 
@@ -32,7 +35,7 @@ def functions(using: str) -> Iterator[Finding]:
     return function_findings(using, "projections_", _SQL, _FUNCTIONS)
 
 
-@diagnostic("No checkpoint is beyond the last event", database=database)
+@diagnostic("No checkpoint is beyond the last event", database=database, watched_by=_VIEW)
 def checkpoints(using: str) -> Iterator[Finding]:
     # Read in this order: a worker may move a checkpoint in between.
     checkpoints = list(Checkpoint.objects.using(using).values_list("projection_id", "position"))
@@ -46,34 +49,60 @@ def checkpoints(using: str) -> Iterator[Finding]:
             )
 
 
-@diagnostic("Projections keep up, and no event is parked", database=database)
+@diagnostic("Projections keep up, and no event is parked", database=database, watched_by=_VIEW)
 def projections(using: str) -> Iterator[Finding]:
     for report in status.reports():
+        page = ("projections_projectionstate_change", report.name)
+        why = f" ({report.status_reason})" if report.status_reason else ""
         if problem := report.problem():
-            why = f" ({report.status_reason})" if report.status_reason else ""
-            yield Finding(f"projection {report.name}: {problem}{why}", _remedy(report))
-        if report.status is ReportedStatus.ORPHANED:
+            is_late = report.status in (ReportedStatus.RUNNING, ReportedStatus.OUTDATED)
+            since = timezone.now() - timedelta(seconds=report.lag_seconds) if is_late else report.since
+            problem = f"projection {report.name}: {problem}{why}"
+            yield Finding(problem, _remedy(report), since=since, page=page if report.rows_version else BOARD)
+        elif report.status in (ReportedStatus.PAUSED, ReportedStatus.OUTDATED):
+            problem = f"projection {report.name} is {report.status}{why}"
+            yield Finding(problem, _remedy(report), Severity.WARNING, since=report.since, page=page)
+        elif report.status is ReportedStatus.ORPHANED:
             yield Finding(
                 f"projection {report.name} has rows, but its code is gone",
-                f"python manage.py forget_projection {report.name}, or install its app again.",
+                f"Run python manage.py forget_projection {report.name}, or install its app again.",
                 Severity.WARNING,
+                page=page,
             )
         if report.parked:
+            verb = "is" if report.parked == 1 else "are"
             yield Finding(
-                f"projection {report.name} has parked {report.parked} events: {report.last_error or 'see list_parked'}",
+                f"projection {report.name}: {number_of_events(report.parked)} {verb} parked:"
+                f" {report.last_error or 'see list_parked'}",
                 f"See python manage.py list_parked, correct the handler, then run retry_parked {report.name}.",
                 Severity.WARNING,
+                since=report.parked_since,
+                page=page,
             )
 
 
-@diagnostic("A worker is alive", database=database)
+@diagnostic("A worker is alive, and none has died", database=database, watched_by="projections.view_heartbeat")
 def workers(using: str) -> Iterator[Finding]:
     if not any(each.mode is Mode.ASYNC for each in registry.all_projections()):
         return
-    if not Heartbeat.objects.using(using).filter(seen_at__gt=timezone.now() - MAX_SILENCE).exists():
+    page = ("projections_heartbeat_changelist",)
+    by_age = list(Heartbeat.objects.using(using).order_by("-seen_at"))
+    dead = [each for each in by_age if each.seen_at <= timezone.now() - MAX_SILENCE]
+    if len(dead) == len(by_age):
         yield Finding(
             f"no worker has been seen in the last {MAX_SILENCE.seconds} s, so ASYNC projections do not advance",
-            "python manage.py run_projections",
+            "Run python manage.py run_projections.",
+            since=by_age[0].seen_at if by_age else None,
+            page=page,
+        )
+        return
+    for each in dead[:MAX_DEAD_WORKERS]:
+        yield Finding(
+            f"worker {each} was killed or hangs: it has sent no heartbeat for more than {MAX_SILENCE.seconds} s",
+            "Look at its log and end its process if it still runs. The other workers continue its work.",
+            Severity.WARNING,
+            since=each.seen_at,
+            page=page,
         )
 
 
@@ -81,9 +110,9 @@ def _remedy(report: status.Report) -> str:
     if report.status is ReportedStatus.STOPPED:
         return f"Correct the cause, then run python manage.py resume_projection {report.name}."
     if report.status is ReportedStatus.UNDECIDED:
-        return f"python manage.py rebuild_projection {report.name}, or keep the rows: keep_rows {report.name}"
+        return f"Run python manage.py rebuild_projection {report.name}, or keep the rows with keep_rows {report.name}."
     if report.status in (ReportedStatus.OUTDATED, ReportedStatus.INCOMPLETE):
-        return f"python manage.py rebuild_projection {report.name}"
+        return f"Run python manage.py rebuild_projection {report.name}."
     if report.status is ReportedStatus.PAUSED:
-        return f"python manage.py resume_projection {report.name}"
+        return f"Run python manage.py resume_projection {report.name}."
     return "See its rate in list_projections. Run more workers, or give it more shards."

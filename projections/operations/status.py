@@ -2,10 +2,10 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 
-from django.db.models import Count
+from django.db.models import Count, Min
 from django.utils import timezone
 
 from events.routing import database
@@ -44,12 +44,14 @@ class Report:
         rows_version: the version of the rows that are served; 0 if there are none yet.
         status: what the projection is doing.
         status_reason: why it is not running.
+        since: when it got this status; None if that is not known.
         position: its rows contain all events up to this position.
         lag_events: the number of later events, of any type, counted up to 10,000.
         lag_seconds: how long ago the first of these events was stored.
         rate: the events that it has handled per second, lately.
         missed: the number of events that were stored without it; INLINE only.
         parked: the number of parked events: those that failed, and those that wait behind them.
+        parked_since: when the first of them was parked.
         last_error: the error of the event that is retried, that stopped it, or that was parked last.
         attempts: how often the event that is retried has failed.
         next_attempt_at: when this event is retried.
@@ -62,12 +64,14 @@ class Report:
     rows_version: int
     status: ReportedStatus
     status_reason: str
+    since: datetime | None
     position: int
     lag_events: int
     lag_seconds: float
     rate: float
     missed: int
     parked: int
+    parked_since: datetime | None
     last_error: str
     attempts: int
     next_attempt_at: datetime | None
@@ -84,7 +88,7 @@ class Report:
         if self.status is ReportedStatus.UNDECIDED:
             return "it has not started, because its tables already held rows"
         if self.status is ReportedStatus.INCOMPLETE:
-            return f"its rows miss {_number(self.missed)} until it is rebuilt"
+            return f"its rows miss {number_of_events(self.missed)} until it is rebuilt"
         if self.lag_seconds > conf.max_lag_seconds:
             return f"it lags {self.lag_seconds:.0f} s behind; the limit is {conf.max_lag_seconds:g} s"
         return ""
@@ -107,9 +111,11 @@ def reports(names: Sequence[str] = ()) -> list[Report]:
     settled = ordering.settled_position(using)
     waiting = ParkedEvent.objects.using(using).filter(build=Build.LIVE).order_by()
     missing = missed.missed_events()
-    parked = dict(waiting.values_list("projection").annotate(Count("pk")))
+    numbers = waiting.values_list("projection").annotate(Count("pk"), Min("parked_at"))
+    parked = {name: (number, since) for name, number, since in numbers}
+    nothing = (0, None)
     return [
-        _report(name, by_name.get(name), known.get(name), settled, parked.get(name, 0), max(0, missing.get(name, 0)))
+        _report(name, by_name.get(name), known.get(name), settled, *parked.get(name, nothing), missing.get(name, 0))
         for name in wanted
     ]
 
@@ -141,33 +147,44 @@ def describe(
         return ReportedStatus.OUTDATED, f"rebuild it: the rows are of version {state.version} ({state.mode})"
     if missing:
         return ReportedStatus.INCOMPLETE, (
-            f"rebuild it: {_number(missing)} after position {lag.complete_position(state)} were stored without it, by"
-            " processes that do not run its present code, or from SQL"
+            f"rebuild it: {number_of_events(missing)} after position {lag.complete_position(state)} were stored without"
+            " it, by processes that do not run its present code, or from SQL"
         )
     return ReportedStatus(state.status), state.status_reason
 
 
 def _also_missed(state: ProjectionState, missing: int) -> str:
     return (
-        f"; {_number(missing)} after position {lag.complete_position(state)} were stored without it" if missing else ""
+        f"; {number_of_events(missing)} after position {lag.complete_position(state)} were stored without it"
+        if missing
+        else ""
     )
 
 
-def _number(events: int) -> str:
+def number_of_events(events: int) -> str:
+    """Return a number of events in words."""
     return "1 event" if events == 1 else f"{events:,} events"
 
 
 def _report(
-    name: str, projection: Projection | None, state: ProjectionState | None, settled: int, parked: int, missing: int
+    name: str,
+    projection: Projection | None,
+    state: ProjectionState | None,
+    settled: int,
+    parked: int,
+    parked_since: datetime | None,
+    missing: int,
 ) -> Report:
     rebuild: Rebuild | None = getattr(state, "rebuild", None)
     checkpoints: list[Checkpoint] = list(state.checkpoints.all()) if state else []
+    missing = max(0, missing)
     status, reason = describe(projection, state, rebuild, missing)
     position = lag.rows_position(projection, state) if state else 0
     if state and status is ReportedStatus.INCOMPLETE:
         position = lag.complete_position(state)
     now = timezone.now()
     failing = next((each for each in checkpoints if each.error), None)
+    lag_seconds = lag.lag_seconds(position, now)
     return Report(
         name=name,
         mode=str(projection.mode if projection else state.mode if state else ""),
@@ -175,17 +192,35 @@ def _report(
         rows_version=state.version if state else 0,
         status=status,
         status_reason=reason,
+        since=_since(status, state, checkpoints, now - timedelta(seconds=lag_seconds)),
         position=position,
         lag_events=lag.lag_events(position, settled),
-        lag_seconds=lag.lag_seconds(position, now),
+        lag_seconds=lag_seconds,
         rate=sum(rate_at(now, each) for each in checkpoints),
         missed=missing,
         parked=parked,
+        parked_since=parked_since,
         last_error=failing.error if failing else _last_parked_error(name) if parked else "",
         attempts=failing.attempts if failing else 0,
         next_attempt_at=failing.next_attempt_at if failing else None,
         rebuild=progress(rebuild) if rebuild else None,
     )
+
+
+def _since(
+    status: ReportedStatus, state: ProjectionState | None, checkpoints: Sequence[Checkpoint], first_missing: datetime
+) -> datetime | None:
+    """Return when a projection got its status; `first_missing` is the time of the first event that its rows lack."""
+    rebuild: Rebuild | None = getattr(state, "rebuild", None)
+    if rebuild and status is ReportedStatus.REBUILDING:
+        return rebuild.started_at
+    if rebuild and rebuild.error:  # its last progress
+        return max((each.moved_at for each in checkpoints if each.build == Build.REBUILD), default=rebuild.started_at)
+    if status is ReportedStatus.INCOMPLETE:
+        return first_missing
+    if state is None or status in (ReportedStatus.OUTDATED, ReportedStatus.ORPHANED):
+        return None
+    return state.status_since
 
 
 def _last_parked_error(name: str) -> str:

@@ -18,6 +18,7 @@ from projections.engine.registration import register_all
 from projections.models import Operation, ParkedEvent, ProjectionState
 from projections.operations import actions
 from projections.workers.scheduler import plan
+from tests import FULL
 from tests.browser import Browser
 from tests.projections.support import catch_up, notes
 from tests.readmodels.projections import Fragile, Tally
@@ -67,7 +68,7 @@ def _wait_for_refreshes(browser: Browser, number: int = 1) -> None:
     for _ in range(number):
 
         def wait(page: Page) -> None:
-            with page.expect_response(lambda answer: "x-board-refresh" in answer.request.headers):
+            with page.expect_response(lambda answer: "x-event-refresh" in answer.request.headers):
                 pass
 
         browser(wait)
@@ -202,7 +203,7 @@ def test_event_that_was_parked_and_is_mended_leads_to_the_list(
     monkeypatch.setattr(Fragile, "check", lambda self, event: None)
     _click(browser, "Retry or skip a-1")
     _click(browser, "Retry")
-    browser(lambda page: expect(page.get_by_text("1 parked events of a-1 handled, 0 still parked")).to_be_visible())
+    browser(lambda page: expect(page.get_by_text("1 parked event of a-1 handled, 0 still parked")).to_be_visible())
     browser(lambda page: expect(page.get_by_text("This event is no longer parked.")).to_be_visible())
     assert notes() == [("a-1", 1)]
 
@@ -215,7 +216,10 @@ def test_rebuild_with_its_progress(
     catch_up("tally")
     open_page()
     _click(browser, "Operate tally")
-    _click(browser, "Rebuild", inside="#row-tally")
+    _click(browser, "Rebuild …", inside="#row-tally")
+    browser(lambda page: expect(page.get_by_text("the rebuild reads 40 events")).to_be_visible())
+    browser(lambda page: expect(page.get_by_role("link", name="Go back, do not rebuild")).to_be_focused())
+    _click(browser, "Rebuild")
     _row_has(browser, "tally", "rebuilding", "0 %")
     (task,) = plan(registry.named(["tally"]), rebuilds_only=True)
     runner.run_pass(task.projection, task.checkpoint_id, ordering.settled_position(connection.alias))
@@ -233,7 +237,7 @@ def test_rebuild_with_its_progress(
 def test_failing_refresh_is_shown_and_recovers(open_page: Callable[..., None], browser: Browser) -> None:
     open_page()
     browser(lambda page: page.route("**/*", lambda route: route.abort()))
-    _says(browser, "Not refreshed since ")
+    _says(browser, "Not refreshed: the server does not answer")
     actions.pause("tally", by="ann")
     browser(lambda page: page.unroute("**/*"))
     _says(browser, REFRESHED)
@@ -271,7 +275,7 @@ def test_rows_that_come_and_go_are_put_in_their_place(open_page: Callable[..., N
     browser(lambda page: page.evaluate("document.getElementById('row-tally').isThisOne = true"))
     ProjectionState.objects.create(name="gone", mode="async", version=1)
     _row_has(browser, "gone", "orphaned")
-    assert names() == sorted([*before, "row-gone"])
+    assert names() == ["row-gone", *before]  # it needs attention
     ProjectionState.objects.filter(pk="gone").delete()
     Wait.until(lambda: names() == before)
     assert browser(lambda page: page.evaluate("document.getElementById('row-tally').isThisOne"))
@@ -311,4 +315,54 @@ def test_pages_keep_to_a_strict_policy(
     _click(browser, "Pause", inside="#row-tally")
     _row_has(browser, "tally", "paused")
     _wait_for_refreshes(browser)
+    assert browser.errors == []
+
+
+TOO_SMALL = """
+    [...document.querySelectorAll(":is(.board, .event-dashboard, #changelist) :is(a, button, summary, input, select)")]
+        .filter(each => each.type !== "hidden" && each.checkVisibility())
+        .filter(each => Math.min(each.getBoundingClientRect().width, each.getBoundingClientRect().height) < 24)
+        .map(each => each.outerHTML)
+"""
+
+
+@pytest.mark.parametrize("width", [400, 1400] if FULL else [400])
+def test_targets_are_large_enough_for_fingers(
+    open_page: Callable[..., None], browser: Browser, store: EventStore, width: int
+) -> None:
+    store.dispatch(new("a-1", "Fragile", data={"poison": "x"}), *[new("a-1", "Fragile") for _ in range(2)])
+    catch_up("fragile")
+    actions.pause("tally", by="ann")
+    browser(lambda page: page.set_viewport_size({"width": width, "height": 800}))
+    parked = ParkedEvent.objects.failed().get()
+    for path in (BOARD, f"{BOARD}fragile/change/", f"/admin/projections/parkedevent/{parked.pk}/change/"):
+        open_page(path)
+        assert browser(lambda page: page.evaluate(TOO_SMALL)) == [], path
+        browser(lambda page: page.locator(".board-operate").first.click())
+        assert browser(lambda page: page.evaluate(TOO_SMALL)) == [], path
+    for path in ("/admin/", "/admin/projections/parkedevent/", "/admin/projections/operation/"):
+        browser(lambda page, path=path: page.goto(page.url.partition("/admin/")[0] + path))
+        assert browser(lambda page: page.evaluate(TOO_SMALL)) == [], path
+
+
+def test_dashboard_refreshes_itself_while_it_is_visible(
+    asgi_server: AsgiServer, browser: Browser, operator: User, store: EventStore
+) -> None:
+    register_all()
+    browser.log_in(operator, asgi_server.url)
+    browser(lambda page: page.clock.install())
+    browser(lambda page: page.goto(f"{asgi_server.url}/admin/"))
+    browser(lambda page: expect(page.get_by_text("Refreshed every 10 s")).to_be_visible())
+    browser(lambda page: page.evaluate("window.untouched = true"))
+    actions.pause("tally", by="ann", reason="lunch")
+    store.dispatch(*some(3))
+    browser(lambda page: page.clock.fast_forward(10_000))
+    browser(lambda page: expect(page.get_by_role("link", name="Projection tally is paused")).to_be_visible())
+    browser(lambda page: expect(page.get_by_role("heading", name="3 events in the last 24 hours")).to_be_visible())
+    assert _is_untouched(browser)
+    asked: list[str] = []
+    browser(lambda page: page.on("request", lambda request: asked.append(request.url)))
+    browser(lambda page: page.evaluate("Object.defineProperty(document, 'hidden', {value: true})"))
+    browser(lambda page: page.clock.run_for(60_000))
+    assert asked == []
     assert browser.errors == []

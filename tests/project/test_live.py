@@ -251,3 +251,20 @@ def test_page_takes_the_permission_to_read(client: Client, make_user: Callable[.
     client.force_login(reader)
     assert client.get("/live/?type=a%00&category=%FF&aggregate_id=x").status_code == 200
     assert 'href="/live/"' in client.get("/admin/").content.decode()
+
+
+def test_page_without_javascript_claims_nothing(asgi_server: AsgiServer, browser: Browser, reader: User) -> None:
+    browser.log_in(reader, asgi_server.url)
+
+    def look(page: Page) -> str:
+        assert page.context.browser
+        plain = page.context.browser.new_context(storage_state=page.context.storage_state(), java_script_enabled=False)
+        with plain.new_page() as bare:
+            bare.goto(f"{asgi_server.url}/live/")
+            text = bare.locator("#content-main").inner_text()
+        plain.close()
+        return text
+
+    assert browser(look) == (
+        "This page shows events as they are stored, and needs JavaScript for that. The list of events works without it."
+    )

@@ -1,16 +1,12 @@
 """`manage.py events_doctor`: check a live installation, and print problems with their remedies."""
 
 import json
-from dataclasses import asdict
 from typing import Any
 
 from django.core.management import CommandError, CommandParser
-from django.db import Error, connections
 
 from events.management.base import StoreCommand
 from events.monitoring.diagnostics import Diagnostic, Finding, Severity, diagnostics
-from events.monitoring.session import diagnosis
-from events.storage import server_errors
 
 
 class Command(StoreCommand):
@@ -35,12 +31,12 @@ class Command(StoreCommand):
         using = options["database"]
         found: list[Finding] = []
         for each in diagnostics(using):
-            findings = _findings_of(each, using)
+            findings = each.findings(using)
             found += findings
             if not options["json"]:
                 self._print(each, findings)
         if options["json"]:
-            self.stdout.write(json.dumps([asdict(finding) for finding in found], indent=2))
+            self.stdout.write(json.dumps([_as_json(finding) for finding in found], indent=2))
         levels = [Severity.ERROR] if options["fail_level"] == Severity.ERROR else [*Severity]
         counted = [each for each in found if each.severity in levels]
         if counted:
@@ -51,18 +47,15 @@ class Command(StoreCommand):
             self.stdout.write(f"{self.style.SUCCESS('ok')}       {diagnostic.name}")
         for finding in findings:
             style = self.style.ERROR if finding.severity is Severity.ERROR else self.style.WARNING
-            self.stdout.write(f"{style(finding.severity.value.ljust(7))}  {finding.problem}")
+            since = f" (since {finding.since:%Y-%m-%d %H:%M:%S %Z})" if finding.since else ""
+            self.stdout.write(f"{style(finding.severity.value.ljust(7))}  {finding.problem}{since}")
             self.stdout.write(f"         {finding.remedy}")
 
 
-def _findings_of(diagnostic: Diagnostic, using: str) -> list[Finding]:
-    try:
-        with diagnosis(using):
-            return list(diagnostic.diagnose(using))
-    except Exception as error:  # also one in the code of another app
-        line, remedy = f"{type(error).__name__}: {server_errors.first_line(error)}", "Solve the problems above first."
-        if isinstance(error, Error):
-            line, remedy = server_errors.in_words(error, using)
-            if server_errors.is_lost(error):
-                connections[using].close()  # the next diagnostic connects again
-        return [Finding(f"could not be checked: {diagnostic.name} ({line})", remedy)]
+def _as_json(finding: Finding) -> dict[str, Any]:
+    return {
+        "problem": finding.problem,
+        "remedy": finding.remedy,
+        "severity": finding.severity,
+        "since": finding.since.isoformat() if finding.since else None,
+    }

@@ -116,7 +116,7 @@ function link(id) {
 }
 
 function moment(timestamp) {
-  const found = element("time", "event-moment", timestamp.slice(0, 19).replace("T", " "));
+  const found = element("time", "event-moment", `${timestamp.slice(0, 19).replace("T", " ")} UTC`);
   found.dateTime = found.title = timestamp;
   return found;
 }
@@ -150,5 +150,7 @@ function element(tag, className, text) {
   return found;
 }
 
+document.getElementById("live-plain").hidden = true;
+root.hidden = false;
 button.addEventListener("click", () => (source ? stop("paused") : connect()));
 connect();

@@ -2,19 +2,20 @@
 
 import pytest
 
-from events.admin.charts import COLOURS, HEIGHT, stacked_bars
+from events.admin.charts import COLOURS, short, stacked_bars
 
 pytestmark = pytest.mark.django_db
 
 
 def test_bars_stand_for_their_numbers() -> None:
     chart = stacked_bars(["a", "b", "c"], {"order": [1, 0, 4], "cart": [2, 0, 0]})
-    assert chart.top == 5
-    assert [(each.colour, each.height, each.y) for each in chart.segments] == [
-        (0, HEIGHT / 5, HEIGHT * 4 / 5),
-        (1, HEIGHT * 2 / 5, HEIGHT * 2 / 5),
-        (0, HEIGHT * 4 / 5, HEIGHT / 5),
+    assert [(each.colour, each.height, each.y) for each in chart.segments] == [(0, 25, 75), (1, 50, 25), (0, 100, 0)]
+    assert [(each.number, each.y, each.tick) for each in chart.bars] == [
+        ("3", 25, "a"),
+        ("", 100, "b"),
+        ("4", 0, "now"),
     ]
+    assert chart.highest == ("c", 4)
     assert chart.rows == [("a", (1, 2), 3), ("b", (0, 0), 0), ("c", (4, 0), 4)]
     assert chart.segments[1].text == "a: 2 cart"
 
@@ -39,12 +40,28 @@ def test_rare_series_share_a_colour() -> None:
 
 
 @pytest.mark.parametrize(
-    ("most", "top"), [(0, 1), (1, 1), (2, 2), (3, 5), (7, 10), (10, 10), (11, 20), (999, 1000), (10**9 + 1, 2 * 10**9)]
+    ("number", "text"),
+    [
+        (7, "7"),
+        (9999, "9,999"),
+        (10_000, "10.0k"),
+        (123_456, "123k"),
+        (1_234_567, "1.2M"),
+        (10**9 + 1, "1.0G"),
+        (10**12, "1.0T"),
+    ],
 )
-def test_axis_ends_at_a_number_that_reads_well(most: int, top: int) -> None:
-    assert stacked_bars(["a"], {"x": [most]}).top == top
+def test_numbers_above_bars_are_short(number: int, text: str) -> None:
+    assert short(number) == text
+
+
+def test_numbers_that_do_not_fit_beside_each_other_are_turned() -> None:
+    bars = 24
+    assert stacked_bars(["a"] * bars, {"x": [7] * bars}).fits == "all"
+    assert stacked_bars(["a"] * bars, {"x": [1234] * bars}).fits == "wide"
+    assert stacked_bars(["a"] * 60, {"x": [1234] * 60}).fits == "none"
 
 
 def test_chart_of_nothing_is_drawn() -> None:
     chart = stacked_bars(["a", "b"], {})
-    assert (chart.top, list(chart.segments), chart.rows) == (1, [], [("a", (), 0), ("b", (), 0)])
+    assert (chart.highest, list(chart.segments), chart.rows) == (None, [], [("a", (), 0), ("b", (), 0)])

@@ -12,7 +12,10 @@ from django.utils import timezone
 
 from events.admin import dashboard
 from events.integrity import seals
+from events.monitoring import statistics
 from events.store import EventStore
+from projections.engine.registration import register_all
+from projections.models import Heartbeat, ParkedEvent, ProjectionState
 from tests.events.support import history_url, page
 from tests.support import new, open_append, some, store_in_the_past
 
@@ -45,7 +48,7 @@ def test_activity_is_shown_by_minute_hour_and_day(
     ages = (timedelta(days=40), timedelta(days=20), timedelta(hours=20), timedelta(minutes=30))
     store_in_the_past(*[("a-1", "Happened", now - age) for age in ages])
     html = page(client_of("events.view_event"), INDEX, activity=unit)
-    assert f"{total} events in " in html
+    assert f"{total} event{'s' * (total != 1)} in " in html
     assert title in html
     if unit == "day":  # where two of them may share a bar
         total = len({(now - age).date() for age in ages[1:]})
@@ -105,6 +108,73 @@ def test_open_append_is_shown_with_what_holds_it(client_of: Callable[..., Client
     assert "(2 above the settled one)" in html or "(1 above the settled one)" in html
     assert "idle in transaction" in html
     assert "<code>" in html
+
+
+def test_what_is_ill_comes_first_in_words_with_since_when_and_what_to_do(
+    client_of: Callable[..., Client], store: EventStore
+) -> None:
+    store.dispatch(new("a-1", "Fragile", data={"poison": 1}))
+    register_all()
+    since = datetime(2026, 3, 4, 5, 6, 7, tzinfo=UTC)
+    state = ProjectionState.objects.get(pk="fragile")
+    parked = {"projection": state, "aggregate_id": "a-1", "type": "Fragile", "error": "KeyError: 'total'"}
+    ParkedEvent.objects.filter(pk=ParkedEvent.objects.create(position=1, **parked).pk).update(parked_at=since)
+    ProjectionState.objects.filter(pk="tally").update(status="stopped", status_reason="position 3", status_since=since)
+    ProjectionState.objects.filter(pk="sharded_tally").update(status="paused", status_since=since)
+    Heartbeat.objects.create(id=new().event_id, host="h", pid=1, started_at=since, seen_at=since)
+    html = page(client_of("events.view_event", "projections.view_projectionstate", "projections.view_heartbeat"), INDEX)
+    ills = html[: html.index('data-refresh-region="activity"')]
+    board = "/admin/projections/projectionstate"
+    assert (
+        f"""<a href="{board}/fragile/change/">Projection fragile: 1 event is parked: KeyError: &#x27;total&#x27;</a>"""
+        in ills
+    )
+    assert f'<a href="{board}/tally/change/">Projection tally: it has stopped (position 3)</a>' in ills
+    assert f'<a href="{board}/sharded_5Ftally/change/">Projection sharded_tally is paused</a>' in ills
+    assert '<a href="/admin/projections/heartbeat/">No worker has been seen in the last 30 s' in ills
+    assert (
+        ills.count('<time class="event-moment" datetime="2026-03-04T05:06:07+00:00">2026-03-04 05:06:07 UTC</time>')
+        == 4
+    )
+    assert "python manage.py resume_projection tally" in ills
+    assert ills.index("tally: it has stopped") < ills.index("1 event is parked")  # errors first
+    assert f"{ills.count('<li class=')} problems</h2>" in ills
+
+
+def test_problems_are_shown_to_users_who_may_see_what_they_are_about(
+    client_of: Callable[..., Client], store: EventStore, category_permissions: None
+) -> None:
+    register_all()
+    ProjectionState.objects.filter(pk="tally").update(status="stopped")
+    connection.cursor().execute("ALTER SEQUENCE events_event_position_seq CYCLE")
+    assert "tally" not in page(client_of("events.view_event"), INDEX)
+    assert "The sequence of positions has INCREMENT 1, CACHE 1, CYCLE" in page(client_of("events.view_event"), INDEX)
+    assert "event-ills" not in page(client_of("events.view_event:order"), INDEX)
+    html = page(client_of("projections.view_projectionstate"), INDEX)
+    assert "tally: it has stopped" in html
+    assert "sequence of positions" not in html
+    assert "event-chart" not in html
+
+
+def test_dashboard_without_problems_says_so(client_of: Callable[..., Client]) -> None:
+    now = timezone.now()
+    Heartbeat.objects.create(id=new().event_id, host="h", pid=1, started_at=now, seen_at=now)
+    client = client_of("projections.view_heartbeat")
+    assert "No problems found</h2>" in page(client, INDEX)
+    Heartbeat.objects.create(id=new().event_id, host="h", pid=2, started_at=now, seen_at=now - timedelta(hours=1))
+    html = page(client, INDEX)
+    assert "1 problem</h2>" in html
+    assert "Worker h:2 was killed or hangs" in html
+
+
+def test_rows_that_stand_for_several_categories_are_shown(client_of: Callable[..., Client], monkeypatch: Any) -> None:
+    activity = statistics.Activity(
+        starts=[], by_category={"(rare categories)": [7] * 24, "": [1] * 24}, by_type=[], is_estimate=True
+    )
+    monkeypatch.setattr(statistics, "activity", lambda *args: activity)
+    html = page(client_of("events.view_event"), INDEX)
+    assert '(rare categories) <span class="quiet">168</span>' in html
+    assert '(none) <span class="quiet">24</span>' in html
 
 
 @pytest.mark.django_db(transaction=True)

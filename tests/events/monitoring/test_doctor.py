@@ -139,7 +139,8 @@ def test_open_append_is_named(store: EventStore, monkeypatch: pytest.MonkeyPatch
     last = Event.objects.latest("position").position
     with open_append(store, new("b-1")):
         (finding,) = doctor.open_appends("default")
-        assert "has appended and has been open for 0:00:0" in finding.problem
+        assert "has appended and is still open" in finding.problem
+        assert finding.since
         assert f"readers wait at position {last}" in finding.problem
         assert "pg_terminate_backend(" in finding.remedy
     with transaction.atomic():

@@ -15,7 +15,7 @@ PARKED = "/admin/projections/parkedevent/"
 
 
 def act(client: Client, path: str, action: str, *keys: Any, reason: str = "", back: str = "") -> str:
-    data = {"action": action, "_selected_action": keys, "reason": reason, "back": back}
+    data = {"action": action, "_selected_action": keys, "reason": reason, "back": back, "confirmed": "1"}
     return client.post(path, data, follow=True).content.decode()
 
 

@@ -1,6 +1,7 @@
 """The board of projections in the admin."""
 
 from collections.abc import Callable
+from datetime import UTC, datetime
 from uuid import uuid4
 
 import pytest
@@ -12,7 +13,7 @@ from django.utils import timezone
 from events.store import EventStore
 from projections.admin import board
 from projections.engine.registration import register_all
-from projections.models import Heartbeat, ProjectionState
+from projections.models import Heartbeat, ParkedEvent, ProjectionState
 from tests.projections.admin.support import LIST, PARKED, acts_offered, break_some, page_of, read
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -30,6 +31,23 @@ def test_board_shows_how_they_are(operator: Client, store: EventStore) -> None:
     assert "orphaned" in page
     assert "orphaned" in read(operator, page_of("gone"))
     assert acts_offered(read(operator, page_of("gone"))) == []
+
+
+def test_what_fails_comes_first_with_since_when(operator: Client, store: EventStore) -> None:
+    break_some(store)
+    register_all()
+    since = datetime(2026, 3, 4, 5, 6, 7, tzinfo=UTC)
+    ProjectionState.objects.filter(pk="tally").update(status="stopped", status_since=since)
+    ParkedEvent.objects.update(parked_at=since)
+    first, second, third, *_ = board.rows()
+    assert (first.report.name, first.attention, first.since) == ("tally", "bad", since)
+    assert (second.report.name, second.attention, second.report.parked_since) == ("fragile", "warning", since)
+    assert (third.attention, third.since) == ("", None)
+    page = read(operator, LIST)
+    assert page.count("since <time") == 2
+    assert page.count("2026-03-04 05:06:07 UTC") == 2
+    assert '<tr id="row-tally" class="board-needs-bad">' in page
+    assert page.index('id="row-tally"') < page.index('id="row-fragile"') < page.index('id="row-aggregate_activity"')
 
 
 def test_projection_that_the_database_does_not_know_yet_is_on_the_board(operator: Client) -> None:

@@ -21,9 +21,9 @@ def test_retry_from_the_list_of_parked_events(
     break_some(store, aggregates=2, waiting=0)
     monkeypatch.setattr(Fragile, "check", lambda self, event: None)
     first = ParkedEvent.objects.earliest("position")
-    assert "1 parked events of a-0 handled, 0 still parked" in act(operator, PARKED, "retry", first.pk)
+    assert "1 parked event of a-0 handled, 0 still parked" in act(operator, PARKED, "retry", first.pk)
     assert notes() == [("a-0", 1)]
-    assert logged() == ["Retry: Projection fragile: 1 parked events of a-0 handled, 0 still parked. Reason: none given"]
+    assert logged() == ["Retry: Projection fragile: 1 parked event of a-0 handled, 0 still parked. Reason: none given"]
 
 
 def test_parked_events_are_shown_with_what_they_hold_up(client_of: Callable[..., Client], store: EventStore) -> None:

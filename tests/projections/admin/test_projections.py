@@ -6,7 +6,11 @@ import pytest
 from django.test import Client
 
 from events.store import EventStore
+from projections.admin import board
+from projections.engine.registration import register_all
+from projections.models import ProjectionState, Rebuild
 from projections.operations import actions
+from projections.operations.rebuild_size import RebuildSize
 from projections.testing import run_until_caught_up
 from tests.projections.admin.support import LIST, PARKED, act, break_some, page_of, read
 from tests.projections.support import catch_up
@@ -32,6 +36,34 @@ def test_each_part_of_the_pages_takes_its_permission(client_of: Callable[..., Cl
     page = read(everything, page_of("fragile"))
     assert "Traceback" in page
     assert page.count("lunch break") == 2
+
+
+def test_rebuild_asks_and_says_what_it_reads(operator: Client, store: EventStore) -> None:
+    store.dispatch(*[new(f"a-{n}", "Counted") for n in range(3)])
+    catch_up("tally")
+    ProjectionState.objects.create(name="gone", mode="async", version=1)
+    form = {"action": "rebuild", "_selected_action": "tally", "reason": "a <look>", "back": page_of("tally")}
+    asked = operator.post(LIST, form).content.decode()
+    assert not Rebuild.objects.exists()
+    assert "<h1>Rebuild tally?</h1>" in asked
+    assert "<strong>tally</strong>: the rebuild reads 3 events. This takes a few seconds." in asked
+    assert ">a &lt;look&gt;</textarea>" in asked
+    assert f'href="{page_of("tally")}"' in asked
+    assert (
+        "there is no code for this projection"
+        in operator.post(LIST, form | {"_selected_action": "gone"}).content.decode()
+    )
+    assert "example.org" not in operator.post(LIST, form | {"back": "https://example.org/"}).content.decode()
+    done = operator.post(LIST, form | {"confirmed": "1"})
+    assert done.headers["Location"] == page_of("tally")
+    assert Rebuild.objects.get().projection_id == "tally"
+
+
+def test_time_of_a_long_rebuild_is_said(operator: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    register_all()
+    monkeypatch.setattr(board, "rebuild_size", lambda state: RebuildSize(310_000, is_estimate=True))
+    asked = operator.post(LIST, {"action": "rebuild", "_selected_action": "tally"}).content.decode()
+    assert "reads about 310,000 events. At 1,000 events a second, this takes about 5 min." in asked
 
 
 @pytest.mark.parametrize(

@@ -20,7 +20,7 @@ def test_projections_are_looked_at(store: EventStore) -> None:
     with transaction.atomic(), connection.cursor() as cursor:
         cursor.execute(f"{MAINTAIN} UPDATE events_event SET recorded_at = now() - interval '2 hours'")
     found = {finding.problem: finding.remedy for finding in findings()}
-    (parked,) = [problem for problem in found if "has parked 1 events" in problem]
+    (parked,) = [problem for problem in found if "1 event is parked: Broken" in problem]
     assert "projection fragile" in parked
     assert "retry_parked fragile" in found[parked]
     store.dispatch(new("a-2"))

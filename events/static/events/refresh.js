@@ -1,18 +1,17 @@
-// Keeps a page of the projections up to date: requests the page again, and updates its marked regions. They are changed
-// in place, not replaced, so that focus, scroll position, open details and typed text stay.
+// Keeps a page up to date: requests it again, and updates its marked regions. They are changed in place, not replaced, so
+// that focus, scroll position, open details and typed text stay. It stops while the page is hidden.
 
-const REFRESH_MILLISECONDS = 2000;
 const TIMEOUT_MILLISECONDS = 10000;
-const REGIONS = "[data-board-region]";
+const REGIONS = "[data-refresh-region]";
 
-const bar = document.querySelector("[data-board-bar]");
+const bar = document.querySelector("[data-refresh-bar]");
 const status = bar.querySelector("[role=status]");
 const button = bar.querySelector("button");
+const seconds = Number(bar.dataset.refreshSeconds);
 
 let state = "live"; // or "paused" by the user, or "ended"
 let timer = null;
 let request = null;
-let refreshedAt = new Date();
 
 async function refresh() {
   clearTimeout(timer);
@@ -20,14 +19,14 @@ async function refresh() {
   if (state !== "live" || document.hidden) return; // visibilitychange calls it again
   if (isInUse()) show("waiting", "Not refreshed while a form is in use");
   else await ask((request = new AbortController()));
-  if (state === "live") timer = setTimeout(refresh, REFRESH_MILLISECONDS);
+  if (state === "live") timer = setTimeout(refresh, seconds * 1000);
 }
 
 async function ask(mine) {
   const timeout = setTimeout(() => mine.abort(), TIMEOUT_MILLISECONDS);
   try {
     const answer = await fetch(location.href, {
-      headers: { "X-Board-Refresh": "1" },
+      headers: { "X-Event-Refresh": "1" },
       cache: "no-store",
       signal: mine.signal,
     });
@@ -38,20 +37,22 @@ async function ask(mine) {
     if (state === "live" && request === mine && !isInUse()) take(text);
   } catch {
     if (state !== "live" || request !== mine) return; // paused, or a newer request runs
-    show("failing", `Not refreshed since ${refreshedAt.toTimeString().slice(0, 8)}`);
+    show("failing", "Not refreshed: the server does not answer");
   } finally {
     clearTimeout(timeout);
   }
 }
 
 function take(text) {
+  const focused = document.activeElement;
   const page = new DOMParser().parseFromString(text, "text/html");
   for (const region of document.querySelectorAll(REGIONS)) {
-    const fresh = page.querySelector(`[data-board-region="${region.dataset.boardRegion}"]`);
+    const fresh = page.querySelector(`[data-refresh-region="${region.dataset.refreshRegion}"]`);
     if (fresh) morph(region, fresh);
   }
-  refreshedAt = new Date();
-  show("live", `Refreshed every ${REFRESH_MILLISECONDS / 1000} s`);
+  // An element that is moved loses the focus.
+  if (focused !== document.activeElement && focused?.isConnected) focused.focus({ preventScroll: true });
+  show("live", `Refreshed every ${seconds} s`);
 }
 
 // A form must not change while the user fills it in.
@@ -62,13 +63,13 @@ function isInUse() {
 
 function end(address) {
   state = "ended";
-  const isLogin = address?.pathname === bar.dataset.boardLogin;
+  const isLogin = address?.pathname === bar.dataset.refreshLogin;
   show("ended", isLogin ? "Your session has ended: log in again" : "This page no longer exists, or you may no longer see it");
   button.hidden = true;
 }
 
 function show(name, text) {
-  bar.dataset.boardBar = name;
+  bar.dataset.refreshBar = name;
   if (status.textContent !== text) status.textContent = text; // else screen readers would read it again
 }
 
@@ -120,5 +121,6 @@ document.addEventListener("submit", () => {
 });
 addEventListener("pageshow", (event) => event.persisted && refresh());
 
-show("live", `Refreshed every ${REFRESH_MILLISECONDS / 1000} s`);
-timer = setTimeout(refresh, REFRESH_MILLISECONDS);
+button.hidden = false;
+show("live", `Refreshed every ${seconds} s`);
+timer = setTimeout(refresh, seconds * 1000);
