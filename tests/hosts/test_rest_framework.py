@@ -156,16 +156,16 @@ class Crawl:
         for name in self.names:
             method, _, template = name.partition(" ")
             own = template.removeprefix("/api/").format(**self.values)
-            for who, accept, query in SENT if FULL or own in SENT_EVERYTHING else SENT[:1]:
-                answer = self.seen(self.send(who, method, f"/api/{own}{query}", accept))
-                answers[f"{who} {method} {template}{query} {accept}"] = answer
+            for sender, accept, query in SENT if FULL or own in SENT_EVERYTHING else SENT[:1]:
+                answer = self.seen(self.send(sender, method, f"/api/{own}{query}", accept))
+                answers[f"{sender} {method} {template}{query} {accept}"] = answer
             if FULL or own in SENT_EVERYTHING:
                 answers[f"OPTIONS {template}"] = self.seen(self.send("user", "options", f"/api/{own}", "*/*"))
         return answers
 
-    def send(self, who: str, method: str, url: str, accept: str) -> Any:
+    def send(self, sender: str, method: str, url: str, accept: str) -> Any:
         client = APIClient(raise_request_exception=False)
-        if who == "user":
+        if sender == "user":
             client.force_authenticate(self.user)
         kind, body = "application/json", b'{"aggregate_id": "a-1", "type": "Crawled"}'
         if "import" in url:
