@@ -60,16 +60,11 @@ class Diagnostic:
     def findings(self, using: str) -> list[Finding]:
         """Return its findings; if it cannot run, that is the finding."""
         try:
-            with (
-                diagnosis(using),
-                transaction.atomic(using),
-            ):  # a savepoint: an error would abort the caller's transaction
+            with diagnosis(using), transaction.atomic(using):  # a savepoint, for the transaction of the caller
                 return list(self.diagnose(using))
         except Exception as error:  # also one in the code of another app
-            line, remedy = (
-                f"{type(error).__name__}: {server_errors.first_line(error)}",
-                "Solve the problems above first.",
-            )
+            line = f"{type(error).__name__}: {server_errors.first_line(error)}"
+            remedy = "Solve the problems above first."
             if isinstance(error, Error):
                 line, remedy = server_errors.in_words(error, using)
                 if server_errors.is_lost(error):
