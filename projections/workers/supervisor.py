@@ -15,8 +15,6 @@ import django
 from django.db import Error
 from django.utils.module_loading import import_string
 
-from events.routing import database
-from events.storage import server_errors
 from projections.exceptions import StopNow
 
 logger = logging.getLogger(__name__)
@@ -100,6 +98,9 @@ def log_to_stderr() -> None:
 
 def _child(function: str, arguments: tuple[object, ...], parent: int) -> None:
     django.setup()
+    from events.routing import database  # has models, which need the line above
+    from events.storage import server_errors
+
     log_to_stderr()
     threading.Thread(target=_end_after_parent, args=(parent,), daemon=True).start()
     try:
