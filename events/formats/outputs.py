@@ -46,7 +46,12 @@ def standard_output(stream: Any) -> IO[bytes]:
     """Return a file for bytes that go where `stream` writes its text to, whatever the encoding of the stream.
 
     It has its own buffer: after an error, nothing is left that Python would try to write again when the process ends.
+
+    Raises:
+        OSError: it cannot be written.
     """
+    if not stream.writable():
+        raise io.UnsupportedOperation("standard output is not open for writing")
     try:
         number = stream.fileno()
     except (AttributeError, OSError):  # a file in memory, as in tests

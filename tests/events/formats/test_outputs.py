@@ -92,6 +92,8 @@ def test_standard_output_takes_bytes_whatever_its_encoding(tmp_path: Path) -> No
     with standard_output(memory := io.StringIO()) as file:
         file.write(TEXT)
     assert memory.getvalue() == "é\n"
+    with Path("/dev/null").open() as stream, pytest.raises(io.UnsupportedOperation, match="not open for writing"):
+        standard_output(stream)
 
 
 @pytest.mark.django_db
