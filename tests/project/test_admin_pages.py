@@ -66,7 +66,7 @@ def test_from_the_index_to_an_old_version_of_an_aggregate(admin: Browser, store:
         newest = page.locator(".event-entry").first
         assert newest.locator("del").all_inner_texts() == ["59"]
         assert newest.locator("ins").all_inner_texts() == ["60"]
-        page.get_by_role("link", name="Older").click()
+        page.get_by_role("link", name="Older").first.click()
         assert shown_versions(page) == [str(n) for n in range(10, 0, -1)]
         slider = page.get_by_role("slider", name="As it was at version")
         slider.fill("30")
