@@ -118,7 +118,7 @@ class AppendView:
 
     def _page(self, form: AppendForm) -> HttpResponse:
         aggregate_id = str(form["aggregate_id"].value() or "")
-        self._request.current_app = self._admin.admin_site.name  # type: ignore[attr-defined]  # as Django's views do
+        self._request.current_app = self._admin.admin_site.name  # as Django's views do
         context = {
             **self._admin.admin_site.each_context(self._request),
             "title": "Append an event",

@@ -112,7 +112,7 @@ class BrowsingAdmin(admin.ModelAdmin):
             return HttpResponseRedirect(page_url(self.admin_site.name, name))
         shared = {**self.admin_site.each_context(request), "title": str(row), "original": row}
         shared |= {"opts": self.opts, "media": self.media}
-        request.current_app = self.admin_site.name  # type: ignore[attr-defined]  # as Django's views do, for themes
+        request.current_app = self.admin_site.name  # as Django's views do, for themes
         context = {**shared, **self.page_context(request, row), **(extra_context or {})}
         return TemplateResponse(request, self.page_template, context)
 
