@@ -36,12 +36,12 @@ COMMANDS: dict[str, list[list[str]]] = {
     "resume_projection": [["broken"]],
     "retry_parked": [["broken"]],
     "keep_rows": [["sales"]],
-    "rebuild_projection": [["sales", "--yes"], ["sales", "--cancel"]],
+    "rebuild_projection": [["sales", "--yes"]],
     "skip_parked": [["broken", "{parked}", "--reason", "a reason"]],
     "forget_projection": [["gone"]],
     "flush": [["--no-input"]],
 }
-# Nothing is wrong with these, and the command says so.
+# Commands that may have nothing to do here, and say so.
 REJECTED = {"keep_rows", "forget_projection", "flush", "seal_events", "events_digest", "verify_events", "events_grants"}
 
 
