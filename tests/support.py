@@ -69,7 +69,7 @@ UNREADABLE = {
     "digits": ("data", '{"v": %s}' % ("9" * 5000)),
     "digits in the metadata": ("metadata", '{"v": %s}' % ("9" * 5000)),
     "decimals": ("data", '{"v": %s.5}' % ("9" * 400)),
-    "zeros": ("data", '{"v": 1e5000}'),
+    "zeros": ("data", '{"v": 1%s}' % ("0" * 5000)),
     "decimals near zero": ("data", '{"v": 0.%s1}' % ("0" * 400)),
     "nesting": ("data", '{{"v": {}{}}}'.format("[" * 1500, "]" * 1500)),
     "nesting below the limit of parsers": ("metadata", '{{"v": {}{}}}'.format("[" * 300, "]" * 300)),
