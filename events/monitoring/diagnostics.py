@@ -95,6 +95,9 @@ def diagnostics(using: str) -> list[Diagnostic]:
 
 
 def _no_store(using: str) -> Iterator[Finding]:
+    if trouble := server_errors.misplaced(using):
+        yield Finding(*trouble)
+        return
     yield Finding(f"the database {using!r} has no event store", where_the_store_is(using))
 
 

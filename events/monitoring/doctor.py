@@ -38,7 +38,7 @@ _SQL: Final = Path(storage.__file__).parent / "sql"
 
 def unapplied(using: str, app: str, table: str) -> Iterator[Finding]:
     """Yield a finding when migrations of an app are not applied, or when this role cannot read a table of it."""
-    if trouble := server_errors.misplaced(using, table):
+    if trouble := server_errors.unreadable(using, table):
         yield Finding(*trouble)
         return
     executor = MigrationExecutor(connections[using])
