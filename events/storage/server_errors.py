@@ -115,8 +115,8 @@ def misplaced(using: str, table: str = TABLE) -> Trouble | None:
         )
     return Trouble(
         f"The table {table} is in the schema {schema!r}, which the role {role!r} does not search",
-        f"ALTER ROLE {first['to_role']} SET search_path = {first['in_schema']}. If the schema was renamed, then run events_doctor,"
-        " which names the files to run",
+        f"ALTER ROLE {first['to_role']} SET search_path = {first['in_schema']}. If the schema was renamed,"
+        " then run events_doctor, which names the files to run",
     )
 
 
