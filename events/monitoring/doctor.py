@@ -103,6 +103,12 @@ def guards(using: str) -> Iterator[Finding]:
             f"events.maintenance is set for {row['whom']}: all its transactions pass the guards",
             f"{row['remedy']} RESET events.maintenance; {_THEN_VERIFY}",
         )
+    for row in _rows(using, "passing_settings"):
+        yield Finding(
+            f"{row['name']} = {row['value']} on this connection: all its transactions pass the guards",
+            "Remove it from OPTIONS in DATABASES, from PGOPTIONS, from postgresql.conf, or from the role (ALTER ROLE"
+            f" … RESET {row['name']}). {_THEN_VERIFY}",
+        )
 
 
 @diagnostic("The functions are from this version, and set their own search_path")
