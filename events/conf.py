@@ -55,7 +55,8 @@ class AppSettings:
         for name in dir(settings):
             if not name.startswith(cls._prefix[:5]) or name in known:
                 continue
-            if similar := get_close_matches(name, known, n=1, cutoff=0.9):
+            without_unit = [each for each in known if each in (f"{name}_SECONDS", f"{name}_BYTES", f"{name}_EVENTS")]
+            if similar := without_unit or get_close_matches(name, known, n=1, cutoff=0.9):
                 yield name, similar[0]
 
     @classmethod

@@ -22,4 +22,9 @@ def where_the_store_is(using: str) -> str:
     """
     if router.allow_migrate_model(using, Event):
         return f"Run: manage.py migrate --database {using}"
+    if using == database():
+        return (
+            "The routers disagree: db_for_write names this database for the app 'events', and allow_migrate keeps its"
+            " tables out. Name the same database in both."
+        )
     return f"The routers keep it out of this database. Leave --database out: it stands for {database()!r}."

@@ -79,7 +79,7 @@ def check_links(**kwargs: Any) -> list[CheckMessage]:
             " do not contain.",
             hint=f"If the projection writes them, list {through.__qualname__}: a rebuild fills copies of models.",
             obj=cls,
-            id="projections.W004",
+            id="projections.W005",
         )
         for cls, field, through in fields
         if through and not through._meta.auto_created and through not in cls.models
@@ -213,7 +213,7 @@ def _model_problems(cls: type[Projection]) -> Iterator[tuple[str, str, str]]:
                 "Give db_table without quotes and schema, and put the schema into the search_path of the role: a"
                 " rebuild runs the handlers on tables of the same names in another schema."
             )
-            yield "E014", f"the table of {model._meta.label}, {table}, is named with quotes or a schema", hint
+            yield "E015", f"the table of {model._meta.label}, {table}, is named with quotes or a schema", hint
         elif parents := [each for each in model._meta.parents if each not in cls.models]:
             label = parents[0].__name__
             yield "E009", f"{model._meta.label} inherits columns from {label}", f"List {label} before it."

@@ -8,7 +8,7 @@ from django.core.management import BaseCommand, CommandError, CommandParser
 from django.db import connections
 
 from events.routing import database, has_store, where_the_store_is
-from events.storage import autocommit
+from events.storage import autocommit, server_errors
 
 from . import endings
 from .endings import Ending, ExitCode, Interrupted
@@ -89,6 +89,8 @@ class StoreCommand(ReportingCommand):
         autocommit.turn_on(options["database"])
         connections[options["database"]].ensure_connection()
         if self.needs_store and not has_store(options["database"]):
+            if trouble := server_errors.misplaced(options["database"]):
+                raise CommandError(str(trouble))
             remedy = where_the_store_is(options["database"])
             raise CommandError(f"The database {options['database']!r} has no event store. {remedy}")
         return super()._execute(*args, **options)

@@ -87,7 +87,9 @@ def register_module(name: str) -> None:
 
 def diagnostics(using: str) -> list[Diagnostic]:
     """Return the diagnostics of all apps for a database. Without a store, only its absence is worth a finding."""
-    if not has_store(using):
+    with diagnosis(using):
+        found = has_store(using)
+    if not found:
         return [Diagnostic("The database has an event store", _no_store)]
     for name in _modules:
         import_module(name)
@@ -95,6 +97,9 @@ def diagnostics(using: str) -> list[Diagnostic]:
 
 
 def _no_store(using: str) -> Iterator[Finding]:
+    if trouble := server_errors.misplaced(using):
+        yield Finding(*trouble)
+        return
     yield Finding(f"the database {using!r} has no event store", where_the_store_is(using))
 
 

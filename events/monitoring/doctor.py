@@ -38,7 +38,7 @@ _SQL: Final = Path(storage.__file__).parent / "sql"
 
 def unapplied(using: str, app: str, table: str) -> Iterator[Finding]:
     """Yield a finding when migrations of an app are not applied, or when this role cannot read a table of it."""
-    if trouble := server_errors.misplaced(using, table):
+    if trouble := server_errors.unreadable(using, table):
         yield Finding(*trouble)
         return
     executor = MigrationExecutor(connections[using])
@@ -102,6 +102,12 @@ def guards(using: str) -> Iterator[Finding]:
         yield Finding(
             f"events.maintenance is set for {row['whom']}: all its transactions pass the guards",
             f"{row['remedy']} RESET events.maintenance; {_THEN_VERIFY}",
+        )
+    for row in _rows(using, "passing_settings"):
+        yield Finding(
+            f"{row['name']} = {row['value']} on this connection: all its transactions pass the guards",
+            "Remove it from OPTIONS in DATABASES, from PGOPTIONS, from postgresql.conf, or from the role (ALTER ROLE"
+            f" … RESET {row['name']}). {_THEN_VERIFY}",
         )
 
 

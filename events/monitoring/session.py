@@ -11,6 +11,7 @@ _SETTINGS: Final = """
     SET TRANSACTION ISOLATION LEVEL READ COMMITTED READ ONLY;
     SET LOCAL statement_timeout = '60s';
     SET LOCAL lock_timeout = '10s';
+    SET LOCAL quote_all_identifiers = off;
     SET LOCAL idle_in_transaction_session_timeout = 0;
 """
 

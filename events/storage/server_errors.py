@@ -36,13 +36,14 @@ def in_words(error: Error, using: str) -> Trouble:
     """Return what is wrong when the database with the alias `using` has raised `error`."""
     if isinstance(error, TransactionManagementError):
         return Trouble(str(error).rstrip("."), "Change the code that calls the command")
-    sqlstate, line = sqlstate_of(error), first_line(error)
+    # The cause says what the server has said, also if `explained` has made the error.
+    sqlstate, line = sqlstate_of(error), first_line(error.__cause__ or error)
     if is_lost(error):
         return Trouble(
             f"The connection to the database {using!r} failed: {line}",
             f"Check that the server runs, and that DATABASES[{using!r}] is right",
         )
-    if sqlstate in _MISSING | {NO_RIGHT} and (found := misplaced(using) or _renamed(using)):
+    if sqlstate in _MISSING | {NO_RIGHT} and (found := unreadable(using) or _renamed(using)):
         return Trouble(f"{found.problem} ({line})", found.remedy)
     if sqlstate in _MISSING:
         return Trouble(f"The database {using!r} lacks a part of the store: {line}", _NO_MIGRATIONS)
@@ -67,12 +68,27 @@ def explained(error: Error, using: str) -> Error:
     return type(error)(str(in_words(error, using))) if sqlstate_of(error) in _MISSING else error
 
 
-def misplaced(using: str, table: str = TABLE) -> Trouble | None:
+def unreadable(using: str, table: str = TABLE) -> Trouble | None:
     """Return why this role cannot read a table of the store, although the connection works; None if it can."""
+    if trouble := misplaced(using, table):
+        return trouble
+    with suppress(Error):
+        if table not in connections[using].introspection.table_names():
+            return Trouble(
+                f"The database {using!r} has no table {table}",
+                f"{_NO_MIGRATIONS}. If the store is in another database, name its alias",
+            )
+    return None
+
+
+def misplaced(using: str, table: str = TABLE) -> Trouble | None:
+    """Return why this role cannot read a table of the store that the database has; None if it can, or has none."""
     query = """
         SELECT n.nspname AS schema, pg_get_userbyid(c.relowner) AS owner, current_user AS role,
                has_schema_privilege(n.oid, 'USAGE') AND has_table_privilege(c.oid, 'SELECT') AS may_read,
-               n.nspname = ANY (current_schemas(false)) AS is_searched
+               n.nspname = ANY (current_schemas(false)) AS is_searched,
+               c.relowner = 10 AS is_of_initdb, quote_ident(current_user) AS to_role,
+               quote_ident(pg_get_userbyid(c.relowner)) AS from_owner, quote_ident(n.nspname) AS in_schema
         FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace
         WHERE c.relname = %s AND c.relkind IN ('r', 'p') AND NOT starts_with(n.nspname, 'projections_rebuild_')
           AND NOT pg_is_other_temp_schema(n.oid)
@@ -81,25 +97,26 @@ def misplaced(using: str, table: str = TABLE) -> Trouble | None:
     found: list[dict[str, Any]] = []
     with suppress(Error):  # in an aborted transaction, for example
         found = fetch_dicts(using, query, [table])
-        if not found:
-            return Trouble(
-                f"The database {using!r} has no table {table}",
-                f"{_NO_MIGRATIONS}. If the store is in another database, name its alias",
-            )
     if not found or (found[0]["is_searched"] and found[0]["may_read"]):
         return None
     first = found[0]
     schema, owner, role = first["schema"], first["owner"], first["role"]
     if not first["may_read"]:
+        # PostgreSQL rejects REASSIGN OWNED for the role that initdb has made: it owns the system's own objects.
+        give_back = (
+            f"restore it again, into an empty database: pg_restore --no-owner --role={role!r}"
+            if first["is_of_initdb"]
+            else f"give it back: REASSIGN OWNED BY {first['from_owner']} TO {first['to_role']}"
+        )
         return Trouble(
             f"The role {role!r} may not read {schema}.{table}, which belongs to {owner!r}",
             f"Run, as {owner!r}, what events_grants prints for {role!r}. If {role!r} owned the store before a restore,"
-            f" give it back: REASSIGN OWNED BY {owner} TO {role}",
+            f" {give_back}",
         )
     return Trouble(
         f"The table {table} is in the schema {schema!r}, which the role {role!r} does not search",
-        f"ALTER ROLE {role} SET search_path = {schema}. If the schema was renamed, then run events_doctor,"
-        " which names the files to run",
+        f"ALTER ROLE {first['to_role']} SET search_path = {first['in_schema']}. If the schema was renamed,"
+        " then run events_doctor, which names the files to run",
     )
 
 

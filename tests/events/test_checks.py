@@ -43,7 +43,14 @@ def test_sound_settings_pass(settings: Any) -> None:
     assert check_time_zones() == check_database(databases=["default"]) == []
 
 
-@pytest.mark.parametrize(("name", "meant"), [("EVENT_MAX_EVENT_BYTES", "EVENTS_MAX_EVENT_BYTES")])
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [
+        ("EVENT_MAX_EVENT_BYTES", "EVENTS_MAX_EVENT_BYTES"),
+        ("EVENTS_READ_PAGE", "EVENTS_READ_PAGE_EVENTS"),
+        ("EVENTS_STREAM_HEARTBEAT", "EVENTS_STREAM_HEARTBEAT_SECONDS"),
+    ],
+)
 def test_misspelt_setting_is_a_warning(settings: Any, name: str, meant: str) -> None:
     setattr(settings, name, 5)
     (warning,) = check_settings()

@@ -7,7 +7,7 @@ import pytest
 from django.core.management import CommandError, call_command, get_commands, load_command_class
 
 from events.monitoring.diagnostics import diagnostics
-from events.routing import database, has_store
+from events.routing import database, has_store, where_the_store_is
 from events.store import EventStore
 from tests.hosts.support import connected_by
 
@@ -50,7 +50,8 @@ def test_store_made_before_the_routers_are_known_follows_them(request: pytest.Fi
 
 
 def test_router_gives_every_command_its_default_database(router: None) -> None:
-    ours = [name for name, app in get_commands().items() if app in ("events", "projections") and name != "flush"]
+    of_django = {"flush", "dumpdata", "loaddata"}
+    ours = {name for name, app in get_commands().items() if app in ("events", "projections")} - of_django
     parsers = [load_command_class(get_commands()[name], name).create_parser("manage.py", name) for name in ours]
     defaults = [parser.get_default("database") for parser in parsers]
     assert len(defaults) >= 15
@@ -78,6 +79,16 @@ def test_doctor_says_that_a_database_has_no_store(
     with pytest.raises(CommandError, match="1 finding"):
         call_command("events_doctor", database=other_database)
     assert "manage.py migrate --database standby" in capsys.readouterr().out
+
+
+class Disagreeing(Router):
+    def db_for_write(self, model: Any, **hints: Any) -> str | None:
+        return "standby"
+
+
+def test_routers_that_disagree_are_named(settings: Any) -> None:
+    settings.DATABASE_ROUTERS = [Disagreeing()]
+    assert "The routers disagree" in where_the_store_is("standby")
 
 
 @pytest.mark.django_db

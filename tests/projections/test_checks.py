@@ -1,5 +1,6 @@
 """Mistakes in projections are told when the project starts, all at once."""
 
+import re
 import sys
 from typing import Any
 
@@ -13,6 +14,7 @@ from projections import registry
 from projections.base import INLINE, Projection, handles
 from projections.checks import check_links, check_owners, check_projections, check_versions
 from projections.models import ProjectionState
+from tests import ROOT
 from tests.ownproject import run
 from tests.readmodels.models import Box, Crate, Label, Owning, Total
 from tests.readmodels.projections import Tally
@@ -80,8 +82,8 @@ def proxy_of_total() -> Any:
         ({"retry_delays_seconds": 5}, "E005", "its retry_delays_seconds are 5"),
         ({"models": ["Total"]}, "E009", "its models contain 'Total', which is no model"),
         ({"models": [models.Model]}, "E009", "which is no model"),
-        ({"models": [in_schema('"reports"."x"')]}, "E014", "is named with quotes or a schema"),
-        ({"models": [in_schema('reports"."y')]}, "E014", "is named with quotes or a schema"),
+        ({"models": [in_schema('"reports"."x"')]}, "E015", "is named with quotes or a schema"),
+        ({"models": [in_schema('reports"."y')]}, "E015", "is named with quotes or a schema"),
         ({"models": [Crate]}, "E009", "readmodels.Crate inherits columns from Box"),
         ({"models": [proxy_of_total()]}, "E009", "has no table of its own"),
     ],
@@ -123,6 +125,15 @@ def test_model_of_another_app_is_warned_about(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(registry, "_classes", [Tally, stolen])
     (warning,) = check_owners()
     assert "its model auth.User belongs to another app" in warning.msg
+
+
+def test_each_kind_of_message_has_an_id_of_its_own() -> None:
+    """`SILENCED_SYSTEM_CHECKS` would silence another kind too."""
+    source = (ROOT / "projections/checks.py").read_text(encoding="utf-8")
+    given = re.findall(r'id="projections\.([EW]\d+)"', source)
+    shared = {*re.findall(r'yield "(E\d+)"', source)}
+    assert len(given) == len({*given} - shared) >= 7
+    assert shared >= {"E001", "E015"}
 
 
 def test_checks_run_at_start() -> None:

@@ -6,7 +6,9 @@ import pytest
 from django.core.management import CommandError, call_command
 from django.db import connection
 
+from events.monitoring import diagnostics
 from events.monitoring.session import diagnosis
+from events.storage.query_files import fetch_tuples
 from events.store import EventStore
 from tests.hosts.support import connected_by
 from tests.support import some
@@ -24,6 +26,8 @@ SETTINGS = {
         "transactions are repeatable read by default",
         "statement_timeout is 20 ms",
     ],
+    "-c events.maintenance=on -c quote_all_identifiers=on": ["events.maintenance = on on this connection"],
+    "-c session_replication_role=replica": ["session_replication_role = replica on this connection"],
     "-c search_path=pg_catalog": ["is in the schema 'public', which the role"],
 }
 
@@ -42,6 +46,7 @@ def test_doctor_survives_what_it_diagnoses() -> None:
             found = lines()
         for each in reported:
             assert any(each in line for line in found), (each, found)
+        assert not [line for line in found if line.startswith("error    the function")]
         if "search_path" not in options:  # else nothing can be
             assert not [line for line in found if "could not be checked" in line], found
 
@@ -50,3 +55,15 @@ def test_diagnosis_changes_nothing() -> None:
     with pytest.raises(Exception, match="read-only transaction"), diagnosis("default"):
         with connection.cursor() as cursor:
             cursor.execute("CREATE TABLE never (n int)")
+
+
+def test_first_look_for_the_store_has_the_timeouts_of_a_diagnosis(monkeypatch: pytest.MonkeyPatch) -> None:
+    timeouts = []
+
+    def looked(using: str) -> bool:
+        timeouts.extend(fetch_tuples(using, "SELECT current_setting('statement_timeout')"))
+        return False
+
+    monkeypatch.setattr(diagnostics, "has_store", looked)
+    diagnostics.diagnostics("default")
+    assert timeouts == [("1min",)]

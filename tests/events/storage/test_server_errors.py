@@ -1,6 +1,7 @@
 """An error of the database becomes a line with the remedy."""
 
 import pytest
+from django.core.management import CommandError, call_command
 from django.db import Error, connection, transaction
 
 from events.storage import server_errors
@@ -21,6 +22,19 @@ FAULTS = {
             "Run, as 'restorer', what events_grants prints for 'shop'. If 'shop' owned the store before a restore, give"
             " it back: REASSIGN OWNED BY restorer TO shop"
         ),
+    ),
+    "restored by the role of initdb": (
+        'CREATE ROLE "to-shop"; SET LOCAL ROLE "to-shop"',
+        "The role 'to-shop' may not read public.events_event, which belongs to ",
+        "restore it again, into an empty database: pg_restore --no-owner --role='to-shop'",
+    ),
+    "restored for another owner with a name to quote": (
+        (
+            'CREATE ROLE "to-shop"; CREATE ROLE restorer; GRANT CREATE ON SCHEMA public TO restorer;'
+            ' ALTER TABLE events_event OWNER TO restorer; SET LOCAL ROLE "to-shop"'
+        ),
+        "The role 'to-shop' may not read public.events_event, which belongs to 'restorer'",
+        'REASSIGN OWNED BY restorer TO "to-shop"',
     ),
     "schema without a right": (
         (
@@ -69,6 +83,7 @@ def test_error_has_its_remedy(fault: str) -> None:
     assert found.problem.startswith(problem) or problem in found.problem, found
     assert remedy in found.remedy
     assert "\n" not in str(found)
+    assert found.problem.count("The ") == 1, "the error of the server is explained once"
 
 
 def test_timeouts_and_read_only_transactions_are_named() -> None:
@@ -92,3 +107,15 @@ def test_store_without_its_functions_says_so_at_the_first_use() -> None:
             transaction.atomic(),
         ):
             use()
+
+
+def test_store_in_a_schema_that_is_not_searched_is_not_reported_as_absent(capsys: pytest.CaptureFixture[str]) -> None:
+    """`migrate`, the remedy for a store that is absent, would make a second one."""
+    with connection.cursor() as cursor:
+        cursor.execute('ALTER SCHEMA public RENAME TO "Moved Away"')
+    for command in ("events_doctor", "verify_events"):
+        with pytest.raises(CommandError) as rejected:
+            call_command(command, skip_checks=True)
+        told = capsys.readouterr().out + str(rejected.value)
+        assert 'SET search_path = "Moved Away"' in told
+        assert "migrate" not in told
