@@ -220,7 +220,7 @@ def _unambiguous(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) < len(pairs):
         name = next(name for name, count in Counter(name for name, _ in pairs).items() if count > 1)
-        raise ValueError(f"{name!r} occurs twice in one object")
+        raise ValueError(f"{shown(name)} occurs twice in one object")
     return found
 
 

@@ -48,6 +48,12 @@ def test_duplicate_name_is_rejected_at_any_depth(value: dict[str, Any], space: s
         from_json(f'[{{"a":{text}}}]' if is_nested else text)
 
 
+def test_beginning_of_a_long_name_that_is_there_twice_is_shown() -> None:
+    name = 1000 * "n"
+    with pytest.raises(ValueError, match=f"^'{99 * 'n'}… occurs twice"):
+        from_json(f'{{"{name}": 1, "{name}": 2}}')
+
+
 def test_first_name_that_is_there_twice_is_named() -> None:
     names = [f'"n{n}": 1' for n in range(20_000)]
     with pytest.raises(ValueError, match="'n19999' occurs twice"):
