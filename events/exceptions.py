@@ -21,6 +21,10 @@ __all__ = [
 ]
 
 
+# The path to a field may have names of a megabyte in it.
+_FIELD_CHARACTERS = 255
+
+
 def _printable(text: str) -> str:
     """Return `text` with lone surrogates escaped: the input may contain them, but UTF-8 cannot encode them."""
     return text.encode("utf-8", "backslashreplace").decode()
@@ -40,7 +44,8 @@ class InvalidEvent(EventStoreError):
     """
 
     def __init__(self, field: str, reason: str, index: int | None = None) -> None:
-        self.field = _printable(field)
+        is_long = len(field) > _FIELD_CHARACTERS
+        self.field = _printable(f"{field[:_FIELD_CHARACTERS]}…" if is_long else field)
         self.reason = _printable(reason)
         self.index = index
         where = self.field if index is None else f"event {index}: {self.field}"

@@ -12,6 +12,8 @@ from django.utils import timezone, translation
 from django.utils.safestring import SafeString
 from django.utils.timesince import timesince, timeuntil
 
+from events.exceptions import InvalidEvent
+from events.formats.serialization import uuid_of
 from events.models import Event
 from events.storage import rows
 from events.types import EARLIEST, LATEST
@@ -201,6 +203,6 @@ def _text(metadata: dict[str, Any] | None, key: str) -> str:
 def uuid_or_none(text: str) -> UUID | None:
     """Return the UUID that `text` is; None if it is not a UUID."""
     try:
-        return UUID(text)
-    except ValueError:
+        return uuid_of(text)
+    except InvalidEvent:
         return None

@@ -3,20 +3,24 @@
 Text becomes `{"text": …}`, and bytes become `{"base64": …}`.
 """
 
+import codecs
 import re
 from base64 import b64encode
 from binascii import a2b_base64
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any
 
 from events.exceptions import InvalidEvent
 
-from .serialization import from_json
+from .serialization import from_json, shown
 
 JSON = "application/json"
 _KIND = re.compile(r"[^/;\s]+/[^;\s]+\s*(?:;.*)?")
 _IS_JSON = re.compile(r"[^/;\s]+/(?:[^;\s]+\+)?json\s*(?:;.*)?", re.IGNORECASE)
 _IS_TEXT = re.compile(r"(?:text/[^;\s]+|[^/;\s]+/(?:[^;\s]+\+)?xml)\s*(?:;.*)?", re.IGNORECASE)
+# Python's codecs for the names of hosts are no charsets, and take minutes for a megabyte.
+_OF_HOSTS = ("idna", "punycode")
 
 
 def to_object(content: Mapping[str, Any]) -> Any:
@@ -36,7 +40,7 @@ def to_object(content: Mapping[str, Any]) -> Any:
     if _IS_JSON.fullmatch(kind):
         return data
     if not isinstance(data, str):
-        raise InvalidEvent("data", f"must be a string, because datacontenttype is {kind!r}, which is not JSON")
+        raise InvalidEvent("data", f"must be a string, because datacontenttype is {shown(kind)}, which is not JSON")
     return {"text": data}
 
 
@@ -64,17 +68,18 @@ def from_body(body: bytes, kind: str) -> dict[str, Any]:
     if not _IS_TEXT.fullmatch(kind):
         return {"data_base64": b64encode(body).decode()}
     charset = re.search(r';\s*charset="?([^\s";]+)', kind, re.IGNORECASE)
-    try:
-        return {"data": body.decode(charset[1] if charset else "utf-8")}
-    except (LookupError, ValueError):
-        raise InvalidEvent("body", f"is not text in the encoding of {kind!r}") from None
+    with suppress(LookupError, ValueError):
+        codec = codecs.lookup(charset[1] if charset else "utf-8").name
+        if codec not in _OF_HOSTS:
+            return {"data": body.decode(codec)}
+    raise InvalidEvent("body", f"is not text in the encoding of {shown(kind)}")
 
 
 def kind_of(content: Mapping[str, Any]) -> str:
     """Return the `datacontenttype` of a CloudEvent, a media type."""
     kind = content.get("datacontenttype", JSON)
     if not isinstance(kind, str) or not _KIND.fullmatch(kind):
-        raise InvalidEvent("datacontenttype", f"is {kind!r}; it must be a media type, such as application/json")
+        raise InvalidEvent("datacontenttype", f"is {shown(kind)}; it must be a media type, such as application/json")
     return kind
 
 

@@ -19,7 +19,7 @@ from events.types import NewEvent, ReceivedEvent
 from events.uri import is_uri, is_uri_reference
 
 from . import cloudevent_data
-from .serialization import UNREADABLE, from_json, moment, to_json
+from .serialization import UNREADABLE, from_json, moment, shown, to_json
 
 MEDIA_TYPE = "application/cloudevents+json"
 BATCH_MEDIA_TYPE = "application/cloudevents-batch+json"
@@ -84,19 +84,24 @@ def to_new_event(content: Any, using: str, *, aggregate_id: str | None = None) -
         raise InvalidEvent("event", "must be a CloudEvent: a JSON object")
     content = {name: value for name, value in content.items() if value is not None}  # null stands for no attribute
     if content.get("specversion") != "1.0":
-        raise InvalidEvent("specversion", f'is {content.get("specversion")!r}; it must be "1.0"')
+        raise InvalidEvent("specversion", f'is {shown(content.get("specversion"))}; it must be "1.0"')
     for name in ("id", "source", "type"):
         if not isinstance(content.get(name), str) or not content[name]:
             raise InvalidEvent(name, "must be a non-empty string in a CloudEvent")
     subject = content.get("subject", aggregate_id)
     if aggregate_id is not None and subject != aggregate_id:
-        raise InvalidEvent("subject", f"is {subject!r}, but {aggregate_id!r} in the address; leave it out")
+        raise InvalidEvent("subject", f"is {shown(subject)}, but {aggregate_id!r} in the address; leave it out")
     if subject is None:
         raise InvalidEvent("subject", "is missing; it is the aggregate id")
+    if not isinstance(subject, str):
+        raise InvalidEvent("subject", f"is {shown(subject)}; it must be a string")
+    data = cloudevent_data.to_object(content)
+    if not isinstance(data, Mapping):
+        raise InvalidEvent("data", f"is {shown(data)}; it must be an object")
     return ReceivedEvent(
         subject,
         content["type"],
-        cloudevent_data.to_object(content),
+        data,
         moment("time", content["time"]) if "time" in content else None,
         metadata=_metadata(content),
         event_id=_event_id(content["source"], content["id"], using),
@@ -153,9 +158,9 @@ def _attribute(name: str, value: Any) -> Any:
     if isinstance(value, str) and not value.isprintable() and _NO_TEXT.search(value):
         raise InvalidEvent(name, "contains a control character or a lone surrogate, which a CloudEvent may not have")
     if name == "source" and not (isinstance(value, str) and is_uri_reference(value)):
-        raise InvalidEvent(name, f"is {value!r}; give a URI reference such as https://shop.example or /shops/7")
+        raise InvalidEvent(name, f"is {shown(value)}; give a URI reference such as https://shop.example or /shops/7")
     if name == "dataschema" and not (isinstance(value, str) and is_uri(value)):
-        raise InvalidEvent(name, f"is {value!r}; give a URI such as https://shop.example/schemas/placed")
+        raise InvalidEvent(name, f"is {shown(value)}; give a URI such as https://shop.example/schemas/placed")
     return value
 
 
@@ -174,4 +179,6 @@ def _is_own(source: str, text: str) -> bool:
     with suppress(ValueError):
         if str(UUID(text)) == text:
             return True
-    raise InvalidEvent("id", f"is {text!r}, but the source is this store's, whose ids are UUIDs; send your own source")
+    raise InvalidEvent(
+        "id", f"is {shown(text)}, but the source is this store's, whose ids are UUIDs; send your own source"
+    )

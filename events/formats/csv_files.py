@@ -14,7 +14,7 @@ from .csv_dialect import declared_delimiter, dialect_of
 from .csv_export import HEADER, without_mark
 from .csv_times import TimestampReader
 from .files import PART, Line, LostLine, kept, longest_line, validated
-from .serialization import ADDED, UNREADABLE, from_json, new_event_fields
+from .serialization import ADDED, UNREADABLE, from_json, new_event_fields, uuid_of
 from .text import KEEP_BYTES, has_lost_bytes
 
 _SAMPLE_LINES, _SAMPLE_CHARACTERS = 20, 64 * 1024
@@ -165,8 +165,8 @@ class CsvFile:
 
     def _event_id(self, text: str) -> UUID:
         try:
-            return UUID(text)
-        except ValueError:
+            return uuid_of(text)
+        except InvalidEvent:
             if text and self._form.derive_id:
                 return self._form.derive_id(text)
         shown = text if len(text) <= 100 else f"{text[:100]}…"

@@ -15,7 +15,7 @@ from events.exceptions import InvalidEvent, Rejected
 from events.types import NewEvent
 from events.validation import ValidatedEvent, parsed_row, validate_events
 
-from .serialization import ADDED, GIVEN, from_json, is_lossless, moment, new_event_fields
+from .serialization import ADDED, GIVEN, from_json, is_lossless, moment, new_event_fields, uuid_of
 
 _FIELDS = frozenset((*GIVEN, *ADDED))
 _NO_ID = UUID(int=0)
@@ -164,7 +164,7 @@ def _quickly(number: int, line: bytes, max_event_bytes: int) -> Line | None:
             content.get("data", {}),
             content.get("metadata", {}),
             None if happened is None else moment("timestamp", happened),
-            _NO_ID if event_id is None else UUID(event_id),
+            _NO_ID if event_id is None else uuid_of(event_id),
             max_event_bytes,
         )
     except (AttributeError, InvalidEvent, TypeError, ValueError):

@@ -28,6 +28,8 @@ UNREADABLE = "unreadable"
 ADDED = ("position", "version", "recorded_at")
 _SHOWN_CHARACTERS = 100
 _LONG_FRACTION = re.compile(r"\.[0-9]{7}")
+# Python's UUID also reads what `int` does, such as "0x…", "_" between digits and spaces around them, as another id.
+_UUID = re.compile(r"(?:urn:uuid:)?\{?[0-9a-f]{8}(-?)[0-9a-f]{4}(?:\1[0-9a-f]{4}){2}\1[0-9a-f]{12}\}?", re.IGNORECASE)
 _TIME = re.compile(
     r"(?P<date>[0-9-]+[Tt ])(?P<hour>[0-9]{2})(?P<colon>:?)(?P<minute>[0-9]{2})"
     r"(?:(?P=colon)(?P<second>[0-9]{2})(?:\.(?P<fraction>[0-9]+))?)?(?P<zone> *(?:[Zz]|[+-][0-9:]+)?)"
@@ -218,7 +220,7 @@ def _unambiguous(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) < len(pairs):
         name = next(name for name, count in Counter(name for name, _ in pairs).items() if count > 1)
-        raise ValueError(f"{name!r} occurs twice in one object")
+        raise ValueError(f"{shown(name)} occurs twice in one object")
     return found
 
 
@@ -236,15 +238,14 @@ _DECODER = json.JSONDecoder(parse_float=_float, parse_constant=_no_constant, obj
 
 
 def uuid_of(text: Any) -> UUID:
-    """Return the event id that `text` is, in any form that Python's UUID accepts.
+    """Return the event id that `text` is: a UUID with or without dashes, braces or `urn:uuid:`, in any case.
 
     Raises:
         InvalidEvent: it is not a UUID.
     """
-    try:
-        return UUID(text)
-    except (AttributeError, TypeError, ValueError):
-        raise InvalidEvent("event_id", f"{shown(text)} is not a UUID; leave it out to get one") from None
+    if isinstance(text, str) and _UUID.fullmatch(text):
+        return UUID(text.lower())
+    raise InvalidEvent("event_id", f"{shown(text)} is not a UUID; leave it out to get one")
 
 
 def shown(value: Any) -> str:

@@ -30,6 +30,12 @@ def test_invalid_event_names_field_and_index(index: int | None, message: str) ->
     assert (error.field, error.reason, error.index, str(error)) == ("type", "is empty", index, message)
 
 
+def test_path_to_a_field_is_short() -> None:
+    error = InvalidEvent("data." + 1000 * "k", "contains a NUL character")
+    assert error.field == "data." + 250 * "k" + "…"
+    assert str(error) == f"{error.field}: contains a NUL character"
+
+
 def test_half_of_a_surrogate_pair_can_be_printed() -> None:
     assert str(InvalidEvent("data.\ud800", "has \udfff")).encode() == rb"data.\ud800: has \udfff"
 

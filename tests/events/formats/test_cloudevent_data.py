@@ -59,3 +59,9 @@ def test_body_is_json_text_or_bytes() -> None:
     assert from_body("é".encode("latin-1"), "text/plain; Charset=ISO-8859-1") == {"data": "é"}
     assert from_body(b"<a/>", "image/svg+xml") == {"data": "<a/>"}
     assert from_body(b"\xff", "application/octet-stream") == {"data_base64": "/w=="}
+
+
+@pytest.mark.parametrize("charset", ["punycode", "IDNA", "base64", "nothing"])
+def test_body_in_no_charset_is_rejected(charset: str) -> None:
+    with pytest.raises(InvalidEvent, match="is not text in the encoding"):
+        from_body(b"a", f"text/plain; charset={charset}")

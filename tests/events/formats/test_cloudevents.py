@@ -11,7 +11,7 @@ from rest_framework.test import APIClient
 
 from events.conf import conf
 from events.exceptions import InvalidEvent
-from events.formats.cloudevents import BATCH_MEDIA_TYPE, MEDIA_TYPE, from_event
+from events.formats.cloudevents import BATCH_MEDIA_TYPE, MEDIA_TYPE, from_event, to_new_event
 from events.models import Event
 from events.store import EventStore
 from events.types import ReceivedEvent
@@ -163,6 +163,25 @@ def test_invalid_cloudevent_names_the_field(api: APIClient, changes: dict[str, A
     response = send(api, {**GIVEN, **changes})
     assert (response.status_code, response.json()["field"], response.json()["index"]) == (400, field, 0), response.data
     assert stored() == []
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"data": [1]}, "is a list; it must be an object"),
+        ({"data": None, "data_base64": "bnVsbA=="}, "is null; it must be an object"),
+        ({"subject": True}, "is true; it must be a string"),
+        ({"subject": {"a": 1}}, "is an object; it must be a string"),
+        ({"specversion": None}, 'is null; it must be "1.0"'),
+        ({"datacontenttype": {"a": 1}}, "is an object; it must be a media type"),
+        ({"dataschema": True}, "is true; give a URI"),
+        ({"source": "a b" * 1000}, f"is '{'a b' * 33}…; give a URI reference"),
+    ],
+)
+def test_reason_is_short_and_in_the_words_of_json(changes: dict[str, Any], reason: str) -> None:
+    with pytest.raises(InvalidEvent) as caught:
+        to_new_event({**GIVEN, **changes}, "default")
+    assert caught.value.reason.startswith(reason)
 
 
 def test_null_attribute_counts_as_absent(api: APIClient) -> None:

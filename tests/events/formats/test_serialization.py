@@ -3,6 +3,7 @@
 import json
 from datetime import UTC, datetime
 from typing import Any
+from uuid import UUID
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -11,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from events.exceptions import InvalidEvent
-from events.formats.serialization import from_json, moment
+from events.formats.serialization import from_json, moment, uuid_of
 
 CAREFUL = json.JSONDecoder()
 TEXTS = st.text(st.sampled_from('ab "\\,:{}\u00e9'), max_size=4)
@@ -45,6 +46,12 @@ def test_duplicate_name_is_rejected_at_any_depth(value: dict[str, Any], space: s
     text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))[:-1] + f",{again}{space}}}"
     with pytest.raises(ValueError, match="occurs twice in one object"):
         from_json(f'[{{"a":{text}}}]' if is_nested else text)
+
+
+def test_beginning_of_a_long_name_that_is_there_twice_is_shown() -> None:
+    name = 1000 * "n"
+    with pytest.raises(ValueError, match=f"^'{99 * 'n'}… occurs twice"):
+        from_json(f'{{"{name}": 1, "{name}": 2}}')
 
 
 def test_first_name_that_is_there_twice_is_named() -> None:
@@ -147,3 +154,16 @@ def test_local_time_exists_once() -> None:
         assert moment("timestamp", f"{text}+01:00", berlin) == datetime.fromisoformat(f"{text}+01:00")
     assert moment("timestamp", "2030-10-27 03:00", berlin) == datetime(2030, 10, 27, 2, tzinfo=UTC)
     assert moment("timestamp", "0001-01-02", berlin).year == 1
+
+
+@pytest.mark.parametrize("form", ["0x{0}", "+2{0}", " 2{0}", "２2{0}", "2_{0}", "22-----{0}", "{{{{22{0}", "22{0}\n"])
+def test_text_that_python_alone_takes_for_a_uuid_is_none(form: str) -> None:
+    text = form.format("458bc6dd4fdf94f1eb57f05f337912")
+    assert UUID(text.strip("\n"))
+    with pytest.raises(InvalidEvent, match="is not a UUID"):
+        uuid_of(text)
+
+
+def test_uuid_as_a_name_in_capitals() -> None:
+    text = "{12B2458B-C6DD-4FDF-94F1-EB57F05F3379}"
+    assert uuid_of(f"URN:UUID:{text}") == uuid_of(text) == UUID(text)
