@@ -75,7 +75,7 @@ class AppendView:
         event, expected = form.new_event(), form.cleaned_data["expected_version"]
         if not authorization.appendable(self._request.user).contains(event.aggregate_id):
             form.add_error(
-                "aggregate_id", f"You may not append to the category {visible(category_of(event.aggregate_id))}."
+                "aggregate_id", f"You may not append to the category '{visible(category_of(event.aggregate_id))}'."
             )
             return None
         try:

@@ -108,7 +108,7 @@ class BrowsingAdmin(admin.ModelAdmin):
         self, request: HttpRequest, queryset: models.QuerySet, search_term: str
     ) -> tuple[models.QuerySet, bool]:
         """Search by prefix, which uses the index; Django's own search ignores case and would read every row."""
-        prefix = self.searched_prefix(request, search_term)
+        prefix = self.searched_prefix(request, search_term) if self.get_search_fields(request) else ""
         return queryset.filter(**{f"{self.prefix_field}__startswith": prefix}) if prefix else queryset, False
 
     def searched_prefix(self, request: HttpRequest, search_term: str) -> str:

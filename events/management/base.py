@@ -90,7 +90,8 @@ class StoreCommand(ReportingCommand):
         connections[options["database"]].ensure_connection()
         if self.needs_store and not has_store(options["database"]):
             if trouble := server_errors.misplaced(options["database"]):
-                raise CommandError(str(trouble))
+                raise CommandError(str(trouble), returncode=ExitCode.DATABASE)
             remedy = where_the_store_is(options["database"])
-            raise CommandError(f"The database {options['database']!r} has no event store. {remedy}")
+            message = f"The database {options['database']!r} has no event store. {remedy}"
+            raise CommandError(message, returncode=ExitCode.DATABASE)
         return super()._execute(*args, **options)

@@ -56,7 +56,7 @@ def projections(using: str) -> Iterator[Finding]:
         why = f" ({report.status_reason})" if report.status_reason else ""
         if problem := report.problem():
             is_late = report.status in (ReportedStatus.RUNNING, ReportedStatus.OUTDATED)
-            since = timezone.now() - timedelta(seconds=report.lag_seconds) if is_late else report.since
+            since = report.lagging_since if is_late else report.since
             problem = f"projection {report.name}: {problem}{why}"
             yield Finding(problem, _remedy(report), since=since, page=page if report.rows_version else BOARD)
         elif report.status in (ReportedStatus.PAUSED, ReportedStatus.OUTDATED):

@@ -48,11 +48,10 @@ def complete_position(state: ProjectionState) -> int:
     return state.checked_position if state.missed_after is None else state.missed_after
 
 
-def lag_seconds(position: int, now: datetime) -> float:
-    """Return how long ago the first event that is missing from the rows was stored; 0 when none is missing.
+def lagging_since(position: int) -> datetime | None:
+    """Return when the first event that is missing from the rows was stored; None when none is missing.
 
     Events above the settled position count as well, so that a stuck writer shows.
     """
     waiting = Event.objects.using(database()).after(position).with_showable_moments().order_by("position")
-    recorded_at = waiting.values_list("recorded_at", flat=True).first()
-    return max(0.0, (now - recorded_at).total_seconds()) if recorded_at else 0.0
+    return waiting.values_list("recorded_at", flat=True).first()

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from enum import StrEnum
 
 from django.db.models import Count, Min
@@ -47,7 +47,8 @@ class Report:
         since: when it got this status; None if that is not known.
         position: its rows contain all events up to this position.
         lag_events: the number of later events, of any type, counted up to 10,000.
-        lag_seconds: how long ago the first of these events was stored.
+        lagging_since: when the first of these events was stored; None if there is none.
+        lag_seconds: how long ago that was.
         rate: the events that it has handled per second, lately.
         missed: the number of events that were stored without it; INLINE only.
         parked: the number of parked events: those that failed, and those that wait behind them.
@@ -67,6 +68,7 @@ class Report:
     since: datetime | None
     position: int
     lag_events: int
+    lagging_since: datetime | None
     lag_seconds: float
     rate: float
     missed: int
@@ -184,7 +186,7 @@ def _report(
         position = lag.complete_position(state)
     now = timezone.now()
     failing = next((each for each in checkpoints if each.error), None)
-    lag_seconds = lag.lag_seconds(position, now)
+    lagging_since = lag.lagging_since(position)
     return Report(
         name=name,
         mode=str(projection.mode if projection else state.mode if state else ""),
@@ -192,10 +194,11 @@ def _report(
         rows_version=state.version if state else 0,
         status=status,
         status_reason=reason,
-        since=_since(status, state, checkpoints, now - timedelta(seconds=lag_seconds)),
+        since=_since(status, state, checkpoints, lagging_since),
         position=position,
         lag_events=lag.lag_events(position, settled),
-        lag_seconds=lag_seconds,
+        lagging_since=lagging_since,
+        lag_seconds=max(0.0, (now - lagging_since).total_seconds()) if lagging_since else 0.0,
         rate=sum(rate_at(now, each) for each in checkpoints),
         missed=missing,
         parked=parked,
@@ -208,16 +211,19 @@ def _report(
 
 
 def _since(
-    status: ReportedStatus, state: ProjectionState | None, checkpoints: Sequence[Checkpoint], first_missing: datetime
+    status: ReportedStatus,
+    state: ProjectionState | None,
+    checkpoints: Sequence[Checkpoint],
+    lagging_since: datetime | None,
 ) -> datetime | None:
-    """Return when a projection got its status; `first_missing` is the time of the first event that its rows lack."""
+    """Return when a projection got its status; `lagging_since` is the time of the first event that its rows lack."""
     rebuild: Rebuild | None = getattr(state, "rebuild", None)
     if rebuild and status is ReportedStatus.REBUILDING:
         return rebuild.started_at
     if rebuild and rebuild.error:  # its last progress
         return max((each.moved_at for each in checkpoints if each.build == Build.REBUILD), default=rebuild.started_at)
     if status is ReportedStatus.INCOMPLETE:
-        return first_missing
+        return lagging_since
     if state is None or status in (ReportedStatus.OUTDATED, ReportedStatus.ORPHANED):
         return None
     return state.status_since

@@ -105,7 +105,7 @@ def test_guards_are_up_again_after_an_append_that_failed(event: Event) -> None:
     "write",
     [
         lambda event: Event._base_manager.bulk_create([event]),
-        lambda event: event.save_base(raw=True),
+        lambda event: event.save_base(),
         lambda event: Aggregate._base_manager.filter(pk="a-1").update(version=50),
     ],
 )

@@ -4,6 +4,7 @@ It prints a line for each fault, and how many it tried.
 """
 
 import json
+import re
 import traceback
 from io import StringIO
 from pathlib import Path
@@ -39,6 +40,8 @@ COMMANDS: dict[str, list[list[str]]] = {
     "rebuild_projection": [["sales", "--yes"]],
     "skip_parked": [["broken", "{parked}", "--reason", "a reason"]],
     "forget_projection": [["gone"]],
+    "dumpdata": [["sales"]],
+    "loaddata": [["{fixture}"]],
     "flush": [["--no-input"]],
 }
 # Commands that may have nothing to do here, and say so.
@@ -67,7 +70,7 @@ def _store_something() -> None:
 def _pages(client: Client, admin: str, faults: list[str]) -> int:
     def get(url: str) -> tuple[int, str]:
         response = client.get(url)
-        return response.status_code, response.content.decode()
+        return response.status_code, response.getvalue().decode()  # an export is streamed
 
     pages = list(crawl(get, admin))
     faults += [f"{page.url}: {page.status}" for page in pages if page.status != 200]
@@ -78,7 +81,7 @@ def _pages(client: Client, admin: str, faults: list[str]) -> int:
 
 def _operation(client: Client, api: str, method: str, path: str, faults: list[str]) -> bool:
     event = Event.objects.using(EventStore().using).order_by("position")[:1].get()
-    values = {"aggregate_id": "order-1", "event_id": event.event_id, "name": "broken", "slug": "not-found"}
+    values = {"aggregate_id": "order-1", "event_id": event.event_id, "name": "broken", "slug": "invalid"}
     url = api + path.format(**values)
     if path.endswith("/stream/"):  # it asks for ASGI, in so many words
         return False
@@ -95,14 +98,17 @@ def _commands(faults: list[str]) -> int:
     ours = {name for name, app in get_commands().items() if app in ("events", "projections")}
     faults += [f"{name}: not tried" for name in ours - COMMANDS.keys()]
     parked = Event.objects.using(EventStore().using).filter(aggregate_id="cart-1").order_by("position")[0].position
-    file = Path("events.jsonl").resolve()
+    places = {"file": Path("events.jsonl").resolve(), "fixture": Path("fixture.json").resolve(), "parked": parked}
+    places["fixture"].write_text("[]")
     for name, calls in COMMANDS.items():
         for arguments in calls:
-            words = [word.format(file=file, parked=parked) for word in arguments]
+            words, output = [word.format(**places) for word in arguments], StringIO()
             try:
-                call_command(name, *words, stdout=StringIO(), stderr=StringIO())
+                call_command(name, *words, stdout=output, stderr=StringIO())
             except CommandError as error:
-                if name not in REJECTED:
+                if name == "events_doctor":
+                    faults += _findings(output.getvalue())
+                elif name not in REJECTED:
                     faults.append(f"{name} {words}: {error}")
             except SystemExit as end:
                 if end.code:
@@ -110,3 +116,12 @@ def _commands(faults: list[str]) -> int:
             except Exception:
                 faults.append(f"{name} {words}: {traceback.format_exc(limit=-3)}")
     return len(COMMANDS)
+
+
+def _findings(output: str) -> list[str]:
+    """What the doctor has found, but for what is so here: the worker has ended, and an event is parked."""
+    lines = output.splitlines()
+    if lines[0] == "[":
+        lines = [f"{found['severity']} {found['problem']}" for found in json.loads(output)]
+    found = [line for line in lines if line.startswith(("error ", "warning "))]
+    return [f"events_doctor: {line}" for line in found if not re.search("no worker has been seen|parked", line)]

@@ -85,3 +85,18 @@ def test_page_can_be_a_subclass(site: Callable[[], None], stored: Event, admin_c
     assert html.count("field-position") == 1
     assert "Older" in html
     assert "<h1>Mine</h1>" in admin_client.get(f"/admin/events/event/{stored.position}/change/").content.decode()
+
+
+LISTS = [
+    f"/admin/{model._meta.app_label}/{model._meta.model_name}/"
+    for model in admin.site._registry
+    if model._meta.app_label in ("events", "projections")
+]
+QUERIES = ["q=x", "q=%00", "o=1", "o=99.-1", "p=3", "p=x", "all=", "_facets=", "e=1", "no_such=1"]
+
+
+@pytest.mark.parametrize("url", LISTS)
+def test_list_takes_any_parameter(admin_client: Client, url: str) -> None:
+    for query in QUERIES:
+        response = admin_client.get(f"{url}?{query}", follow=True)
+        assert (response.status_code, response.request["PATH_INFO"]) == (200, url), query

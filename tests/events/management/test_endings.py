@@ -177,7 +177,7 @@ OUTPUT = {
 DATABASE = {
     "no server": (no_database, ExitCode.DATABASE, "The connection to the database 'default' failed: "),
     "no such role": (no_such_role, ExitCode.DATABASE, "The connection to the database 'default' failed: "),
-    "no tables": (no_tables, ExitCode.DATABASE, "The database 'default' has no table "),
+    "no tables": (no_tables, ExitCode.DATABASE, "The database 'default' has no "),
     "no rights": (no_rights, ExitCode.DATABASE, "The role 'events_nobody' "),
     "Ctrl-C": (
         lambda: at_first_query(lambda: signal.raise_signal(signal.SIGINT)),

@@ -39,7 +39,7 @@ def test_what_fails_comes_first_with_since_when(operator: Client, store: EventSt
     since = datetime(2026, 3, 4, 5, 6, 7, tzinfo=UTC)
     ProjectionState.objects.filter(pk="tally").update(status="stopped", status_since=since)
     ParkedEvent.objects.update(parked_at=since)
-    first, second, third, *_ = board.rows()
+    first, second, third, *_ = board.rows("admin")
     assert (first.report.name, first.attention, first.since) == ("tally", "bad", since)
     assert (second.report.name, second.attention, second.report.parked_since) == ("fragile", "warning", since)
     assert (third.attention, third.since) == ("", None)

@@ -54,7 +54,7 @@ def test_event_from_sql_is_seen_everywhere_until_a_rebuild(store: EventStore, ca
         assert found.problem() == "its rows miss 1 event until it is rebuilt"
         assert "fragile" in client.get("/api/health/").json()["failing"]
         findings = [each for each in doctor.projections("default") if "fragile" in each.problem]
-        assert findings[0].remedy == "python manage.py rebuild_projection fragile"
+        assert findings[0].remedy == "Run python manage.py rebuild_projection fragile."
         call_command("list_projections")
         assert "incomplete" in capsys.readouterr().out
         missed.check()
