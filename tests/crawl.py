@@ -14,7 +14,7 @@ LOCALIZED = re.compile(r"\d[.,'\u00a0\u202f\u066c ]\d{3}\b")
 ANOTHER_REQUEST = re.compile(
     r'<span class="action-counter".*\n.*|'  # one whole sentence of Django's, which its script writes again
     r'name="(csrfmiddlewaretoken|event_id)" value="[^"]*"|\b(just now|\d+ seconds?)\b|\d+ s ago|'
-    r"\b\d\d:\d\d(:\d\d(\.\d+)?)?"
+    r"\d\d:\d\d(:\d\d(\.\d+)?)?"
 )
 LEAVES = re.compile(r"logout|password_change|jsi18n|/r/|/auth/|language|view-on-site|\.(css|js|svg)")
 PAGES_OF_A_KIND = 2  # pages whose addresses have other keys, and whose queries have other values, are of one kind

@@ -197,6 +197,14 @@ DATABASE = {
 }
 
 
+@pytest.fixture(autouse=True)
+def takes_ctrl_c() -> Iterator[None]:
+    """Take SIGINT as in a terminal; processes in the background of a shell's script ignore it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 @pytest.fixture
 def arguments(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, list[str]]:
     """The arguments of each command, on a store of which each command has something to say."""
