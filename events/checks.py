@@ -86,7 +86,7 @@ def check_settings(**kwargs: Any) -> list[CheckMessage]:
 def setting_messages(app_settings: AppSettings, *, error_id: str, warning_id: str) -> list[CheckMessage]:
     """Return the messages of `check` on the settings of an app."""
     messages: list[CheckMessage] = [
-        Error(f"{setting}{mistake}.", hint=f"Give {mistake.wanted}. Or leave it out.", id=error_id)
+        Error(mistake.sentence(setting), hint=mistake.remedy, id=error_id)
         for setting, mistake in app_settings.mistakes()
     ]
     messages += [

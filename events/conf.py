@@ -53,7 +53,8 @@ class AppSettings:
         """Yield the project's settings that resemble one of these, and the name that is probably meant."""
         known = [cls.setting(name) for name in cls._kinds]
         for name in dir(settings):
-            if not name.startswith(cls._prefix[:5]) or name in known:
+            # A name with a prefix of its own belongs to another app, even if the rest is equal.
+            if name in known or not get_close_matches(name[: len(cls._prefix)], [cls._prefix], cutoff=0.8):
                 continue
             without_unit = [each for each in known if each in (f"{name}_SECONDS", f"{name}_BYTES", f"{name}_EVENTS")]
             if similar := without_unit or get_close_matches(name, known, n=1, cutoff=0.9):
@@ -73,7 +74,7 @@ def _reader(cls: type[AppSettings], name: str, default: Any) -> Any:
 
     def read(conf: AppSettings) -> Any:
         for mistake in conf._mistakes_in(name):
-            raise ImproperlyConfigured(f"{setting}{mistake}. Give {mistake.wanted}. Or leave it out.")
+            raise ImproperlyConfigured(f"{mistake.sentence(setting)} {mistake.remedy}")
         return kind(getattr(settings, setting, default))
 
     return read

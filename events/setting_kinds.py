@@ -31,8 +31,13 @@ class Mistake:
     value: Any
     wanted: str
 
-    def __str__(self) -> str:
-        return f"{self.part} is {self.value!r}"
+    def sentence(self, setting: str) -> str:
+        """Return what is wrong with a setting of this name."""
+        return f"{setting}{self.part} is {self.value!r}."
+
+    @property
+    def remedy(self) -> str:
+        return f"Give {self.wanted}. Or leave it out."
 
 
 @dataclass(frozen=True)

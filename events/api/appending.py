@@ -54,7 +54,8 @@ def read(view: StoreView, aggregate_id: str | None = None) -> AppendRequest:
     contents, in_body = _cloudevents(request) if as_cloudevents else _envelope(request.data)
     check_count("events", len(contents))
     if aggregate_id is None:
-        preconditions.reject(request, "send expected_version in the body")
+        own = "append to the aggregate's own address"
+        preconditions.reject(request, own if as_cloudevents else "send expected_version in the body")
     in_header = preconditions.expectation(request)
     from_key = _ids_from_key(request, len(contents), using)
     events, key_ids = [], dict(enumerate(from_key))
@@ -107,7 +108,7 @@ def _named(append_request: AppendRequest) -> Collection[str]:
 
 
 def _has_cloudevents(request: Request) -> bool:
-    return (request.content_type or "").startswith("application/cloudevents") or cloudevent_headers.is_binary(request)
+    return cloudevent_headers.is_structured(request) or cloudevent_headers.is_binary(request)
 
 
 def _cloudevents(request: Request) -> tuple[list[Any], None]:

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Any
+from urllib.parse import quote
 
 from django.utils.cache import patch_vary_headers
 from django.utils.functional import cached_property
@@ -45,9 +46,26 @@ def is_page(renderer: type[BaseRenderer]) -> bool:
     return issubclass(renderer, BrowsableAPIRenderer)
 
 
+class _EncodedLinks:
+    """Links of browsable pages, percent-encoded: those to `a/../b` would lead to `b`."""
+
+    def get_context(self, data: Any, accepted_media_type: Any, renderer_context: Any) -> Any:
+        request = renderer_context["request"]
+        address = request.get_full_path().partition("?")[0]
+        request.path = address  # for the breadcrumbs, and only on REST framework's object
+        context = super().get_context(data, accepted_media_type, renderer_context)  # type: ignore[misc]
+        request.path = quote(address)  # for the template, which puts it into a query to log in or out
+        return context
+
+
+def with_encoded_links(page: type[BaseRenderer]) -> type[BaseRenderer]:
+    """Return a renderer of browsable pages whose links lead to the same aggregate as the page."""
+    return type(page.__name__, (_EncodedLinks, page), {})
+
+
 # REST framework's browsable pages, if the project has them.
 _RENDERERS: Any = api_settings.DEFAULT_RENDERER_CLASSES
-_PAGES = [each for each in _RENDERERS if is_page(each)]
+_PAGES = [with_encoded_links(each) for each in _RENDERERS if is_page(each)]
 
 # Stored events never change, but only users with permission may see them, so shared caches must not keep them.
 UNCHANGING = "private, max-age=31536000, immutable"

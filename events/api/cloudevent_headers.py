@@ -13,10 +13,14 @@ _PREFIX = "ce-"
 _IN_THE_BODY = ("data", "data_base64", "datacontenttype")
 
 
+def is_structured(request: Any) -> bool:
+    """Return whether the body of a request is a CloudEvent, or a list of them."""
+    return (request.content_type or "").startswith("application/cloudevents")
+
+
 def is_binary(request: Any) -> bool:
     """Return whether a request is a CloudEvent in binary mode."""
-    is_structured = (request.content_type or "").startswith("application/cloudevents")
-    return not is_structured and any(name.lower().startswith(_PREFIX) for name in request.headers)
+    return not is_structured(request) and any(name.lower().startswith(_PREFIX) for name in request.headers)
 
 
 def attributes(request: Any) -> dict[str, str]:
@@ -38,6 +42,8 @@ def attributes(request: Any) -> dict[str, str]:
 def _decoded(header: str, value: str) -> str:
     if len(value) > 1 and value[0] == value[-1] == '"':
         value = re.sub(r"\\(.)", r"\1", value[1:-1])
+    if not value.isascii():
+        raise InvalidEvent(header, "is not ASCII; percent-encode its UTF-8 bytes")
     try:
         return unquote(value, errors="strict")
     except UnicodeDecodeError:

@@ -83,7 +83,7 @@ IF_CHANGED = header("If-None-Match", "The `ETag` of an earlier response; the sta
 IDEMPOTENCY_KEY = header(
     "Idempotency-Key",
     "1 to 255 characters, in quotes if there is a comma. Repeating a request with its key stores nothing.",
-    r"^[!#-+\--~]{1,255}$",
+    r'^("[!#-\[\]-~]([ !#-\[\]-~]{0,253}[!#-\[\]-~])?"|[!#-+\--~]([ -+\--~]{0,253}[!-+\--~])?)$',
 )
 LAST_EVENT_ID = header(
     "Last-Event-ID",

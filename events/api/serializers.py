@@ -40,7 +40,7 @@ CLOUDEVENT: dict[str, Any] = {
         "data_base64": {
             "type": "string",
             "contentEncoding": "base64",
-            "description": 'Bytes; those of another media type than JSON become `{"base64": …}`.',
+            "description": 'Bytes; those of a media type other than JSON become `{"base64": …}`.',
         },
     },
     "propertyNames": {"pattern": "^([a-z0-9]{1,50}|data_base64)$"},

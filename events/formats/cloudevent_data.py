@@ -19,8 +19,8 @@ JSON = "application/json"
 _KIND = re.compile(r"[^/;\s]+/[^;\s]+\s*(?:;.*)?")
 _IS_JSON = re.compile(r"[^/;\s]+/(?:[^;\s]+\+)?json\s*(?:;.*)?", re.IGNORECASE)
 _IS_TEXT = re.compile(r"(?:text/[^;\s]+|[^/;\s]+/(?:[^;\s]+\+)?xml)\s*(?:;.*)?", re.IGNORECASE)
-# Python's codecs for the names of hosts are no charsets, and take minutes for a megabyte.
-_OF_HOSTS = ("idna", "punycode")
+# Python's codecs that are no charsets: those for host names take minutes for a megabyte, the others read escapes.
+_NOT_CHARSETS = ("idna", "punycode", "unicode-escape", "raw-unicode-escape")
 
 
 def to_object(content: Mapping[str, Any]) -> Any:
@@ -70,7 +70,7 @@ def from_body(body: bytes, kind: str) -> dict[str, Any]:
     charset = re.search(r';\s*charset="?([^\s";]+)', kind, re.IGNORECASE)
     with suppress(LookupError, ValueError):
         codec = codecs.lookup(charset[1] if charset else "utf-8").name
-        if codec not in _OF_HOSTS:
+        if codec not in _NOT_CHARSETS:
             return {"data": body.decode(codec)}
     raise InvalidEvent("body", f"is not text in the encoding of {shown(kind)}")
 

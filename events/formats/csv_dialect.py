@@ -1,7 +1,8 @@
 """The dialect of a CSV file: what separates its columns, and whether spaces after it are content.
 
-The caller knows the names of some columns. Only one character can split the header so that all of them are in it, so
-the delimiter is certain, where a guess from the frequency of characters (`csv.Sniffer`) is often wrong.
+The caller knows the names of some columns. The delimiter is the character that splits the header so that all of them
+are in it. If several characters do, the delimiter must be given: a guess from the frequency of characters
+(`csv.Sniffer`) is often wrong.
 """
 
 import csv
@@ -12,7 +13,7 @@ from typing import Any, NamedTuple
 from events.exceptions import InvalidEvent
 
 NAMES = {",": "comma", ";": "semicolon", "\t": "tab", "|": "bar"}
-_DECLARATION = re.compile(r'"?sep=(.)"?\r?\n?')
+_DECLARATION = re.compile(r'(?i)"?sep=([^\r\n"])\1*"?\r?\n?')
 _QUOTED = re.compile(r'"[^"]*"')
 
 
@@ -31,7 +32,10 @@ class Dialect(NamedTuple):
 
 
 def declared_delimiter(line: str) -> str | None:
-    """Return the delimiter that a first line such as `sep=;` declares to spreadsheets; None if it is another line."""
+    """Return the delimiter that a first line such as `sep=;` declares to spreadsheets; None if it is another line.
+
+    Spreadsheets that save the file again fill the line up with delimiters: `sep=;;;`.
+    """
     found = _DECLARATION.fullmatch(line)
     return found and found[1]
 
@@ -56,13 +60,13 @@ def dialect_of(sample: Sequence[str], columns: Collection[str], delimiter: str |
             except csv.Error as error:
                 reason = error
     if not headers:
-        raise InvalidEvent("line 1", f"is not CSV: {reason}")
+        raise InvalidEvent("header", f"is not CSV: {reason}")
     fitting = [dialect for dialect, header in headers.items() if set(columns) <= set(header)]
     if not fitting:
         raise _missing(max(headers.values(), key=len), columns, delimiter)
     if len({dialect.delimiter for dialect in fitting}) > 1:
         raise InvalidEvent("delimiter", "is not certain, because the header has only one column; pass --delimiter")
-    if len(fitting) > 1:  # the header has no spaces
+    if len(fitting) > 1:  # both readings have the named columns
         return fitting[_has_spaces(sample, fitting[0].delimiter)]
     return fitting[0]
 

@@ -11,7 +11,7 @@ from .serialization import UNREADABLE, to_json
 
 COLUMNS = ("position", "aggregate_id", "version", "event_id", "type", "data", "metadata", "timestamp", "recorded_at")
 HEADER = (*COLUMNS, UNREADABLE)
-# Spreadsheets compute a cell that begins with one of the first four. The fifth marks the cells that got a mark.
+# Spreadsheets compute a cell that begins with =, +, - or @. The apostrophe is the mark itself.
 _FORMULA = ("=", "+", "-", "@", "'")
 
 
@@ -19,7 +19,8 @@ def csv_lines(events: Iterable[Event | EventRow]) -> Iterator[str]:
     """Yield a header line and a line for each event, with its line end; `data` and `metadata` are JSON text.
 
     An event that is marked as unreadable has the reason as `unreadable`, and empty cells for what cannot be read.
-    An id or a type that a spreadsheet would compute gets an apostrophe in front; `without_mark` removes it.
+    An id or a type that a spreadsheet would compute, or that begins with an apostrophe, gets an apostrophe in front;
+    `without_mark` removes it.
     """
     writer = csv.writer(_Echo())
     yield writer.writerow(HEADER)

@@ -13,9 +13,9 @@ from events.types import NewEvent, ReceivedEvent
 from .csv_dialect import declared_delimiter, dialect_of
 from .csv_export import HEADER, without_mark
 from .csv_times import TimestampReader
-from .files import PART, Line, LostLine, kept, longest_line, validated
-from .serialization import ADDED, UNREADABLE, from_json, new_event_fields, uuid_of
-from .text import KEEP_BYTES, has_lost_bytes
+from .files import PART, Line, LostLine, kept, longest_line, not_in_encoding, validated
+from .serialization import ADDED, UNREADABLE, from_json, new_event_fields, shown, uuid_of
+from .text import has_lost_bytes
 
 _SAMPLE_LINES, _SAMPLE_CHARACTERS = 20, 64 * 1024
 
@@ -60,6 +60,7 @@ class CsvFile:
 
     Attributes:
         dialect: the dialect of the file.
+        data_columns: the columns that `form` does not name.
         preamble: its lines up to the header, as they are in the file, in UTF-8.
     """
 
@@ -70,23 +71,27 @@ class CsvFile:
             keep: whether each line keeps its text.
 
         Raises:
-            InvalidEvent: the header has not the columns of `form`, has a column twice, or its delimiter is not certain.
+            InvalidEvent: the header lacks columns of `form`, has a column twice, or its delimiter is not certain.
         """
         csv.field_size_limit(longest_line())  # the default is shorter than the data of a large event
         self._form = form
         self._encoding = encoding
         self._measured = _Measured(file)
-        delimiter = self._skip_declaration()
-        self.dialect = dialect_of(self._measured.ahead(), form.columns, form.delimiter or delimiter)
-        self._reader = self.dialect.reader(self._measured)
         try:
+            self._skip_empty_lines()
+            delimiter = self._skip_declaration()
+            sample = self._measured.ahead()
+            if has_lost_bytes("".join(sample[:1])):
+                raise not_in_encoding("header", encoding)
+            self.dialect = dialect_of(sample, form.columns, form.delimiter or delimiter)
+            self._reader = self.dialect.reader(self._measured)
             self._header = self._whole_header(next(self._reader))
         except csv.Error as error:
-            raise InvalidEvent("line 1", f"is not CSV: {error}") from None
+            raise InvalidEvent("header", f"is not CSV: {error}") from None
         self.preamble = self._measured.raw()
         self._measured.keep = keep
         named = form.columns
-        self._data_columns = [column for column in self._header if column not in named]
+        self.data_columns = [column for column in self._header if column not in named]
 
     def __iter__(self) -> Iterator[Line]:
         measured = self._measured
@@ -104,7 +109,7 @@ class CsvFile:
             except _OtherFields as error:
                 line = self._bad(measured.error(error.reason))
             except InvalidEvent as error:
-                line = self._bad(self._not_in_encoding() if has_lost_bytes("".join(row)) else error)
+                line = self._bad(not_in_encoding("line", self._encoding) if has_lost_bytes("".join(row)) else error)
             yield line._replace(raw=measured.raw()) if measured.keep else line
             if isinstance(line.error, LostLine):
                 return
@@ -114,7 +119,12 @@ class CsvFile:
         delimiter = declared_delimiter(next(iter(self._measured.ahead()), ""))
         if delimiter:
             next(self._measured)
+            self._skip_empty_lines()
         return delimiter
+
+    def _skip_empty_lines(self) -> None:
+        while (lines := self._measured.ahead()) and not lines[0].strip():
+            next(self._measured)
 
     def _whole_header(self, header: list[str]) -> list[str]:
         if self._form.ragged:
@@ -133,10 +143,6 @@ class CsvFile:
     def _bad(self, error: InvalidEvent) -> Line:
         return Line(self._measured.number, None, error, self._measured.characters)
 
-    def _not_in_encoding(self) -> InvalidEvent:
-        remedy = "if the file has another encoding, pass --encoding, such as --encoding windows-1252"
-        return InvalidEvent("line", f"has bytes that are not {self._encoding}; {remedy}")
-
     def _cells(self, row: list[str]) -> dict[str, str]:
         count = len(self._header)
         if self._form.ragged and not any(row[count:]):
@@ -154,7 +160,7 @@ class CsvFile:
         fields: dict[str, Any] = {
             "aggregate_id": aggregate_id,
             "type": cells[form.type],  # type: ignore[index]
-            "data": {column: cells[column] for column in self._data_columns},
+            "data": {column: cells[column] for column in self.data_columns},
             "metadata": {column: cells[column] for column in form.metadata},
         }
         if form.event_id:
@@ -169,11 +175,10 @@ class CsvFile:
         except InvalidEvent:
             if text and self._form.derive_id:
                 return self._form.derive_id(text)
-        shown = text if len(text) <= 100 else f"{text[:100]}…"
         reason = (
             "is not a UUID. To derive the ids of the events from this column, name the source of the file: --source"
         )
-        raise InvalidEvent(self._form.event_id or "", f"{shown!r} {reason if text else 'is no event id'}")
+        raise InvalidEvent(self._form.event_id or "", f"{shown(text)} {reason if text else 'is no event id'}")
 
 
 def _exported(cells: dict[str, str]) -> tuple[NewEvent, bool]:
@@ -192,7 +197,7 @@ def _exported(cells: dict[str, str]) -> tuple[NewEvent, bool]:
 
 
 class _OtherFields(InvalidEvent):
-    """The error of a row that has not the fields of the header."""
+    """The error of a row that lacks fields of the header, or has more."""
 
 
 class _Measured:
@@ -250,7 +255,7 @@ class _Measured:
         """Return the error of the current row, which has another form than the header, and pass over its line's rest.
 
         Inside a quotation a line end belongs to the field. So the next line is a row only if the quotations of this
-        line are closed. Of a row of several lines it is not known which of them was meant to be the last.
+        line are closed. If a row has several lines, its intended end is unknown.
         """
         ended = not self._part
         while self._part and not self._part.endswith(("\n", "\r")):
@@ -268,7 +273,7 @@ class _Measured:
         self.characters += len(self._part)
         self._quotes += self._part.count('"')
         if self.keep:
-            self._kept.append(self._part.encode("utf-8", KEEP_BYTES))
+            self._kept.append(self._part.encode("utf-8", "surrogatepass"))
             if self.characters > self._longest:
                 self._move_to_file()
 

@@ -2,12 +2,13 @@
 
 import re
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta, tzinfo
 from decimal import Decimal
 
 from events.exceptions import InvalidEvent
 
-from .serialization import moment
+from .serialization import moment, parsed_moment, shown
 
 # The counts since 1970-01-01T00:00:00Z, in microseconds.
 COUNTS = {"seconds": Decimal(1_000_000), "milliseconds": Decimal(1000), "microseconds": Decimal(1)}
@@ -23,7 +24,6 @@ _PROBES = [
 ]
 _YEAR_FIRST = re.compile(r"\A(\d{4})/(\d\d?)/(\d\d?)(?=\D|\Z)")
 _NUMBER = re.compile(r"-?[0-9]{1,20}(\.[0-9]{0,20})?")
-_SHOWN_CHARACTERS = 100
 
 TimestampReader = Callable[[str, str], datetime]
 
@@ -47,14 +47,24 @@ def timestamp_reader(pattern: str | None, default_zone: tzinfo | None) -> Timest
         _check_pattern(pattern)
 
     def read(field: str, text: str) -> datetime:
+        iso = _by_pattern(field, text, pattern) if pattern else _YEAR_FIRST.sub(_with_dashes, text, count=1)
         try:
-            iso = _by_pattern(field, text, pattern) if pattern else _YEAR_FIRST.sub(_with_dashes, text, count=1)
             return moment(field, iso, default_zone)
         except InvalidEvent as error:
-            ways = "--timezone" if pattern else "--timestamp-format and --timezone"
-            raise InvalidEvent(field, f"{error.reason} ({ways} can say how to read it)") from None
+            raise InvalidEvent(field, error.reason + _hint(iso, default_zone)) from None
 
     return read
+
+
+def _hint(iso: str, default_zone: tzinfo | None) -> str:
+    """Return which option helps to read a text that `moment` rejects."""
+    with suppress(OverflowError):
+        value = parsed_moment(iso)
+        if value is None:
+            return "; if it has another format, pass --timestamp-format"
+        if value.tzinfo is None and default_zone is None:
+            return ", or pass --timezone"
+    return ""
 
 
 def _check_pattern(pattern: str) -> None:
@@ -66,7 +76,7 @@ def _check_pattern(pattern: str) -> None:
         if found.replace(tzinfo=None) in _PROBES:
             return
         reason = "does not give year, month, day and the whole hour"
-    except ValueError as error:
+    except (ValueError, re.error) as error:
         reason = f"is not a pattern of strptime: {error}"
     raise ValueError(f"{pattern!r} {reason}; give one such as %d/%m/%Y %H:%M, or {', '.join(COUNTS)}")
 
@@ -75,7 +85,7 @@ def _by_pattern(field: str, text: str, pattern: str) -> str:
     try:
         return datetime.strptime(text, pattern).isoformat()
     except ValueError:
-        raise InvalidEvent(field, f"{_shown(text)} does not match the timestamp format {pattern!r}") from None
+        raise InvalidEvent(field, f"{shown(text)} does not match the timestamp format {pattern!r}") from None
 
 
 def _count_reader(unit: str, microseconds: Decimal) -> TimestampReader:
@@ -85,7 +95,9 @@ def _count_reader(unit: str, microseconds: Decimal) -> TimestampReader:
                 return _EPOCH + timedelta(microseconds=round(Decimal(text) * microseconds))
         except OverflowError:
             pass
-        raise InvalidEvent(field, f"{_shown(text)} is not a count of {unit} since 1970 that is a date")
+        raise InvalidEvent(
+            field, f"{shown(text)} is not a number of {unit} since 1970, or lies outside the years 1 to 9999"
+        )
 
     return read
 
@@ -93,7 +105,3 @@ def _count_reader(unit: str, microseconds: Decimal) -> TimestampReader:
 def _with_dashes(found: re.Match[str]) -> str:
     year, month, day = found.groups()
     return f"{year}-{month:0>2}-{day:0>2}"
-
-
-def _shown(text: str) -> str:
-    return repr(text if len(text) <= _SHOWN_CHARACTERS else f"{text[:_SHOWN_CHARACTERS]}…")

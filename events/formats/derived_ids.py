@@ -58,7 +58,7 @@ class DerivedIds:
         return ids
 
     def _add_new(self, keys: list[int]) -> bool:
-        """Note the first occurrence of each key, the usual case; return False and note nothing if one is no first."""
+        """Note the first occurrence of each key, the usual case; return False and note nothing if a key is known."""
         self._seen.execute("SAVEPOINT keys")
         try:
             self._seen.executemany("INSERT INTO seen VALUES (?, 1)", zip(keys, strict=True))

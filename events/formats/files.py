@@ -4,6 +4,7 @@ import codecs
 import itertools
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
 from tempfile import TemporaryFile
 from typing import IO, NamedTuple, Protocol, TypeVar
 from uuid import UUID
@@ -55,17 +56,20 @@ class LostLine(InvalidEvent):
     """The error of a line behind which nothing can be read, because it cannot be told where the next line begins."""
 
 
-def read_json_lines(file: Readable, kind: type[NewEvent] = NewEvent, *, keep: bool = False) -> Iterator[Line]:
+def read_json_lines(
+    file: Readable, kind: type[NewEvent] = NewEvent, *, encoding: str | None = None, keep: bool = False
+) -> Iterator[Line]:
     """Return an iterator over the events of a UTF-8 file with one JSON object a line; empty lines are skipped.
 
     Only one line is in memory at a time. A line that is longer than any event is an error, and is passed over.
 
     Args:
         kind: `ReceivedEvent` for a file from a trusted store, whose metadata may have reserved keys.
+        encoding: see `not_in_encoding`.
         keep: whether each line keeps its bytes.
     """
     longest = longest_line()
-    read = json_reader(kind)
+    read = json_reader(kind, encoding)
     for number in itertools.count(1):
         raw = file.readline(longest + 1)
         if not raw:
@@ -84,12 +88,12 @@ def read_json_lines(file: Readable, kind: type[NewEvent] = NewEvent, *, keep: bo
             yield line._replace(raw=raw) if keep else line
 
 
-def json_reader(kind: type[NewEvent]) -> Callable[[int, bytes], Line]:
+def json_reader(kind: type[NewEvent], encoding: str | None = None) -> Callable[[int, bytes], Line]:
     """Return the function that returns the event, or its error, of a line with a number and its JSON text."""
     max_event_bytes = conf.max_event_bytes
 
     def read(number: int, text: bytes) -> Line:
-        return _quickly(number, text, max_event_bytes) or _strictly(number, text, kind)
+        return _quickly(number, text, max_event_bytes) or _strictly(number, text, kind, encoding)
 
     return read
 
@@ -104,6 +108,12 @@ def validated(number: int, event: NewEvent, characters: int, *, has_id: bool) ->
     return Line(number, row, None, characters, has_id)
 
 
+def not_in_encoding(field: str, encoding: str | None) -> InvalidEvent:
+    """Return the error of bytes that are not in the encoding of a file of `import_events`; None: of a request."""
+    remedy = "if the file has another encoding, pass --encoding, such as --encoding windows-1252"
+    return InvalidEvent(field, f"has bytes that are not {encoding or 'UTF-8'}; {remedy if encoding else 'convert it'}")
+
+
 def kept(parts: Iterable[bytes]) -> IO[bytes]:
     """Return a temporary file with the bytes of a line that may not fit into memory."""
     file = TemporaryFile()  # noqa: SIM115
@@ -114,6 +124,12 @@ def kept(parts: Iterable[bytes]) -> IO[bytes]:
 def longest_line() -> int:
     """Return the largest number of characters of a line."""
     return _ESCAPED * conf.max_event_bytes + _BESIDES
+
+
+def suffix_of(name: str) -> str:
+    """Return what a file name says about the format, such as `.csv`: its last suffix in lower case, apart from .gz."""
+    path = Path(name.lower())
+    return path.with_suffix("").suffix if path.suffix == ".gz" else path.suffix
 
 
 class Measurable(Protocol):
@@ -172,13 +188,13 @@ def _quickly(number: int, line: bytes, max_event_bytes: int) -> Line | None:
     return row and Line(number, row, None, len(line), event_id is not None)
 
 
-def _strictly(number: int, line: bytes, kind: type[NewEvent]) -> Line:
+def _strictly(number: int, line: bytes, kind: type[NewEvent], encoding: str | None) -> Line:
     """Return the event of a line, or its error."""
     try:
         fields = new_event_fields(from_json(line.decode()), ignored=ADDED)
         return validated(number, kind(**fields), len(line), has_id=fields.get("event_id") is not None)
     except UnicodeDecodeError:
-        return Line(number, None, InvalidEvent("line", "has bytes that are not UTF-8; convert it"), len(line))
+        return Line(number, None, not_in_encoding("line", encoding), len(line))
     except InvalidEvent as error:
         return Line(number, None, error, len(line))
     except ValueError as error:

@@ -7,7 +7,6 @@ from typing import IO
 from events.types import NewEvent
 
 from .files import Line, LostLine, json_reader, longest_line
-from .text import KEEP_BYTES
 
 _CHUNK = 64 * 1024  # characters
 _SPACES = " \t\n\r\ufeff"
@@ -15,16 +14,16 @@ _SPACES = " \t\n\r\ufeff"
 _FINDER = json.JSONDecoder(parse_int=str, parse_float=str, parse_constant=str)
 
 
-def read_json_array(file: IO[str], kind: type[NewEvent] = NewEvent) -> Iterator[Line]:
+def read_json_array(file: IO[str], kind: type[NewEvent] = NewEvent, *, encoding: str | None = None) -> Iterator[Line]:
     """Return an iterator over the events of a JSON array of objects; only one element is in memory at a time.
 
     Each line keeps its JSON text as one line. After text that is not JSON it cannot be told where the next element
     begins, so nothing after it is read.
 
     Args:
-        kind: see `read_json_lines`.
+        kind, encoding: see `read_json_lines`.
     """
-    read = json_reader(kind)
+    read = json_reader(kind, encoding)
     elements = _Elements(file)
     while True:
         try:
@@ -68,13 +67,15 @@ class _Elements:
         while True:
             try:
                 _, end = _FINDER.raw_decode(self._text, self._place)
-            except (RecursionError, ValueError) as reason:
+            except RecursionError:
+                raise LostLine("element", "is nested too deep; nothing after it can be imported") from None
+            except ValueError as reason:
                 end, error = 0, str(reason).partition(": line")[0]
             # An element that ends with the text that was read so far may be the beginning of a longer one.
             if end and (end < len(self._text) or not has_more):
                 text = self._text[self._place : end]
                 self._place = end
-                return text.encode("utf-8", KEEP_BYTES)
+                return text.encode("utf-8", "surrogatepass")
             if not has_more:
                 raise LostLine("element", f"is not valid JSON: {error}; nothing after it can be imported")
             if len(self._text) - self._place > self._longest:
@@ -82,7 +83,7 @@ class _Elements:
             has_more = self._read_more()
 
     def _peek(self) -> str:
-        """Return the next character that is no space; "" at the end of the file."""
+        """Return the next non-space character; "" at the end of the file."""
         while True:
             while self._place < len(self._text):
                 if self._text[self._place] not in _SPACES:

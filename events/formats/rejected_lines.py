@@ -20,13 +20,13 @@ class RejectedLines:
         self._ended = True
 
     def add(self, raw: bytes | IO[bytes]) -> None:
-        """Write a line, whose bytes that are no text are written as they were."""
+        """Write a line; undecodable bytes stay as they were."""
         if isinstance(raw, bytes):
             raw = io.BytesIO(raw)
         raw.seek(0)
         if not self._ended:  # the last line of the file, which had no end, is not the last one here
             self._file.write("\n")
-        text = io.TextIOWrapper(raw, "utf-8", KEEP_BYTES, "")
+        text = io.TextIOWrapper(raw, "utf-8", "surrogatepass", "")
         while part := text.read(_PART):
             self._file.write(part)
             self._ended = part.endswith(("\n", "\r"))

@@ -228,8 +228,8 @@ def _float(text: str) -> float:
     value = double(text)
     if value is None:
         raise ValueError(
-            f"the number {_short(text)} is too large or too small for a double, as which numbers with a point or an"
-            " exponent are stored; send it as a string"
+            f"the number {_short(text)} does not fit into a double, which stores numbers with a point or an exponent;"
+            " send it as a string"
         )
     return value
 

@@ -47,7 +47,7 @@ class Content:
         return codecs.lookup(self.encoding).name.startswith("utf-8")
 
     def begins_with(self, character: str) -> bool:
-        """Return whether the first character that is no space is `character`."""
+        """Return whether the first non-space character is `character`."""
         return self._head.decode(self.encoding, "ignore").lstrip("\ufeff \t\r\n").startswith(character)
 
     @property
@@ -55,9 +55,9 @@ class Content:
         """The name of the encoding for people."""
         return "UTF-8" if self.is_utf_8 else self.encoding
 
-    def as_lines(self) -> "IO[bytes] | Recoded":
-        """Return the lines in UTF-8."""
-        return self.file if self.is_utf_8 else Recoded(self.as_text("\n"))
+    def as_lines(self, *, keep: bool = False) -> "IO[bytes] | Recoded":
+        """Return the lines in UTF-8; with `keep`, `rejected_lines` can write them with the bytes that they had."""
+        return self.file if self.is_utf_8 and not keep else Recoded(self.as_text("\n"))
 
     def as_text(self, newline: str = "") -> IO[str]:
         """Return the text. Bytes that are not in the encoding become lone surrogates, which no valid event has."""
@@ -66,13 +66,13 @@ class Content:
 
 
 class Recoded:
-    """The lines of a text in UTF-8."""
+    """The lines of a text in UTF-8, except for lost bytes: they stay lone surrogates, so that no reader takes them."""
 
     def __init__(self, text: IO[str]) -> None:
         self._text = text
 
     def readline(self, size: int, /) -> bytes:
-        return self._text.readline(size).encode("utf-8", KEEP_BYTES)
+        return self._text.readline(size).encode("utf-8", "surrogatepass")
 
 
 def check_encoding(name: str) -> str:

@@ -39,6 +39,7 @@ def test_sound_settings_pass(settings: Any) -> None:
     settings.EVENTS_STREAM_HEARTBEAT_SECONDS = 0.5
     settings.EVENTS_CLOUDEVENTS_SOURCE = "urn:shops:7"
     settings.EVENTS_MAX_EVENT_BYTES_OF_OTHERS = None
+    settings.SHOP_EVENTS_API_THROTTLE_RATES = settings.MYEVENTS_API_THROTTLE_RATES = None  # other apps'
     assert check_settings() == check_projections_settings() == []
     assert check_time_zones() == check_database(databases=["default"]) == []
 
@@ -47,6 +48,7 @@ def test_sound_settings_pass(settings: Any) -> None:
     ("name", "meant"),
     [
         ("EVENT_MAX_EVENT_BYTES", "EVENTS_MAX_EVENT_BYTES"),
+        ("EVNETS_API_THROTTLE_RATES", "EVENTS_API_THROTTLE_RATES"),
         ("EVENTS_READ_PAGE", "EVENTS_READ_PAGE_EVENTS"),
         ("EVENTS_STREAM_HEARTBEAT", "EVENTS_STREAM_HEARTBEAT_SECONDS"),
     ],

@@ -9,6 +9,7 @@ from django.core.management import CommandError, CommandParser
 
 from events.exceptions import EventStoreError, UnreadableEvent
 from events.formats.csv_export import csv_lines
+from events.formats.files import suffix_of
 from events.formats.outputs import standard_output, written
 from events.management.base import StoreCommand
 from events.store import EventStore
@@ -66,8 +67,7 @@ def _pages(options: dict[str, Any]) -> Iterator[tuple[bytes, int]]:
     """Yield the content of the file in parts, each with its number of events."""
     store = EventStore(options["database"])
     selection = {name: options[name] for name in ("after", "types", "categories")}
-    suffixes = [suffix.lower() for suffix in Path(options["file"]).suffixes[-2:]]
-    kind = options["format"] or ("csv" if ".csv" in suffixes else "json")
+    kind = options["format"] or ("csv" if suffix_of(str(options["file"])) == ".csv" else "json")
     if kind == "json":
         for page in store.export(**selection):
             yield page, page.count(b"\n")

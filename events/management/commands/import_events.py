@@ -19,7 +19,7 @@ from events.exceptions import EventStoreError, InvalidEvent
 from events.formats.csv_export import HEADER
 from events.formats.csv_files import CsvFile, CsvFormat
 from events.formats.csv_times import COUNTS, timestamp_reader
-from events.formats.files import Line, read_json_lines
+from events.formats.files import Line, read_json_lines, suffix_of
 from events.formats.importing import BATCH_EVENTS, BadLine, Importer
 from events.formats.json_array import read_json_array
 from events.formats.rejected_lines import RejectedLines, rejected_lines
@@ -134,8 +134,9 @@ class Command(StoreCommand):
             if not content.is_utf_8:
                 self._report(name, options, encoding=content.name)
             if content.begins_with("["):
-                return read_json_array(content.as_text(), ReceivedEvent), b""
-            return read_json_lines(content.as_lines(), ReceivedEvent, keep=keep), b""
+                return read_json_array(content.as_text(), ReceivedEvent, encoding=content.name), b""
+            lines = content.as_lines(keep=keep)
+            return read_json_lines(lines, ReceivedEvent, encoding=content.name, keep=keep), b""
         file = _csv_file(content, options, keep=keep)
         self._report(name, options, encoding=content.name, delimiter=str(file.dialect))
         return file, file.preamble
@@ -181,7 +182,13 @@ def _csv_file(content: Content, options: dict[str, Any], *, keep: bool) -> CsvFi
     is_named = bool(form.aggregate_id and form.type)
     try:
         if is_named or form.columns is HEADER:
-            return CsvFile(content.as_text(), form, encoding=content.name, keep=keep)
+            file = CsvFile(content.as_text(), form, encoding=content.name, keep=keep)
+            if is_named or not file.data_columns:
+                return file
+            raise CommandError(
+                f"export_events writes no column {file.data_columns[0]!r}: remove it, or name the columns of the file"
+                " with --aggregate-id and --type"
+            )
     except InvalidEvent:
         if is_named:
             raise
@@ -193,6 +200,11 @@ def _csv_file(content: Content, options: dict[str, Any], *, keep: bool) -> CsvFi
 def _csv_format(options: dict[str, Any]) -> CsvFormat:
     if "-" in (options["category"] or ""):
         raise CommandError("--category: give a name without a dash, because a category ends before the first dash")
+    if options["category"] and not options["aggregate_id"]:
+        raise CommandError("--category: pass --aggregate-id too; the ids of an exported file have their category")
+    for name in ("timestamp_format", "timezone"):
+        if options[name] and not options["timestamp"]:
+            raise CommandError(f"--{name.replace('_', '-')}: pass --timestamp too, the column with the timestamps")
     derive = partial(identity.derived_id, options["database"], "import", options["source"])
     try:
         read_timestamp = timestamp_reader(options["timestamp_format"], options["timezone"])
@@ -241,8 +253,8 @@ def _is_plain(file: IO[bytes]) -> bool:
 
 def _format_of(name: str) -> str | None:
     """Return the format of a file by the end of its name, in capitals or not."""
-    suffixes = {suffix.lower() for suffix in Path(name).suffixes[-2:]}
-    return "csv" if suffixes & _CSV else "json" if suffixes & _JSON else None
+    suffix = suffix_of(name)
+    return "csv" if suffix in _CSV else "json" if suffix in _JSON else None
 
 
 def _zone(name: str) -> ZoneInfo:

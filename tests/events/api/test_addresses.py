@@ -1,9 +1,10 @@
 """Addresses: a missing slash, prefixes and namespaces."""
 
 import json
+import re
 from types import ModuleType
 from typing import Any
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import unquote, urljoin, urlsplit
 from uuid import uuid4
 
 import pytest
@@ -195,6 +196,17 @@ def test_link_to_the_next_page_leads_to_the_same_aggregate(
         assert (last["aggregate_id"], len(last["events"]), last["next"]) == (aggregate_id, 1, None)
         batch = api.get(url, headers={"Accept": BATCH_MEDIA_TYPE})
         assert urlsplit(batch.headers["Link"].partition(">")[0].removeprefix("<")).path == address
+
+
+@pytest.mark.parametrize("aggregate_id", ["a/../b", "what?", "x#y"])
+def test_links_of_a_browsable_page_lead_to_the_same_aggregate(
+    api: APIClient, client: Client, aggregate_id: str
+) -> None:
+    address = history_url(aggregate_id)
+    for user in (api, client):
+        page = user.get(address, headers={"Accept": "text/html"}).content.decode()
+        assert f'<a href="{address}">' in page
+        assert [unquote(each) for each in re.findall(r"""\?next=([^'"]*)""", page)] == [address]
 
 
 def test_form_of_a_browsable_page_leads_to_the_same_aggregate(api: APIClient, monkeypatch: pytest.MonkeyPatch) -> None:

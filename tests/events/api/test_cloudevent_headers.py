@@ -67,6 +67,7 @@ def test_headers_that_are_not_valid_are_named(api: APIClient) -> None:
         ({**valid, "ce-specversion": "0.3"}, b"", "specversion"),
         ({"ce-type": "T"}, b"", "specversion"),
         ({**valid, "ce-id": "%ed%a0%80"}, b"", "Ce-Id"),
+        ({**valid, "ce-id": "order-Ã©"}, b"", "Ce-Id"),
         ({**valid, "ce-id": "a%00"}, b"", "id"),
         ({**valid, "ce-data": "{}"}, b"", "Ce-Data"),
         ({**valid, "ce-two-words": "x"}, b"", "two-words"),

@@ -1,10 +1,13 @@
 """Versions as entity tags, expectations as headers, and requests that may be repeated."""
 
+import re
 from typing import Any
 
 import pytest
 from rest_framework.test import APIClient
 
+from events.api import schema
+from events.formats.cloudevents import MEDIA_TYPE
 from events.models import Event
 from events.store import EventStore
 from tests.events.api.support import HISTORY, send
@@ -12,19 +15,31 @@ from tests.support import aggregates, in_threads, new, some, stored
 
 pytestmark = pytest.mark.django_db
 
+KEY = re.compile(schema.IDEMPOTENCY_KEY.type["pattern"])
+
 
 def test_key_in_quotes_may_have_a_comma(api: APIClient) -> None:
-    for key, status in (('"a,b"', 201), ('"a,b"', 200), (r'"a\"b"', 201), ('"a"', 201), ("a", 200)):
+    for key, status in (('"a,b"', 201), ('"a,b"', 200), (r'"a\"b"', 201), ('"a"', 201), ("a", 200), ("a b", 201)):
         assert send(api, idempotency_key=key).status_code == status, key
+        assert "\\" in key or KEY.search(key), key
 
 
 @pytest.mark.parametrize("name", ["If-Match", "If-None-Match"])
-@pytest.mark.parametrize("path", ["/api/events/import/", "/api/events/"])
-def test_precondition_at_an_address_without_an_aggregate_is_rejected(api: APIClient, path: str, name: str) -> None:
-    kind = "application/x-ndjson" if "import" in path else "application/json"
+@pytest.mark.parametrize(
+    ("path", "kind", "remedy"),
+    [
+        ("/api/events/import/", "application/x-ndjson", "an import takes no expected versions"),
+        ("/api/events/", "application/json", "send expected_version in the body"),
+        ("/api/events/", MEDIA_TYPE, "append to the aggregate's own address"),
+    ],
+)
+def test_precondition_at_an_address_without_an_aggregate_is_rejected(
+    api: APIClient, path: str, kind: str, remedy: str, name: str
+) -> None:
     body = b'{"aggregate_id": "a-1", "type": "A"}'
     response = api.post(path, body, content_type=kind, headers={name: "*"})
     assert (response.status_code, response.json()["field"]) == (400, name)
+    assert response.json()["detail"].endswith(remedy)
     assert stored() == []
 
 
@@ -98,6 +113,7 @@ def test_headers_are_read_strictly(api: APIClient, headers: dict[str, str], fiel
     response = send(api, **headers)
     assert (response.status_code, response.json()["field"]) == (400, field)
     assert stored() == []
+    assert not KEY.search(headers.get("idempotency_key", ""))
 
 
 @pytest.mark.parametrize(

@@ -61,7 +61,7 @@ def test_body_is_json_text_or_bytes() -> None:
     assert from_body(b"\xff", "application/octet-stream") == {"data_base64": "/w=="}
 
 
-@pytest.mark.parametrize("charset", ["punycode", "IDNA", "base64", "nothing"])
+@pytest.mark.parametrize("charset", ["punycode", "IDNA", "base64", "nothing", "unicode_escape", "raw_unicode_escape"])
 def test_body_in_no_charset_is_rejected(charset: str) -> None:
     with pytest.raises(InvalidEvent, match="is not text in the encoding"):
         from_body(b"a", f"text/plain; charset={charset}")

@@ -32,7 +32,7 @@ def test_dialect_follows_from_the_named_columns(sample: list[str], dialect: Dial
     [
         (["c;b\n"], "'a' is not in the header, which has: c, b. .* pass --delimiter"),
         (["a ;b\n"], "'a' is not in the header, which has: 'a ', b"),
-        (['"a"b,c\n'], "line 1: is not CSV"),
+        (['"a"b,c\n'], "header: is not CSV"),
         ([], "'a' is not in the header, which has: none"),
     ],
 )
@@ -43,7 +43,16 @@ def test_header_without_the_columns_is_an_error(sample: list[str], message: str)
 
 @pytest.mark.parametrize(
     ("line", "delimiter"),
-    [("sep=;\r\n", ";"), ('"sep=|"', "|"), ("sep=\t\n", "\t"), ("sep=\n", None), ("sep=ab\n", None), ("a;b", None)],
+    [
+        ("sep=;\r\n", ";"),
+        ('"sep=|"', "|"),
+        ("sep=\t\n", "\t"),
+        ("SEP=;;;\n", ";"),
+        ("sep=\r\n", None),
+        ("sep=\n", None),
+        ("sep=ab\n", None),
+        ("a;b", None),
+    ],
 )
 def test_first_line_can_declare_the_delimiter(line: str, delimiter: str | None) -> None:
     assert declared_delimiter(line) == delimiter

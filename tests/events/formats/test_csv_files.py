@@ -48,6 +48,7 @@ SHAPES: dict[str, tuple[bytes, dict[str, Any]]] = {
     "another character": (table("#").encode(), {"delimiter": "#"}),
     "declared": (b"sep=;\r\n" + table(";", end="\r\n").encode(), {}),
     "declared, another character": (b'"sep=#"\n' + table("#").encode(), {}),
+    "declared, as spreadsheets save it again": (b"\n\r\nSEP=;;;\n \n" + table(";").encode(), {}),
     "UTF-16": (table("\t").encode("utf-16"), {}),
     "UTF-16, big-endian": (b"\xfe\xff" + table(",").encode("utf-16-be"), {}),
     "UTF-16 without a mark": (COMMAS.encode("utf-16-le"), {}),
@@ -96,21 +97,26 @@ def imported(folder: Path, content: str | bytes, name: str = "log.csv", **option
     ("content", "options", "message"),
     [
         (COMMAS.encode("windows-1252"), {}, "line 2: line: has bytes that are not UTF-8; .* --encoding windows-1252"),
+        (COMMAS.replace("note", "é").encode("windows-1252"), {}, "header: has bytes that are not UTF-8; .*--enc"),
+        (COMMAS.replace("case", "é").encode("windows-1252"), {"aggregate_id": "é"}, "header: has bytes that are not"),
         (COMMAS.encode("utf-16")[:-1], {}, "line 3: line: has bytes that are not utf-16"),
         (COMMAS, {"encoding": "utf-16"}, "UTF-16 stream does not start with BOM"),
         (COMMAS.replace("00Z,\n", "00Z\n"), {}, "line 3: line: has 3 fields, but the header has 4; .* --ragged"),
         (COMMAS.replace("é", "é,x"), {"ragged": True}, "line 2: line: has 5 fields, but the header has 4"),
         (table("#"), {}, "'case' is not in the header, .* pass --delimiter"),
         ("x\nOpened\n", {"aggregate_id": "x", "type": "x", "timestamp": None}, "not certain, .* pass --delimiter"),
-        (table(",", when="31/12/2020 14:05"), {}, r"is not an ISO 8601 .*--timestamp-format and --timezone"),
-        (table(",", when="2020-12-31T14:05"), {}, r"has no time zone.*--timestamp-format and --timezone"),
+        (table(",", when="31/12/2020 14:05"), {}, "is not an ISO 8601 .*, pass --timestamp-format\\n"),
+        (table(",", when="2020-12-31T14:05"), {}, "has no time zone; add one, .*, or pass --timezone\\n"),
         (table(",", when="12/31/2020"), {"timestamp_format": "%d/%m/%Y"}, "line 2: when: '12/31/2020' does not match"),
         (COMMAS, {"timestamp_format": "%d/%m"}, "--timestamp-format: '%d/%m' does not give year"),
-        (table(",", when="1e9"), {"timestamp_format": "seconds"}, "line 2: when: '1e9' is not a count of seconds"),
+        (table(",", when="1e9"), {"timestamp_format": "seconds"}, "line 2: when: '1e9' is not a number of seconds"),
         (COMMAS, {"event_id": "case"}, "line 2: case: '1' is not a UUID. .* --source"),
         (COMMAS, {"event_id": "note", "source": "x"}, "line 3: note: '' is no event id"),
         (COMMAS.replace("\n1", "\n"), {"category": "order"}, "line 2: aggregate_id: is empty"),
         (COMMAS, {"category": "my-order"}, "--category: give a name without a dash"),
+        (COMMAS, {"category": "shop", "aggregate_id": None}, "--category: pass --aggregate-id too"),
+        (COMMAS, {"timestamp": None, "timestamp_format": "seconds"}, "--timestamp-format: pass --timestamp too"),
+        (COMMAS, {"timestamp": None, "timezone": "UTC"}, "--timezone: pass --timestamp too"),
         (COMMAS, {"aggregate_id": None}, "needs --aggregate-id and --type"),
         (COMMAS, {"encoding": "utf-8", "metadata": ["x"]}, "'x' is not in the header"),
     ],
@@ -219,6 +225,9 @@ def test_exported_csv_is_imported_without_options(tmp_path: Path, store: EventSt
     assert list(Event.objects.order_by("position").values_list(*fields)) == before
     text = (tmp_path / "x.csv").read_text().replace('""big"":', '""big""')
     with pytest.raises(CommandError, match="line 2: data: is not valid JSON"):
+        imported(tmp_path, text, aggregate_id=None, type=None, timestamp=None)
+    text = (tmp_path / "x.csv").read_text().replace("\n", ",kept\n").replace("kept", "note", 1)
+    with pytest.raises(CommandError, match="export_events writes no column 'note': remove it, or name the columns"):
         imported(tmp_path, text, aggregate_id=None, type=None, timestamp=None)
     text = (tmp_path / "x.csv").read_text().rstrip("\n") + "out of range\n"
     with pytest.raises(CommandError, match="line 3: unreadable: the store could not read this event"):

@@ -61,7 +61,7 @@ def test_any_other_text_is_an_error_of_its_field(pattern: str | None, text: str)
     [
         *[(each, "does not give year, month, day") for each in ("%d/%m", "%m/%Y", "%H:%M", "%%Y", "second")],
         *[(each, "does not give .* the whole hour") for each in ("%d/%m/%Y %I:%M", "%Y%m%d %M", "%Y%m%d %H %S")],
-        *[(each, "is not a pattern of strptime") for each in ("%q", "%Y-%m-%", "%Y-%m-%d %-H")],
+        *[(each, "is not a pattern of strptime") for each in ("%q", "%Y-%m-%", "%Y-%m-%d %-H", "%Y %Y-%m-%d %H:%M")],
         ("%Y-%m-%d %H:%M %Z", "ignores it; use %z"),
     ],
 )

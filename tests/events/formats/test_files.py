@@ -80,6 +80,27 @@ def test_bad_line_is_named_and_what_came_before_it_is_kept(tmp_path: Path, bad: 
     assert aggregates() == {"a-1": 2, "b-1": 1}
 
 
+@pytest.mark.parametrize("form", ['{"aggregate_id": "a", "type": "|"}', '[{"aggregate_id": "a", "type": "|"}]'])
+@pytest.mark.parametrize(
+    ("encoding", "lost"), [("ascii", "é".encode()), ("windows-1252", b"\x81"), ("utf-16-be", b"\xdc\x80")]
+)
+def test_json_in_another_encoding_than_the_given_one_is_bad(
+    tmp_path: Path, form: str, encoding: str, lost: bytes
+) -> None:
+    path = tmp_path / "events.json"
+    path.write_bytes(lost.join(part.encode(encoding) for part in form.split("|")))
+    with pytest.raises(CommandError, match=f"(line|element) 1: line: has bytes that are not {encoding}; .* --encoding"):
+        run(path, encoding=encoding)
+
+
+@pytest.mark.parametrize(
+    ("name", "suffix"),
+    [("orders.csv.jsonl", ".jsonl"), ("A.CSV.GZ", ".csv"), ("a.csv/b", ""), ("a.csv.gz.gz", ".gz"), ("-", "")],
+)
+def test_last_suffix_apart_from_gz_says_the_format(name: str, suffix: str) -> None:
+    assert files.suffix_of(name) == suffix
+
+
 @pytest.mark.parametrize(
     ("row", "message"),
     [
@@ -346,7 +367,7 @@ def test_naive_timestamps_can_be_given_a_zone(tmp_path: Path) -> None:
         ("events.csv", {}, "--aggregate-id and --type"),
         ("events.csv", {"aggregate_id": "case", "type": "x"}, "'x' is not in the header, which has: case, what, when"),
         ("events.csv", {**COLUMNS, "batch_size": 0}, "--batch-size: give 1 or more"),
-        ("broken.csv", {"aggregate_id": "case", "type": "what"}, "line 1: is not CSV"),
+        ("broken.csv", {"aggregate_id": "case", "type": "what"}, "header: is not CSV"),
         ("twice.csv", {"aggregate_id": "case", "type": "what"}, "column: 'note' is in the header twice"),
     ],
 )

@@ -38,9 +38,10 @@ def test_bytes_that_are_no_text_are_kept(tmp_path: Path) -> None:
     (tmp_path / "a.jsonl").write_bytes(lines[0] + LINES.encode() + lines[1])
     assert run(tmp_path / "a.jsonl", rejected=tmp_path / "b.jsonl")[0].startswith("3 events stored, 2 bad")
     assert (tmp_path / "b.jsonl").read_bytes() == b"".join(lines)
-    (tmp_path / "a.csv").write_bytes(b"case,what,when\n\xff,A,2020-01-01T00:00:00Z\n")
-    run(tmp_path / "a.csv", rejected=tmp_path / "b.csv", **COLUMNS)
-    assert (tmp_path / "b.csv").read_bytes() == (tmp_path / "a.csv").read_bytes()
+    for encoding, cell in ((None, b"\xff"), ("ascii", "é".encode())):
+        (tmp_path / "a.csv").write_bytes(b"case,what,when\n%b,A,2020-01-01T00:00:00Z\n" % cell)
+        run(tmp_path / "a.csv", rejected=tmp_path / "b.csv", encoding=encoding, **COLUMNS)
+        assert (tmp_path / "b.csv").read_bytes() == (tmp_path / "a.csv").read_bytes()
 
 
 @pytest.mark.parametrize("is_csv", [False, True])
