@@ -7,10 +7,10 @@ CREATE FUNCTION events_validation_error(
     aggregate_id text, type text, data jsonb, metadata jsonb, happened timestamptz, content_is_checked boolean
 ) RETURNS text LANGUAGE sql STABLE AS $$
     SELECT CASE
-        WHEN aggregate_id = '' OR length(aggregate_id) > 255 OR aggregate_id COLLATE "C" ~ '[\u0001-\u001f\u007f-\u009f]'
-            THEN 'the aggregate id must have 1 to 255 characters and no control characters'
-        -- Clients remove these segments from addresses (RFC 3986), and so never reach them.
-        WHEN aggregate_id IN ('.', '..') THEN 'the aggregate id must not be "." or ".."'
+        -- Clients remove the segments . and .. from addresses (RFC 3986), and so never reach them.
+        WHEN aggregate_id = '' OR length(aggregate_id) > 255
+            OR aggregate_id COLLATE "C" ~ '[\u0001-\u001f\u007f-\u009f]|^\.\.?$'
+            THEN 'the aggregate id must have 1 to 255 characters and no control characters, and not be "." or ".."'
         WHEN type = '' OR length(type) > 255 OR type COLLATE "C" ~ '[\u0001-\u001f\u007f-\u009f]'
             THEN 'the type must have 1 to 255 characters and no control characters'
         WHEN jsonb_typeof(data) <> 'object' THEN 'the data must be a JSON object'

@@ -119,7 +119,7 @@ BAD_NAMES = ["", "x" * 256, "a\nb", "a\x7fb", "a\x85b"]
 
 FAULTS = [
     *[("aggregate_id", name, "the aggregate id must have 1 to 255 characters") for name in BAD_NAMES],
-    *[("aggregate_id", name, 'the aggregate id must not be "." or ".."') for name in (".", "..")],
+    *[("aggregate_id", name, 'and not be "." or ".."') for name in (".", "..")],
     *[("type", name, "the type must have 1 to 255 characters") for name in BAD_NAMES],
     *[("data", value, "the data must be a JSON object") for value in ("[]", "null", "1")],
     ("metadata", '"text"', "the metadata must be a JSON object"),
