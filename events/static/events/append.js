@@ -72,7 +72,9 @@ for (const field of jsonFields) {
     }
   });
   bar.append(message, tidy);
-  field.closest(".form-row > *").after(bar);
+  const box = Object.assign(document.createElement("div"), { className: "event-json-field" });
+  field.replaceWith(box);
+  box.append(field, bar);
   field.setAttribute("aria-describedby", `${field.id}_helptext ${field.id}_fault`);
   field.addEventListener("input", () => check(field));
 }
