@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from html.parser import HTMLParser
 from urllib.parse import parse_qsl, urljoin, urlsplit
 
+from tests import FULL
+
 ADDRESSES = {"href", "action", "formaction", "src"}
 # What of a page a program reads: an address, a value that is sent, a name by which elements find each other.
 READ_BY_PROGRAMS = {*ADDRESSES, "value", "min", "max", "id", "for", "name", "datetime", "popovertarget"}
@@ -17,7 +19,8 @@ ANOTHER_REQUEST = re.compile(
     r"\d\d:\d\d(:\d\d(\.\d+)?)?"
 )
 LEAVES = re.compile(r"logout|password_change|jsi18n|/r/|/auth/|language|view-on-site|\.(css|js|svg)")
-PAGES_OF_A_KIND = 2  # pages whose addresses have other keys, and whose queries have other values, are of one kind
+# Pages whose addresses have other keys, and whose queries have other values, are of one kind.
+PAGES, PAGES_OF_A_KIND = (70, 2) if FULL else (45, 1)
 
 
 VOID = {"area", "base", "br", "col", "embed", "hr", "img", "input", "link", "meta", "source", "track", "wbr"}
@@ -98,10 +101,10 @@ def _kind(url: str) -> str:
     return f"{path}?{sorted(name for name, _ in parse_qsl(parts.query))}"
 
 
-def crawl(get: Callable[[str], tuple[int, str]], start: str, limit: int = 70) -> Iterator[Page]:
+def crawl(get: Callable[[str], tuple[int, str]], start: str) -> Iterator[Page]:
     """Yield the pages that can be reached from `start` below its address, some of each kind."""
     queue, seen, kinds = deque([start]), {start}, Counter[str]()
-    while queue and sum(kinds.values()) < limit:
+    while queue and sum(kinds.values()) < PAGES:
         url = queue.popleft()
         kind = _kind(url)
         if kinds[kind] >= PAGES_OF_A_KIND:
