@@ -87,6 +87,7 @@ class InputFilter(admin.ListFilter):
     def __init__(self, request: HttpRequest, params: dict[str, Any], model: Any, model_admin: Any) -> None:
         super().__init__(request, params, model, model_admin)
         self.parameter_name = self.parameters[0]  # django-unfold and other packages ask every filter for one
+        self.form = f"filter-by-{self.parameter_name}"  # the id of its form
         for name in self.parameters:
             value = "".join(params.pop(name, [""])[-1:])  # not stripped: an id may begin or end with a space
             if len(value) > MAX_NAME_CHARACTERS:

@@ -102,6 +102,18 @@ def test_content_does_not_depend_on_the_language(
     assert compared > 25
 
 
+def test_filters_can_stand_inside_a_form(stored: None, admin_client: Client) -> None:
+    """Some themes have the filters inside the form of the search, which a form in it would end."""
+    html = admin_client.get("/admin/events/event/?correlation_id=flow&type=Changed").getvalue().decode()
+    filters = "".join(re.findall(r"<details data-filter-title.*?</details>", html, re.DOTALL))
+    fields = re.findall(r"<input [^>]*>", filters)
+    assert len(fields) > 4
+    assert "<form" not in filters
+    assert {form for field in fields for form in re.findall(r' form="(.*?)"|$', field)[:1]} == set(
+        re.findall(r'<form method="get" id="(filter-.*?)"></form>', html)
+    )
+
+
 def test_every_colour_has_a_value_under_other_themes() -> None:
     sheets = [
         path.read_text() for app in (events, projections) for path in Path(app.__path__[0]).glob("static/*/*.css")
