@@ -56,7 +56,7 @@ class Subscriptions:
         if signal is None or not signal.disconnect(handler):
             return False
         if not signal.has_listeners():
-            del signals[_key(event_type)]
+            signals.pop(_key(event_type), None)  # another thread may have removed the other handler meanwhile
         return True
 
     def has_subscribers(self, events: Sequence[Any], using: str) -> bool:

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 from django.db import transaction
+from django.dispatch import Signal
 from django.utils.connection import ConnectionDoesNotExist
 
 from events import subscriptions
@@ -292,3 +293,21 @@ def test_error_of_a_participant_undoes_the_append_before_a_subscriber_runs(
     with pytest.raises(LookupError, match="participant"):
         store.dispatch(new())
     assert subscriber.events == stored() == []
+
+
+def test_two_threads_may_remove_the_last_handlers_of_a_type(store: EventStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    def first(**kwargs: Any) -> None: ...
+    def second(**kwargs: Any) -> None: ...
+
+    store.subscribe("Raced", first)
+    store.subscribe("Raced", second)
+    disconnect = Signal.disconnect
+
+    def then_the_other(signal: Signal, handler: Any) -> bool:
+        done = disconnect(signal, handler)
+        if handler is first:  # what another thread does at this moment
+            assert store.unsubscribe("Raced", second)
+        return done
+
+    monkeypatch.setattr(Signal, "disconnect", then_the_other)
+    assert store.unsubscribe("Raced", first)
