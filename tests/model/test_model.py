@@ -80,7 +80,7 @@ def test_store_does_what_its_model_does(machine: type[StoreMachine]) -> None:
         run_state_machine_as_test(
             seed(secrets.randbits(64) if wanted_steps else attempt)(machine),
             settings=hypothesis_settings(
-                max_examples=100 if wanted_steps else 24,
+                max_examples=100 if wanted_steps else 16,
                 stateful_step_count=STEPS_OF_AN_EXAMPLE,
                 deadline=None,
                 suppress_health_check=list(HealthCheck),

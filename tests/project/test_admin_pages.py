@@ -302,7 +302,9 @@ def test_pages_are_accessible_and_fit_the_screen(
         page.set_viewport_size({"width": width, "height": 900})
         page.emulate_media(color_scheme=theme)
         faults = []
-        for name, path in PAGES.items():
+        # Every second page for each theme; FULL_TESTS=1 looks at all of them.
+        pages = list(PAGES.items())
+        for name, path in pages if FULL else pages[theme == "dark" :: 2]:
             page.goto(f"{asgi_server.url}/admin/{path.format(position=event.position, parked=parked.pk)}")
             page.evaluate("document.querySelectorAll('#content details').forEach(each => each.open = true)")
             found = Axe().run(page).response["violations"]
