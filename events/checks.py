@@ -31,7 +31,15 @@ def check_database(databases: Sequence[str] | None = None, **kwargs: Any) -> lis
 
 @register()
 def check_isolation_level(**kwargs: Any) -> list[CheckMessage]:
-    """Warn of an isolation level other than READ COMMITTED."""
+    """Check that the isolation level exists, and warn of one other than READ COMMITTED."""
+    if (configured := _configured_isolation()) not in [*IsolationLevel]:
+        return [
+            Error(
+                f"isolation_level in OPTIONS of the event store's database is {configured!r}.",
+                hint="Leave it out. Other levels are members of psycopg.IsolationLevel.",
+                id="events.E004",
+            )
+        ]
     if (level := isolation_level()) is None:
         return []
     return [
@@ -45,12 +53,16 @@ def check_isolation_level(**kwargs: Any) -> list[CheckMessage]:
 
 
 def isolation_level() -> str | None:
-    """Return the isolation level that the settings give the event store's database; None for READ COMMITTED."""
-    configured = connections[database()].settings_dict["OPTIONS"].get("isolation_level")
-    level = IsolationLevel(configured or IsolationLevel.READ_COMMITTED)
-    if level in (IsolationLevel.READ_COMMITTED, IsolationLevel.READ_UNCOMMITTED):  # the same in PostgreSQL
-        return None
-    return level.name.replace("_", " ")
+    """Return the isolation level that the settings give the event store's database.
+
+    None stands for READ COMMITTED, and for what is no level.
+    """
+    stricter = (IsolationLevel.REPEATABLE_READ, IsolationLevel.SERIALIZABLE)
+    return next((level.name.replace("_", " ") for level in stricter if level == _configured_isolation()), None)
+
+
+def _configured_isolation() -> Any:
+    return connections[database()].settings_dict["OPTIONS"].get("isolation_level") or IsolationLevel.READ_COMMITTED
 
 
 @register()

@@ -1,5 +1,6 @@
 """The settings of the event store, and the mechanism by which an app reads its settings."""
 
+import logging
 from collections.abc import Iterator
 from difflib import get_close_matches
 from functools import cached_property
@@ -10,6 +11,8 @@ from django.core.exceptions import ImproperlyConfigured
 from django.core.signals import setting_changed
 
 from .setting_kinds import Categories, Kind, ListOf, MappingOf, Mistake, Number, Rates, Seconds, Source, Switch
+
+logger = logging.getLogger(__name__)
 
 
 class AppSettings:
@@ -24,17 +27,30 @@ class AppSettings:
 
     _prefix: str
     _kinds: dict[str, Kind | ListOf | MappingOf]
+    _defaults: dict[str, Any]
 
     def __init_subclass__(cls, *, prefix: str) -> None:
-        cls._prefix, cls._kinds = prefix, {}
+        cls._prefix, cls._kinds, cls._defaults = prefix, {}, {}
         for name, annotation in cls.__annotations__.items():
             (cls._kinds[name],) = annotation.__metadata__
-            reader = cached_property(_reader(cls, name, getattr(cls, name)))
+            cls._defaults[name] = getattr(cls, name)
+            reader = cached_property(_reader(cls, name, cls._defaults[name]))
             reader.__set_name__(cls, name)
             setattr(cls, name, reader)
 
     def __init__(self) -> None:
         setting_changed.connect(self._forget, weak=False)
+
+    def at_start(self, name: str) -> Any:
+        """Return a setting for code that runs while Django starts; its default if the value is not of its kind.
+
+        An exception would end `check` before it can report the value.
+        """
+        try:
+            return getattr(self, name)
+        except ImproperlyConfigured as error:
+            logger.error("%s The default is used.", error)
+            return self._defaults[name]
 
     @classmethod
     def setting(cls, name: str) -> str:

@@ -12,6 +12,7 @@ from .exceptions import ImmutableEvent
 from .fields import ExactJSONField
 from .hydration import hydrate, is_initialization_observed
 from .types import EARLIEST, LATEST
+from .visible import visible
 
 
 def _reject(*args: Any, **kwargs: Any) -> NoReturn:
@@ -169,7 +170,7 @@ class Aggregate(AppendOnlyModel):
         indexes = [models.Index(fields=["category", "aggregate_id"], name="events_aggregate_category")]
 
     def __str__(self) -> str:
-        return self.aggregate_id
+        return visible(self.aggregate_id)
 
 
 class Seal(AppendOnlyModel):
@@ -225,7 +226,7 @@ class Event(AppendOnlyModel):
         constraints = [models.UniqueConstraint(fields=["aggregate_id", "version"], name="events_event_version")]
 
     def __str__(self) -> str:
-        return f"{self.aggregate_id} {self.version}: {self.type}"
+        return visible(f"{self.aggregate_id} {self.version}: {self.type}")
 
     @classmethod
     def from_db(cls, db: str | None, field_names: Collection[str], values: Collection[Any], **state: Any) -> Self:

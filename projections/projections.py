@@ -120,11 +120,11 @@ class DailyActivityProjection(Projection):
             cursor.execute(read_query(__package__, "add_by_day"), arguments)
 
 
-if conf.aggregate_activity:
+if conf.at_start("aggregate_activity"):
     register(AggregateActivityProjection)
-if conf.event_type_activity:
+if conf.at_start("event_type_activity"):
     register(EventTypeActivityProjection)
-if conf.daily_activity:
+if conf.at_start("daily_activity"):
     register(DailyActivityProjection)
-if conf.seals:
+if conf.at_start("seals"):
     register(SealsProjection)

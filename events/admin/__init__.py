@@ -13,7 +13,7 @@ admin.site.register(Event, EventAdmin)
 
 # The template extends the project's own index. A project that has set another index template keeps it.
 INDEX_TEMPLATE = "admin/events/index.html"
-if conf.admin_dashboard and admin.site.index_template is None:
+if conf.at_start("admin_dashboard") and admin.site.index_template is None:
     admin.site.index_template = INDEX_TEMPLATE
 
 __all__ = ["INDEX_TEMPLATE", "AggregateAdmin", "EventAdmin"]

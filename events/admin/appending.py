@@ -16,13 +16,13 @@ from events.routing import database
 from events.storage import reader, rows
 from events.store import DispatchResult, EventStore
 from events.types import NewEvent, category_of
+from events.visible import visible
 
 from . import timeline
 from .browsing import CategorizedAdmin, without_nul
 from .forms import AppendForm
 from .links import event_list_url, history_url
 from .suggestions import known_types
-from .visible import visible
 
 SUGGESTED_AGGREGATES = 10
 SHOWN_BETWEEN = 20
@@ -119,9 +119,11 @@ class AppendView:
         return HttpResponseRedirect(history_url(self._request, event.aggregate_id) or self._request.path)
 
     def _page(self, form: AppendForm) -> HttpResponse:
-        aggregate_id = str(form["aggregate_id"].value() or "")
+        aggregate_id = without_nul(str(form["aggregate_id"].value() or ""))
         self._request.current_app = self._admin.admin_site.name  # as Django's views do
         version = str(form["expected_version"].value() or 0)
+        expected = int(version[:19]) if version.isdecimal() else 0
+        follows = _follows(self._request, aggregate_id, expected, self._store.using)
         history = history_url(self._request, aggregate_id) if version != "0" else ""
         context = {
             **self._admin.admin_site.each_context(self._request),
@@ -131,7 +133,7 @@ class AppendView:
             "media": self._admin.media + form.media,
             "types": known_types(self._admin.readable(self._request).names, self._store.using),
             "expected_version": version,
-            "follows": _follows(aggregate_id, version),
+            "follows": follows,
             "conflict": self._conflict,
             "history_url": history,
             "back_url": history or event_list_url(self._admin.admin_site.name),
@@ -169,7 +171,7 @@ def suggestions(model_admin: CategorizedAdmin, request: HttpRequest) -> JsonResp
         {
             "aggregate_id": prefix,
             "version": version,
-            "follows": _follows(prefix, version),
+            "follows": _follows(request, prefix, version, using),
             "aggregates": list(matching.values_list("aggregate_id", flat=True)[:SUGGESTED_AGGREGATES]),
         }
     )
@@ -181,13 +183,17 @@ def _version(request: HttpRequest, aggregate_id: str, using: str) -> int:
     return allowed.filter(pk=aggregate_id).values_list("version", flat=True).first() or 0
 
 
-def _follows(aggregate_id: str, version: int | str) -> str:
-    """Return what the event of the form will follow, as a sentence."""
-    if str(version) != "0":
+def _follows(request: HttpRequest, aggregate_id: str, version: int, using: str) -> str:
+    """Return what the event of the form will follow, as a sentence; the form expects the aggregate at `version`."""
+    if not aggregate_id:
+        return "Enter the aggregate to which the event belongs."
+    if not authorization.appendable(request.user).contains(aggregate_id):
+        return f"You may not append to the category '{visible(category_of(aggregate_id))}'."
+    if version:
         return f"The event will follow version {version} of {visible(aggregate_id)}."
-    if aggregate_id:
-        return f"The event will be the first of a new aggregate, {visible(aggregate_id)}."
-    return "Enter the aggregate to which the event belongs."
+    if stored := _version(request, aggregate_id, using):  # typed without JavaScript
+        return f"{visible(aggregate_id)} already exists, at version {stored}. The next step shows its events."
+    return f"The event will be the first of a new aggregate, {visible(aggregate_id)}."
 
 
 def _conflict_message(conflict: VersionConflict) -> str:

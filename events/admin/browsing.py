@@ -23,9 +23,9 @@ from events import authorization
 from events.formats.serialization import parsed_moment
 from events.types import EARLIEST, LATEST
 from events.validation import MAX_NAME_CHARACTERS
+from events.visible import visible
 
 from .links import clipped, page_url
-from .visible import visible
 
 
 class BoundedPaginator(Paginator):

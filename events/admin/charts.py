@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 
-from .visible import visible
+from events.visible import visible
 
 # The number of categories with their own colour; the others share one.
 COLOURS = 6
@@ -113,12 +113,13 @@ def stacked_bars(labels: Sequence[str], numbers: dict[str, list[int]]) -> Chart:
 
 
 def short(number: int) -> str:
-    """Return a number with at most five characters: exact up to 9,999."""
+    """Return a number below 10 quadrillion with at most five characters: exact up to 9,999."""
     if number < 10_000:
         return f"{number:,}"
     for power, sign in ((10**12, "T"), (10**9, "G"), (10**6, "M"), (10**3, "k")):
         if number >= power:
-            return f"{number / power:.1f}{sign}" if number < 100 * power else f"{number // power}{sign}"
+            # Rounded down: 99,999 is not 100.0k.
+            return f"{number * 10 // power / 10:.1f}{sign}" if number < 100 * power else f"{number // power}{sign}"
     raise AssertionError(number)
 
 

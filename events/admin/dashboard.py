@@ -1,11 +1,11 @@
-"""The dashboard on the admin's index: what is ill, new events, the size of the store, and what holds readers back."""
+"""The dashboard on the admin's index: problems, new events, the size of the store, and what holds readers back."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, time, timedelta
 from typing import Any
 
-from django.db import transaction
+from django.db import Error, transaction
 from django.http import HttpRequest
 from django.template.defaultfilters import filesizeformat
 from django.utils import timezone
@@ -14,9 +14,9 @@ from events import authorization
 from events.exceptions import UnsafeRead
 from events.integrity import seals
 from events.monitoring import statistics
-from events.monitoring.diagnostics import Finding, Severity, diagnostics
+from events.monitoring.diagnostics import HAS_STORE, Finding, Severity, registered
 from events.routing import database
-from events.storage import ordering
+from events.storage import ordering, server_errors
 
 from .charts import stacked_bars
 from .links import event_list_url, history_url, page_url, site_of
@@ -43,20 +43,36 @@ class Unit:
 
 
 def context(request: HttpRequest) -> dict[str, Any]:
-    """Return the context of the dashboard: what its user watches, and the events that the user may read."""
+    """Return the context of the dashboard: what its user watches, and the events that the user may read.
+
+    A database that does not answer, or has no store, is a problem on the page, not an error of it.
+    """
     using, readable = database(), authorization.readable(request.user)
-    watched = [each for each in diagnostics(using) if each.watched_by and request.user.has_perm(each.watched_by)]
-    ills = [Ill(finding, site_of(request)) for each in watched for finding in each.findings(using)]
+    watched = [each for each in registered(using) if each.watched_by and request.user.has_perm(each.watched_by)]
+    if not readable and not watched:
+        return {}
+    findings = HAS_STORE.findings(using)
+    activity: dict[str, Any] = {}
+    if not findings:
+        findings = [finding for each in watched for finding in each.findings(using)]
+        if readable:
+            try:
+                with transaction.atomic(using):  # a savepoint, for the transaction of the request
+                    activity = _activity(request, readable, using)
+            except Error as error:
+                problem, remedy = server_errors.in_words(error, using)
+                findings.append(Finding(f"the activity cannot be shown: {problem}", remedy))
+    problems = [Problem(finding, site_of(request)) for finding in findings]
     return {
-        "is_shown": bool(readable or watched),
-        "watches": bool(watched),
-        "ills": sorted(ills, key=lambda each: not each.is_error),
-        **(_activity(request, readable, using) if readable else {}),
+        "is_shown": True,
+        "watches": bool(watched or problems),
+        "problems": sorted(problems, key=lambda each: not each.is_error),
+        **activity,
     }
 
 
 @dataclass(frozen=True)
-class Ill:
+class Problem:
     """A finding of a diagnostic, as the dashboard shows it."""
 
     finding: Finding

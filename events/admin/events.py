@@ -15,6 +15,7 @@ from events import authorization
 from events.models import Event
 from events.routing import database
 from events.storage import rows
+from events.visible import escaped, visible
 
 from . import exporting, json_tree, timeline
 from .appending import AppendView, suggestions
@@ -22,7 +23,6 @@ from .browsing import CategorizedAdmin, to_the_second
 from .filters import AggregateFilter, CategoryFilter, CorrelationFilter, RecordedFilter, TypeFilter
 from .links import clipped, history_url, page_url
 from .paging import EventChangeList, is_search_in_data
-from .visible import escaped, visible
 
 SUMMARY_CHARACTERS = 90
 PAGE_VALUES = 3000

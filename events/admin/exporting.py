@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from django.contrib.admin.options import IncorrectLookupParameters
+from django.contrib.messages import get_messages
 from django.http import Http404, HttpRequest, HttpResponseBadRequest, HttpResponseBase, StreamingHttpResponse
 
 from events.conf import conf
@@ -42,6 +43,10 @@ def respond(request: HttpRequest, model_admin: CategorizedAdmin, file_format: st
         found: Any = model_admin.get_changelist_instance(request)
     except IncorrectLookupParameters:
         return HttpResponseBadRequest("The list has no such filter.", content_type="text/plain")
+    if getattr(get_messages(request), "added_new", False):
+        # The list would show everything beside the message; a file has no place for one.
+        reason = "A filter or the search of the list is not valid, so nothing is exported. The list says why."
+        return HttpResponseBadRequest(reason, content_type="text/plain")
     events: EventQuerySet = found.queryset
     if found.text_in_data:
         events = containing(events, found.text_in_data)

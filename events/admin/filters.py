@@ -16,10 +16,10 @@ from events import authorization
 from events.models import AggregateQuerySet, EventQuerySet
 from events.monitoring import statistics
 from events.validation import MAX_NAME_CHARACTERS
+from events.visible import visible
 
 from .browsing import moment_of
 from .suggestions import known_categories, known_types
-from .visible import visible
 
 # `recorded_at` may fall by this much as positions rise, because the database server's clock may be set back.
 CLOCK_SLACK = timedelta(hours=1)

@@ -7,8 +7,7 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString, mark_safe
 
 from events.jsonb import pretty
-
-from .visible import escaped, visible
+from events.visible import escaped, visible
 
 # The limits of a tree, which says how much it leaves out.
 MAX_VALUES = 300

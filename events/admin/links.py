@@ -13,8 +13,7 @@ from django.utils.http import urlencode
 from django.utils.safestring import SafeString
 
 from events import authorization
-
-from .visible import visible
+from events.visible import visible
 
 
 def site_of(request: HttpRequest) -> str:

@@ -126,13 +126,18 @@ class EventChangeList(BoundedChangeList):
         self.newest = None if is_first else self.get_query_string()
         self.further = self.older if self.after is None else self.newer
         self.in_data = self.get_query_string({SEARCH_IN: IN_DATA})
-        self.kept_by_jump = parse_qsl(self.get_query_string().removeprefix("?"), keep_blank_values=True)
+        self.kept_by_jump = self._kept()
         exports = {
             "CSV": page_url(self.model_admin.admin_site.name, "events_event_export", "csv"),
             "JSON Lines": page_url(self.model_admin.admin_site.name, "events_event_export", "jsonl"),
         }
-        self.exports = {name: url + self.get_query_string() for name, url in exports.items() if url and positions}
-        self.kept_by_search = parse_qsl(self.get_query_string(remove=[SEARCH_VAR, SEARCH_IN]).removeprefix("?"))
+        has_events = positions or further is not None or not is_first  # the export is of the list, not of the page
+        self.exports = {name: url + self.get_query_string() for name, url in exports.items() if url and has_events}
+        self.kept_by_search = self._kept(SEARCH_VAR, SEARCH_IN)
+
+    def _kept(self, *removed: str) -> list[tuple[str, str]]:
+        """Return the parameters that a form keeps. A category may be empty: that of `-1`."""
+        return parse_qsl(self.get_query_string(remove=[*removed]).removeprefix("?"), keep_blank_values=True)
 
 
 def _how_many(size: statistics.Size) -> str:

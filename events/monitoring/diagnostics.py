@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from importlib import import_module
+from typing import Final
 
 from django.db import Error, connections, transaction
 
@@ -85,22 +86,28 @@ def register_module(name: str) -> None:
         _modules.append(name)
 
 
-def diagnostics(using: str) -> list[Diagnostic]:
-    """Return the diagnostics of all apps for a database. Without a store, only its absence is worth a finding."""
-    with diagnosis(using):
-        found = has_store(using)
-    if not found:
-        return [Diagnostic("The database has an event store", _no_store)]
+def registered(using: str) -> list[Diagnostic]:
+    """Return the diagnostics of all apps for a database that has a store."""
     for name in _modules:
         import_module(name)
     return [each for each in _diagnostics if each.database is None or each.database() == using]
 
 
-def _no_store(using: str) -> Iterator[Finding]:
+def diagnostics(using: str) -> list[Diagnostic]:
+    """Return the diagnostics to run on a database. Without a store, only its absence is worth a finding."""
+    return [HAS_STORE] if HAS_STORE.findings(using) else registered(using)
+
+
+def _has_store(using: str) -> Iterator[Finding]:
+    if has_store(using):
+        return
     if trouble := server_errors.misplaced(using):
         yield Finding(*trouble)
-        return
-    yield Finding(f"the database {using!r} has no event store", where_the_store_is(using))
+    else:
+        yield Finding(f"the database {using!r} has no event store", where_the_store_is(using))
+
+
+HAS_STORE: Final = Diagnostic("The database has an event store", _has_store)
 
 
 def diagnostic(

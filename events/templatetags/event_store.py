@@ -11,7 +11,7 @@ from django.utils.safestring import SafeString
 
 from events.admin import dashboard
 from events.admin.browsing import to_the_second
-from events.admin.visible import visible
+from events.visible import visible
 
 register = template.Library()
 register.filter("visible", visible)
@@ -21,7 +21,7 @@ REFRESH_HEADER = "X-Event-Refresh"  # of the requests of refresh.js
 
 @register.inclusion_tag("admin/events/dashboard.html", takes_context=True)
 def event_store_dashboard(context: template.RequestContext) -> dict[str, Any]:
-    """Show the dashboard to users who may read events; show nothing to others."""
+    """Show of the dashboard what its user may see."""
     with translation.override("en"):  # dates, sizes and durations are parts of its sentences
         return dashboard.context(context.request)
 

@@ -11,11 +11,11 @@ from .projections import ProjectionAdmin
 from .read_models import AggregateActivityAdmin, DailyActivityAdmin, EventTypeActivityAdmin
 from .workers import HeartbeatAdmin
 
-if conf.aggregate_activity:
+if conf.at_start("aggregate_activity"):
     admin.site.register(AggregateActivity, AggregateActivityAdmin)
-if conf.event_type_activity:
+if conf.at_start("event_type_activity"):
     admin.site.register(EventTypeActivity, EventTypeActivityAdmin)
-if conf.daily_activity:
+if conf.at_start("daily_activity"):
     admin.site.register(DailyActivity, DailyActivityAdmin)
 
 __all__ = [

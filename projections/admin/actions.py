@@ -13,7 +13,7 @@ from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.utils.http import url_has_allowed_host_and_scheme
 
 from events.admin.browsing import BrowsingAdmin, without_nul
-from events.admin.visible import visible
+from events.visible import visible
 from projections.base import Mode
 from projections.exceptions import ProjectionError
 from projections.models import Operation, ProjectionState, Rebuild, Status

@@ -6,6 +6,7 @@ from typing import Self
 from django.db import models
 
 from events.models import ids_in_categories, span_of_categories
+from events.visible import visible
 
 # Bare UUIDs or numbers as aggregate ids make each aggregate a category: the number of rows of a day has a limit.
 MAX_DAILY_CATEGORIES = 200
@@ -42,7 +43,7 @@ class AggregateActivity(models.Model):
         verbose_name_plural = "aggregate activity"
 
     def __str__(self) -> str:
-        return self.aggregate_id
+        return visible(self.aggregate_id)
 
 
 class EventTypeActivity(models.Model):
@@ -59,7 +60,7 @@ class EventTypeActivity(models.Model):
         verbose_name_plural = "event type activity"
 
     def __str__(self) -> str:
-        return self.type
+        return visible(self.type)
 
 
 class DailyActivity(models.Model):
@@ -78,4 +79,4 @@ class DailyActivity(models.Model):
         constraints = [models.UniqueConstraint(fields=["day", "category"], name="projections_daily_activity_day")]
 
     def __str__(self) -> str:
-        return f"{self.day} {self.category}"
+        return visible(f"{self.day} {self.category}")

@@ -6,6 +6,8 @@ from django.contrib.postgres.fields import ArrayField
 from django.core.checks import CheckMessage
 from django.db import models
 
+from events.visible import visible
+
 NAME_CHARACTERS = 40
 
 
@@ -170,7 +172,7 @@ class ParkedEvent(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"{self.type} of {self.aggregate_id} at {self.position}"
+        return visible(f"{self.type} of {self.aggregate_id} at {self.position}")
 
 
 class Rebuild(models.Model):

@@ -62,3 +62,9 @@ def test_apps_do_not_share_values(settings: Any) -> None:
 
     settings.OURS_MAX_EVENT_BYTES = 4
     assert (Ours().max_event_bytes, conf.max_event_bytes) == (4, 1024 * 1024)
+
+
+def test_wrong_value_does_not_end_the_start(settings: Any, caplog: pytest.LogCaptureFixture) -> None:
+    settings.EVENTS_ADMIN_DASHBOARD = "False"
+    assert conf.at_start("admin_dashboard") is True
+    assert "EVENTS_ADMIN_DASHBOARD is 'False'. Give True or False" in caplog.text

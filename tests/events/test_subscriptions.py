@@ -311,3 +311,8 @@ def test_two_threads_may_remove_the_last_handlers_of_a_type(store: EventStore, m
 
     monkeypatch.setattr(Signal, "disconnect", then_the_other)
     assert store.unsubscribe("Raced", first)
+
+
+def test_subscription_to_every_database_names_the_signals() -> None:
+    with pytest.raises(InvalidEvent, match=r"using: is ALL; .*events\.signals"):
+        EventStore(using=ALL).subscribe("Happened", print)  # type: ignore[arg-type]

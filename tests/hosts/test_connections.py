@@ -163,3 +163,10 @@ def test_check_tells_of_stricter_transactions(level: IsolationLevel | None) -> N
     with connected_by({"OPTIONS": {"isolation_level": level} if level else {}}):
         found = [*events.checks.check_isolation_level(), *projections.checks.check_isolation_level()]
     assert [message.id for message in found] == (["events.W007", "projections.E013"] if level in STRICTER else [])
+
+
+def test_check_tells_of_an_isolation_level_that_does_not_exist() -> None:
+    with connected_by({"OPTIONS": {"isolation_level": "read committed"}}):
+        found = [*events.checks.check_isolation_level(), *projections.checks.check_isolation_level()]
+    assert [message.id for message in found] == ["events.E004"]
+    assert "is 'read committed'" in found[0].msg

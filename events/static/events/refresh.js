@@ -32,15 +32,19 @@ async function ask(mine) {
     });
     if (answer.redirected) return end(new URL(answer.url));
     if (answer.status === 403 || answer.status === 404) return end();
-    if (!answer.ok) throw new Error(answer.statusText);
+    if (!answer.ok) return fail(mine, `the server answered ${answer.status}`);
     const text = await answer.text();
     if (state === "live" && request === mine && !isInUse()) take(text);
   } catch {
-    if (state !== "live" || request !== mine) return; // paused, or a newer request runs
-    show("failing", "Not refreshed: the server does not answer");
+    fail(mine, "the server does not answer");
   } finally {
     clearTimeout(timeout);
   }
+}
+
+function fail(mine, reason) {
+  if (state !== "live" || request !== mine) return; // paused, or a newer request runs
+  show("failing", `Not refreshed: ${reason}`);
 }
 
 function take(text) {

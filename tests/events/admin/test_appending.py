@@ -176,3 +176,13 @@ def test_long_conflict_shows_the_newest_of_what_came_in_between(staff: Client, s
     html = staff.post(ADD, form).content.decode()
     assert versions_on(html) == list(range(31, 11, -1))
     assert "These are the newest 20; 10 more are in" in html
+
+
+def test_form_without_javascript_says_that_the_typed_aggregate_exists(staff: Client, store: EventStore) -> None:
+    store.dispatch(*some(3, "order-1"))
+    sent = form_of(staff, "") | {"aggregate_id": "order-1", "type": "Paid", "data": "{"}
+    html = staff.post(ADD, sent).content.decode()
+    assert "order-1 already exists, at version 3. The next step shows its events." in html
+    assert "first of a new aggregate" not in html
+    for fault in ({"aggregate_id": "a\0"}, {"expected_version": "9" * 5000}):
+        assert staff.post(ADD, sent | fault).status_code == 200

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from django.db import connection, transaction
@@ -12,7 +13,6 @@ from django.utils import timezone
 
 from events.admin import dashboard
 from events.integrity import seals
-from events.monitoring import statistics
 from events.store import EventStore
 from projections.engine.registration import register_all
 from projections.models import Heartbeat, ParkedEvent, ProjectionState
@@ -110,7 +110,7 @@ def test_open_append_is_shown_with_what_holds_it(client_of: Callable[..., Client
     assert "<code>" in html
 
 
-def test_what_is_ill_comes_first_in_words_with_since_when_and_what_to_do(
+def test_problems_come_first_in_words_with_since_when_and_what_to_do(
     client_of: Callable[..., Client], store: EventStore
 ) -> None:
     store.dispatch(new("a-1", "Fragile", data={"poison": 1}))
@@ -123,22 +123,22 @@ def test_what_is_ill_comes_first_in_words_with_since_when_and_what_to_do(
     ProjectionState.objects.filter(pk="sharded_tally").update(status="paused", status_since=since)
     Heartbeat.objects.create(id=new().event_id, host="h", pid=1, started_at=since, seen_at=since)
     html = page(client_of("events.view_event", "projections.view_projectionstate", "projections.view_heartbeat"), INDEX)
-    ills = html[: html.index('data-refresh-region="activity"')]
+    shown = html[: html.index('data-refresh-region="activity"')]
     board = "/admin/projections/projectionstate"
     assert (
         f"""<a href="{board}/fragile/change/">Projection fragile: 1 event is parked: KeyError: &#x27;total&#x27;</a>"""
-        in ills
+        in shown
     )
-    assert f'<a href="{board}/tally/change/">Projection tally: it has stopped (position 3)</a>' in ills
-    assert f'<a href="{board}/sharded_5Ftally/change/">Projection sharded_tally is paused</a>' in ills
-    assert '<a href="/admin/projections/heartbeat/">No worker has been seen in the last 30 s' in ills
+    assert f'<a href="{board}/tally/change/">Projection tally: it has stopped (position 3)</a>' in shown
+    assert f'<a href="{board}/sharded_5Ftally/change/">Projection sharded_tally is paused</a>' in shown
+    assert '<a href="/admin/projections/heartbeat/">No worker has been seen in the last 30 s' in shown
     assert (
-        ills.count('<time class="event-moment" datetime="2026-03-04T05:06:07+00:00">2026-03-04 05:06:07 UTC</time>')
+        shown.count('<time class="event-moment" datetime="2026-03-04T05:06:07+00:00">2026-03-04 05:06:07 UTC</time>')
         == 4
     )
-    assert "python manage.py resume_projection tally" in ills
-    assert ills.index("tally: it has stopped") < ills.index("1 event is parked")  # errors first
-    assert f"{ills.count('<li class=')} problems</h2>" in ills
+    assert "python manage.py resume_projection tally" in shown
+    assert shown.index("tally: it has stopped") < shown.index("1 event is parked")  # errors first
+    assert f"{shown.count('<li class=')} problems</span></h2>" in shown
 
 
 def test_problems_are_shown_to_users_who_may_see_what_they_are_about(
@@ -149,32 +149,65 @@ def test_problems_are_shown_to_users_who_may_see_what_they_are_about(
     connection.cursor().execute("ALTER SEQUENCE events_event_position_seq CYCLE")
     assert "tally" not in page(client_of("events.view_event"), INDEX)
     assert "The sequence of positions has INCREMENT 1, CACHE 1, CYCLE" in page(client_of("events.view_event"), INDEX)
-    assert "event-ills" not in page(client_of("events.view_event:order"), INDEX)
+    assert "event-problems" not in page(client_of("events.view_event:order"), INDEX)
     html = page(client_of("projections.view_projectionstate"), INDEX)
     assert "tally: it has stopped" in html
     assert "sequence of positions" not in html
     assert "event-chart" not in html
 
 
+def test_users_without_any_permission_cause_no_query_on_the_store(
+    client_of: Callable[..., Client], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client = client_of()
+    monkeypatch.setattr(dashboard, "database", lambda: "no_such_database")
+    assert client.get(INDEX).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("change", "problem"),
+    [
+        ("ALTER TABLE events_event RENAME TO gone", "The database &#x27;default&#x27; has no event store"),
+        ("ALTER TABLE events_event SET SCHEMA moved", "is in the schema &#x27;moved&#x27;, which the role"),
+        ("ALTER TABLE events_aggregate RENAME TO gone", "The activity cannot be shown: "),
+    ],
+)
+def test_store_that_is_not_found_is_a_problem_on_the_page(
+    client_of: Callable[..., Client], change: str, problem: str
+) -> None:
+    client = client_of("events.view_event")
+    connection.cursor().execute(f"CREATE SCHEMA moved; {change}")
+    html = page(client, INDEX)
+    assert problem in html
+    assert "event-chart" not in html
+
+
+def test_unseen_characters_of_problems_are_marked(client_of: Callable[..., Client]) -> None:
+    state = ProjectionState.objects.create(name="gone", mode="async", version=1, status="stopped")
+    ParkedEvent.objects.create(projection=state, position=1, aggregate_id="a", type="T", error="no \u202estock")
+    assert "\u202e" not in page(client_of("projections.view_projectionstate"), INDEX)
+    for name in ("", "gone/change/"):
+        assert "\u202e" not in page(
+            client_of("projections.view_projectionstate"), f"/admin/projections/projectionstate/{name}"
+        )
+
+
 def test_dashboard_without_problems_says_so(client_of: Callable[..., Client]) -> None:
     now = timezone.now()
     Heartbeat.objects.create(id=new().event_id, host="h", pid=1, started_at=now, seen_at=now)
     client = client_of("projections.view_heartbeat")
-    assert "No problems found</h2>" in page(client, INDEX)
+    assert "No problems found</span></h2>" in page(client, INDEX)
     Heartbeat.objects.create(id=new().event_id, host="h", pid=2, started_at=now, seen_at=now - timedelta(hours=1))
     html = page(client, INDEX)
-    assert "1 problem</h2>" in html
+    assert "1 problem</span></h2>" in html
     assert "Worker h:2 was killed or hangs" in html
 
 
-def test_rows_that_stand_for_several_categories_are_shown(client_of: Callable[..., Client], monkeypatch: Any) -> None:
-    activity = statistics.Activity(
-        starts=[], by_category={"(rare categories)": [7] * 24, "": [1] * 24}, by_type=[], is_estimate=True
-    )
-    monkeypatch.setattr(statistics, "activity", lambda *args: activity)
+def test_rare_categories_share_a_row(client_of: Callable[..., Client], store: EventStore) -> None:
+    store.dispatch(*some(400, "order-1"), *[new(str(uuid4())) for _ in range(300)], new("-1"))
     html = page(client_of("events.view_event"), INDEX)
-    assert '(rare categories) <span class="quiet">168</span>' in html
-    assert '(none) <span class="quiet">24</span>' in html
+    assert 'order <span class="quiet">400</span>' in html
+    assert '301 others <span class="quiet">301</span>' in html
 
 
 @pytest.mark.django_db(transaction=True)

@@ -106,3 +106,22 @@ def test_export_reads_and_sends_a_part_at_a_time(
     parts = [len(part) for part in response.streaming_content]  # type: ignore[attr-defined]
     assert max(parts) < 20_000
     assert len(parts) >= 4
+
+
+@pytest.mark.parametrize(
+    "parameters",
+    [{"recorded_from": "garbage"}, {"q": "x" * 256}, {"correlation_id": "x" * 256}],
+)
+def test_list_with_a_filter_that_is_not_valid_is_not_exported(
+    staff: Client, store: EventStore, parameters: dict[str, str]
+) -> None:
+    store.dispatch(*some(2))
+    for file_format in ("csv", "jsonl"):
+        response = staff.get(f"{EVENTS}export/{file_format}/", parameters)
+        assert (response.status_code, response["Content-Type"]) == (400, "text/plain")
+
+
+def test_export_is_offered_on_an_empty_page_of_a_list_with_events(staff: Client, store: EventStore) -> None:
+    store.dispatch(*some(2))
+    assert "Export all as" in page(staff, EVENTS, at="2000-01-01")
+    assert "Export all as" not in page(staff, EVENTS, type="Unknown")

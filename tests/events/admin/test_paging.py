@@ -1,5 +1,7 @@
 """Pages of the list of events begin at a position."""
 
+import re
+
 import pytest
 from django.test import Client
 
@@ -52,3 +54,9 @@ def test_pages_are_linked_above_and_below_the_list(staff: Client, store: EventSt
     store.dispatch(*some(60))
     html = page(staff, EVENTS)
     assert html.index("Older") < html.index('id="result_list"') < html.rindex("Older")
+
+
+def test_search_keeps_the_filter_by_an_empty_category(staff: Client, store: EventStore) -> None:
+    store.dispatch(new("-1"))
+    (search,) = re.findall('<form id="changelist-search".*?</form>', page(staff, EVENTS, category=""), re.DOTALL)
+    assert '<input type="hidden" name="category" value="">' in search

@@ -37,6 +37,7 @@ def test_suggestions_tell_ids_and_the_version(
         "follows": "The event will follow version 3 of order-1.",
         "aggregates": [],  # who may not read is told of no id
     }
+    assert client.get(url, {"aggregate_id": "cart-1"}).json()["follows"] == "You may not append to the category 'cart'."
     client.force_login(make_user("events.add_event:order", "events.view_event", is_staff=True))
     assert len(client.get(url, {"aggregate_id": "order-1"}).json()["aggregates"]) == 10
     assert client.get(url, {"aggregate_id": "cart-1"}).json()["version"] == 0

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -156,3 +157,12 @@ def test_correlation_id_is_a_link_and_nothing_stands_three_times(staff: Client, 
     shown = re.sub(r"<[^>]*>", " ", html)
     for text in ("order-1", "flow-1", "ann", str(event.event_id), "Placed"):
         assert shown.count(text) <= 2, text
+
+
+def test_events_stand_below_the_day_of_the_time_zone(staff: Client, store: EventStore, settings: Any) -> None:
+    settings.TIME_ZONE = "Europe/Berlin"
+    moments = [datetime(2026, 3, 1, hour, 30, tzinfo=UTC) for hour in (22, 23)]
+    store.dispatch(*[new("order-1", timestamp=moment) for moment in moments])
+    html = page(staff, history_url("order-1"))
+    places = [html.index(text) for text in ("Monday, 2 March 2026", ">00:30:00", "Sunday, 1 March 2026", ">23:30:00")]
+    assert places == sorted(places)

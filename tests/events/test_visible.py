@@ -8,8 +8,8 @@ import pytest
 from django.test import Client
 
 from events.admin.charts import stacked_bars
-from events.admin.visible import escaped, visible
 from events.store import EventStore
+from events.visible import escaped, visible
 from tests.events.support import ADD, EVENTS, form_of, history_url, page
 from tests.support import new, stored
 
@@ -79,6 +79,17 @@ def test_charts_show_unseen_characters() -> None:
     chart = stacked_bars(["now"], {"a\u202e": [1]})
     assert chart.series[0][0] == "a⟨U+202E⟩"
     assert "a⟨U+202E⟩" in chart.segments[0].text
+
+
+@pytest.mark.django_db
+def test_log_of_the_admin_shows_unseen_characters(staff: Client, store: EventStore) -> None:
+    name = "order-\u202e1"
+    staff.post(ADD, form_of(staff, name) | {"type": "Placed"})
+    (event,) = store.get_events_for_aggregate(name)
+    for url in ("/admin/", f"{EVENTS}{event.position}/history/"):
+        html = page(staff, url)
+        assert "order-⟨U+202E⟩1 1: Placed" in html
+        assert "\u202e" not in html
 
 
 @pytest.mark.django_db
