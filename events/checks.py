@@ -55,7 +55,7 @@ def check_isolation_level(**kwargs: Any) -> list[CheckMessage]:
 def isolation_level() -> str | None:
     """Return the isolation level that the settings give the event store's database.
 
-    None stands for READ COMMITTED, and for what is no level.
+    None stands for READ COMMITTED, and for a value that is not a level.
     """
     stricter = (IsolationLevel.REPEATABLE_READ, IsolationLevel.SERIALIZABLE)
     return next((level.name.replace("_", " ") for level in stricter if level == _configured_isolation()), None)

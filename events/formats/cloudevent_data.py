@@ -19,7 +19,7 @@ JSON = "application/json"
 _KIND = re.compile(r"[^/;\s]+/[^;\s]+\s*(?:;.*)?")
 _IS_JSON = re.compile(r"[^/;\s]+/(?:[^;\s]+\+)?json\s*(?:;.*)?", re.IGNORECASE)
 _IS_TEXT = re.compile(r"(?:text/[^;\s]+|[^/;\s]+/(?:[^;\s]+\+)?xml)\s*(?:;.*)?", re.IGNORECASE)
-# Python's codecs that are no charsets: those for host names take minutes for a megabyte, the others read escapes.
+# Python's codecs that are not charsets: those for host names take minutes for a megabyte, the others read escapes.
 _NOT_CHARSETS = ("idna", "punycode", "unicode-escape", "raw-unicode-escape")
 
 

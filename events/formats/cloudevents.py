@@ -172,7 +172,7 @@ def _is_own(source: str, text: str) -> bool:
     """Return whether a CloudEvent comes from this store.
 
     Raises:
-        InvalidEvent: its source is this store's, but its id is no event id.
+        InvalidEvent: its source is this store's, but its id is not an event id.
     """
     if source != conf.cloudevents_source:
         return False

@@ -32,7 +32,7 @@ class CsvFormat:
         event_id: the column with the event id.
         metadata: the columns that become metadata.
         category: put before each aggregate id, with a dash.
-        derive_id: returns an event id for the text of the column `event_id` that is no UUID; None: it must be one.
+        derive_id: returns an event id for the text of the column `event_id` that is not a UUID; None: it must be a UUID.
         delimiter: what separates the columns; None: the character that splits the header into the named columns.
         ragged: whether rows may lack their last cells, or have further empty ones.
     """
@@ -178,7 +178,7 @@ class CsvFile:
         reason = (
             "is not a UUID. To derive the ids of the events from this column, name the source of the file: --source"
         )
-        raise InvalidEvent(self._form.event_id or "", f"{shown(text)} {reason if text else 'is no event id'}")
+        raise InvalidEvent(self._form.event_id or "", f"{shown(text)} {reason if text else 'is not an event id'}")
 
 
 def _exported(cells: dict[str, str]) -> tuple[NewEvent, bool]:

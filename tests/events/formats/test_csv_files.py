@@ -111,7 +111,7 @@ def imported(folder: Path, content: str | bytes, name: str = "log.csv", **option
         (COMMAS, {"timestamp_format": "%d/%m"}, "--timestamp-format: '%d/%m' does not give year"),
         (table(",", when="1e9"), {"timestamp_format": "seconds"}, "line 2: when: '1e9' is not a number of seconds"),
         (COMMAS, {"event_id": "case"}, "line 2: case: '1' is not a UUID. .* --source"),
-        (COMMAS, {"event_id": "note", "source": "x"}, "line 3: note: '' is no event id"),
+        (COMMAS, {"event_id": "note", "source": "x"}, "line 3: note: '' is not an event id"),
         (COMMAS.replace("\n1", "\n"), {"category": "order"}, "line 2: aggregate_id: is empty"),
         (COMMAS, {"category": "my-order"}, "--category: give a name without a dash"),
         (COMMAS, {"category": "shop", "aggregate_id": None}, "--category: pass --aggregate-id too"),
