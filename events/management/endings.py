@@ -1,4 +1,4 @@
-"""How a command ends that cannot do its work: exit codes, and one line that says why."""
+"""How a command that cannot do its work ends: with an exit code, and one line that says why."""
 
 import errno
 import io
@@ -50,7 +50,7 @@ class Interrupted(KeyboardInterrupt):
 
 
 def of(error: BaseException, using: str) -> Ending | None:
-    """Return how a command ends that has raised `error`; None if the traceback has to say it."""
+    """Return the ending of a command that raised `error`; None if a traceback must be shown."""
     if isinstance(error, Interrupted):
         return of_signal(error.number)
     if isinstance(error, SystemExit) and error.code in (ExitCode.SIGINT, ExitCode.SIGTERM):
@@ -66,7 +66,7 @@ def of(error: BaseException, using: str) -> Ending | None:
 
 
 def of_output(error: BaseException) -> Ending | None:
-    """Return how a command ends that could not write its standard output; None if `error` says something else."""
+    """Return the ending of a command that could not write its standard output; None if `error` is another one."""
     if not isinstance(error, OSError) or error.filename is not None:
         return None
     if isinstance(error, BrokenPipeError):

@@ -241,7 +241,7 @@ def _check_rejected(path: Path | None, file: IO[bytes]) -> None:
     if str(path) == "-":
         raise CommandError("--rejected: give the name of a file")
     if path and path.exists() and _is_plain(file) and os.path.samestat(path.stat(), os.fstat(file.fileno())):
-        raise CommandError("--rejected: give another file than the one to import, which would be overwritten")
+        raise CommandError("--rejected: give a file other than the one to import, which would be overwritten")
 
 
 def _is_plain(file: IO[bytes]) -> bool:
