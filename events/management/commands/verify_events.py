@@ -11,6 +11,7 @@ from events.integrity import seals
 from events.integrity.seals import StoreDigest
 from events.integrity.verification import Verification
 from events.management.base import StoreCommand
+from events.management.endings import wrong_arguments
 from events.management.progress import progress
 
 
@@ -46,7 +47,7 @@ class Command(StoreCommand):
         begin = options["begin"]
         newest = seals.newest_digest(using).position
         if begin is not None and not 0 < begin <= newest:
-            raise CommandError(f"--from: give a position from 1 to {newest}, the last sealed position")
+            raise wrong_arguments(f"--from: give a position from 1 to {newest}, the last sealed position")
         started = time.monotonic()
         self.verification = verification = Verification(using, begin=begin or 0, against=against)
         after = verification.digest.position
@@ -73,11 +74,11 @@ class Command(StoreCommand):
         if not options["against"]:
             return None
         if options["begin"] is not None:
-            raise CommandError("--against verifies all events from the first one on: leave out --from")
+            raise wrong_arguments("--against verifies all events from the first one on: leave out --from")
         try:
             return StoreDigest.parse(options["against"])
         except ValueError as error:
-            raise CommandError(f"--against: {error}") from error
+            raise wrong_arguments(f"--against: {error}") from error
 
     def _run(self, verification: Verification, using: str) -> None:
         begin = verification.digest.position
