@@ -13,6 +13,7 @@ from events.formats.files import suffix_of
 from events.formats.outputs import standard_output, written
 from events.management.base import StoreCommand
 from events.management.endings import wrong_arguments
+from events.plurals import number_of_events
 from events.store import EventStore
 
 _STANDARD_OUTPUT = "-"
@@ -39,7 +40,7 @@ class Command(StoreCommand):
         super().add_arguments(parser)
 
     def so_far(self) -> str:
-        return f"The export ended after {self.count:,} events. Run the command again."
+        return f"The export ended after {number_of_events(self.count)}. Run the command again."
 
     def handle(self, *args: Any, **options: Any) -> None:
         name = str(options["file"])
@@ -52,7 +53,7 @@ class Command(StoreCommand):
         except InvalidEvent as error:
             raise wrong_arguments(str(error)) from error
         if not is_standard_output:
-            print(f"{self.count:,} events written to {name}", file=sys.stderr)
+            print(f"{number_of_events(self.count)} written to {name}", file=sys.stderr)
 
     def _write(self, file: IO[bytes], options: dict[str, Any]) -> None:
         for page, count in _pages(options):

@@ -28,6 +28,7 @@ from events.formats.text import Content, check_encoding
 from events.management.base import StoreCommand
 from events.management.endings import wrong_arguments
 from events.management.progress import progress
+from events.plurals import number_of, number_of_events
 from events.storage import identity
 from events.store import EventStore
 from events.types import ReceivedEvent
@@ -166,11 +167,13 @@ class Command(StoreCommand):
         if self.importer is None:
             return "Nothing was stored."
         counts = self.importer.counts
-        parts = [f"{counts.stored:,} events {'would be stored' if self.dry_run else 'stored'}"]
+        parts = [f"{number_of_events(counts.stored)} {'would be stored' if self.dry_run else 'stored'}"]
         if counts.known:
-            parts.append(f"{counts.known:,} were already stored")
+            parts.append(f"{counts.known:,} already stored")
         if counts.bad:
-            parts.append(f"{counts.bad:,} bad lines " + (f"written to {rejected}" if rejected else "skipped"))
+            parts.append(
+                f"{number_of(counts.bad, 'bad line')} " + (f"written to {rejected}" if rejected else "skipped")
+            )
         return ", ".join(parts) + "."
 
 

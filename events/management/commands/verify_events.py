@@ -13,6 +13,7 @@ from events.integrity.verification import Verification
 from events.management.base import StoreCommand
 from events.management.endings import wrong_arguments
 from events.management.progress import progress
+from events.plurals import number_of, number_of_events
 
 
 class Command(StoreCommand):
@@ -30,7 +31,7 @@ class Command(StoreCommand):
             return "Nothing was verified. Run the command again."
         # A digest that was kept elsewhere is compared from the first event on.
         again = f"Continue with --from {self.verification.digest.position}, or, with --against, run the command again."
-        return f"{self.verification.events:,} events in the seals so far match. {again}"
+        return f"Verified so far: {number_of_events(self.verification.events)}. {again}"
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument(
@@ -55,12 +56,12 @@ class Command(StoreCommand):
             self._run(verification, using)
         except BrokenSeal as broken:
             raise CommandError(
-                f"{capfirst(str(broken))}.\n{verification.events:,} events in the seals before it match."
+                f"{capfirst(str(broken))}.\nVerified before it: {number_of_events(verification.events)}."
                 " docs/operations.md says what to do, under “When verification fails”."
             ) from broken
         seconds = time.monotonic() - started
         self.stdout.write(
-            f"{verification.events:,} events in {verification.seals:,} seal{'s' * (verification.seals != 1)} match: all"
+            f"Verified: {number_of_events(verification.events)} in {number_of(verification.seals, 'seal')}, all"
             f" from position {after + 1} to {verification.digest.position}"
             f" ({verification.events / max(seconds, 1e-9):,.0f} events/s)."
         )

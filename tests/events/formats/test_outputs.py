@@ -135,9 +135,9 @@ def test_import_reads_standard_input_and_pipes(tmp_path: Path, monkeypatch: pyte
     assert piped(LINES.encode(), run)[0] == "3 events stored."
     assert piped(CSV.encode("utf-16"), lambda path: run(path, **COLUMNS))[0] == "4 events stored."
     monkeypatch.setattr(sys, "stdin", SimpleNamespace(buffer=io.BytesIO(CSV.encode())))
-    assert run(Path("-"), **COLUMNS)[0] == "0 events stored, 4 were already stored."
+    assert run(Path("-"), **COLUMNS)[0] == "0 events stored, 4 already stored."
     monkeypatch.setattr(sys, "stdin", SimpleNamespace(buffer=io.BytesIO(LINES.encode())))
-    assert run(Path("-"))[0] == "0 events stored, 3 were already stored."
+    assert run(Path("-"))[0] == "0 events stored, 3 already stored."
     assert len(stored()) == 7
 
 

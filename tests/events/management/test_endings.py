@@ -75,6 +75,7 @@ OTHER_ENDS = {
     **{("flush", fault): ExitCode.FAILED for fault in ("no rights", "Ctrl-C", "SIGTERM", "connection lost")},
     ("run_projections", "Ctrl-C"): ExitCode.DONE,  # it ends after its pass
     ("run_projections", "SIGTERM"): ExitCode.DONE,
+    ("run_projections", "connection lost"): ExitCode.DONE,  # it reconnects
 }
 
 
@@ -198,6 +199,8 @@ DATABASE = {
     ),
 }
 
+NO_CONNECTION = {"no server", "no such role"}
+
 
 @pytest.fixture(autouse=True)
 def takes_ctrl_c() -> Iterator[None]:
@@ -210,7 +213,7 @@ def takes_ctrl_c() -> Iterator[None]:
 @pytest.fixture
 def arguments(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, list[str]]:
     """The arguments of each command, on a store of which each command has something to say."""
-    monkeypatch.setattr(worker, "GIVE_UP_SECONDS", 0)
+    monkeypatch.setattr(worker, "GIVE_UP_SECONDS", 1)
     monkeypatch.setattr(fixtures, "is_of_a_test", lambda connection: False)
     EventStore().dispatch(*some(3))
     catch_up("tally")
@@ -228,7 +231,9 @@ def test_every_command_is_in_the_table() -> None:
 
 
 @pytest.mark.parametrize("fault", DATABASE)
-def test_command_without_its_database_ends_with_one_line(fault: str, arguments: dict[str, list[str]]) -> None:
+def test_command_without_its_database_ends_with_one_line(
+    fault: str, arguments: dict[str, list[str]], caplog: pytest.LogCaptureFixture
+) -> None:
     broken, code, begin = DATABASE[fault]
     wrong = {}
     for name, given in arguments.items():
@@ -243,6 +248,7 @@ def test_command_without_its_database_ends_with_one_line(fault: str, arguments: 
         if not is_told:
             wrong[name] = ended
     assert not wrong, "\n".join(f"{name}: {ended}" for name, ended in wrong.items())
+    assert fault not in NO_CONNECTION or "retry_in_seconds" not in caplog.text
 
 
 @pytest.mark.parametrize("fault", OUTPUT)
