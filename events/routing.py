@@ -27,4 +27,4 @@ def where_the_store_is(using: str) -> str:
             "The routers disagree: db_for_write names this database for the app 'events', and allow_migrate keeps its"
             " tables out. Name the same database in both."
         )
-    return f"The routers keep it out of this database. Leave --database out: it stands for {database()!r}."
+    return f"The routers keep the store out of this database. Leave --database out; the default is {database()!r}."

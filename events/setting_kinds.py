@@ -37,7 +37,7 @@ class Mistake:
 
     @property
     def remedy(self) -> str:
-        return f"Give {self.wanted}. Or leave it out."
+        return f"Give {self.wanted}, or remove the setting."
 
 
 @dataclass(frozen=True)

@@ -184,7 +184,11 @@ def _handler_problems(cls: type[Projection]) -> Iterator[tuple[str, str, str]]:
         try:
             check_name("type", event_type)
         except InvalidEvent as error:
-            yield "E007", f"it handles {event_type!r}, which is not an event type: {error.reason}", "Give an event type."
+            yield (
+                "E007",
+                f"it handles {event_type!r}, which is not an event type: {error.reason}",
+                "Give an event type.",
+            )
     methods = ["project_batch"] if cls.works_on_sets() else dict.fromkeys(method for _, method in marks)
     for method in methods:
         function = inspect.unwrap(getattr(cls, method))

@@ -3,6 +3,8 @@
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
+from events.plurals import number_of_events
+
 if TYPE_CHECKING:
     from events.models import Event
 
@@ -89,8 +91,8 @@ class NotCaughtUp(ProjectionError):
         self.lag_events = lag_events
         self.status = status
         super().__init__(
-            f"Projection {projection!r} is at position {reached}, {lag_events:,} events before {position}; its status"
-            f" is {status}"
+            f"Projection {projection!r} is at position {reached}, {number_of_events(lag_events)} before {position};"
+            f" its status is {status}"
         )
 
 

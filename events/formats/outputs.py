@@ -11,8 +11,29 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any
 
+from events import handler_errors
+from events.exceptions import EventStoreError
+
 # Links to open files of this process: a rename would put another file in their place.
-_OPEN_FILES = ("/dev/", "/proc/")
+_OPEN_FILES = ("/dev/fd/", "/dev/std", "/proc/")
+
+
+class Unwritable(EventStoreError):
+    """An output cannot be written."""
+
+    def __init__(self, name: object, error: OSError) -> None:
+        super().__init__(f"{name} cannot be written: {error.strerror or error}")
+
+
+@contextmanager
+def unwritable(name: object) -> Iterator[None]:
+    """Raise `Unwritable` in place of an OSError; an error of a handler stays as it is."""
+    try:
+        yield
+    except OSError as error:
+        if handler_errors.failure(error):
+            raise
+        raise Unwritable(name, error) from error
 
 
 @contextmanager
@@ -24,8 +45,14 @@ def written(path: Path) -> Iterator[IO[bytes]]:
     and the file that it leads to is replaced. Anything else, such as a FIFO or `/dev/stdout`, is written directly.
 
     Raises:
-        OSError: the file cannot be written.
+        Unwritable: the file cannot be written, or the block has raised an OSError.
     """
+    with unwritable(path), _written(path) as file:
+        yield file
+
+
+@contextmanager
+def _written(path: Path) -> Iterator[IO[bytes]]:
     target = Path(os.path.realpath(path))
     if _is_standard_output(path):
         with standard_output(sys.__stdout__) as file:

@@ -18,6 +18,7 @@ import psycopg
 from django.db import OperationalError, connections, transaction
 
 from events.models import Event, Seal
+from events.plurals import number_of_events
 from events.storage import autocommit, ordering
 from events.storage.query_files import fetch_tuples, read_query
 
@@ -81,8 +82,8 @@ class UnsealedEvents:
     def __str__(self) -> str:
         if not self.since:
             return "Every event is sealed."
-        count = f"{self.events:,}{' or more' if self.events == self.MAX_COUNTED else ''}"
-        return f"Not sealed yet: {count} events; the first was stored at {self.since:%Y-%m-%d %H:%M:%S %Z}."
+        count = f"{self.events:,} or more events" if self.events == self.MAX_COUNTED else number_of_events(self.events)
+        return f"Not sealed yet: {count}; the first was stored at {self.since:%Y-%m-%d %H:%M:%S %Z}."
 
 
 def event_digests(after: int, up_to: int, limit: int, using: str) -> list[EventDigest]:

@@ -11,7 +11,7 @@ from events.routing import database, has_store, where_the_store_is
 from events.storage import autocommit, server_errors
 
 from . import endings
-from .endings import Ending, ExitCode, Interrupted
+from .endings import Ending, ExitCode, Interrupted, wrong_arguments
 
 
 class ReportingCommand(BaseCommand):
@@ -23,21 +23,23 @@ class ReportingCommand(BaseCommand):
 
     _called_from_command_line: bool = False
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        endings.open_streams()
-        super().__init__(*args, **kwargs)
-
     def so_far(self) -> str:
         """Return, in sentences, what the command has done up to now, and how to do the rest."""
         return "Nothing was changed. Run the command again."
 
     def run_from_argv(self, argv: Sequence[str]) -> None:
+        endings.open_streams(self)
         with endings.interrupted_by_signals():
             try:
                 super().run_from_argv(list(argv))
             except Interrupted as error:  # before its work or after it
                 self.stderr.write(str(self._told(endings.of_signal(error.number))))
                 sys.exit(128 + error.number)
+            except OSError as error:  # Django could not write the line either
+                if endings.of_output(error) is None:
+                    raise
+                endings.discard(sys.stderr)
+                sys.exit(ExitCode.OUTPUT)
 
     def execute(self, *args: Any, **options: Any) -> Any:
         try:
@@ -65,7 +67,7 @@ class ReportingCommand(BaseCommand):
 
     def _told(self, ending: Ending) -> CommandError:
         if ending.code is ExitCode.OUTPUT and self._called_from_command_line:
-            endings.discard_output()
+            endings.discard(sys.stdout)
         so_far = "" if ending.code is ExitCode.FAILED else self.so_far()
         sentences = filter(None, (f"{ending.reason}.", ending.remedy, so_far))
         return CommandError(" ".join(sentences), returncode=ending.code)
@@ -85,7 +87,7 @@ class StoreCommand(ReportingCommand):
 
     def _execute(self, *args: Any, **options: Any) -> Any:
         if options["database"] not in connections:
-            raise CommandError(f"--database: there is no {options['database']!r} in DATABASES")
+            raise wrong_arguments(f"--database: there is no {options['database']!r} in DATABASES")
         autocommit.turn_on(options["database"])
         connections[options["database"]].ensure_connection()
         if self.needs_store and not has_store(options["database"]):

@@ -1,4 +1,4 @@
-"""How a command ends that cannot do its work: exit codes, and one line that says why."""
+"""How a command that cannot do its work ends: with an exit code, and one line that says why."""
 
 import errno
 import io
@@ -12,10 +12,13 @@ from enum import IntEnum
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
+from django.core.management import BaseCommand, CommandError
+from django.core.management.base import OutputWrapper
 from django.db import Error
 
 from events import handler_errors
 from events.exceptions import EventStoreError
+from events.formats.outputs import Unwritable
 from events.storage import server_errors
 
 # The kernel's answers to a write on standard output that cannot be done.
@@ -23,14 +26,20 @@ _UNWRITABLE: Final = {errno.EPIPE, errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errn
 
 
 class ExitCode(IntEnum):
-    """The exit codes of the commands. A command that is used wrongly ends with 2, which argparse sets."""
+    """The exit codes of the commands."""
 
     DONE = 0
     FAILED = 1
+    ARGUMENTS = 2  # argparse ends with it too
     DATABASE = 3
     OUTPUT = 4
     SIGINT = 128 + signal.SIGINT
     SIGTERM = 128 + signal.SIGTERM
+
+
+def wrong_arguments(message: str) -> CommandError:
+    """Return the error of a command that rejects its arguments."""
+    return CommandError(message, returncode=ExitCode.ARGUMENTS)
 
 
 class Ending(NamedTuple):
@@ -50,7 +59,7 @@ class Interrupted(KeyboardInterrupt):
 
 
 def of(error: BaseException, using: str) -> Ending | None:
-    """Return how a command ends that has raised `error`; None if the traceback has to say it."""
+    """Return the ending of a command that raised `error`; None if a traceback must be shown."""
     if isinstance(error, Interrupted):
         return of_signal(error.number)
     if isinstance(error, SystemExit) and error.code in (ExitCode.SIGINT, ExitCode.SIGTERM):
@@ -60,21 +69,27 @@ def of(error: BaseException, using: str) -> Ending | None:
     if isinstance(error, Error):
         trouble = server_errors.in_words(error, using)
         return Ending(trouble.problem, f"{trouble.remedy}.", ExitCode.DATABASE)
+    if isinstance(error, Unwritable):
+        return _unwritable(str(error))
     if isinstance(error, EventStoreError):
         return Ending(str(error).rstrip("."), "", ExitCode.FAILED)
     return of_output(error)
 
 
 def of_output(error: BaseException) -> Ending | None:
-    """Return how a command ends that could not write its standard output; None if `error` says something else."""
+    """Return the ending of a command that could not write its standard output; None if `error` is another one."""
     if not isinstance(error, OSError) or error.filename is not None:
         return None
     if isinstance(error, BrokenPipeError):
         return Ending("The reader of the output has closed it", "", ExitCode.OUTPUT)
     if error.errno in _UNWRITABLE or isinstance(error, io.UnsupportedOperation):
         reason = error.strerror or "it is closed"
-        return Ending(f"The output cannot be written: {reason}", "Write it to another place.", ExitCode.OUTPUT)
+        return _unwritable(f"The output cannot be written: {reason}")
     return None
+
+
+def _unwritable(reason: str) -> Ending:
+    return Ending(reason, "Write it to another place.", ExitCode.OUTPUT)
 
 
 def of_signal(number: int) -> Ending:
@@ -102,13 +117,17 @@ def interrupted_by_signals() -> Iterator[None]:
             signal.signal(number, handler)
 
 
-def open_streams() -> None:
+def open_streams(command: BaseCommand) -> None:
     """Open the standard streams that the process was started without: a write to standard output then fails."""
-    sys.stdout = sys.stdout or Path(os.devnull).open()  # noqa: SIM115  # as long as the process
-    sys.stderr = sys.stderr or Path(os.devnull).open("w")  # noqa: SIM115
+    if sys.stdout is None:
+        sys.stdout = Path(os.devnull).open()  # noqa: SIM115  # as long as the process
+        command.stdout = OutputWrapper(sys.stdout)
+    if sys.stderr is None:
+        sys.stderr = Path(os.devnull).open("w")  # noqa: SIM115
+        command.stderr = OutputWrapper(sys.stderr)
 
 
-def discard_output() -> None:
-    """Drop what standard output has buffered; Python would try to write it again at exit, and print a traceback."""
+def discard(stream: Any) -> None:
+    """Drop what a standard stream has buffered; Python would try to write it again at exit, and print a traceback."""
     with suppress(AttributeError, OSError, ValueError):
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())

@@ -59,7 +59,7 @@ class Diagnostic:
     watched_by: str = ""
 
     def findings(self, using: str) -> list[Finding]:
-        """Return its findings; if it cannot run, that is the finding."""
+        """Return its findings. A diagnostic that cannot run yields one finding that says so."""
         try:
             with diagnosis(using), transaction.atomic(using):  # a savepoint, for the transaction of the caller
                 return list(self.diagnose(using))

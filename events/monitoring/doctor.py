@@ -64,6 +64,12 @@ def server(using: str) -> Iterator[Finding]:
             f"{row['name']} is off: {_DURABILITY[row['name']]}",
             f"Set {row['name']} = on. It is set to off in: {row['source']}{row['file']}.",
         )
+    if not found["date_style"].startswith("ISO"):
+        yield Finding(
+            f"DateStyle is {found['date_style']!r}: Python cannot read the times of events",
+            "Set DateStyle = 'ISO' for the roles of the store, and remove it from OPTIONS in DATABASES and from"
+            " PGOPTIONS.",
+        )
     if found["isolation"] not in ("read committed", "read uncommitted"):
         yield Finding(
             f"transactions are {found['isolation']} by default: they cannot read the whole store",
@@ -125,6 +131,7 @@ def function_findings(using: str, prefix: str, folder: Path, for_others: Collect
         for_others: the functions that run with the rights of the owner.
     """
     found = {row["name"]: row for row in _rows(using, "installed_functions", [prefix])}
+    exposed = []
     for name, body in _bodies(folder).items():
         function = found.get(name)
         if function is None or function["body"].strip() != body.strip():
@@ -135,11 +142,13 @@ def function_findings(using: str, prefix: str, folder: Path, for_others: Collect
             )
             yield Finding(f"the function {name} {state}", remedy)
         elif name in for_others and not (function["definer"] and function["path"]):
-            yield Finding(
-                f"the function {name} runs with the rights or the search_path of its caller, or with the search_path of"
-                " a schema that was renamed",
-                f"As the tables' owner, run {folder / 'privileges.sql'} again.",
-            )
+            exposed.append(name)
+    if exposed:
+        yield Finding(
+            "functions run with the rights or the search_path of their caller, or with the search_path of a schema that"
+            f" was renamed: {', '.join(exposed)}",
+            f"As the tables' owner, run {folder / 'privileges.sql'} again.",
+        )
 
 
 @diagnostic("Positions rise one by one, and most are still free", watched_by="events.view_event")

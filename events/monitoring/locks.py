@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any, Final
 
+from events.plurals import number_of
 from events.storage.query_files import fetch_dicts, read_query
 
 from .diagnostics import Finding, Severity, diagnostic
@@ -22,11 +23,7 @@ _STOPPED: Final = {
 @diagnostic("No session holds up appends, seals or projections by a lock", watched_by="events.view_event")
 def holders(using: str) -> Iterator[Finding]:
     for row in fetch_dicts(using, read_query(__package__, "lock_holders"), [MAX_HELD, MAX_HELD]):
-        waiting = (
-            f"; {row['waiting']} {'session waits' if row['waiting'] == 1 else 'sessions wait'} for it"
-            if row["waiting"]
-            else ""
-        )
+        waiting = f"; {number_of(row['waiting'], 'waiting session')}" if row["waiting"] else ""
         stopped = dict.fromkeys(_STOPPED.get(table, "projections") for table in row["closed"])
         what = f"it stops {', '.join(stopped)}" if stopped else f"it has written to {', '.join(row['tables'])}"
         yield Finding(

@@ -12,6 +12,7 @@ _SETTINGS: Final = """
     SET LOCAL statement_timeout = '60s';
     SET LOCAL lock_timeout = '10s';
     SET LOCAL quote_all_identifiers = off;
+    SET LOCAL DateStyle = 'ISO';
     SET LOCAL idle_in_transaction_session_timeout = 0;
 """
 

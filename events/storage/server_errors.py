@@ -5,6 +5,7 @@ from typing import Any, Final, NamedTuple
 
 from django.db import Error, InterfaceError, OperationalError, connections
 from django.db.transaction import TransactionManagementError
+from psycopg.pq import TransactionStatus
 
 from .query_files import fetch_dicts
 
@@ -16,10 +17,10 @@ _READ_ONLY: Final = "25006"
 _TIMEOUTS: Final = {"57014": "statement_timeout", "55P03": "lock_timeout"}
 _LOST: Final = ("08", "28", "3D", "57P")  # connection exception, no log-in, no such database, shutdown
 
-_NO_MIGRATIONS: Final = (
-    "Run python manage.py migrate. Tests need the migrations too: run them without --nomigrations, and without"
-    " MIGRATION_MODULES for this app"
+_IN_TESTS: Final = (
+    "Tests need the migrations: run them without --nomigrations, and without MIGRATION_MODULES for this app"
 )
+_NO_MIGRATIONS: Final = f"Run python manage.py migrate. {_IN_TESTS}"
 
 
 class Trouble(NamedTuple):
@@ -42,6 +43,11 @@ def in_words(error: Error, using: str) -> Trouble:
         return Trouble(
             f"The connection to the database {using!r} failed: {line}",
             f"Check that the server runs, and that DATABASES[{using!r}] is right",
+        )
+    if sqlstate in _MISSING and _is_aborted(using):
+        return Trouble(
+            f"The database {using!r} lacks a part of the store, or has it in another schema: {line}",
+            f"Run python manage.py events_doctor, which names the remedy. {_IN_TESTS}",
         )
     if sqlstate in _MISSING | {NO_RIGHT} and (found := unreadable(using) or _renamed(using)):
         return Trouble(f"{found.problem} ({line})", found.remedy)
@@ -95,7 +101,7 @@ def misplaced(using: str, table: str = TABLE) -> Trouble | None:
         ORDER BY n.nspname = ANY (current_schemas(false)) DESC, 1
     """
     found: list[dict[str, Any]] = []
-    with suppress(Error):  # in an aborted transaction, for example
+    with suppress(Error):
         found = fetch_dicts(using, query, [table])
     if not found or (found[0]["is_searched"] and found[0]["may_read"]):
         return None
@@ -118,6 +124,12 @@ def misplaced(using: str, table: str = TABLE) -> Trouble | None:
         f"ALTER ROLE {first['to_role']} SET search_path = {first['in_schema']}. If the schema was renamed,"
         " then run events_doctor, which names the files to run",
     )
+
+
+def _is_aborted(using: str) -> bool:
+    """Return whether the transaction is aborted, so that PostgreSQL answers no query about the cause."""
+    connection = connections[using].connection
+    return connection is not None and connection.info.transaction_status is TransactionStatus.INERROR
 
 
 def _renamed(using: str) -> Trouble | None:

@@ -6,13 +6,14 @@ from datetime import datetime
 from django.utils import timezone
 
 from events.admin.links import page_url
+from events.plurals import number_of_events
 from events.routing import database
 from projections.engine.checkpoints import rate_at
 from projections.exceptions import UnknownProjection
 from projections.models import Build, Checkpoint, ProjectionState
 from projections.operations import lag, status
 from projections.operations.rebuild_size import RebuildSize, rebuild_size
-from projections.operations.status import ReportedStatus, number_of_events
+from projections.operations.status import ReportedStatus
 
 from .actions import Button, buttons_for
 

@@ -6,9 +6,10 @@ from typing import Any
 from django.core.management import CommandError, CommandParser
 
 from events.management.base import ReportingCommand
+from events.management.endings import wrong_arguments
 from events.routing import database
 from events.storage import autocommit
-from projections.exceptions import ProjectionError
+from projections.exceptions import ProjectionError, UnknownProjection
 
 
 def operator() -> str:
@@ -25,6 +26,8 @@ class ProjectionCommand(ReportingCommand):
     def _execute(self, *args: Any, **options: Any) -> Any:
         try:
             return super()._execute(*args, **options)
+        except UnknownProjection as error:
+            raise wrong_arguments(str(error)) from error
         except ProjectionError as error:
             raise CommandError(str(error)) from error
 

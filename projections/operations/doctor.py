@@ -8,6 +8,7 @@ from django.utils import timezone
 
 from events.monitoring.diagnostics import Finding, Severity, diagnostic
 from events.monitoring.doctor import function_findings, unapplied
+from events.plurals import number_of_events
 from events.routing import database
 from events.storage.query_files import fetch_tuples
 from projections import engine, registry
@@ -15,7 +16,7 @@ from projections.base import Mode
 from projections.models import Checkpoint, Heartbeat
 
 from . import status
-from .status import ReportedStatus, number_of_events
+from .status import ReportedStatus
 
 MAX_SILENCE = timedelta(seconds=30)
 MAX_DEAD_WORKERS = 5

@@ -8,6 +8,7 @@ from enum import StrEnum
 from django.db.models import Count, Min
 from django.utils import timezone
 
+from events.plurals import number_of_events
 from events.routing import database
 from events.storage import ordering
 from projections import registry
@@ -161,11 +162,6 @@ def _also_missed(state: ProjectionState, missing: int) -> str:
         if missing
         else ""
     )
-
-
-def number_of_events(events: int) -> str:
-    """Return a number of events in words."""
-    return "1 event" if events == 1 else f"{events:,} events"
 
 
 def _report(

@@ -179,7 +179,7 @@ def test_commands_of_the_import_page_run(tmp_path: Path, monkeypatch: pytest.Mon
             call_command(*shlex.split(line, comments=True)[2:], stdout=(out := io.StringIO()), stderr=io.StringIO())
             said.append(out.getvalue().splitlines()[:1])
     header = "position,aggregate_id,version,event_id,type,data,metadata,timestamp,recorded_at,unreadable"
-    stored = ["0 events stored."], *[["1 events stored."]] * 3
+    stored = ["0 events stored."], *[["1 event stored."]] * 3
     assert said == [[], *stored, [], [header]]
 
 
@@ -199,7 +199,7 @@ def test_own_project_works_as_described(own_project: OwnProject) -> None:
     page = "".join(snippets(GETTING_STARTED, "sh")).splitlines()
     lines = [shlex.split(line, comments=True)[2:] for line in page if line.startswith("python manage.py ")]
     said = {line[0]: manage(*line).strip() for line in lines if "_events" in line[0]}
-    assert said == {"export_events": "", "import_events": "1 events would be stored."}
+    assert said == {"export_events": "", "import_events": "1 event would be stored."}
     for name in ("list_projections", "rebuild_projection"):
         (line,) = [line for line in lines if line[0] == name]
         assert "aggregate_activity" in manage(*line)

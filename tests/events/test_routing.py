@@ -60,7 +60,7 @@ def test_router_gives_every_command_its_default_database(router: None) -> None:
 
 def test_commands_say_that_a_database_has_no_store(other_database: str, router: None) -> None:
     assert not has_store(other_database)
-    elsewhere = "The routers keep it out of this database. Leave --database out: it stands for 'primary'."
+    elsewhere = "The routers keep the store out of this database. Leave --database out; the default is 'primary'."
     with pytest.raises(CommandError) as rejected:
         call_command("verify_events", database=other_database)
     assert str(rejected.value) == f"The database 'standby' has no event store. {elsewhere}"

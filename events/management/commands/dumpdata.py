@@ -3,10 +3,10 @@
 from typing import Any
 
 from django.apps import apps
-from django.core.management import CommandError
 from django.core.management.commands.dumpdata import Command as DumpdataCommand
 
 from events.management.base import ReportingCommand
+from events.management.endings import wrong_arguments
 from events.storage.fixtures import INSTEAD
 
 
@@ -18,7 +18,9 @@ class Command(ReportingCommand, DumpdataCommand):
         left_out = [each.label for each in apps.get_app_configs() if hasattr(each, "is_left_out_of_dumps")]
         for label in labels:
             if label.partition(".")[0] in left_out:
-                raise CommandError(f"Rejected: dumpdata does not dump {label}, because loaddata rejects it. {INSTEAD}.")
+                raise wrong_arguments(
+                    f"Rejected: dumpdata does not dump {label}, because loaddata rejects it. {INSTEAD}."
+                )
         if not labels:
             self.stderr.write(f"Left out: {', '.join(left_out)}. {INSTEAD}.")
         # Without `traceback`, Django hides the error that the base class explains.

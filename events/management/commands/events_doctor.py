@@ -7,6 +7,7 @@ from django.core.management import CommandError, CommandParser
 
 from events.management.base import StoreCommand
 from events.monitoring.diagnostics import Diagnostic, Finding, Severity, diagnostics
+from events.plurals import number_of
 
 
 class Command(StoreCommand):
@@ -40,7 +41,7 @@ class Command(StoreCommand):
         levels = [Severity.ERROR] if options["fail_level"] == Severity.ERROR else [*Severity]
         counted = [each for each in found if each.severity in levels]
         if counted:
-            raise CommandError(f"{len(found)} finding{'s' * (len(found) != 1)}.", returncode=1)
+            raise CommandError(f"{number_of(len(found), 'finding')}.", returncode=1)
 
     def _print(self, diagnostic: Diagnostic, findings: list[Finding]) -> None:
         if not findings:

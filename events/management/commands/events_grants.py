@@ -3,9 +3,10 @@
 import argparse
 from typing import Any
 
-from django.core.management import CommandError, CommandParser
+from django.core.management import CommandParser
 
 from events.management.base import StoreCommand
+from events.management.endings import wrong_arguments
 from events.monitoring.grants import Grants
 
 KINDS = {
@@ -40,9 +41,11 @@ class Command(StoreCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         kinds = [kind for kind in KINDS if options[kind]]
         if not kinds:
-            raise CommandError(f"Name at least one role: {', '.join('--' + kind.replace('_', '-') for kind in KINDS)}")
+            raise wrong_arguments(
+                f"Name at least one role: {', '.join('--' + kind.replace('_', '-') for kind in KINDS)}"
+            )
         if bool(set(kinds) & WITH_READ_MODELS) != bool(options["read_models"]):
-            raise CommandError(
+            raise wrong_arguments(
                 "--read-models goes with --inline-writer, --operator and --monitor: name the apps whose tables the"
                 " projections write"
             )
@@ -54,7 +57,7 @@ class Command(StoreCommand):
                 for role in options[kind]:
                     statements += getattr(grants, kind)(role, *extra)
         except LookupError as error:
-            raise CommandError(f"--read-models: {error}") from error
+            raise wrong_arguments(f"--read-models: {error}") from error
         for statement in dict.fromkeys(statements):
             self.stdout.write(f"{statement};")
 

@@ -7,11 +7,13 @@ from typing import IO, Any
 
 from django.core.management import CommandError, CommandParser
 
-from events.exceptions import EventStoreError, UnreadableEvent
+from events.exceptions import InvalidEvent, UnreadableEvent
 from events.formats.csv_export import csv_lines
 from events.formats.files import suffix_of
 from events.formats.outputs import standard_output, written
 from events.management.base import StoreCommand
+from events.management.endings import wrong_arguments
+from events.plurals import number_of_events
 from events.store import EventStore
 
 _STANDARD_OUTPUT = "-"
@@ -38,7 +40,7 @@ class Command(StoreCommand):
         super().add_arguments(parser)
 
     def so_far(self) -> str:
-        return f"The export ended after {self.count:,} events. Run the command again."
+        return f"The export ended after {number_of_events(self.count)}. Run the command again."
 
     def handle(self, *args: Any, **options: Any) -> None:
         name = str(options["file"])
@@ -48,14 +50,10 @@ class Command(StoreCommand):
                 self._write(file, options)
         except UnreadableEvent as error:
             raise CommandError(f"{error}. JSON Lines can hold the event: pass --format json") from error
-        except EventStoreError as error:
-            raise CommandError(str(error)) from error
-        except OSError as error:
-            if is_standard_output:
-                raise
-            raise CommandError(f"{name} cannot be written: {error.strerror}. {self.so_far()}") from error
+        except InvalidEvent as error:
+            raise wrong_arguments(str(error)) from error
         if not is_standard_output:
-            print(f"{self.count:,} events written to {name}", file=sys.stderr)
+            print(f"{number_of_events(self.count)} written to {name}", file=sys.stderr)
 
     def _write(self, file: IO[bytes], options: dict[str, Any]) -> None:
         for page, count in _pages(options):

@@ -22,10 +22,13 @@ from events.formats.csv_times import COUNTS, timestamp_reader
 from events.formats.files import Line, read_json_lines, suffix_of
 from events.formats.importing import BATCH_EVENTS, BadLine, Importer
 from events.formats.json_array import read_json_array
+from events.formats.outputs import Unwritable
 from events.formats.rejected_lines import RejectedLines, rejected_lines
 from events.formats.text import Content, check_encoding
 from events.management.base import StoreCommand
+from events.management.endings import wrong_arguments
 from events.management.progress import progress
+from events.plurals import number_of, number_of_events
 from events.storage import identity
 from events.store import EventStore
 from events.types import ReceivedEvent
@@ -86,7 +89,7 @@ class Command(StoreCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         if options["batch_size"] < 1:
-            raise CommandError("--batch-size: give 1 or more")
+            raise wrong_arguments("--batch-size: give 1 or more")
         self.dry_run = options["dry_run"]
         self.importer = importer = Importer(
             EventStore(options["database"]),
@@ -97,18 +100,23 @@ class Command(StoreCommand):
             on_bad=self._skip if options["skip_bad"] or options["rejected"] else None,
         )
         name = str(options["file"])
+        with self._reading(name), _opened(name) as file:
+            _check_rejected(options["rejected"], file)
+            self._import(name, file, importer, options)
+        self.stdout.write(self._summary(options["rejected"]))
+
+    @contextmanager
+    def _reading(self, name: str) -> Iterator[None]:
+        """Name the file to import in the errors about it."""
         try:
-            with _opened(name) as file:
-                _check_rejected(options["rejected"], file)
-                self._import(name, file, importer, options)
+            yield
         except BadLine as bad:
             skip = ", or pass --skip-bad," if bad.can_be_skipped else ""
             raise CommandError(f"{bad}\n{self._summary()} Correct the line{skip} and run the command again.") from None
         except (EventStoreError, EOFError, OSError, UnicodeError, zlib.error) as error:
-            if handler_errors.failure(error):
-                raise  # it says nothing about the file
+            if isinstance(error, Unwritable) or handler_errors.failure(error):
+                raise  # it says nothing about this file
             raise CommandError(f"{Path(name).name}: {error}\n{self._summary()}") from error
-        self.stdout.write(self._summary(options["rejected"]))
 
     def _import(self, name: str, file: IO[bytes], importer: Importer, options: dict[str, Any]) -> None:
         content = Content(file, options["encoding"])
@@ -119,9 +127,10 @@ class Command(StoreCommand):
             if self.rejected:
                 self.rejected.add(preamble)
             task = bar.add_task(Path(name).name, total=size, events=0)
-            for counts in importer.run(lines):
-                completed = file.tell() if size is not None else None
-                bar.update(task, completed=completed, events=counts.stored + counts.known)
+            with self._reading(name):  # an OSError outside it is about the file of rejected lines
+                for counts in importer.run(lines):
+                    completed = file.tell() if size is not None else None
+                    bar.update(task, completed=completed, events=counts.stored + counts.known)
 
     def _read(self, name: str, content: Content, options: dict[str, Any]) -> tuple[Iterable[Line], bytes | IO[bytes]]:
         """Return the lines, and what stands before them in the file."""
@@ -130,7 +139,7 @@ class Command(StoreCommand):
         kind = options["format"] or _format_of(name) or ("csv" if given else "json")
         if kind == "json":
             if given:
-                raise CommandError(f"{given[0]} is for CSV, but this is JSON; leave it out, or pass --format csv")
+                raise wrong_arguments(f"{given[0]} is for CSV, but this is JSON; leave it out, or pass --format csv")
             if not content.is_utf_8:
                 self._report(name, options, encoding=content.name)
             if content.begins_with("["):
@@ -158,11 +167,13 @@ class Command(StoreCommand):
         if self.importer is None:
             return "Nothing was stored."
         counts = self.importer.counts
-        parts = [f"{counts.stored:,} events {'would be stored' if self.dry_run else 'stored'}"]
+        parts = [f"{number_of_events(counts.stored)} {'would be stored' if self.dry_run else 'stored'}"]
         if counts.known:
-            parts.append(f"{counts.known:,} were already stored")
+            parts.append(f"{counts.known:,} already stored")
         if counts.bad:
-            parts.append(f"{counts.bad:,} bad lines " + (f"written to {rejected}" if rejected else "skipped"))
+            parts.append(
+                f"{number_of(counts.bad, 'bad line')} " + (f"written to {rejected}" if rejected else "skipped")
+            )
         return ", ".join(parts) + "."
 
 
@@ -192,24 +203,24 @@ def _csv_file(content: Content, options: dict[str, Any], *, keep: bool) -> CsvFi
     except InvalidEvent:
         if is_named:
             raise
-    raise CommandError(
+    raise wrong_arguments(
         "A CSV file needs --aggregate-id and --type, the names of their columns, if export_events has not written it"
     )
 
 
 def _csv_format(options: dict[str, Any]) -> CsvFormat:
     if "-" in (options["category"] or ""):
-        raise CommandError("--category: give a name without a dash, because a category ends before the first dash")
+        raise wrong_arguments("--category: give a name without a dash, because a category ends before the first dash")
     if options["category"] and not options["aggregate_id"]:
-        raise CommandError("--category: pass --aggregate-id too; the ids of an exported file have their category")
+        raise wrong_arguments("--category: pass --aggregate-id too; the ids of an exported file have their category")
     for name in ("timestamp_format", "timezone"):
         if options[name] and not options["timestamp"]:
-            raise CommandError(f"--{name.replace('_', '-')}: pass --timestamp too, the column with the timestamps")
+            raise wrong_arguments(f"--{name.replace('_', '-')}: pass --timestamp too, the column with the timestamps")
     derive = partial(identity.derived_id, options["database"], "import", options["source"])
     try:
         read_timestamp = timestamp_reader(options["timestamp_format"], options["timezone"])
     except ValueError as error:
-        raise CommandError(f"--timestamp-format: {error}") from None
+        raise wrong_arguments(f"--timestamp-format: {error}") from None
     return CsvFormat(
         aggregate_id=options["aggregate_id"],
         type=options["type"],
@@ -232,16 +243,16 @@ def _opened(name: str) -> Iterator[IO[bytes]]:
         yield sys.stdin.buffer
         return
     if not Path(name).exists():
-        raise CommandError(f"There is no file {name}")
+        raise wrong_arguments(f"There is no file {name}")
     with Path(name).open("rb") as file:
         yield file
 
 
 def _check_rejected(path: Path | None, file: IO[bytes]) -> None:
     if str(path) == "-":
-        raise CommandError("--rejected: give the name of a file")
+        raise wrong_arguments("--rejected: give the name of a file")
     if path and path.exists() and _is_plain(file) and os.path.samestat(path.stat(), os.fstat(file.fileno())):
-        raise CommandError("--rejected: give another file than the one to import, which would be overwritten")
+        raise wrong_arguments("--rejected: give a file other than the one to import, which would be overwritten")
 
 
 def _is_plain(file: IO[bytes]) -> bool:

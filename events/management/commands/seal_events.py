@@ -5,6 +5,7 @@ from typing import Any
 from events.integrity import seals
 from events.management.base import StoreCommand
 from events.management.progress import progress
+from events.plurals import number_of_events
 from events.storage import ordering
 
 
@@ -17,13 +18,13 @@ class Command(StoreCommand):
     count = 0
 
     def so_far(self) -> str:
-        return f"{self.count:,} events sealed. Run the command again: it continues."
+        return f"{number_of_events(self.count)} sealed. Run the command again: it continues."
 
     def handle(self, *args: Any, **options: Any) -> None:
         using = options["database"]
         self._seal(using)
         digest = seals.newest_digest(using)
-        self.stdout.write(f"{self.count:,} events sealed. Seals reach up to position {digest.position}.")
+        self.stdout.write(f"{number_of_events(self.count)} sealed. Seals reach up to position {digest.position}.")
 
     def _seal(self, using: str) -> None:
         begin, up_to = seals.newest_digest(using).position, ordering.settled_position(using)

@@ -11,7 +11,9 @@ from events.integrity import seals
 from events.integrity.seals import StoreDigest
 from events.integrity.verification import Verification
 from events.management.base import StoreCommand
+from events.management.endings import wrong_arguments
 from events.management.progress import progress
+from events.plurals import number_of, number_of_events
 
 
 class Command(StoreCommand):
@@ -29,7 +31,7 @@ class Command(StoreCommand):
             return "Nothing was verified. Run the command again."
         # A digest that was kept elsewhere is compared from the first event on.
         again = f"Continue with --from {self.verification.digest.position}, or, with --against, run the command again."
-        return f"{self.verification.events:,} events in the seals so far match. {again}"
+        return f"Verified so far: {number_of_events(self.verification.events)}. {again}"
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument(
@@ -46,7 +48,7 @@ class Command(StoreCommand):
         begin = options["begin"]
         newest = seals.newest_digest(using).position
         if begin is not None and not 0 < begin <= newest:
-            raise CommandError(f"--from: give a position from 1 to {newest}, the last sealed position")
+            raise wrong_arguments(f"--from: give a position from 1 to {newest}, the last sealed position")
         started = time.monotonic()
         self.verification = verification = Verification(using, begin=begin or 0, against=against)
         after = verification.digest.position
@@ -54,12 +56,12 @@ class Command(StoreCommand):
             self._run(verification, using)
         except BrokenSeal as broken:
             raise CommandError(
-                f"{capfirst(str(broken))}.\n{verification.events:,} events in the seals before it match."
+                f"{capfirst(str(broken))}.\nVerified before it: {number_of_events(verification.events)}."
                 " docs/operations.md says what to do, under “When verification fails”."
             ) from broken
         seconds = time.monotonic() - started
         self.stdout.write(
-            f"{verification.events:,} events in {verification.seals:,} seal{'s' * (verification.seals != 1)} match: all"
+            f"Verified: {number_of_events(verification.events)} in {number_of(verification.seals, 'seal')}, all"
             f" from position {after + 1} to {verification.digest.position}"
             f" ({verification.events / max(seconds, 1e-9):,.0f} events/s)."
         )
@@ -73,11 +75,11 @@ class Command(StoreCommand):
         if not options["against"]:
             return None
         if options["begin"] is not None:
-            raise CommandError("--against verifies all events from the first one on: leave out --from")
+            raise wrong_arguments("--against verifies all events from the first one on: leave out --from")
         try:
             return StoreDigest.parse(options["against"])
         except ValueError as error:
-            raise CommandError(f"--against: {error}") from error
+            raise wrong_arguments(f"--against: {error}") from error
 
     def _run(self, verification: Verification, using: str) -> None:
         begin = verification.digest.position

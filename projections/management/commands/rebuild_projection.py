@@ -6,6 +6,7 @@ from typing import Any
 from django.core.management import CommandError, CommandParser
 
 from events.management.progress import progress
+from events.plurals import number_of_events
 from events.routing import database
 from events.storage import ordering
 from projections import registry
@@ -71,7 +72,7 @@ class Command(WritingCommand):
         if Rebuild.objects.using(database()).filter(pk=name).exists():
             raise CommandError(f"The rebuild of {name} was interrupted. Run this again, or let a worker continue it")
         found = status.report(name)
-        parked = f"; {found.parked:,} events are parked" if found.parked else ""
+        parked = f"; {number_of_events(found.parked)} parked" if found.parked else ""
         self.stdout.write(f"{name} is rebuilt: version {found.rows_version}, up to position {found.position}{parked}.")
 
     def _is_running(self) -> bool:

@@ -4,6 +4,7 @@ from typing import Any
 
 from django.core.management import CommandParser
 
+from events.plurals import number_of_events
 from projections.management.base import OperationCommand
 from projections.operations import actions
 
@@ -17,4 +18,4 @@ class Command(OperationCommand):
 
     def operate(self, name: str, by: str, reason: str, options: dict[str, Any]) -> str:
         handled, left = actions.retry(name, by=by, reason=reason, aggregate_id=options["aggregate_id"])
-        return f"{handled:,} events handled, {left:,} still parked."
+        return f"{number_of_events(handled)} handled, {left:,} still parked."

@@ -4,8 +4,10 @@ from contextlib import suppress
 from typing import Any
 
 from django.core.management import CommandError, CommandParser
-from django.db import OperationalError
+from django.db import OperationalError, connections
 
+from events.management.endings import wrong_arguments
+from events.routing import database
 from projections import registry
 from projections.management.base import ProjectionCommand
 from projections.workers.supervisor import log_to_stderr, run_in_processes
@@ -38,10 +40,13 @@ class Command(ProjectionCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         names, processes = options["names"], options["processes"]
         if processes < 1:
-            raise CommandError(f"--processes is {processes}; give 1 or more")
+            raise wrong_arguments(f"--processes is {processes}; give 1 or more")
         if not registry.named(names):
             raise CommandError("There are no projections; register them in an app's projections.py")
         until = Until.ONCE if options["once"] else Until.CAUGHT_UP if options["until_caught_up"] else Until.STOPPED
+        if until is not Until.STOPPED:
+            with connections[database()].temporary_connection():
+                pass  # else it would retry for a while, as after an outage
         log_to_stderr()
         if processes == 1:
             work(names, until.name)

@@ -4,6 +4,7 @@ from typing import Any
 
 from django.core.management import CommandParser
 
+from events.plurals import number_of_events
 from projections.management.base import OperationCommand
 from projections.operations import actions
 
@@ -17,4 +18,5 @@ class Command(OperationCommand):
 
     def operate(self, name: str, by: str, reason: str, options: dict[str, Any]) -> str:
         handled, left = actions.skip(name, options["position"], by=by, reason=reason)
-        return f"Position {options['position']} skipped; {handled:,} events behind it handled, {left:,} still parked."
+        behind = f"{number_of_events(handled)} behind it handled, {left:,} still parked"
+        return f"Position {options['position']} skipped; {behind}."

@@ -150,7 +150,7 @@ def test_columns_can_be_ids_and_metadata_and_ids_a_category(tmp_path: Path, stor
     first, second = store.get_events_for_aggregate("order-1")
     assert [str(first.event_id), str(second.event_id)] == ids
     assert (first.data, first.metadata) == ({"note": "x"}, {"by": "ann"})
-    assert imported(tmp_path, content, **options)[0] == "0 events stored, 2 were already stored."
+    assert imported(tmp_path, content, **options)[0] == "0 events stored, 2 already stored."
     with pytest.raises(
         CommandError, match=f"line 2: event_id: {ids[0]} is already in use, by an event with other data"
     ):
@@ -161,14 +161,14 @@ def test_ids_that_are_no_uuids_count_within_their_source(tmp_path: Path) -> None
     content = "case,what,id\n1,A,17\n2,A,18\n"
     options = {"timestamp": None, "event_id": "id"}
     assert imported(tmp_path, content, **options, source="shop")[0] == "2 events stored."
-    assert imported(tmp_path, content, **options, source="shop")[0] == "0 events stored, 2 were already stored."
+    assert imported(tmp_path, content, **options, source="shop")[0] == "0 events stored, 2 already stored."
     assert imported(tmp_path, content, **options, source="branch")[0] == "2 events stored."
 
 
 def test_equal_lines_of_two_sources_are_different_events(tmp_path: Path) -> None:
     assert imported(tmp_path, COMMAS, source="monday")[0] == "2 events stored."
     assert imported(tmp_path, COMMAS, source="tuesday")[0] == "2 events stored."
-    assert imported(tmp_path, COMMAS, source="monday")[0] == "0 events stored, 2 were already stored."
+    assert imported(tmp_path, COMMAS, source="monday")[0] == "0 events stored, 2 already stored."
 
 
 PIECES = [",", ";", "\t", "|", '"', "\n", "\r\n", "a", "b c", " ", "é", "1,5", "'", "sep=;", "=x", "\\", ""]
@@ -219,7 +219,7 @@ def test_exported_csv_is_imported_without_options(tmp_path: Path, store: EventSt
         store.dispatch(new("order-1", "=A", data=data, metadata={"by": "ann"}), new("'order-2", "B"))
         before = list(Event.objects.order_by("position").values_list(*fields))
         call_command("export_events", tmp_path / "x.csv")
-        assert run(tmp_path / "x.csv")[0] == "0 events stored, 2 were already stored."
+        assert run(tmp_path / "x.csv")[0] == "0 events stored, 2 already stored."
         transaction.set_rollback(True)
     assert run(tmp_path / "x.csv")[0] == "2 events stored."
     assert list(Event.objects.order_by("position").values_list(*fields)) == before

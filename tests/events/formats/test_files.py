@@ -75,7 +75,7 @@ def test_bad_line_is_named_and_what_came_before_it_is_kept(tmp_path: Path, bad: 
         run(path)
     assert aggregates() == {"a-1": 2}
     out, err = run(path, skip_bad=True)
-    assert out == "1 events stored, 2 were already stored, 1 bad lines skipped."
+    assert out == "1 event stored, 2 already stored, 1 bad line skipped."
     assert err.startswith("line 4: ")
     assert aggregates() == {"a-1": 2, "b-1": 1}
 
@@ -117,7 +117,7 @@ def test_bad_row_is_named(tmp_path: Path, row: str, message: str) -> None:
     path = write(tmp_path / "events.csv", CSV + row + "\nc-3,Opened,2020-01-01T00:00:00Z,1,\n")
     with pytest.raises(CommandError, match=message):
         run(path, **COLUMNS)
-    assert run(path, **COLUMNS, skip_bad=True)[0] == "1 events stored, 4 were already stored, 1 bad lines skipped."
+    assert run(path, **COLUMNS, skip_bad=True)[0] == "1 event stored, 4 already stored, 1 bad line skipped."
 
 
 @pytest.mark.parametrize("ending", ["\n", "\r\n"])
@@ -154,7 +154,7 @@ def test_row_that_is_not_csv_is_skipped_and_the_next_one_is_read(
     settings.EVENTS_MAX_EVENT_BYTES = 1000
     path = write(tmp_path / "events.csv", f"{CSV}{bad}\nc-9,Opened,2020-01-01T00:00:00Z,1,\n")
     out, err = run(path, **COLUMNS, skip_bad=True)
-    assert out == "5 events stored, 1 bad lines skipped."
+    assert out == "5 events stored, 1 bad line skipped."
     assert err == f"line {7 + bad.startswith(chr(10))}: line: is not CSV: {message}"
 
 
@@ -417,7 +417,7 @@ def test_export_and_import_into_an_empty_store_give_the_same_events(
     assert contents() == []
     assert run(tmp_path / name)[0] == "10 events stored."
     assert contents() == before
-    assert run(tmp_path / name)[0] == "0 events stored, 10 were already stored."
+    assert run(tmp_path / name)[0] == "0 events stored, 10 already stored."
 
 
 def test_export_can_be_narrowed_and_goes_to_standard_output(store: EventStore) -> None:
@@ -437,7 +437,7 @@ def test_export_can_be_narrowed_and_goes_to_standard_output(store: EventStore) -
 def test_real_event_log_reads_the_same_everywhere(api: Any, client: Any, admin_user: Any, store: EventStore) -> None:
     options = {"aggregate_id": "case:concept:name", "type": "concept:name", "timestamp": "time:timestamp"}
     assert run(RECEIPTS, **options)[0] == "8,577 events stored."
-    assert run(RECEIPTS, **options)[0] == "0 events stored, 8,577 were already stored."
+    assert run(RECEIPTS, **options)[0] == "0 events stored, 8,577 already stored."
 
     with gzip.open(RECEIPTS, "rt", encoding="utf-8") as file:
         header, *rows = (line.rstrip("\n").split(",") for line in file)

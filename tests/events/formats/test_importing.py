@@ -36,8 +36,8 @@ def test_import_can_be_repeated_and_goes_on_where_it_ended(tmp_path: Path, batch
     lines = CSV.splitlines(keepends=True)
     path = tmp_path / "events.csv"
     run(write(path, "".join(lines[:4])), **COLUMNS, batch_size=batch_size)
-    assert run(write(path, CSV), **COLUMNS, batch_size=batch_size)[0] == "2 events stored, 2 were already stored."
-    assert run(path, **COLUMNS, batch_size=batch_size)[0] == "0 events stored, 4 were already stored."
+    assert run(write(path, CSV), **COLUMNS, batch_size=batch_size)[0] == "2 events stored, 2 already stored."
+    assert run(path, **COLUMNS, batch_size=batch_size)[0] == "0 events stored, 4 already stored."
     assert stored() == [("c-1", 1), ("c-2", 1), ("c-1", 2), ("c-1", 3)]
 
 
@@ -47,7 +47,7 @@ def test_equal_lines_are_events_of_their_own_however_far_apart(tmp_path: Path, b
     path = write(tmp_path / "a.jsonl", line * 2 + line.replace("a-1", "b-1") * 3 + line)
     assert run(path, batch_size=batch_size)[0] == "6 events stored."
     assert stored() == [("a-1", 1), ("a-1", 2), ("b-1", 1), ("b-1", 2), ("b-1", 3), ("a-1", 3)]
-    assert run(path)[0] == "0 events stored, 6 were already stored."
+    assert run(path)[0] == "0 events stored, 6 already stored."
 
 
 def test_dry_run_checks_every_line_and_stores_nothing(tmp_path: Path) -> None:
@@ -60,7 +60,7 @@ def test_dry_run_checks_every_line_and_stores_nothing(tmp_path: Path) -> None:
 def test_own_event_ids_are_kept_and_in_use_elsewhere_rejected(tmp_path: Path) -> None:
     event_id = new().event_id
     line = line_of("a-1", event_id)
-    assert run(write(tmp_path / "a.jsonl", line * 2))[0] == "1 events stored, 1 were already stored."
+    assert run(write(tmp_path / "a.jsonl", line * 2))[0] == "1 event stored, 1 already stored."
     assert Event.objects.get().event_id == event_id
     with pytest.raises(CommandError, match=r"line 1: event_id: .* already in use, in another aggregate"):
         run(write(tmp_path / "a.jsonl", line_of("b-1", event_id)))
@@ -77,7 +77,7 @@ def test_id_of_another_aggregate_is_a_bad_line_whatever_the_batches(
     path = write(tmp_path / "b.jsonl", line + line_of("b-1", event_id) + LINES)
     out, err = run(path, batch_size=batch_size, skip_bad=True, dry_run=dry_run)
     did = "would be stored" if dry_run else "stored"
-    assert out == f"3 events {did}, 1 were already stored, 1 bad lines skipped."
+    assert out == f"3 events {did}, 1 already stored, 1 bad line skipped."
     assert err.startswith("line 2: event_id: ")
 
 
@@ -89,7 +89,7 @@ def test_given_id_with_other_content_is_a_bad_line(tmp_path: Path, batch_size: i
     path = write(tmp_path / "a.jsonl", line + other_type + line + other_data + LINES)
     for first in (True, False):
         out, err = run(path, batch_size=batch_size, skip_bad=True)
-        counts = "4 events stored, 1 were" if first else "0 events stored, 5 were"
+        counts = "4 events stored, 1" if first else "0 events stored, 5"
         assert out == f"{counts} already stored, 2 bad lines skipped."
         assert err.splitlines() == [
             f"line 2: event_id: {event_id} is already in use, by an event of another type",
@@ -105,7 +105,7 @@ def test_derived_id_is_recognised_by_itself(tmp_path: Path) -> None:
         cursor.execute("SET LOCAL events.maintenance = 'on'")
         cursor.execute("UPDATE events_event SET type = 'Renamed'")
         cursor.execute("SET LOCAL events.maintenance = 'off'")
-    assert run(path)[0] == "0 events stored, 1 were already stored."
+    assert run(path)[0] == "0 events stored, 1 already stored."
 
 
 @pytest.mark.parametrize("has_ids", [False, True])
@@ -152,7 +152,7 @@ def test_event_that_is_stored_during_the_import_counts_as_known(
 
     monkeypatch.setattr(Importer, "_look_up", look_up_and_lose)
     writer.append([rows[0].with_id(ids[0])], {}, store.using)
-    assert run(path)[0] == "0 events stored, 3 were already stored."
+    assert run(path)[0] == "0 events stored, 3 already stored."
     assert Event.objects.count() == 3
 
 

@@ -31,7 +31,7 @@ def test_array_is_imported_with_one_command(tmp_path: Path, encoding: str, inden
     assert run(path)[0] == "3 events stored."
     assert stored() == [("a-1", 1), ("b-1", 1), ("a-1", 2)]
     assert list(Event.objects.order_by("position").values_list("data", flat=True)) == [each["data"] for each in EVENTS]
-    assert run(path)[0] == "0 events stored, 3 were already stored."
+    assert run(path)[0] == "0 events stored, 3 already stored."
 
 
 @pytest.mark.parametrize("size", [1, 2, 7, 4096])
@@ -83,5 +83,5 @@ def test_bad_element_is_named_and_what_is_no_json_ends_the_import(
 def test_bad_element_has_its_number_in_the_message(tmp_path: Path) -> None:
     path = tmp_path / "events.json"
     path.write_text(f'[{GOOD}, {{"aggregate_id": "x"}}]')
-    with pytest.raises(CommandError, match=r"^element 2: type: is missing\n1 events stored"):
+    with pytest.raises(CommandError, match=r"^element 2: type: is missing\n1 event stored"):
         run(path)

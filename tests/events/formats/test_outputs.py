@@ -3,6 +3,7 @@
 import io
 import os
 import sys
+import tempfile
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -12,7 +13,7 @@ from typing import Any
 import pytest
 from django.core.management import CommandError, call_command
 
-from events.formats.outputs import standard_output, written
+from events.formats.outputs import Unwritable, standard_output, written
 from events.store import EventStore
 from tests.events.formats.support import COLUMNS, CSV, LINES, run, write
 from tests.support import new, stored
@@ -42,14 +43,16 @@ def test_plain_file_keeps_its_mode_and_a_link_stays(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("error", [OSError(28, "No space left on device"), KeyboardInterrupt(), SystemExit(143)])
-def test_nothing_is_left_behind_by_what_ends_it(tmp_path: Path, error: BaseException) -> None:
-    path = tmp_path / "old"
-    path.write_text("old")
-    with pytest.raises(type(error)), written(path) as file:
-        file.write(TEXT)
-        assert len(list(tmp_path.iterdir())) == 2
-        raise error
-    assert [each.read_text() for each in tmp_path.iterdir()] == ["old"]
+def test_nothing_is_left_behind_by_what_ends_it(error: BaseException) -> None:
+    for place in {tempfile.gettempdir(), "/dev/shm"}:  # noqa: S108
+        with tempfile.TemporaryDirectory(dir=place if Path(place).is_dir() else None) as name:
+            path = Path(name, "old")
+            path.write_text("old")
+            with pytest.raises((type(error), Unwritable)), written(path) as file:
+                file.write(TEXT)
+                assert len(list(path.parent.iterdir())) == 2
+                raise error
+            assert [each.read_text() for each in path.parent.iterdir()] == ["old"]
 
 
 @pytest.mark.parametrize("name", ["fifo", "link", "fifo.gz"])
@@ -70,7 +73,10 @@ def test_device_and_standard_output_are_written(tmp_path: Path, capfd: Any, monk
     (tmp_path / "null").symlink_to("/dev/null")
     with written(tmp_path / "null") as file:
         file.write(TEXT)
-    with pytest.raises(OSError, match="No space left"), written(Path("/dev/full")) as file:
+    with (
+        pytest.raises(Unwritable, match="/dev/full cannot be written: No space left"),
+        written(Path("/dev/full")) as file,
+    ):
         file.write(TEXT)
     # As a shell opens it for `>>`: a new file in its place, or a shorter one, would lose the first line.
     log = tmp_path / "log"
@@ -129,9 +135,9 @@ def test_import_reads_standard_input_and_pipes(tmp_path: Path, monkeypatch: pyte
     assert piped(LINES.encode(), run)[0] == "3 events stored."
     assert piped(CSV.encode("utf-16"), lambda path: run(path, **COLUMNS))[0] == "4 events stored."
     monkeypatch.setattr(sys, "stdin", SimpleNamespace(buffer=io.BytesIO(CSV.encode())))
-    assert run(Path("-"), **COLUMNS)[0] == "0 events stored, 4 were already stored."
+    assert run(Path("-"), **COLUMNS)[0] == "0 events stored, 4 already stored."
     monkeypatch.setattr(sys, "stdin", SimpleNamespace(buffer=io.BytesIO(LINES.encode())))
-    assert run(Path("-"))[0] == "0 events stored, 3 were already stored."
+    assert run(Path("-"))[0] == "0 events stored, 3 already stored."
     assert len(stored()) == 7
 
 

@@ -77,7 +77,7 @@ def test_file_to_import_is_not_overwritten(tmp_path: Path) -> None:
     path = write(tmp_path / "a.jsonl", LINES)
     (tmp_path / "link").symlink_to(path)
     for rejected in (path, tmp_path / "link"):
-        with pytest.raises(CommandError, match="--rejected: give another file"):
+        with pytest.raises(CommandError, match="--rejected: give a file other than"):
             run(path, rejected=rejected)
     with pytest.raises(CommandError, match="--rejected: give the name of a file"):
         run(path, rejected=Path("-"))

@@ -1,7 +1,10 @@
 """Commands on a store name the database they cannot use."""
 
+import io
+import sys
+
 import pytest
-from django.core.management import CommandError
+from django.core.management import CommandError, call_command
 
 from events.management.base import StoreCommand
 
@@ -18,6 +21,14 @@ def run(database: str) -> str:
 @pytest.mark.django_db
 def test_command_gets_the_database() -> None:
     assert run("default") == "ran on default"
+
+
+@pytest.mark.django_db
+def test_process_without_a_console_keeps_its_streams(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.stdout", None)
+    call_command(Command(), stdout=(output := io.StringIO()), skip_checks=True)
+    assert output.getvalue() == "ran on default\n"
+    assert sys.stdout is None
 
 
 def test_unknown_database_is_named() -> None:

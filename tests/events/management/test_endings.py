@@ -59,6 +59,8 @@ ARGUMENTS: dict[str, list[str]] = {
     "skip_parked": ["tally", "1", "--reason", "why"],
     "verify_events": [],
 }
+# What commands print on standard error after their output, which may be buffered until then.
+LINES_BEFORE = {"events_digest": ["Every event is sealed."]}
 # Commands that print nothing on the test's store.
 SILENT = {"flush", "keep_rows", "retry_parked", "run_projections", "setup_demo", "skip_parked"}
 # Commands that make tables.
@@ -73,6 +75,7 @@ OTHER_ENDS = {
     **{("flush", fault): ExitCode.FAILED for fault in ("no rights", "Ctrl-C", "SIGTERM", "connection lost")},
     ("run_projections", "Ctrl-C"): ExitCode.DONE,  # it ends after its pass
     ("run_projections", "SIGTERM"): ExitCode.DONE,
+    ("run_projections", "connection lost"): ExitCode.DONE,  # it reconnects
 }
 
 
@@ -82,9 +85,9 @@ class Ended:
     error: str
 
 
-def run(name: str, arguments: list[str], output: Any) -> Ended:
+def run(name: str, arguments: list[str], output: Any, error: Any = None) -> Ended:
     """Run a command in this process as manage.py does."""
-    error, before = io.StringIO(), (sys.stdout, sys.stderr)
+    error, before = error or io.StringIO(), (sys.stdout, sys.stderr)
     sys.stdout, sys.stderr = output, error
     try:
         load_command_class(get_commands()[name], name).run_from_argv(["manage.py", name, *arguments, "--skip-checks"])
@@ -93,7 +96,7 @@ def run(name: str, arguments: list[str], output: Any) -> Ended:
         code = int(ended.code or 0)
     finally:
         sys.stdout, sys.stderr = before
-    return Ended(code, error.getvalue())
+    return Ended(code, error.getvalue() if isinstance(error, io.StringIO) else "")
 
 
 @contextmanager
@@ -196,6 +199,8 @@ DATABASE = {
     ),
 }
 
+NO_CONNECTION = {"no server", "no such role"}
+
 
 @pytest.fixture(autouse=True)
 def takes_ctrl_c() -> Iterator[None]:
@@ -208,7 +213,7 @@ def takes_ctrl_c() -> Iterator[None]:
 @pytest.fixture
 def arguments(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, list[str]]:
     """The arguments of each command, on a store of which each command has something to say."""
-    monkeypatch.setattr(worker, "GIVE_UP_SECONDS", 0)
+    monkeypatch.setattr(worker, "GIVE_UP_SECONDS", 1)
     monkeypatch.setattr(fixtures, "is_of_a_test", lambda connection: False)
     EventStore().dispatch(*some(3))
     catch_up("tally")
@@ -226,7 +231,9 @@ def test_every_command_is_in_the_table() -> None:
 
 
 @pytest.mark.parametrize("fault", DATABASE)
-def test_command_without_its_database_ends_with_one_line(fault: str, arguments: dict[str, list[str]]) -> None:
+def test_command_without_its_database_ends_with_one_line(
+    fault: str, arguments: dict[str, list[str]], caplog: pytest.LogCaptureFixture
+) -> None:
     broken, code, begin = DATABASE[fault]
     wrong = {}
     for name, given in arguments.items():
@@ -241,6 +248,7 @@ def test_command_without_its_database_ends_with_one_line(fault: str, arguments: 
         if not is_told:
             wrong[name] = ended
     assert not wrong, "\n".join(f"{name}: {ended}" for name, ended in wrong.items())
+    assert fault not in NO_CONNECTION or "retry_in_seconds" not in caplog.text
 
 
 @pytest.mark.parametrize("fault", OUTPUT)
@@ -250,11 +258,61 @@ def test_command_without_its_output_ends_with_one_line(fault: str, arguments: di
     for name in [each for each in arguments if each not in SILENT]:
         with opened() as output:
             ended = run(name, arguments[name], output)
-        lines = ended.error.splitlines()
-        is_told = lines and lines[-1].startswith(f"CommandError: {begin}") and ended.code == ExitCode.OUTPUT
-        if not is_told:
+        *before, line = ended.error.splitlines() or [""]
+        is_told = line.startswith(f"CommandError: {begin}") and ended.code == ExitCode.OUTPUT
+        if not is_told or before not in ([], LINES_BEFORE.get(name)):
             wrong[name] = ended
     assert not wrong, "\n".join(f"{name}: {ended}" for name, ended in wrong.items())
+
+
+CALLS = [
+    ("export_events /dev/full", ExitCode.OUTPUT, "/dev/full cannot be written: No space left on device. "),
+    ("import_events {bad} --rejected /dev/full", ExitCode.OUTPUT, "/dev/full cannot be written: No space left on "),
+    ("import_events {file} --batch-size 0", ExitCode.ARGUMENTS, "--batch-size: give 1 or more"),
+    ("import_events {file} --type a", ExitCode.ARGUMENTS, "--type is for CSV, but this is JSON; "),
+    ("import_events {file} --rejected {file}", ExitCode.ARGUMENTS, "--rejected: give a file other than "),
+    ("import_events {file} --rejected -", ExitCode.ARGUMENTS, "--rejected: give the name of a file"),
+    ("import_events {file} --format csv", ExitCode.ARGUMENTS, "A CSV file needs --aggregate-id and --type, "),
+    ("import_events {file} --format csv --category a-b", ExitCode.ARGUMENTS, "--category: give a name without "),
+    ("import_events {file} --format csv --category a", ExitCode.ARGUMENTS, "--category: pass --aggregate-id too"),
+    ("import_events {file} --format csv --timezone UTC", ExitCode.ARGUMENTS, "--timezone: pass --timestamp too"),
+    (
+        "import_events {file} --format csv --timestamp a --timestamp-format x",
+        ExitCode.ARGUMENTS,
+        "--timestamp-format: ",
+    ),
+    ("import_events {file}.none", ExitCode.ARGUMENTS, "There is no file "),
+    ("export_events --after -1", ExitCode.ARGUMENTS, "after: is -1"),
+    ("events_grants", ExitCode.ARGUMENTS, "Name at least one role: "),
+    ("events_grants --operator somebody", ExitCode.ARGUMENTS, "--read-models goes with "),
+    ("events_grants --operator somebody --read-models none", ExitCode.ARGUMENTS, "--read-models: "),
+    ("verify_events --from 0", ExitCode.ARGUMENTS, "--from: give a position from 1 to "),
+    ("verify_events --against x", ExitCode.ARGUMENTS, "--against: 'x' is not a digest"),
+    ("verify_events --against x --from 1", ExitCode.ARGUMENTS, "--against verifies all events "),
+    ("events_digest --database nope", ExitCode.ARGUMENTS, "--database: there is no 'nope' in DATABASES"),
+    ("dumpdata events", ExitCode.ARGUMENTS, "Rejected: dumpdata does not dump events, "),
+    ("pause_projection nope", ExitCode.ARGUMENTS, "There is no projection 'nope'; "),
+    ("run_projections --processes 0", ExitCode.ARGUMENTS, "--processes is 0; give 1 or more"),
+]
+
+
+def test_call_that_cannot_be_carried_out_ends_with_one_line(arguments: dict[str, list[str]], tmp_path: Path) -> None:
+    (tmp_path / "bad.jsonl").write_text("{}\n" * 2000)
+    wrong = {}
+    for call, code, begin in CALLS:
+        name, *given = call.format(bad=tmp_path / "bad.jsonl", file=tmp_path / "new.jsonl").split()
+        ended = run(name, given, io.StringIO())
+        lines = [line for line in ended.error.splitlines() if not re.match(r"line \d+: |.* is read with ", line)]
+        if ended.code != code or len(lines) != 1 or not lines[0].startswith(f"CommandError: {begin}"):
+            wrong[call] = ended
+    assert not wrong, "\n".join(f"{call}: {ended}" for call, ended in wrong.items())
+
+
+def test_command_without_its_standard_error_has_an_exit_code_for_that(tmp_path: Path) -> None:
+    path = tmp_path / "bad.jsonl"
+    path.write_text("{}\n")
+    with Path("/dev/full").open("w", buffering=1) as error:
+        assert run("import_events", [str(path), "--skip-bad"], io.StringIO(), error).code == ExitCode.OUTPUT
 
 
 def test_traceback_shows_the_error_itself(arguments: dict[str, list[str]]) -> None:
@@ -266,7 +324,7 @@ def test_traceback_shows_the_error_itself(arguments: dict[str, list[str]]) -> No
 def test_exit_codes_are_documented() -> None:
     page = (ROOT / "docs/operations.md").read_text(encoding="utf-8")
     (section,) = re.findall(r"^## Exit codes\n(.*?)^## ", page, re.MULTILINE | re.DOTALL)
-    assert {int(code) for code in re.findall(r"^\| (\d+) \|", section, re.MULTILINE)} == {*ExitCode, 2}
+    assert {int(code) for code in re.findall(r"^\| (\d+) \|", section, re.MULTILINE)} == {*ExitCode}
 
 
 @pytest.mark.parametrize("name", ["export_events", *(["list_projections", "events_doctor"] if FULL else [])])

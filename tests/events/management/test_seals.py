@@ -22,16 +22,16 @@ def test_commands(store: EventStore, sealed: list[Event], capsys: pytest.Capture
     last = Event.objects.latest("position").position
     assert f"3 events sealed. Seals reach up to position {last}." in capsys.readouterr().out
     call_command("verify_events", against=out)
-    assert f"15 events in 4 seals match: all from position 1 to {last}" in (text := capsys.readouterr().out)
+    assert f"Verified: 15 events in 4 seals, all from position 1 to {last}" in (text := capsys.readouterr().out)
     assert "match the digest.\nEvery event is sealed." in text
 
     tamper(f"{SQL} type = 'Other' WHERE position = %(sixth)s", sixth=sealed[5].position)
-    named = r"The event at position \d+ \(Other, version 2 of c-1\) .*\n5 events in the"
+    named = r"The event at position \d+ \(Other, version 2 of c-1\) .*\nVerified before it: 5 events\."
     with pytest.raises(CommandError, match=named):
         call_command("verify_events")
     call_command("verify_events", "--from", str(last))
     text = capsys.readouterr().out
-    assert f"3 events in 1 seal match: all from position {sealed[-1].position + 1} to {last}" in text
+    assert f"Verified: 3 events in 1 seal, all from position {sealed[-1].position + 1} to {last}" in text
     assert f"The events up to position {sealed[-1].position} were not verified." in text
     for beyond in (0, -1, last + 1):
         with pytest.raises(CommandError, match=f"--from: give a position from 1 to {last}"):

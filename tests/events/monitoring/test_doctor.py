@@ -49,12 +49,12 @@ FAULTS = {
         "the function events_reject is missing",
     ),
     "search_path of the caller": (
-        "ALTER FUNCTION events_settled_position() RESET search_path",
-        "events_settled_position runs with the rights or the search_path of its caller",
+        "ALTER FUNCTION events_settled_position RESET search_path; ALTER FUNCTION events_seal_next RESET search_path",
+        "was renamed: events_seal_next, events_settled_position",
     ),
     "rights of the caller": (
         "ALTER FUNCTION events_settled_position() SECURITY INVOKER",
-        "events_settled_position runs with the rights or the search_path of its caller",
+        "was renamed: events_settled_position",
     ),
     "positions cached": ("ALTER SEQUENCE events_event_position_seq CACHE 20", "INCREMENT 1, CACHE 20: readers"),
     "positions by twos": ("ALTER SEQUENCE events_event_position_seq INCREMENT 2", "INCREMENT 2, CACHE 1: readers"),
@@ -99,7 +99,7 @@ FAULTS = {
     ),
     "function of the projections": (
         "ALTER FUNCTION projections_enter_inline SECURITY INVOKER",
-        "projections_enter_inline runs with the rights or the search_path of its caller",
+        "was renamed: projections_enter_inline",
     ),
     "checkpoint at the end of all numbers": (
         "UPDATE projections_checkpoint SET position = 9223372036854775807",

@@ -69,7 +69,7 @@ def test_transaction_that_others_wait_for_is_named(store: EventStore) -> None:
             return [each for each in locks.holders("default") if f"session {pid} " in each.problem]
 
         (finding,) = Wait.until(named)
-        assert "it has written to events_aggregate, events_event; 1 session waits for it" in finding.problem
+        assert "it has written to events_aggregate, events_event; 1 waiting session" in finding.problem
         connection.cursor().execute("SELECT pg_terminate_backend(%s)", [pid])
 
 

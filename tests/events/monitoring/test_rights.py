@@ -76,10 +76,8 @@ def test_renamed_schema_is_found_and_the_remedy_works(store: EventStore, no_subs
     store.dispatch(*some(1))
     with connection.cursor() as cursor:
         cursor.execute("ALTER SCHEMA public RENAME TO shop; CREATE SCHEMA public; SET LOCAL search_path = shop, public")
-        found = [
-            finding for finding in doctor.functions("default") if "of a schema that was renamed" in finding.problem
-        ]
-        assert {"events_append", "events_seal_next"} <= {finding.problem.split()[2] for finding in found}
+        (found,) = doctor.functions("default")
+        assert "of a schema that was renamed: events_append, events_append_one, events_seal_next," in found.problem
         for folder in (ROOT / "events/storage/sql", ROOT / "projections/engine/sql"):
             cursor.execute((folder / "privileges.sql").read_text(encoding="utf-8"))
         assert list(doctor.functions("default")) == []
