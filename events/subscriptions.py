@@ -126,7 +126,8 @@ def subscribe(using: str, event_type: str | Subscribed, handler: Handler, *, on_
 
     Raises:
         ConnectionDoesNotExist: there is no database with the alias `using`, so the handler would never be called.
-        InvalidEvent: `using` is not an alias, the event type is not valid, or `handler` does not take `(event, **kwargs)`.
+        InvalidEvent: `using` is not an alias, the event type is not valid, or `handler` does not take
+            `(event, **kwargs)`.
     """
     if not isinstance(using, str):
         reason = "give the alias of a database; events.signals sends the events of every database"

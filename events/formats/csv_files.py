@@ -32,7 +32,7 @@ class CsvFormat:
         event_id: the column with the event id.
         metadata: the columns that become metadata.
         category: put before each aggregate id, with a dash.
-        derive_id: returns an event id for the text of the column `event_id` that is not a UUID; None: it must be a UUID.
+        derive_id: returns an event id for the text of the column `event_id` that is not a UUID; None: it is an error.
         delimiter: what separates the columns; None: the character that splits the header into the named columns.
         ragged: whether rows may lack their last cells, or have further empty ones.
     """
