@@ -10,6 +10,7 @@ from django.utils import timezone
 
 from events.models import Aggregate, AggregateQuerySet
 from events.monitoring import statistics
+from events.plurals import number_of_events
 
 from .browsing import BoundedChangeList, CategorizedAdmin, moment_of
 from .links import page_url
@@ -141,7 +142,7 @@ class EventChangeList(BoundedChangeList):
 
 
 def _how_many(size: statistics.Size) -> str:
-    return f"{'about ' if size.is_estimate else ''}{size.events:,} event{'' if size.events == 1 else 's'}"
+    return f"{'about ' if size.is_estimate else ''}{number_of_events(size.events)}"
 
 
 def is_search_in_data(request: HttpRequest) -> bool:
