@@ -22,10 +22,11 @@ def prepare(projection: Projection) -> list[Checkpoint]:
     """
     using = database()
     with transaction.atomic(using):
-        asked = Rebuild.objects.using(using).filter(pk=projection.name, version__lte=projection.version, error="")
+        requested = Rebuild.objects.using(using).select_related("projection")
+        asked = requested.filter(pk=projection.name, version__lte=projection.version, error="")
         if (rebuild := asked.first()) is None:
             return []
-        if rebuild.in_place:
+        if rebuild.in_place and Mode.INLINE in (projection.mode, rebuild.projection.mode):
             lock_out_writers(using)
         state = lock_state(projection.name)
         if (rebuild := asked.first()) is None:  # another process has finished it during the wait

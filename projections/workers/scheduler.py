@@ -100,8 +100,15 @@ class Schedule:
         self.settled = settled if all_done else min(self.settled, settled)
 
     def has_reached(self, position: int) -> bool:
-        """Return whether, in a new plan, every task has reached `position` and no rebuild is left."""
-        return all(task.position >= position and task.build == Build.LIVE for task in self._plan())
+        """Return whether, in a new plan, every task has reached `position` and no rebuild is left.
+
+        A rebuild that cannot begin yet, because it waits for a lock, has no tasks.
+        """
+        if any(task.position < position or task.build == Build.REBUILD for task in self._plan()):
+            return False
+        versions = {each.name: each.version for each in self._projections}
+        asked = Rebuild.objects.using(database()).filter(projection__in=versions, error="")
+        return not any(each.version <= versions[each.projection_id] for each in asked)
 
     def _plan(self) -> list[Task]:
         return plan(self._projections, rebuilds_only=self._rebuilds_only)

@@ -102,6 +102,7 @@ def test_body_of_a_stranger_is_not_even_read(shape: str) -> None:
     body = SHAPES[shape](SIZES[-1]).encode()
     for path, media_types in DOORS.items():
         for media_type in media_types:
+            APIClient().post(path, {})  # imports what the first request needs
             started = time.process_time()
             response = APIClient().generic("POST", path, body, content_type=media_type)
             assert response.status_code in (401, 403)

@@ -9,10 +9,10 @@ from django.db import transaction
 from events.store import EventStore
 from projections.base import INLINE
 from projections.engine import inline
-from projections.models import ProjectionState, Rebuild
+from projections.models import Build, ProjectionState, Rebuild
 from projections.operations import actions, status
 from projections.rebuild import locking, preparation, swap
-from projections.workers.scheduler import plan
+from projections.workers.scheduler import Schedule, plan
 from tests import FULL
 from tests.projections.rebuild.support import ending, expected_cases
 from tests.projections.support import cases, catch_up, instance, notes
@@ -27,10 +27,15 @@ def test_open_append_delays_the_building_of_an_inline_projection_and_nothing_els
     store: EventStore, inline_cases: None
 ) -> None:
     store.dispatch(new("a-1"))
-    actions.ask_for_rebuild("cases", by="x", in_place=True)
+    for name in ("cases", "tally"):
+        actions.ask_for_rebuild(name, by="x", in_place=True)
     with open_append(store, new("a-2")):
-        assert plan([instance(Cases), instance(Tally)])[0].projection is instance(Tally)
+        begun = [task.projection for task in plan([instance(Cases), instance(Tally)]) if task.build == Build.REBUILD]
+        assert begun == [instance(Tally)], "no writer runs the other one"
+        waiting = Schedule([instance(Cases)], rebuilds_only=False)
+        assert not waiting.has_reached(0), "the rebuild is left, although it has no task yet"
     catch_up("cases")
+    assert waiting.has_reached(0)
     assert cases() == expected_cases()
 
 
