@@ -10,7 +10,20 @@ from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 from django.core.signals import setting_changed
 
-from .setting_kinds import Categories, Kind, ListOf, MappingOf, Mistake, Number, Rates, Seconds, Source, Switch
+from .setting_kinds import (
+    ALLOW,
+    Categories,
+    Kind,
+    ListOf,
+    MappingOf,
+    Mistake,
+    Number,
+    Rates,
+    Seconds,
+    Source,
+    Switch,
+    UnknownTypes,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -129,6 +142,9 @@ class EventsSettings(AppSettings, prefix="EVENTS_"):
     api_throttle_rates: Rates = {}
     """How many requests one user may send, such as `{"append": "600/min"}`. The kinds are `read`, `append`, `import`,
     `export` and `stream`; a kind that is missing has no limit."""
+
+    unknown_types: UnknownTypes = ALLOW
+    """Whether events of types that nobody has registered are stored: "allow" or "reject"."""
 
     category_permissions: Categories = ()
     """The categories that have permissions of their own. `migrate` creates the permissions."""

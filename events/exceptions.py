@@ -13,6 +13,7 @@ __all__ = [
     "EventStoreError",
     "ImmutableEvent",
     "InvalidEvent",
+    "NewerEvent",
     "Rejected",
     "StandbyBehind",
     "UnreadableEvent",
@@ -133,19 +134,37 @@ class ImmutableEvent(EventStoreError):
 
 
 class UnreadableEvent(EventStoreError):
-    """PostgreSQL stores an event that Python cannot represent. Earlier events were returned; go on behind `position`.
+    """An event is stored that this code cannot read. Earlier events were returned; go on behind `position`.
+
+    Python cannot represent it, or the code of its event type fails to bring it to the newest version.
 
     Attributes:
         position: the position of the event; `read_all(after=position)` continues behind it.
-        event_id: the id of the event.
+        event_id: the id of the event; None if it was not read.
         reason: the field that cannot be read, and why.
+        type: the type under which the event is stored; None if the type has no part in it.
+        version: the schema version in which the event is stored; None if it has no part in it.
     """
 
-    def __init__(self, position: int, event_id: UUID, reason: str) -> None:
+    def __init__(
+        self,
+        position: int,
+        event_id: UUID | None,
+        reason: str,
+        *,
+        type: str | None = None,  # noqa: A002
+        version: Any = None,
+    ) -> None:
         self.position = position
         self.event_id = event_id
-        self.reason = reason
-        super().__init__(f"the event {event_id} at position {position} cannot be read: {reason}")
+        self.reason = _printable(reason)
+        self.type = type
+        self.version = version
+        super().__init__(f"the event {event_id} at position {position} cannot be read: {self.reason}")
+
+
+class NewerEvent(UnreadableEvent):
+    """Newer code has stored an event in a version of its type that this code does not know yet: deploy that code."""
 
 
 class UnsafeRead(EventStoreError):

@@ -7,8 +7,10 @@ from django.db import connections, models
 from django.db.models.expressions import RawSQL
 from django.db.models.fields.json import KeyTextTransform
 from django.db.models.lookups import Exact, In, IsNull
+from django.utils.functional import cached_property
 
-from .exceptions import ImmutableEvent
+from . import decoding
+from .exceptions import ImmutableEvent, InvalidEvent, UnreadableEvent
 from .fields import ExactJSONField
 from .hydration import hydrate, is_initialization_observed
 from .types import EARLIEST, LATEST
@@ -99,7 +101,8 @@ class EventQuerySet(CategorizedQuerySet):
         return self.filter(position__lte=position)
 
     def of_types(self, *types: str) -> Self:
-        return self.filter(type__in=types)
+        """Return the events of any of `types`, under whatever name they are stored."""
+        return self.filter(type__in=decoding.stored_names(types) if decoding.types else types)
 
     def in_category(self, *categories: str) -> Self:
         """Return the events of any of `categories`. Whether many categories are rare takes a query to find out."""
@@ -206,9 +209,11 @@ class Event(AppendOnlyModel):
 
     objects = EventQuerySet.as_manager()
 
-    # Why Python cannot represent the stored event; its fields that cannot be read are None. Only readers that go on
-    # behind such events return them.
+    # Why the stored event cannot be read; only readers that go on behind such events return them. What Python cannot
+    # represent is None. Data that its event type cannot decode is absent, and reading it raises `_error`.
     unreadable = ""
+    _error: UnreadableEvent | None = None
+    _stored: decoding.Stored | None = None
 
     class Meta:
         ordering = ["position"]
@@ -228,12 +233,78 @@ class Event(AppendOnlyModel):
     def __str__(self) -> str:
         return visible(f"{self.aggregate_id} {self.version}: {self.type}")
 
+    @cached_property
+    def payload(self) -> Any:
+        """The payload: an object of the class of its event type; for a type that is not registered, the data.
+
+        Raises:
+            UnreadableEvent: the stored data does not fit the class.
+        """
+        try:
+            return decoding.payload(self.type, self.data)
+        except InvalidEvent as error:
+            raise UnreadableEvent(
+                self.position, self.event_id, str(error), type=self.stored_type, version=self._schema_version
+            ) from error
+
+    @property
+    def stored_type(self) -> str:
+        """The type as it was written, which may be an earlier name of the type."""
+        return self._stored.type if self._stored else self.type
+
+    @property
+    def stored_data(self) -> Any:
+        """The data as it was written, perhaps in an earlier schema version."""
+        data = self.readable_data  # reads what was deferred
+        return self._stored.data if self._stored else data
+
+    @property
+    def stored_metadata(self) -> Any:
+        """The metadata as it was written, with the schema version in which the data was written."""
+        metadata = self.metadata
+        return self._stored.metadata if self._stored else metadata
+
+    @property
+    def readable_data(self) -> Any:
+        """The data; None if it cannot be read."""
+        return None if self._error else self.data
+
+    @property
+    def error(self) -> UnreadableEvent:
+        """The error of an event that cannot be read."""
+        return self._error or UnreadableEvent(self.position, self.event_id, self.unreadable)
+
+    @property
+    def _schema_version(self) -> Any:
+        return self._stored.version if self._stored else (self.metadata or {}).get(decoding.SCHEMA, 1)
+
+    def refresh_from_db(self, using: str | None = None, fields: Any = None, from_queryset: Any = None) -> None:
+        """Read fields again, as Django's method does; the type, the data and the metadata only together."""
+        if self._error and fields is not None and "data" in fields:
+            raise self._error
+        if fields is None or decoding.DECODED.isdisjoint(fields):
+            super().refresh_from_db(using, fields, from_queryset)
+            return
+        rest = [name for name in fields if name not in decoding.DECODED]
+        queryset = type(self)._base_manager.using(using or self._state.db) if from_queryset is None else from_queryset
+        fresh = queryset.only(*decoding.DECODED, *rest).get(pk=self.pk)
+        vars(self).update({name: value for name, value in vars(fresh).items() if name != "_state"})
+        vars(self).pop("payload", None)
+        if "data" in fields and fresh._error:
+            raise fresh._error
+
     @classmethod
     def from_db(cls, db: str | None, field_names: Collection[str], values: Collection[Any], **state: Any) -> Self:
         """Return a stored event, as Django's method does."""
+        row = dict(zip(field_names, values, strict=True))
+        if decoding.types:
+            decoding.decode_partial(row)
         if is_initialization_observed(cls):
-            return super().from_db(db, field_names, values, **state)
-        (event,) = hydrate(cls, [dict(zip(field_names, values, strict=True))], db, state)
+            fields = {name: row.pop(name) for name in field_names if name in row}
+            event = super().from_db(db, fields.keys(), fields.values(), **state)
+            vars(event).update(row)
+            return event
+        (event,) = hydrate(cls, [row], db, state)
         return event
 
     @classmethod
@@ -241,4 +312,4 @@ class Event(AppendOnlyModel):
         """Return the events of rows that have all fields; each row becomes the `__dict__` of its event."""
         if is_initialization_observed(cls):
             return [cls.from_db(db, row.keys(), row.values()) for row in rows]
-        return hydrate(cls, rows, db, {})
+        return hydrate(cls, decoding.decode(rows) if decoding.types else rows, db, {})

@@ -11,6 +11,8 @@ from .uri import is_uri_reference
 # The codename of its permission, such as `view_event:CATEGORY`, has at most 100 characters in Django.
 MAX_CATEGORY_CHARACTERS: Final = 80
 THROTTLED: Final = ("read", "append", "import", "export", "stream")
+ALLOW: Final = "allow"
+REJECT: Final = "reject"
 MAX_INTEGER: Final = 2**31 - 1
 # PostgreSQL counts `lock_timeout` in milliseconds, as an integer.
 MAX_LOCK_SECONDS: Final = 2_000_000
@@ -140,3 +142,4 @@ Delays = Annotated[Sequence[float], DELAYS]
 Categories = Annotated[Sequence[str], _CATEGORIES]
 Rates = Annotated[Mapping[str, str], MappingOf(THROTTLED, Kind("a rate such as '600/min'", _is_rate))]
 Source = Annotated[str, _SOURCE]
+UnknownTypes = Annotated[str, Kind(f"{ALLOW!r} or {REJECT!r}", lambda value: value in (ALLOW, REJECT))]

@@ -9,7 +9,7 @@ from typing import Any, TypeVar, overload
 from asgiref.sync import sync_to_async
 from django.db import transaction
 
-from . import subscriptions
+from . import decoding, subscriptions
 from .exceptions import DuplicateEvent
 from .models import Event, EventQuerySet
 from .routing import database
@@ -29,6 +29,8 @@ from .validation import (
 __all__ = ["DispatchResult", "EventStore"]
 
 AnyHandler = TypeVar("AnyHandler", bound=Handler)
+# A selection of event types: names and payload classes, or one class.
+Types = Collection[str | type[Any]] | type[Any] | None
 
 
 class DispatchResult(list[Event]):
@@ -167,7 +169,7 @@ class EventStore:
         *,
         after: int = 0,
         up_to: int | None = None,
-        types: Collection[str] | None = None,
+        types: Types = None,
         categories: Collection[str] | None = None,
         reverse: bool = False,
         limit: int | None = None,
@@ -179,7 +181,8 @@ class EventStore:
 
         Args:
             after, up_to: the positions to read; the first is excluded, the second included.
-            types, categories: only events of these types, in these categories.
+            types, categories: only events of these types, in these categories. A type is a name or a payload class; one
+                class may stand alone.
             reverse: newest first.
             limit: the largest number of events to return.
 
@@ -193,7 +196,7 @@ class EventStore:
         return chain.from_iterable(self._pages(after, up_to, types, categories, reverse, limit))
 
     def export(
-        self, *, after: int = 0, types: Collection[str] | None = None, categories: Collection[str] | None = None
+        self, *, after: int = 0, types: Types = None, categories: Collection[str] | None = None
     ) -> Iterator[bytes]:
         """Return an iterator over the events of the whole store as JSON Lines, by position, hundreds at a time.
 
@@ -213,15 +216,17 @@ class EventStore:
         return ordering.settled_position(self.using)
 
     @overload
-    def subscribe(self, event_type: str | Subscribed, handler: Handler, *, on_commit: bool = False) -> Subscription: ...
+    def subscribe(
+        self, event_type: str | type[Any] | Subscribed, handler: Handler, *, on_commit: bool = False
+    ) -> Subscription: ...
 
     @overload
     def subscribe(
-        self, event_type: str | Subscribed, *, on_commit: bool = False
+        self, event_type: str | type[Any] | Subscribed, *, on_commit: bool = False
     ) -> Callable[[AnyHandler], AnyHandler]: ...
 
     def subscribe(
-        self, event_type: str | Subscribed, handler: Handler | None = None, *, on_commit: bool = False
+        self, event_type: str | type[Any] | Subscribed, handler: Handler | None = None, *, on_commit: bool = False
     ) -> Any:
         """Call `handler(event=..., **kwargs)` for each event of a type (or ALL) that this process dispatches there.
 
@@ -233,6 +238,9 @@ class EventStore:
         Returns:
             A `Subscription`: call it, or leave its `with` block, to unsubscribe. Without `handler`: a decorator that
             returns the function unchanged.
+
+        Args:
+            event_type: a name, or a payload class; its events under earlier names belong to it.
 
         Raises:
             InvalidEvent: `event_type` is not an event type, or `handler` does not accept `(event, **kwargs)`.
@@ -247,7 +255,7 @@ class EventStore:
 
         return decorator
 
-    def unsubscribe(self, event_type: str | Subscribed, handler: Handler) -> bool:
+    def unsubscribe(self, event_type: str | type[Any] | Subscribed, handler: Handler) -> bool:
         """Unsubscribe `handler` from events of this database; return whether it was subscribed."""
         return subscriptions.unsubscribe(self.using, event_type, handler)
 
@@ -280,7 +288,7 @@ class EventStore:
         *,
         after: int = 0,
         up_to: int | None = None,
-        types: Collection[str] | None = None,
+        types: Types = None,
         categories: Collection[str] | None = None,
         reverse: bool = False,
         limit: int | None = None,
@@ -313,7 +321,7 @@ class EventStore:
         self,
         after: int,
         up_to: int | None,
-        types: Collection[str] | None,
+        types: Types,
         categories: Collection[str] | None,
         reverse: bool,
         limit: int | None,
@@ -323,16 +331,17 @@ class EventStore:
         return reader.pages(selected, after=after, up_to=up_to, reverse=reverse, limit=limit)
 
     def _selection(
-        self, types: Collection[str] | None, categories: Collection[str] | None, numbers: Mapping[str, int | None]
+        self, types: Types, categories: Collection[str] | None, numbers: Mapping[str, int | None]
     ) -> tuple[EventQuerySet, int]:
         """Return a query for events, and the settled position up to which its result is complete."""
-        check_names("types", types)
+        names = decoding.newest_names(types)
+        check_names("types", names)
         check_names("categories", categories)
         for name, number in numbers.items():
             check_number(name, number)
         settled = self.settled_position()
         if self.read_from is None:
-            return reader.selection(types, categories, self.using), settled
+            return reader.selection(names, categories, self.using), settled
         if settled > (numbers["after"] or 0):
             standby.wait_until_replayed(self.using, self.read_from)
-        return reader.selection(types, categories, self.read_from), settled
+        return reader.selection(names, categories, self.read_from), settled

@@ -14,7 +14,7 @@ from django.dispatch import Signal
 from django.utils.inspect import func_accepts_kwargs
 from psycopg.pq import TransactionStatus
 
-from . import handler_errors
+from . import decoding, handler_errors
 from .conf import conf
 from .exceptions import DispatchTooDeep, InvalidEvent
 from .models import Event
@@ -44,7 +44,7 @@ class Subscriptions:
     def add(self, using: str, event_type: str | Subscribed, handler: Handler) -> bool:
         """Connect `handler`; return False if it was already connected."""
         signals = self._by_database.setdefault(using, {})
-        signal = signals.setdefault(_key(event_type), Signal())
+        signal = signals.setdefault(_keys(event_type)[0], Signal())
         # A strong reference: lambdas and closures would disappear. Django connects equal handlers only once.
         before = len(signal.receivers)
         signal.connect(handler, weak=False)
@@ -52,12 +52,13 @@ class Subscriptions:
 
     def remove(self, using: str, event_type: str | Subscribed, handler: Handler) -> bool:
         signals = self._by_database.get(using, {})
-        signal = signals.get(_key(event_type))
-        if signal is None or not signal.disconnect(handler):
-            return False
-        if not signal.has_listeners():
-            signals.pop(_key(event_type), None)  # another thread may have removed the other handler meanwhile
-        return True
+        removed = False
+        for key in _keys(event_type):
+            if (signal := signals.get(key)) and signal.disconnect(handler):
+                removed = True
+                if not signal.has_listeners():
+                    signals.pop(key, None)  # another thread may have removed the other handler meanwhile
+        return removed
 
     def has_subscribers(self, events: Sequence[Any], using: str) -> bool:
         """Return whether one of `events`, or other objects with a `type`, has a subscriber."""
@@ -65,12 +66,17 @@ class Subscriptions:
         if self._every_event.receivers and self._every_event.has_listeners(Event):
             return True
         signals = self._signals(using)
-        return bool(signals) and (ALL in signals or any(event.type in signals for event in events))
+        if not signals:
+            return False
+        if ALL in signals or any(event.type in signals for event in events):
+            return True
+        # A handler may have been subscribed under an earlier name of a type, before the type was registered.
+        return bool(decoding.types) and any(key in signals for event in events for key in _keys(event.type))
 
     def signals_for(self, event: Event, using: str) -> Iterator[Signal]:
         signals = self._signals(using)
         yield self._every_event
-        for key in (ALL, event.type):
+        for key in (ALL, *_keys(event.type)):
             if signal := signals.get(key):
                 yield signal
 
@@ -87,8 +93,9 @@ class Participants(Subscriptions):
         return super()._signals(self.ROUTED) if using == database() else {}
 
 
-def _key(event_type: str | Subscribed) -> str | Subscribed:
-    return ALL if event_type is ALL else str(event_type)
+def _keys(event_type: str | Subscribed) -> tuple[str | Subscribed, ...]:
+    """Return the keys under which handlers of a type may be found; new ones are added under the first."""
+    return (ALL,) if event_type is ALL else decoding.names_of(str(event_type))
 
 
 IN_TRANSACTION: Final = Subscriptions(event_dispatched)
@@ -121,7 +128,7 @@ class Subscription:
             self._unsubscribe()
 
 
-def subscribe(using: str, event_type: str | Subscribed, handler: Handler, *, on_commit: bool) -> Subscription:
+def subscribe(using: str, event_type: Any, handler: Handler, *, on_commit: bool) -> Subscription:
     """Connect `handler` to events of one type, or ALL, in one database.
 
     Raises:
@@ -133,6 +140,7 @@ def subscribe(using: str, event_type: str | Subscribed, handler: Handler, *, on_
         reason = "give the alias of a database; events.signals sends the events of every database"
         raise InvalidEvent("using", f"is {using!r}; {reason}")
     connections[using]
+    event_type = decoding.name_of(event_type)
     if event_type is not ALL:
         check_name("event_type", event_type)
     if not callable(handler) or not func_accepts_kwargs(handler):
@@ -140,8 +148,9 @@ def subscribe(using: str, event_type: str | Subscribed, handler: Handler, *, on_
     return Subscription(ON_COMMIT if on_commit else IN_TRANSACTION, using, event_type, handler)
 
 
-def unsubscribe(using: str, event_type: str | Subscribed, handler: Handler) -> bool:
+def unsubscribe(using: str, event_type: Any, handler: Handler) -> bool:
     """Disconnect `handler` from both signals; return whether it was connected to one."""
+    event_type = decoding.name_of(event_type)
     return any([IN_TRANSACTION.remove(using, event_type, handler), ON_COMMIT.remove(using, event_type, handler)])
 
 

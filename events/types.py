@@ -9,6 +9,7 @@ from uuid import UUID
 
 from uuid_utils.compat import uuid7
 
+from . import decoding
 from .exceptions import InvalidEvent
 
 __all__ = ["ALL", "ANY", "EXISTS", "Expectation", "ExpectedVersion", "NewEvent", "Subscribed", "category_of"]
@@ -53,12 +54,14 @@ class NewEvent:
 
     Attributes:
         aggregate_id: the aggregate it belongs to; 1 to 255 characters, no control characters, and not `.` or `..`.
-        type: what happened, such as `OrderPlaced`; 1 to 255 characters, no control characters.
-        data: a JSON object: dict, list, str, int, finite float, bool and None, with str keys. Write exact decimals,
-            such as amounts of money, as str: a float has 15 to 17 digits.
+        type: what happened, such as `OrderPlaced`; 1 to 255 characters, no control characters. A payload, such as
+            `OrderPlaced(total=5)` of a class that is registered as an event type, stands for both type and data.
+        data: the payload, or a JSON object: dict, list, str, int, finite float, bool and None, with str keys. Write
+            exact decimals, such as amounts of money, as str: a float has 15 to 17 digits.
         timestamp: when it happened, timezone-aware; None stands for the moment of storing.
         metadata: a JSON object about the event, such as its `correlation_id` or the user that caused it.
-            The key `cloudevent` is reserved for the attributes of a CloudEvent.
+            The keys `cloudevent` (the attributes of a CloudEvent) and `$schema` (the schema version of the data) are
+            reserved.
         event_id: makes a retry safe, because an id is never stored twice. None: a UUIDv7 is generated.
     """
 
@@ -69,18 +72,39 @@ class NewEvent:
     metadata: Mapping[str, Any] = field(default_factory=dict, kw_only=True)
     event_id: UUID = field(default=None, kw_only=True)  # type: ignore[assignment]  # None is replaced below
 
-    reserved_metadata: ClassVar[frozenset[str]] = frozenset(("cloudevent",))
+    reserved_metadata: ClassVar[frozenset[str]] = frozenset(("cloudevent", decoding.SCHEMA))
+    # Whether the data is as another store has stored it: in the schema version that the metadata names, or the first.
+    is_as_stored: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
         if self.event_id is None:
             object.__setattr__(self, "event_id", uuid7())
+        if self.type.__class__ is not str:
+            self._take_payload()
+
+    def _take_payload(self) -> None:
+        """Take a payload in place of the type apart; `dispatch` rejects whatever else is not a string."""
+        event_type = decoding.type_of(type(self.type))
+        if event_type is None:
+            return
+        if self.data:
+            raise InvalidEvent("data", f"is given beside a payload {event_type.name}; leave it out")
+        object.__setattr__(self, "data", self.type)
+        object.__setattr__(self, "type", event_type.name)
 
 
 class ReceivedEvent(NewEvent):
-    """A new event whose metadata may have reserved keys: a CloudEvent, or an event that was exported from a store."""
+    """A new event whose metadata may have reserved keys: a CloudEvent, or an event from a file."""
 
     __slots__ = ()
     reserved_metadata: ClassVar[frozenset[str]] = frozenset()
+
+
+class ExportedEvent(ReceivedEvent):
+    """A new event as it was exported from a store."""
+
+    __slots__ = ()
+    is_as_stored: ClassVar[bool] = True
 
 
 def category_of(aggregate_id: str) -> str:

@@ -6,9 +6,10 @@ from datetime import UTC, datetime
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from . import jsonb
+from . import decoding, jsonb
 from .conf import conf
 from .exceptions import DuplicateEvent, InvalidEvent
+from .setting_kinds import REJECT
 from .types import EARLIEST, LATEST, NewEvent
 
 MAX_NAME_CHARACTERS = 255
@@ -16,6 +17,10 @@ MAX_NAME_CHARACTERS = 255
 _CHECKED_KEYS = frozenset(("correlation_id", "cloudevent"))
 # Clients remove these segments from addresses, also percent-encoded (RFC 3986, section 5.2.4), and so never reach them.
 _DOT_SEGMENTS = frozenset((".", ".."))
+_RESERVED = {
+    "cloudevent": "is reserved: send a CloudEvent instead, or import the event with import_events",
+    decoding.SCHEMA: "is reserved: the store adds the newest schema version. Leave it out, and give the data in it",
+}
 MAX_NAMES = 500  # event types or categories of one query: each is a condition
 
 
@@ -89,6 +94,8 @@ def parsed_row(
     if aggregate_id in _DOT_SEGMENTS:
         return None
     if data.__class__ is not dict or metadata.__class__ is not dict or not metadata.keys().isdisjoint(_CHECKED_KEYS):
+        return None
+    if type in decoding.types or conf.unknown_types == REJECT:
         return None
     if timestamp is not None and not EARLIEST <= timestamp <= LATEST:
         return None
@@ -200,12 +207,9 @@ def _row(event: NewEvent) -> ValidatedEvent:
     if not isinstance(event.event_id, UUID):
         raise InvalidEvent("event_id", f"is {_kind(event.event_id)}; it must be a uuid.UUID, or left out to get one")
     check_moment("timestamp", event.timestamp)
-    data_json, data = _json_object("data", event.data)
-    metadata_json, metadata = _json_object("metadata", event.metadata)
-    for name in event.reserved_metadata & metadata.keys():
-        raise InvalidEvent(
-            f"metadata.{name}", "is reserved: send a CloudEvent instead, or import the event with import_events"
-        )
+    event_type, given_data, given_metadata = _typed(event)
+    data_json, data = _json_object("data", given_data)
+    metadata_json, metadata = _json_object("metadata", given_metadata)
     if metadata.get("correlation_id") is not None:
         _check_correlation_id(metadata["correlation_id"])
     limit = conf.max_event_bytes
@@ -218,7 +222,7 @@ def _row(event: NewEvent) -> ValidatedEvent:
         )
     return ValidatedEvent(
         event.aggregate_id,
-        event.type,
+        event_type,
         data_json,
         metadata_json,
         event.timestamp and event.timestamp.astimezone(UTC),  # PostgreSQL does not accept every offset of Python
@@ -226,6 +230,29 @@ def _row(event: NewEvent) -> ValidatedEvent:
         data,
         metadata,
     )
+
+
+def _typed(event: NewEvent) -> tuple[str, Any, Any]:
+    """Return the type, the data and the metadata to store; of a registered type, in the newest form."""
+    metadata = event.metadata
+    if isinstance(metadata, Mapping):
+        for name in event.reserved_metadata & metadata.keys():
+            raise InvalidEvent(f"metadata.{name}", _RESERVED[name])
+    registered = decoding.types.get(event.type)
+    if registered is None:
+        if conf.unknown_types == REJECT:
+            raise InvalidEvent(
+                "type",
+                f"{event.type!r} is not a registered event type, and EVENTS_UNKNOWN_TYPES is {REJECT!r}; register a"
+                " class for it, or correct the name",
+            )
+        return event.type, event.data, metadata
+    if not isinstance(metadata, Mapping):
+        return event.type, {}, metadata  # which is rejected
+    if event.is_as_stored or decoding.SCHEMA in metadata:
+        decoding.check_stored_form(registered, event.data, metadata.get(decoding.SCHEMA, 1))
+        return event.type, event.data, metadata
+    return registered.name, *decoding.encode(registered, event.data, metadata)
 
 
 def _check_correlation_id(value: Any) -> None:

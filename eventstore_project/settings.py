@@ -14,6 +14,7 @@ ALLOWED_HOSTS = os.environ.get("DJANGO_ALLOWED_HOSTS", "localhost,127.0.0.1,[::1
 
 INSTALLED_APPS = [
     "events",
+    "events.domain",
     "projections",
     "eventstore_project",
     "django.contrib.admin",

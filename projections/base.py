@@ -6,6 +6,7 @@ from typing import Any, ClassVar, Final, TypeVar
 
 from django.db.models import Model
 
+from events import decoding
 from events.models import Event
 from events.types import ALL, Subscribed
 
@@ -55,11 +56,19 @@ def with_links(models: Iterable[type[Model]]) -> list[type[Model]]:
     return list(dict.fromkeys(found))
 
 
-def handles(*event_types: str | Subscribed) -> Callable[[Method], Method]:
-    """Mark a method `(self, event)` as the handler of these event types, or of ALL."""
+def handles(*event_types: str | type[Any] | Subscribed) -> Callable[[Method], Method]:
+    """Mark a method `(self, event)` as the handler of these event types, or of ALL.
+
+    Args:
+        event_types: names, or payload classes.
+
+    Raises:
+        InvalidEvent: a class is not registered as an event type.
+    """
+    names = [decoding.name_of(event_type) for event_type in event_types]
 
     def decorator(method: Method) -> Method:
-        method.handled_types = (*getattr(method, "handled_types", ()), *event_types)  # type: ignore[attr-defined]
+        method.handled_types = (*getattr(method, "handled_types", ()), *names)  # type: ignore[attr-defined]
         return method
 
     return decorator
@@ -80,7 +89,7 @@ class Projection:
         shards: how many workers can run an ASYNC projection at the same time, from 1 to 64. All events of an aggregate
             belong to the same shard.
         models: the Django models whose rows only this projection writes; referenced models first.
-        types: the event types that `project_batch` handles; None for all.
+        types: the event types that `project_batch` handles, as names or payload classes; None for all.
         on_error: PARK or STOP.
         start: FIRST_EVENT, or NOW to skip the events that were stored before it was registered.
         batch_events: the maximum number of events handled in one transaction.
@@ -93,7 +102,7 @@ class Projection:
     mode: ClassVar[Mode] = ASYNC
     shards: ClassVar[int] = 1
     models: ClassVar[Sequence[type[Model]]] = ()
-    types: ClassVar[Collection[str] | None] = None
+    types: ClassVar[Collection[str | type[Any]] | None] = None
     on_error: ClassVar[OnError] = PARK
     start: ClassVar[Start] = FIRST_EVENT
     batch_events: ClassVar[int] = 1000
@@ -124,10 +133,15 @@ class Projection:
         return cls.project_batch is not Projection.project_batch
 
     def wanted_types(self) -> list[str] | None:
-        """Return the event types it handles; None for all."""
+        """Return the event types it handles, each with its newest name; None for all."""
         if self.works_on_sets():
-            return None if self.types is None else sorted(self.types)
-        return None if self._handlers_of_all else sorted(self._handlers)
+            return None if self.types is None else _newest_names(self.types)
+        return None if self._handlers_of_all else _newest_names(self._handlers)
+
+    def stored_types(self) -> list[str] | None:
+        """Return all names under which the events that it handles may be stored; None for all events."""
+        wanted = self.wanted_types()
+        return None if wanted is None else sorted(decoding.stored_names(wanted))
 
     def project_batch(self, events: Sequence[Event]) -> None:
         """Update the read models with `events`, which are ordered by position.
@@ -137,12 +151,22 @@ class Projection:
         """
         for event in events:
             try:
-                for handler in (*self._handlers_of_all, *self._handlers.get(event.type, ())):
+                for handler in self._handlers_of(event.type):
                     handler(event)
             except (KeyboardInterrupt, StopNow):
                 raise
             except BaseException as error:  # a handler may raise SystemExit, and would end worker after worker
                 raise HandlerFailed(event) from error
 
+    def _handlers_of(self, event_type: str) -> Iterator[Callable[[Event], Any]]:
+        yield from self._handlers_of_all
+        # A method may be marked with an earlier name of the type.
+        for name in decoding.names_of(event_type):
+            yield from self._handlers.get(name, ())
+
     def __str__(self) -> str:
         return self.name
+
+
+def _newest_names(event_types: Iterable[str | type[Any]]) -> list[str]:
+    return sorted({decoding.name_of(each) for each in event_types})

@@ -120,7 +120,7 @@ class EventAdmin(CategorizedAdmin):
         event, *earlier = rows.fetch_page(both.order_by("-version"), 2)
         (entry,) = timeline.entries([event], earlier, readable.names, self.admin_site.name, PAGE_VALUES)
         trail = timeline.trail(event, readable.names, TRAIL_EVENTS + 1)
-        data_text = json_tree.block(event.data) if event.data is not None else _stored_text(row)
+        data_text = json_tree.block(event.readable_data) if event.readable_data is not None else _stored_text(row)
         timeline.drop_json([event, *earlier])
         in_history = history_url(request, event.aggregate_id)
         return {

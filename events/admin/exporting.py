@@ -71,7 +71,7 @@ def _rows(events: EventQuerySet, after: int, up_to: int) -> Iterator[Any]:
     events = events.order_by("position").up_to(up_to)
     has_more = True
     while has_more:
-        page = rows.fetch_page(events.after(after), conf.read_page_events, as_rows=True)
+        page = rows.fetch_page(events.after(after), conf.read_page_events, as_rows=True, as_stored=True)
         yield from page
         has_more = page.has_more
         after = page[-1].position if page else up_to

@@ -158,12 +158,12 @@ def _entry(event: Event, before: Event | None, cause: Event | None, site: str, m
     correlation_id = _text(event.metadata, "correlation_id")
     correlated_url = event_list_url(site, correlation_id=correlation_id) if correlation_id else ""
     cause_url = event_url(site, cause.position) if cause else ""
-    is_compared = before is not None and before.data is not None and event.data is not None
+    is_compared = before is not None and before.readable_data is not None and event.readable_data is not None
     return Entry(
         event=event,
         url=event_url(site, event.position),
         who=who(event),
-        data=json_tree.tree(event.data, before.data if before and is_compared else None, max_values),
+        data=json_tree.tree(event.readable_data, before.data if before and is_compared else None, max_values),
         metadata=json_tree.tree(
             event.metadata, max_values=max_values, urls={"correlation_id": correlated_url, "causation_id": cause_url}
         ),

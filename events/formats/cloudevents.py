@@ -63,7 +63,7 @@ def from_event(event: Event) -> dict[str, Any]:
     if event.unreadable:
         attributes = {name: value for name, value in attributes.items() if value is not None}
         attributes[UNREADABLE] = event.unreadable
-    return {**attributes, **cloudevent_data.from_object(event.data, kind)}
+    return {**attributes, **cloudevent_data.from_object(event.readable_data, kind)}
 
 
 def to_new_event(content: Any, using: str, *, aggregate_id: str | None = None) -> NewEvent:

@@ -2,7 +2,7 @@
 
 import csv
 from collections.abc import Iterable, Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 from events.models import Event
 from events.storage.rows import EventRow
@@ -40,15 +40,22 @@ class _Echo:
         return text
 
 
+class _Stored(NamedTuple):
+    type: str
+    data: Any
+    metadata: Any
+
+
 def _cells(event: Event | EventRow) -> list[Any]:
+    stored = _Stored(event.stored_type, event.stored_data, event.stored_metadata) if isinstance(event, Event) else event
     return [
         event.position,
         _marked(event.aggregate_id),
         event.version,
         event.event_id,
-        _marked(event.type),
-        _json(event.data),
-        _json(event.metadata),
+        _marked(stored.type),
+        _json(stored.data),
+        _json(stored.metadata),
         event.timestamp and event.timestamp.isoformat(),
         event.recorded_at and event.recorded_at.isoformat(),
         getattr(event, UNREADABLE, None),

@@ -13,7 +13,7 @@ from events.types import NewEvent, ReceivedEvent
 from .csv_dialect import declared_delimiter, dialect_of
 from .csv_export import HEADER, without_mark
 from .csv_times import TimestampReader
-from .files import PART, Line, LostLine, kept, longest_line, not_in_encoding, validated
+from .files import PART, Line, LostLine, kept, kind_of, longest_line, not_in_encoding, validated
 from .serialization import ADDED, UNREADABLE, from_json, new_event_fields, shown, uuid_of
 from .text import has_lost_bytes
 
@@ -193,7 +193,7 @@ def _exported(cells: dict[str, str]) -> tuple[NewEvent, bool]:
             content[name] = from_json(content[name])
         except ValueError as error:
             raise InvalidEvent(name, f"is not valid JSON: {error}") from None
-    return ReceivedEvent(**new_event_fields(content, ignored=ADDED)), True
+    return kind_of(content, ReceivedEvent)(**new_event_fields(content, ignored=ADDED)), True
 
 
 class _OtherFields(InvalidEvent):

@@ -3,17 +3,17 @@
 import codecs
 import itertools
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from tempfile import TemporaryFile
-from typing import IO, NamedTuple, Protocol, TypeVar
+from typing import IO, Any, NamedTuple, Protocol, TypeVar
 from uuid import UUID
 
 import orjson
 
 from events.conf import conf
 from events.exceptions import InvalidEvent, Rejected
-from events.types import NewEvent
+from events.types import ExportedEvent, NewEvent, ReceivedEvent
 from events.validation import ValidatedEvent, parsed_row, validate_events
 
 from .serialization import ADDED, GIVEN, from_json, is_lossless, moment, new_event_fields, uuid_of
@@ -96,6 +96,11 @@ def json_reader(kind: type[NewEvent], encoding: str | None = None) -> Callable[[
         return _quickly(number, text, max_event_bytes) or _strictly(number, text, kind, encoding)
 
     return read
+
+
+def kind_of(content: Mapping[str, Any], kind: type[NewEvent]) -> type[NewEvent]:
+    """Return the kind of event that fields from a file describe: one with a position was exported from a store."""
+    return ExportedEvent if kind is ReceivedEvent and content.get("position") is not None else kind
 
 
 def validated(number: int, event: NewEvent, characters: int, *, has_id: bool) -> Line:
@@ -191,8 +196,10 @@ def _quickly(number: int, line: bytes, max_event_bytes: int) -> Line | None:
 def _strictly(number: int, line: bytes, kind: type[NewEvent], encoding: str | None) -> Line:
     """Return the event of a line, or its error."""
     try:
-        fields = new_event_fields(from_json(line.decode()), ignored=ADDED)
-        return validated(number, kind(**fields), len(line), has_id=fields.get("event_id") is not None)
+        content = from_json(line.decode())
+        fields = new_event_fields(content, ignored=ADDED)
+        event = kind_of(content, kind)(**fields)
+        return validated(number, event, len(line), has_id=fields.get("event_id") is not None)
     except UnicodeDecodeError:
         return Line(number, None, not_in_encoding("line", encoding), len(line))
     except InvalidEvent as error:

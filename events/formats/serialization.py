@@ -47,7 +47,7 @@ def event_as_dict(event: Event) -> dict[str, Any]:
         "version": event.version,
         "event_id": str(event.event_id),
         "type": event.type,
-        "data": event.data,
+        "data": event.readable_data,
         "metadata": event.metadata,
         "timestamp": event.timestamp and event.timestamp.isoformat(),
         "recorded_at": event.recorded_at and event.recorded_at.isoformat(),

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, Protocol
 
-from events import jsonb
+from events import decoding, jsonb
 
 
 class Content(Protocol):
@@ -26,12 +26,27 @@ def differences(new: Content, stored: Content, fields: Sequence[str] = ("type", 
     By default the metadata and the timestamp may differ: a client may make both again for each attempt. A timestamp of
     None stands for the moment of storing, so it differs from none.
     """
-    return tuple(name for name in fields if not _is_same(name, getattr(new, name), getattr(stored, name)))
+    return tuple(
+        name
+        for name in fields
+        if not _is_same(name, getattr(new, name), getattr(stored, name)) and not _is_earlier_form(name, new, stored)
+    )
 
 
 def in_words(differences: Sequence[str]) -> str:
     """Return differences of the type and the data in words, such as "of another type and with other data"."""
     return " and ".join("of another type" if name == "type" else f"with other {name}" for name in differences)
+
+
+def _is_earlier_form(name: str, new: Content, stored: Content) -> bool:
+    """Return whether a registered type stores the event in another form today than before, under another name too."""
+    known = decoding.types.get(stored.type)
+    if known is None or new.type not in known.names:
+        return False
+    if name != "data":
+        return name == "type"
+    forms = getattr(stored, "stored_data", None), decoding.normalized(known.name, stored.data)
+    return any(jsonb.equal(new.data, form) for form in forms)
 
 
 def _is_same(name: str, new: Any, stored: Any) -> bool:

@@ -1,5 +1,6 @@
 """The rows of a query for events, read without Django's ORM in half the time."""
 
+from collections.abc import Iterable
 from contextlib import suppress
 from datetime import UTC, datetime
 from itertools import takewhile
@@ -10,9 +11,10 @@ from django.core.exceptions import EmptyResultSet
 from django.db import DataError, connections
 from psycopg.types.datetime import TimestamptzLoader
 
+from events import decoding
 from events.conf import conf
 from events.exceptions import UnreadableEvent
-from events.jsonb import loads, may_be_unreadable
+from events.jsonb import dumps, loads, may_be_unreadable
 from events.models import Event, EventQuerySet
 
 from .query_files import read_query
@@ -76,7 +78,8 @@ class Page(list[Any]):
         if not self.has_unreadable:
             return None
         event = next(filter(is_marked, self))
-        return UnreadableEvent(event.position, event.event_id, event.unreadable)
+        error: UnreadableEvent = event.error
+        return error
 
     def readable(self) -> list[Any]:
         """Return the events before the first one that cannot be read."""
@@ -104,7 +107,7 @@ def fetch_marked(events: EventQuerySet | Query) -> Page:
     return _page(*_fetch(query), query.using)
 
 
-def fetch_page(events: EventQuerySet | Query, limit: int, *, as_rows: bool = False) -> Page:
+def fetch_page(events: EventQuerySet | Query, limit: int, *, as_rows: bool = False, as_stored: bool = False) -> Page:
     """Return the first events of a query: at most `limit`, and no more than fit into `EVENTS_READ_PAGE_BYTES`.
 
     A single event is a page, however large it is. An event that Python cannot represent is on the page too, marked: its
@@ -114,6 +117,7 @@ def fetch_page(events: EventQuerySet | Query, limit: int, *, as_rows: bool = Fal
     Args:
         events: a query with an order and without a limit.
         as_rows: return an `EventRow` for each event that is not marked, in a third of the time.
+        as_stored: return the rows as they are in the table, and not in the newest form of their types.
     """
     try:
         query = as_query(events)
@@ -128,7 +132,8 @@ def fetch_page(events: EventQuerySet | Query, limit: int, *, as_rows: bool = Fal
     if not all(map(_has_json, rows)):
         rows, has_odd_moments = _fetch(_from_file("page", [budget], query.limited(limit)))
         is_cut = not _has_json(rows[-1])
-    page = _page(rows[:-1] if is_cut else rows, has_odd_moments, query.using, as_rows=as_rows)
+    decode = decoding.types and not as_stored
+    page = _page(rows[:-1] if is_cut else rows, has_odd_moments, query.using, as_rows=as_rows, decode=bool(decode))
     page.has_more = is_cut or len(rows) == limit
     return page
 
@@ -187,14 +192,22 @@ def _has_json(row: tuple[Any, ...]) -> bool:
     return row[5] is not None and row[6] is not None
 
 
-def _page(rows: list[tuple[Any, ...]], has_odd_moments: bool, using: str, *, as_rows: bool = False) -> Page:
+def _page(
+    rows: list[tuple[Any, ...]], has_odd_moments: bool, using: str, *, as_rows: bool = False, decode: bool = True
+) -> Page:
     if not has_odd_moments:
         if not as_rows:
             with suppress(ValueError):  # JSON that cannot be read
-                return Page(_events(rows, using))
+                events = _events(rows, using)
+                return _marked_page(events) if decoding.types else Page(events)
         elif not any(may_be_unreadable(row[5]) or may_be_unreadable(row[6]) for row in rows):
-            return Page(map(EventRow._make, rows))
-    page = Page(_event_or_row(row, using, as_row=as_rows) for row in map(EventRow._make, rows))
+            stored = map(EventRow._make, rows)
+            return _marked_page(_decoded(row, using) for row in stored) if decode else Page(stored)
+    return _marked_page(_event_or_row(row, using, as_row=as_rows, decode=decode) for row in map(EventRow._make, rows))
+
+
+def _marked_page(events: Iterable[Event | EventRow]) -> Page:
+    page = Page(events)
     page.has_unreadable = any(map(is_marked, page))
     return page
 
@@ -219,11 +232,22 @@ def _events(rows: list[tuple[Any, ...]], using: str) -> list[Event]:
     )
 
 
-def _event_or_row(row: EventRow, using: str, *, as_row: bool) -> Event | EventRow:
+def _event_or_row(row: EventRow, using: str, *, as_row: bool, decode: bool) -> Event | EventRow:
     values, reasons = values_of(row._asdict())
     if as_row and not reasons:
-        return row
+        return _decoded(row, using) if decode else row
     (event,) = Event.many_from_db(using, [values])
     if reasons:
         event.unreadable = "; ".join(reasons)
     return event
+
+
+def _decoded(row: EventRow, using: str) -> Event | EventRow:
+    """Return a row in its newest form, as text again; an event, marked, if its type cannot decode it."""
+    if not decoding.may_change(row.type, row.metadata):
+        return row
+    (event,) = Event.many_from_db(using, [values_of(row._asdict())[0]])
+    if event.unreadable:
+        return event
+    data, metadata = dumps(event.data, "data")[0].decode(), dumps(event.metadata, "metadata")[0].decode()
+    return row._replace(type=event.type, data=data, metadata=metadata)

@@ -30,14 +30,13 @@ class Liveness(Enum):
     NEWER = "newer"  # newer code than that of this process built its rows
 
 
-# The types of the projections that this process runs, by name; None: all.
-_running: dict[str, frozenset[str] | None] = {}
+# The projections that this process runs, by name.
+_running: dict[str, Projection] = {}
 
 
 def subscribe(projection: Projection) -> None:
     """Make `projection` a part of every append of the events that it handles."""
-    wanted = projection.wanted_types()
-    _running[projection.name] = None if wanted is None else frozenset(wanted)
+    _running[projection.name] = projection
     subscriptions.prepare_participants(enter)
     for event_type in _subscribed_types(projection):
         subscriptions.add_participant(event_type, receiver(projection))
@@ -100,7 +99,7 @@ def enter(events: Sequence[Event], using: str) -> None:
     The counts show which events were stored without the projection: see `missed`. A transaction enters once; its
     further appends only add to the counts.
     """
-    handled = {name: number for name, types in _running.items() if (number := _number(events, types))}
+    handled = {name: number for name, each in _running.items() if (number := _number(events, each))}
     known = _known(using, handled.keys())
     if handled.keys() <= known.keys():
         live = {name: number for name, number in handled.items() if known[name] is Liveness.LIVE}
@@ -116,8 +115,10 @@ def enter(events: Sequence[Event], using: str) -> None:
     missed.forget_at_commit(using)
 
 
-def _number(events: Sequence[Event], types: frozenset[str] | None) -> int:
-    return len(events) if types is None else sum(event.type in types for event in events)
+def _number(events: Sequence[Event], projection: Projection) -> int:
+    """Return how many of `events` a projection handles."""
+    wanted = projection.wanted_types()
+    return len(events) if wanted is None else sum(event.type in wanted for event in events)
 
 
 def _known(using: str, names: AbstractSet[str]) -> dict[str, Liveness]:
@@ -142,7 +143,7 @@ _ENTER = """
 
 def _enter(projections: list[Projection], handled: Mapping[str, int], using: str) -> dict[str, Liveness]:
     asked = [
-        {"name": each.name, "version": each.version, "types": each.wanted_types(), "handled": handled.get(each.name, 0)}
+        {"name": each.name, "version": each.version, "types": each.stored_types(), "handled": handled.get(each.name, 0)}
         for each in projections
     ]
     with connections[using].cursor() as cursor:
@@ -154,7 +155,7 @@ def _enter(projections: list[Projection], handled: Mapping[str, int], using: str
         for name, live, _, widens, _ in answers:
             if live and widens:
                 cursor.execute(
-                    "SELECT projections_widen_inline(%s, %s::text[])", [name, registry.get(name).wanted_types()]
+                    "SELECT projections_widen_inline(%s, %s::text[])", [name, registry.get(name).stored_types()]
                 )
     return {
         name: Liveness.NEWER if newer else Liveness.LIVE if live else Liveness.NOT_LIVE

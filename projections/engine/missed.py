@@ -43,7 +43,7 @@ def _of_new_types() -> Counter[str]:
         projection = projections.get(state.name)
         if projection is None or projection.version != state.version:
             continue
-        wanted, named = projection.wanted_types(), state.types or []
+        wanted, named = projection.stored_types(), state.types or []
         if wanted is None or not set(wanted) <= set(named):
             events = reader.selection(wanted, None, database()).after(state.start_position)
             found[state.name] = events.exclude(type__in=named)[:MAX_COUNTED].count()
@@ -148,7 +148,7 @@ def begin_counting(projection: Projection, state: ProjectionState, position: int
     """
     InlineCount.objects.using(database()).filter(projection=state.name).delete()
     state.types, state.checked_position, state.handled, state.missed_after = (
-        projection.wanted_types(),
+        projection.stored_types(),
         position,
         handled,
         None,

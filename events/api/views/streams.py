@@ -9,7 +9,7 @@ from django.http import StreamingHttpResponse
 from drf_spectacular.utils import OpenApiParameter
 from rest_framework.request import Request
 
-from events import authorization
+from events import authorization, decoding
 from events.api import parameters, schema, serializers
 from events.api.authentication import authenticate_again, user_key
 from events.api.base import StoreView, no_content
@@ -92,7 +92,7 @@ class EventStream(StoreView):
         if aggregate_id is not None and not readable.contains(aggregate_id):
             return None
         query = self.request.query_params
-        types, categories = set(query.getlist("type")), set(query.getlist("category"))
+        types, categories = set(map(decoding.name_of, query.getlist("type"))), set(query.getlist("category"))
         events = EventFilter.of(self.request, self.store.using, readable)
         requested = authorization.Categories(frozenset(categories) if categories else None)
 

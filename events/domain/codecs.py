@@ -1,0 +1,279 @@
+"""Payloads to JSON data and back. msgspec does the work for all classes but those of pydantic, which do it themselves.
+
+Only this module and `schemas` know msgspec.
+"""
+
+import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import is_dataclass
+from datetime import datetime
+from decimal import Decimal
+from functools import cache
+from typing import Any, NamedTuple, Protocol, get_args, get_type_hints
+
+import msgspec
+from django.utils.functional import Promise
+
+from events.exceptions import InvalidEvent
+
+
+class Value(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """A value inside payloads that may be one of several classes: its JSON names the class as `type`.
+
+    class Card(Value): number: str
+    class Cash(Value): pass
+    class OrderPaid(DomainEvent): by: Card | Cash
+    """
+
+
+class OwnCodec(NamedTuple):
+    """How values of a class of your own are written and read; see `register_codec`."""
+
+    encode: Callable[[Any], Any]
+    decode: Callable[[Any], Any]
+    schema: Mapping[str, Any]
+
+
+_own: dict[type, OwnCodec] = {}
+
+
+def register_codec(
+    cls: type, *, encode: Callable[[Any], Any], decode: Callable[[Any], Any], schema: Mapping[str, Any] | None = None
+) -> None:
+    """Let payloads have values of a class that they do not know, such as Money or a phone number.
+
+    Args:
+        cls: the class; its subclasses are written like it.
+        encode: returns the JSON value of an object.
+        decode: returns the object of a JSON value. A ValueError or TypeError rejects the value.
+        schema: the JSON Schema of the JSON value, for the catalogue and OpenAPI; {} allows everything.
+    """
+    _own[cls] = OwnCodec(encode, decode, dict(schema or {}))
+
+
+def own_codec(cls: Any) -> OwnCodec | None:
+    """Return the codec that is registered for a class or a base of it."""
+    return next((_own[base] for base in getattr(cls, "__mro__", ()) if base in _own), None)
+
+
+class Codec(Protocol):
+    """The conversion of the payloads of one class."""
+
+    def to_data(self, payload: Any) -> dict[str, Any]:
+        """Return the JSON data of a payload, or of data for one, as a read returns it.
+
+        Raises:
+            InvalidEvent: the payload is not valid; the error has the path to the field.
+        """
+
+    def to_payload(self, data: Any) -> Any:
+        """Return the payload of JSON data; fields that the class does not have are ignored.
+
+        Raises:
+            InvalidEvent: the data does not fit the class.
+        """
+
+
+def codec_of(payload_class: type) -> Codec:
+    """Return the codec of a class."""
+    is_of_pydantic = hasattr(payload_class, "model_validate") and hasattr(payload_class, "model_dump")
+    return _PydanticCodec(payload_class) if is_of_pydantic else _MsgspecCodec(payload_class)
+
+
+class _MsgspecCodec:
+    def __init__(self, payload_class: Any) -> None:
+        self._class = payload_class
+
+    def to_data(self, payload: Any) -> dict[str, Any]:
+        given = _builtins(payload)
+        # A constructor checks nothing, so what is stored is what is read back: 5 for a Decimal becomes "5".
+        read = self.to_payload(given)
+        for name in _members_to_check(self._class):
+            _check_value(getattr(read, name), f"data.{name}")
+        # The constructor has set all attributes, unless the payload was read from data without some fields.
+        is_complete = isinstance(payload, self._class) and len(given) == len(members_of(self._class))
+        if not is_complete:
+            _set_defaults(read)
+        data: dict[str, Any] = _builtins(read)
+        if not is_complete:
+            _check_names(given, data, "data", self._class)
+        return data
+
+    def to_payload(self, data: Any) -> Any:
+        try:
+            return msgspec.convert(data, self._class, dec_hook=_decoded, str_keys=True)
+        except msgspec.ValidationError as error:
+            raise _invalid(str(error)) from None
+        except RecursionError:
+            raise InvalidEvent("data", "is nested too deep; flatten it") from None
+
+
+def _set_defaults(value: Any) -> None:
+    """Give each dataclass in a value the defaults as attributes of its own, which msgspec leaves to the class.
+
+    Otherwise they would not be stored, and a later default of the class would change what has happened.
+    """
+    if isinstance(value, dict):
+        value = list(value.values())
+    if isinstance(value, (list, tuple, set, frozenset)):
+        for member in value:
+            _set_defaults(member)
+        return
+    cls: Any = type(value)
+    for name in members_of(cls):
+        member = getattr(value, name)
+        if is_dataclass(value):
+            object.__setattr__(value, name, member)
+        _set_defaults(member)
+
+
+class _PydanticCodec:
+    def __init__(self, payload_class: Any) -> None:
+        self._class = payload_class
+
+    def to_data(self, payload: Any) -> dict[str, Any]:
+        given = payload.model_dump(mode="json") if isinstance(payload, self._class) else payload
+        read = self.to_payload(given)
+        for name in _members_to_check(self._class):
+            _check_value(getattr(read, name), f"data.{name}")
+        data: dict[str, Any] = read.model_dump(mode="json")
+        if isinstance(given, Mapping):
+            _check_names(given, data, "data", self._class)
+        return data
+
+    def to_payload(self, data: Any) -> Any:
+        try:
+            return self._class.model_validate(data)
+        except ValueError as error:  # pydantic's error is one
+            details = getattr(error, "errors", None)
+            if details is None:
+                raise InvalidEvent("data", str(error)) from None
+            first = details(include_url=False)[0]
+            path = "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in first["loc"])
+            raise InvalidEvent(f"data{path}", _lowered(first["msg"])) from None
+
+
+def _builtins(value: Any) -> Any:
+    try:
+        return msgspec.to_builtins(value, enc_hook=_encoded, str_keys=True)
+    except (TypeError, OverflowError, ValueError) as error:
+        raise InvalidEvent("data", _lowered(str(error))) from None
+    except RecursionError:
+        raise InvalidEvent("data", "is nested too deep; flatten it") from None
+
+
+def _encoded(value: Any) -> Any:
+    """Return the JSON value of an object that msgspec does not know."""
+    if own := own_codec(type(value)):
+        return own.encode(value)
+    if isinstance(value, str):  # subclasses of str, such as SafeString, which Django's forms and templates hand out
+        return "".join(value)
+    if isinstance(value, Promise):  # lazy translations
+        return str(value)
+    if isinstance(value, Mapping):
+        return dict(value)
+    raise TypeError(f"a {type(value).__name__} has no form in JSON; register one with events.domain.register_codec")
+
+
+def _decoded(cls: type, value: Any) -> Any:
+    """Return the object of a JSON value for a class that msgspec does not know."""
+    own = own_codec(cls)
+    if own is None:
+        raise NotImplementedError(f"{cls.__qualname__} has no codec; register one with events.domain.register_codec")
+    return own.decode(value)
+
+
+_ERROR = re.compile(r"(?P<reason>.*?)(?: - at (?P<key>`key` in )?`\$(?P<path>[^`]*)`)?", re.DOTALL)
+_MISSING = re.compile(r"Object missing required field `(?P<name>[^`]*)`")
+
+
+def _invalid(message: str) -> InvalidEvent:
+    """Return the error for a message of msgspec, such as "Expected `int`, got `str` - at `$.lines[0].qty`"."""
+    found = _ERROR.fullmatch(message)
+    assert found is not None  # noqa: S101  # the expression fits every text
+    path, reason = f"data{found['path'] or ''}", found["reason"]
+    if missing := _MISSING.fullmatch(reason):
+        return InvalidEvent(f"{path}.{missing['name']}", "is missing")
+    reason = _lowered(reason.replace("`", "").replace(">=", "≥").replace("<=", "≤"))
+    return InvalidEvent(path, f"{reason}, as a key" if found["key"] else reason)
+
+
+def _lowered(sentence: str) -> str:
+    return sentence[:1].lower() + sentence[1:]
+
+
+def _check_value(value: Any, path: str) -> None:
+    """Check what JSON Schema and msgspec let pass: a Decimal must be finite, and a moment must have a time zone."""
+    if isinstance(value, Decimal):
+        if not value.is_finite():
+            raise InvalidEvent(path, f"is {value}; give a finite number")
+    elif isinstance(value, datetime):
+        if value.utcoffset() is None:
+            reason = "has no time zone; add one, for example with django.utils.timezone.make_aware"
+            raise InvalidEvent(path, reason)
+    elif isinstance(value, dict):
+        for key, member in value.items():
+            _check_value(key, f"{path}.{key}")
+            _check_value(member, f"{path}.{key}")
+    elif isinstance(value, (list, tuple, set, frozenset)):
+        for index, member in enumerate(value):
+            _check_value(member, f"{path}[{index}]")
+    else:
+        cls: Any = type(value)
+        for name in _members_to_check(cls):
+            _check_value(getattr(value, name), f"{path}.{name}")
+
+
+@cache
+def _members_to_check(cls: Any) -> tuple[str, ...]:
+    """Return the fields of a class that may have a Decimal or a moment in them; most have none."""
+    return tuple(name for name, annotation in members_of(cls).items() if _may_have_faults(annotation, frozenset()))
+
+
+@cache
+def members_of(cls: Any) -> dict[str, Any]:
+    """Return the fields of a payload class, or of a class inside payloads, with their annotations."""
+    for attribute in ("__dataclass_fields__", "__struct_fields__", "__attrs_attrs__", "model_fields"):
+        if (found := getattr(cls, attribute, None)) is not None:
+            hints = get_type_hints(cls, include_extras=True)
+            names = [getattr(each, "name", each) for each in (found.values() if _is_of_objects(found) else found)]
+            return {name: hints[name] for name in names if name in hints}
+    return {}
+
+
+def _is_of_objects(found: Any) -> bool:
+    return isinstance(found, dict) and all(hasattr(each, "name") for each in found.values())
+
+
+def _may_have_faults(annotation: Any, seen: frozenset[Any]) -> bool:
+    if annotation in seen:
+        return False
+    if isinstance(annotation, type) and issubclass(annotation, (Decimal, datetime)):
+        return True
+    parts = [*get_args(annotation), *members_of(annotation).values()]
+    return any(_may_have_faults(part, seen | {annotation}) for part in _hashable(parts))
+
+
+def _hashable(parts: list[Any]) -> Iterator[Any]:
+    for part in parts:
+        if isinstance(part, list):  # the parameters of a Callable
+            continue
+        try:
+            hash(part)
+        except TypeError:
+            continue
+        yield part
+
+
+def _check_names(given: Any, known: Any, path: str, cls: type) -> None:
+    """Check that no name in `given` was ignored: a misspelt field would be lost."""
+    if isinstance(given, Mapping) and isinstance(known, Mapping):
+        for name, value in given.items():
+            if name in known:
+                _check_names(value, known[name], f"{path}.{name}", cls)
+            elif path != "data" or name not in members_of(cls):  # a Struct may leave out defaults
+                fields = ", ".join(known) or "none"
+                raise InvalidEvent(f"{path}.{name}", f"is not a field of {cls.__qualname__}; the fields are: {fields}")
+    elif isinstance(given, list) and isinstance(known, list) and len(given) == len(known):
+        for index, (value, other) in enumerate(zip(given, known, strict=True)):
+            _check_names(value, other, f"{path}[{index}]", cls)

@@ -1,0 +1,125 @@
+"""The event types with a payload class: their names, their versions, and the code that reads earlier versions."""
+
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager
+from functools import cached_property
+from typing import Any
+
+import msgspec
+
+from events import decoding
+from events.validation import check_name
+
+from .codecs import Codec, codec_of
+
+Data = dict[str, Any]
+Upcaster = Callable[[Data], Data]
+
+
+class PayloadType:
+    """An event type whose payloads are objects of one class.
+
+    Attributes:
+        payload_class: the class.
+        name, names, version: as `events.decoding.EventType` has them.
+        upcasters: the functions that make data of a version from data of the version before, by the version they make.
+    """
+
+    def __init__(self, payload_class: type, name: str, version: int, renamed_from: Collection[str]) -> None:
+        self.payload_class = payload_class
+        self.name = name
+        self.names = tuple(dict.fromkeys((name, *renamed_from)))
+        self.version = version
+        self.upcasters: dict[int, Upcaster] = {}
+
+    def __repr__(self) -> str:
+        return f"<event type {self.name} version {self.version}: {self.place}>"
+
+    @property
+    def place(self) -> str:
+        """Where the class is: its module and its name there."""
+        return f"{self.payload_class.__module__}.{self.payload_class.__qualname__}"
+
+    @property
+    def missing_upcasters(self) -> list[int]:
+        """The versions that no upcaster makes, from 2 up to the newest."""
+        return [version for version in range(2, self.version + 1) if version not in self.upcasters]
+
+    @cached_property
+    def codec(self) -> Codec:
+        # Made at the first use: then each name in an annotation is defined.
+        return codec_of(self.payload_class)
+
+    def to_data(self, payload: Any) -> Data:
+        return self.codec.to_data(payload)
+
+    def to_payload(self, data: Data) -> Any:
+        return self.codec.to_payload(data)
+
+    def upcast(self, data: Data, version: int) -> Data:
+        data = msgspec.to_builtins(data)  # a copy: an upcaster may change it, and what was stored must stay
+        for to in range(version + 1, self.version + 1):
+            if to not in self.upcasters:
+                raise LookupError(f"no upcaster to version {to}; write one with @upcasts({self.name}, to={to})")
+            data = self.upcasters[to](data)
+            if not isinstance(data, dict):
+                raise TypeError(f"the upcaster to version {to} returned a {type(data).__name__}; return the data")
+        upcast: Data = msgspec.to_builtins(data)  # an upcaster may write a Decimal
+        return upcast
+
+
+# In the order of definition, also those whose name another class has taken, so that the system check finds them.
+_defined: dict[str, PayloadType] = {}
+
+
+def define(
+    payload_class: type, *, name: str | None = None, version: int = 1, renamed_from: Collection[str] = ()
+) -> PayloadType:
+    """Register a class as the payload of an event type; a class that is defined again takes its own place.
+
+    Raises:
+        InvalidEvent: a name is not valid as an event type.
+        TypeError: the version is not a whole number from 1 up, or `renamed_from` is a string.
+    """
+    if type(version) is not int or version < 1:
+        raise TypeError(f"{payload_class.__qualname__}: version is {version!r}; give a whole number from 1 up")
+    if isinstance(renamed_from, str):
+        raise TypeError(f"{payload_class.__qualname__}: renamed_from is a string; give a list of names")
+    event_type = PayloadType(payload_class, name or payload_class.__name__, version, renamed_from)
+    for each in event_type.names:
+        check_name("type", each)
+    _defined[event_type.place] = event_type
+    decoding.register(event_type, payload_class)
+    return event_type
+
+
+def defined() -> list[PayloadType]:
+    """Return the event types with a payload class in the order of definition."""
+    return list(_defined.values())
+
+
+def type_of(payload_class: Any) -> PayloadType:
+    """Return the event type of a payload class.
+
+    Raises:
+        TypeError: it is not a payload class.
+    """
+    found = decoding.type_of(payload_class) if isinstance(payload_class, type) else None
+    if not isinstance(found, PayloadType):
+        raise TypeError(
+            f"{payload_class!r} is not registered as an event type; derive it from DomainEvent, or mark it with"
+            " @event_type"
+        )
+    return found
+
+
+@contextmanager
+def isolated() -> Iterator[None]:
+    """Forget, at the end of the `with` block, the event types that are defined in it."""
+    before = dict(_defined)
+    with decoding.registered_for_now():
+        try:
+            yield
+        finally:
+            _defined.clear()
+            _defined.update(before)

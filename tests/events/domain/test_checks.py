@@ -1,0 +1,43 @@
+"""System checks of event types."""
+
+from typing import Any
+
+from django.core.checks import run_checks
+
+from events.domain import DomainEvent, upcasts
+
+
+def found() -> list[Any]:
+    return [message for message in run_checks() if str(message.id).startswith("events.domain.")]
+
+
+def test_two_classes_of_one_name_are_an_error_that_names_both_places() -> None:
+    def define(**options: Any) -> type[DomainEvent]:
+        class Paid(DomainEvent, **options):
+            pass
+
+        return Paid
+
+    define()
+    define()  # again: a module that is loaded twice
+    assert found() == []
+
+    class OrderPaid(DomainEvent, type="Paid"):
+        pass
+
+    class Settled(DomainEvent, renamed_from=["Paid"]):
+        pass
+
+    (message,) = found()
+    assert message.id == "events.domain.E001"
+    for place in ("define.<locals>.Paid", "OrderPaid", "Settled"):
+        assert place in message.msg
+
+
+def test_version_without_an_upcaster_is_an_error() -> None:
+    class Paid(DomainEvent, version=3):
+        pass
+
+    upcasts(Paid, to=2)(lambda data: data)
+    (message,) = found()
+    assert (message.id, message.hint) == ("events.domain.E002", "Write one: @upcasts(Paid, to=3).")
