@@ -16,6 +16,7 @@ MAX_NAME_CHARACTERS = 255
 _CHECKED_KEYS = frozenset(("correlation_id", "cloudevent"))
 # Clients remove these segments from addresses, also percent-encoded (RFC 3986, section 5.2.4), and so never reach them.
 _DOT_SEGMENTS = frozenset((".", ".."))
+_NOTHING: Mapping[str, Any] = {}
 MAX_NAMES = 500  # event types or categories of one query: each is a condition
 
 
@@ -36,8 +37,12 @@ class ValidatedEvent(NamedTuple):
         return ValidatedEvent(*self[:5], event_id, *self[6:])
 
 
-def validate_events(events: Iterable[NewEvent]) -> list[ValidatedEvent]:
+def validate_events(events: Iterable[NewEvent], context: Mapping[str, Any] = _NOTHING) -> list[ValidatedEvent]:
     """Return `events` as rows for the append functions.
+
+    Args:
+        context: metadata of each event that has no value of its own there; an import, which keeps what it reads, has
+            none.
 
     Raises:
         InvalidEvent: an event is not valid, or exceeds the limit on the bytes of a call; the error names its index.
@@ -48,7 +53,7 @@ def validate_events(events: Iterable[NewEvent]) -> list[ValidatedEvent]:
     size, most = 0, max(conf.max_dispatch_bytes, conf.max_event_bytes)
     for index, event in enumerate(events):
         try:
-            row = _row(event)
+            row = _row(event, context)
         except InvalidEvent as error:
             raise InvalidEvent(error.field, error.reason, index) from None
         # As bytes: Python's hash of a UUID is its remainder, so a client can send thousands of ids with one hash.
@@ -192,7 +197,7 @@ def check_moment(field: str, value: Any) -> None:
         raise InvalidEvent(field, f"lies outside {EARLIEST.date()} to {LATEST.date()}")
 
 
-def _row(event: NewEvent) -> ValidatedEvent:
+def _row(event: NewEvent, context: Mapping[str, Any]) -> ValidatedEvent:
     if not isinstance(event, NewEvent):
         raise InvalidEvent("event", f"is {_kind(event)}; pass NewEvent objects, and a list of them as *events")
     check_aggregate_id("aggregate_id", event.aggregate_id)
@@ -201,7 +206,7 @@ def _row(event: NewEvent) -> ValidatedEvent:
         raise InvalidEvent("event_id", f"is {_kind(event.event_id)}; it must be a uuid.UUID, or left out to get one")
     check_moment("timestamp", event.timestamp)
     data_json, data = _json_object("data", event.data)
-    metadata_json, metadata = _json_object("metadata", event.metadata)
+    metadata_json, metadata = _json_object("metadata", _with_context(event.metadata, context))
     for name in event.reserved_metadata & metadata.keys():
         raise InvalidEvent(
             f"metadata.{name}", "is reserved: send a CloudEvent instead, or import the event with import_events"
@@ -226,6 +231,10 @@ def _row(event: NewEvent) -> ValidatedEvent:
         data,
         metadata,
     )
+
+
+def _with_context(metadata: Any, context: Mapping[str, Any]) -> Any:
+    return {**context, **metadata} if context and isinstance(metadata, Mapping) else metadata
 
 
 def _check_correlation_id(value: Any) -> None:
