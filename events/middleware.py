@@ -36,12 +36,13 @@ class EventContextMiddleware:
 
     def __init__(self, get_response: Callable[[HttpRequest], Any]) -> None:
         self._get_response = get_response
-        if iscoroutinefunction(get_response):
+        self._is_async = iscoroutinefunction(get_response)
+        if self._is_async:
             markcoroutinefunction(self)
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase | Awaitable[HttpResponseBase]:
         correlation_id = _correlation_id(request)
-        if iscoroutinefunction(self):
+        if self._is_async:
             return self._respond_async(request, correlation_id)
         with _context(request, correlation_id):
             response: HttpResponseBase = self._get_response(request)
