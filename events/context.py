@@ -171,8 +171,11 @@ def _user_id(user: Any) -> str | None:
 
 
 def _flow_of(event: Event) -> str:
-    """Return the correlation id of an event, or its own id: metadata may have any JSON as a correlation id."""
-    value = event.metadata.get("correlation_id")
+    """Return the correlation id of an event, or its own id: metadata may have any JSON as a correlation id.
+
+    An event that Python cannot represent has no metadata.
+    """
+    value = (event.metadata or {}).get("correlation_id")
     try:
         check_name("correlation_id", text := str(value) if type(value) is int else value)
     except InvalidEvent:

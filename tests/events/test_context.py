@@ -250,6 +250,11 @@ def test_other_consumers_name_the_cause_themselves(store: EventStore) -> None:
     assert second.metadata == {"correlation_id": "c", "causation_id": str(first.event_id)}
 
 
+def test_unreadable_event_can_be_a_cause(store: EventStore) -> None:
+    with caused_by(Event(event_id=ID, metadata=None)):
+        assert metadata_of(store) == dict.fromkeys(("correlation_id", "causation_id"), str(ID))
+
+
 # Threads and tasks
 
 
