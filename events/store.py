@@ -10,6 +10,7 @@ from asgiref.sync import sync_to_async
 from django.db import transaction
 
 from . import decoding, subscriptions
+from .context import current_context
 from .exceptions import DuplicateEvent
 from .models import Event, EventQuerySet
 from .routing import database
@@ -121,7 +122,7 @@ class EventStore:
             DispatchTooDeep: handlers dispatch inside handlers without end.
         """
         check_count("events", len(events))
-        rows = validate_events(events)
+        rows = validate_events(events, current_context())
         expected = self._expected(expected_version, rows)
         if not rows and not expected:
             return DispatchResult()

@@ -14,7 +14,7 @@ from django.dispatch import Signal
 from django.utils.inspect import func_accepts_kwargs
 from psycopg.pq import TransactionStatus
 
-from . import decoding, handler_errors
+from . import context, decoding, handler_errors
 from .conf import conf
 from .exceptions import DispatchTooDeep, InvalidEvent
 from .models import Event
@@ -181,7 +181,8 @@ def has_subscribers(events: Sequence[Any], using: str) -> bool:
 def send_on_commit(events: Sequence[Event], using: str) -> None:
     """Send `event_committed` for `events` after the current transaction has committed."""
     if ON_COMMIT.has_subscribers(events, using):
-        transaction.on_commit(partial(_send_committed, events, using), using=using)
+        # The transaction may commit in another context, or in none.
+        transaction.on_commit(partial(_send_committed, events, using, context.captured()), using=using)
 
 
 def send_to_participants(events: Sequence[Event], using: str) -> None:
@@ -203,8 +204,9 @@ def _send(handlers: Subscriptions, events: Sequence[Event], using: str) -> None:
         return
     for index, event in enumerate(events):
         try:
-            for signal in handlers.signals_for(event, using):
-                signal.send(sender=Event, event=event, using=using)
+            with context.of_handlers(event):
+                for signal in handlers.signals_for(event, using):
+                    signal.send(sender=Event, event=event, using=using)
         except Exception as error:
             handler_errors.mark(error, event, index)
             raise
@@ -226,10 +228,11 @@ def _check_transaction(using: str) -> None:
         )
 
 
-def _send_committed(events: Sequence[Event], using: str) -> None:
+def _send_committed(events: Sequence[Event], using: str, dispatched_in: context.Values | None) -> None:
     for event in events:
-        for signal in ON_COMMIT.signals_for(event, using):
-            signal.send_robust(sender=Event, event=event, using=using)
+        with context.activated(dispatched_in), context.of_handlers(event):
+            for signal in ON_COMMIT.signals_for(event, using):
+                signal.send_robust(sender=Event, event=event, using=using)
 
 
 _depth: ContextVar[int] = ContextVar("events_dispatch_depth", default=0)

@@ -21,6 +21,7 @@ _RESERVED = {
     "cloudevent": "is reserved: send a CloudEvent instead, or import the event with import_events",
     decoding.SCHEMA: "is reserved: the store adds the newest schema version. Leave it out, and give the data in it",
 }
+_NOTHING: Mapping[str, Any] = {}
 MAX_NAMES = 500  # event types or categories of one query: each is a condition
 
 
@@ -41,8 +42,12 @@ class ValidatedEvent(NamedTuple):
         return ValidatedEvent(*self[:5], event_id, *self[6:])
 
 
-def validate_events(events: Iterable[NewEvent]) -> list[ValidatedEvent]:
+def validate_events(events: Iterable[NewEvent], context: Mapping[str, Any] = _NOTHING) -> list[ValidatedEvent]:
     """Return `events` as rows for the append functions.
+
+    Args:
+        context: metadata of each event that has no value of its own there; an import, which keeps what it reads, has
+            none.
 
     Raises:
         InvalidEvent: an event is not valid, or exceeds the limit on the bytes of a call; the error names its index.
@@ -53,7 +58,7 @@ def validate_events(events: Iterable[NewEvent]) -> list[ValidatedEvent]:
     size, most = 0, max(conf.max_dispatch_bytes, conf.max_event_bytes)
     for index, event in enumerate(events):
         try:
-            row = _row(event)
+            row = _row(event, context)
         except InvalidEvent as error:
             raise InvalidEvent(error.field, error.reason, index) from None
         # As bytes: Python's hash of a UUID is its remainder, so a client can send thousands of ids with one hash.
@@ -199,7 +204,7 @@ def check_moment(field: str, value: Any) -> None:
         raise InvalidEvent(field, f"lies outside {EARLIEST.date()} to {LATEST.date()}")
 
 
-def _row(event: NewEvent) -> ValidatedEvent:
+def _row(event: NewEvent, context: Mapping[str, Any]) -> ValidatedEvent:
     if not isinstance(event, NewEvent):
         raise InvalidEvent("event", f"is {_kind(event)}; pass NewEvent objects, and a list of them as *events")
     check_aggregate_id("aggregate_id", event.aggregate_id)
@@ -207,7 +212,7 @@ def _row(event: NewEvent) -> ValidatedEvent:
     if not isinstance(event.event_id, UUID):
         raise InvalidEvent("event_id", f"is {_kind(event.event_id)}; it must be a uuid.UUID, or left out to get one")
     check_moment("timestamp", event.timestamp)
-    event_type, given_data, given_metadata = _typed(event)
+    event_type, given_data, given_metadata = _typed(event, _with_context(event.metadata, context))
     data_json, data = _json_object("data", given_data)
     metadata_json, metadata = _json_object("metadata", given_metadata)
     if metadata.get("correlation_id") is not None:
@@ -232,9 +237,12 @@ def _row(event: NewEvent) -> ValidatedEvent:
     )
 
 
-def _typed(event: NewEvent) -> tuple[str, Any, Any]:
+def _with_context(metadata: Any, context: Mapping[str, Any]) -> Any:
+    return {**context, **metadata} if context and isinstance(metadata, Mapping) else metadata
+
+
+def _typed(event: NewEvent, metadata: Any) -> tuple[str, Any, Any]:
     """Return the type, the data and the metadata to store; of a registered type, in the newest form."""
-    metadata = event.metadata
     if isinstance(metadata, Mapping):
         for name in event.reserved_metadata & metadata.keys():
             raise InvalidEvent(f"metadata.{name}", _RESERVED[name])

@@ -9,6 +9,7 @@ from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, JsonRes
 from django.template.response import TemplateResponse
 
 from events import authorization, client_errors
+from events.context import enforced
 from events.exceptions import EventStoreError, VersionConflict
 from events.jsonb import pretty
 from events.models import Aggregate
@@ -80,7 +81,7 @@ class AppendView:
             return None
         try:
             with client_errors.shown(self._request.user, named=[event.aggregate_id]):
-                return self._store.dispatch(event, expected_version=expected)
+                return self._store.dispatch(*enforced([event]), expected_version=expected)
         except VersionConflict as conflict:
             self._conflict = self._report(conflict, expected)
             form.add_error(None, _conflict_message(conflict))

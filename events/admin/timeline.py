@@ -141,8 +141,13 @@ def trail(event: Event, categories: Collection[str] | None, limit: int) -> list[
 
 
 def who(event: Event) -> str:
-    """Return the user who caused an event, from its metadata; an empty string if it has none."""
-    return next((text for key in ACTOR_KEYS if (text := _text(event.metadata, key))), "")
+    """Return the user who caused an event, from its metadata; an empty string if it has none.
+
+    Any client may state an `actor`. The `user` of a request's context is always there too.
+    """
+    named = next((text for key in ACTOR_KEYS if (text := _text(event.metadata, key))), "")
+    user = _text(event.metadata, "user")
+    return f"{named} (user {user})" if user and user != named else named
 
 
 def ago(moment: datetime) -> str:

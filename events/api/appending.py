@@ -1,7 +1,7 @@
 """Appends over HTTP: the events and expectations of a request, and the detection of repeated requests."""
 
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 from uuid import UUID
@@ -9,6 +9,7 @@ from uuid import UUID
 from rest_framework.request import Request
 
 from events import client_errors
+from events.context import KEYS, enforced, is_active
 from events.exceptions import DuplicateEvent, InvalidEvent, VersionConflict
 from events.formats import cloudevent_data, cloudevents
 from events.formats.serialization import new_event_from_dict, shown
@@ -36,7 +37,7 @@ class AppendRequest:
         unused_ids: the ids from the key that the request leaves out, because its events have ids of their own.
     """
 
-    events: list[NewEvent]
+    events: Sequence[NewEvent]
     expected_version: ExpectedVersion
     in_header: bool
     key_ids: Mapping[int, UUID]
@@ -70,7 +71,7 @@ def read(view: StoreView, aggregate_id: str | None = None) -> AppendRequest:
             raise InvalidEvent("expected_version", "is an object; give the version of the aggregate in the URL")
         expected = {aggregate_id: expected}
     unused = set(from_key) - {event.event_id for event in events} if len(key_ids) < len(from_key) else ()
-    return AppendRequest(events, expected, in_header is not None, key_ids, unused)
+    return AppendRequest(enforced(events), expected, in_header is not None, key_ids, unused)
 
 
 def append(view: StoreView, append_request: AppendRequest) -> DispatchResult:
@@ -208,4 +209,9 @@ def _is_repetition(append_request: AppendRequest, stored: DispatchResult, using:
     if Event.objects.using(using).filter(event_id=append_request.key_ids[len(new_events)]).exists():
         return False
     fields = ("type", "data", "metadata", "timestamp")
-    return not any(retries.differences(new, event, fields) for new, event in zip(new_events, stored, strict=True))
+    # The context of a repeated request is another one.
+    ignored = KEYS if is_active() else ()
+    return not any(
+        retries.differences(new, event, fields, ignored_metadata=ignored)
+        for new, event in zip(new_events, stored, strict=True)
+    )

@@ -1,6 +1,6 @@
 """The comparison of an event of a call with the stored event that has its id."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Any, Protocol
 
@@ -20,16 +20,28 @@ class Content(Protocol):
     def timestamp(self) -> datetime | None: ...
 
 
-def differences(new: Content, stored: Content, fields: Sequence[str] = ("type", "data")) -> tuple[str, ...]:
+def differences(
+    new: Content, stored: Content, fields: Sequence[str] = ("type", "data"), *, ignored_metadata: Collection[str] = ()
+) -> tuple[str, ...]:
     """Return those of `fields` in which `new` differs from the stored event with its id; none if it is a retry.
 
     By default the metadata and the timestamp may differ: a client may make both again for each attempt. A timestamp of
     None stands for the moment of storing, so it differs from none.
+
+    Args:
+        ignored_metadata: keys of the metadata in which the two may differ.
     """
+
+    def content(event: Content, name: str) -> Any:
+        value = getattr(event, name)
+        if name != "metadata" or not ignored_metadata:
+            return value
+        return {key: value[key] for key in value if key not in ignored_metadata}
+
     return tuple(
         name
         for name in fields
-        if not _is_same(name, getattr(new, name), getattr(stored, name)) and not _is_earlier_form(name, new, stored)
+        if not _is_same(name, content(new, name), content(stored, name)) and not _is_earlier_form(name, new, stored)
     )
 
 

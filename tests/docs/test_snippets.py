@@ -2,11 +2,14 @@
 
 import contextlib
 import io
+import json
 import re
 import shlex
 import shutil
+import sys
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -15,8 +18,11 @@ from django.core.management import call_command
 from django.db import connection
 from django.template import RequestContext, Template
 from django.test import Client, RequestFactory
+from django.utils.module_loading import import_string
 from rest_framework.authtoken.models import Token
 
+from events.context import current_context, event_context
+from events.middleware import EventContextMiddleware
 from events.store import EventStore
 from events.types import NewEvent
 from projections import registry
@@ -46,13 +52,26 @@ def test_every_snippet_is_of_a_kind_that_is_tested() -> None:
 
 
 # Snippets that are files of a project, or talk to a server; tests below run these.
-ELSEWHERE = ("# settings.py", "# urls.py", "# projections.py", "# over HTTP", "# venue/events/apps.py")
+ELSEWHERE = (
+    "# settings.py",
+    "# urls.py",
+    "# projections.py",
+    "# over HTTP",
+    "# venue/events/apps.py",
+    "# tasks in a context",
+)
 
 
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize(
     ("page", "outputs"),
-    [("README.md", 1), ("docs/getting-started.md", 3), ("docs/patterns.md", 2), ("docs/public-api.md", 0)],
+    [
+        ("README.md", 1),
+        ("docs/context.md", 5),
+        ("docs/getting-started.md", 3),
+        ("docs/patterns.md", 2),
+        ("docs/public-api.md", 0),
+    ],
 )
 def test_python_snippets_run_and_print_what_the_page_says(page: str, outputs: int) -> None:
     text = (ROOT / page).read_text(encoding="utf-8")
@@ -71,6 +90,41 @@ def test_python_snippets_run_and_print_what_the_page_says(page: str, outputs: in
             printed = output.getvalue()
     assert compared == outputs
     assert names.get("checkpoint", 1) > 0
+
+
+def test_settings_of_the_context_page_name_the_middleware() -> None:
+    (block,) = [each for each in snippets(ROOT / "docs/context.md", "python") if each.startswith("# settings.py")]
+    names: dict[str, Any] = {"MIDDLEWARE": ["others"]}
+    exec(compile(block, "docs/context.md", "exec"), names)  # noqa: S102
+    assert [import_string(names["MIDDLEWARE"][0]), names["MIDDLEWARE"][1]] == [EventContextMiddleware, "others"]
+
+
+def test_tasks_of_the_context_page_pass_the_context_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Celery is not installed here. In its place stand a list of receivers, and a task that has headers."""
+
+    class Task:
+        def __init__(self, headers: dict[str, Any]) -> None:
+            self.request = headers
+
+        def __call__(self) -> dict[str, str]:
+            return current_context()
+
+    receivers: list[Callable[..., None]] = []
+    celery: dict[str, Any] = {
+        "celery": SimpleNamespace(Task=Task),
+        "celery.signals": SimpleNamespace(before_task_publish=SimpleNamespace(connect=receivers.append)),
+    }
+    for name, module in celery.items():
+        monkeypatch.setitem(sys.modules, name, module)
+    (block,) = [each for each in snippets(ROOT / "docs/context.md", "python") if each.startswith("# tasks in a")]
+    names: dict[str, Any] = {}
+    exec(compile(block, "docs/context.md", "exec"), names)  # noqa: S102
+    headers: dict[str, Any] = {}
+    values = {"correlation_id": "c", "causation_id": "e", "user": "5", "traceparent": f"00-{'a' * 32}-{'b' * 16}-01"}
+    with event_context(**values):
+        receivers[0](sender="task", headers=headers)
+    received = json.loads(json.dumps(headers))
+    assert (names["ContextTask"](received)(), names["ContextTask"]({})()) == (values, {})
 
 
 def test_snippet_of_the_collisions_page_is_an_app_config() -> None:

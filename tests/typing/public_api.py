@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Any, assert_type
 from uuid import UUID
 
+from events.context import caused_by, current_context, event_context
 from events.exceptions import DuplicateEvent, VersionConflict
 from events.models import Aggregate, Event, EventQuerySet
 from events.store import DispatchResult, EventStore
@@ -86,6 +87,14 @@ def subscribing() -> None:
     decorated("event")  # type: ignore[arg-type]
     store.subscribe(7, plain)  # type: ignore[call-overload]
     as_it_was(Event())
+
+
+def in_contexts(event: Event) -> None:
+    with event_context(correlation_id="import-7", user=lambda: 5, causation_id=event.event_id), caused_by(event):
+        assert_type(current_context(), dict[str, str])
+    event_context("import-7")  # type: ignore[call-arg]
+    event_context(correlation_id=7)  # type: ignore[arg-type]
+    caused_by(event.event_id)  # type: ignore[arg-type]
 
 
 def errors(conflict: VersionConflict, duplicate: DuplicateEvent) -> None:

@@ -123,6 +123,17 @@ def test_metadata_of_any_shape_is_shown(staff: Client, store: EventStore, metada
         assert ("event-who" in html or "<dd>7</dd>" in html) is ("user" in metadata)
 
 
+def test_user_of_the_context_is_shown_beside_a_stated_actor(staff: Client, store: EventStore) -> None:
+    for metadata, shown in (
+        ({"actor": "boss", "user": "7"}, "boss (user 7)"),
+        ({"user": "7"}, "7"),
+        ({"actor": "7", "user": "7"}, "7"),
+        ({"actor": "boss"}, "boss"),
+    ):
+        (event,) = store.dispatch(new(metadata=metadata))
+        assert f"<dd>{shown}</dd>" in page(staff, f"{EVENTS}{event.position}/change/")
+
+
 def test_event_is_compared_with_the_last_one_of_its_own_type(staff: Client, store: EventStore) -> None:
     placed = {"amount": 36, "note": "gift"}
     store.dispatch(
