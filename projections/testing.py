@@ -6,19 +6,20 @@ class OrderTotals(TestCase):
         self.assertEqual(OrderTotal.objects.get().total, 5)
 """
 
+from collections.abc import Iterable, Sequence
+
 from events.models import Event
 from events.routing import database
-from events.storage import ordering
+from events.storage import ordering, reader
 from events.store import EventStore
 from events.types import NewEvent
 
 from . import registry
 from .base import Mode, Projection
 from .engine import runner
-from .engine.registration import ensure_registered
 from .exceptions import HandlerFailed, OperationRejected
-from .models import Status
-from .workers.scheduler import plan
+from .models import Build, Checkpoint, ProjectionState, Status
+from .workers.scheduler import Task, plan
 
 __all__ = ["project", "run_until_caught_up"]
 
@@ -51,12 +52,12 @@ def run_until_caught_up(*names: str) -> int:
         OperationRejected: a projection does not start, because its tables held rows before it was registered.
         UnknownProjection: no projection has one of the names.
     """
+    projections = registry.named(names)
+    tasks = plan(projections)
+    _check_started(projections)
+    settled = ordering.settled_position(database())
     handled = 0
-    for projection in registry.named(names):
-        if (state := ensure_registered(projection)).status == Status.UNDECIDED:
-            raise OperationRejected(f"Projection {state.name!r} does not start: {state.status_reason}")
-    for task in plan(registry.named(names)):
-        settled = ordering.settled_position(database())
+    for task in _with_events(tasks, settled):
         while task.position < settled:
             result = runner.run_pass(task.projection, task.checkpoint_id, settled, raise_errors=True)
             if result.outcome is not runner.PassOutcome.DONE:
@@ -64,3 +65,24 @@ def run_until_caught_up(*names: str) -> int:
             task.position = result.position
             handled += result.events
     return handled
+
+
+def _check_started(projections: Iterable[Projection]) -> None:
+    states = ProjectionState.objects.using(database()).filter(name__in=[each.name for each in projections])
+    if state := states.filter(status=Status.UNDECIDED).first():
+        raise OperationRejected(f"Projection {state.name!r} does not start: {state.status_reason}")
+
+
+def _with_events(tasks: Sequence[Task], settled: int) -> list[Task]:
+    """Return the tasks with events to handle, and move the others to `settled` at once.
+
+    A test runs this after each dispatch, and a pass takes seven statements.
+    """
+    having, idle = [], []
+    for task in tasks:
+        events = reader.selection(task.projection.wanted_types(), None, database())
+        is_idle = task.build == Build.LIVE and not events.after(task.position).up_to(settled).exists()
+        (idle if is_idle else having).append(task)
+    idle_checkpoints = Checkpoint.objects.using(database()).filter(pk__in=[task.checkpoint_id for task in idle])
+    idle_checkpoints.filter(position__lt=settled).update(position=settled)
+    return having
