@@ -1,8 +1,8 @@
 """Simulated commits: run on-commit functions in a test whose transaction never commits.
 
 `TestCase` opens transactions around a test and rolls them back. So the outermost `atomic()` block of the code under
-test is a savepoint, and Django keeps its on-commit functions without calling them. While `simulated_commits` is on, they
-are called at the end of that block, as after a commit.
+test is a savepoint, and Django keeps its on-commit functions without calling them. While `simulated_commits` is on,
+they are called at the end of that block, as after a commit.
 
 Django has no signal at that moment, so this replaces `Atomic.__exit__` and `BaseDatabaseWrapper.on_commit`. It also
 depends on the mark by which `TestCase` tells its own blocks from others. Checked with Django 5.2 and 6.1.
@@ -89,10 +89,11 @@ def _call(function: Callable[[], Any], connection: BaseDatabaseWrapper) -> None:
     try:
         function()
     finally:
-        if _is_aborted(connection):
-            connection.savepoint_rollback(savepoint)
-            connection.needs_rollback = False
-        connection.savepoint_commit(savepoint)
+        if not connection.closed_in_transaction:
+            if _is_aborted(connection):
+                connection.needs_rollback = False
+                connection.savepoint_rollback(savepoint)
+            connection.savepoint_commit(savepoint)
 
 
 def _is_aborted(connection: BaseDatabaseWrapper) -> bool:
