@@ -56,7 +56,7 @@ def test_transaction_that_waits_for_its_own_event_is_told_at_once(store: EventSt
             wait_for("tally", before.position, 0.05)
         (event,) = store.dispatch(new("a-1", "Counted"))
         started = time.monotonic()
-        with pytest.raises(WaitsForItself, match="2 events before .* Wait after the commit"):
+        with pytest.raises(WaitsForItself, match=r"2 events before .* Wait after the commit"):
             wait_for("tally", event.position, 20)
         with pytest.raises(NotCaughtUp) as of_another:
             wait_for("tally", before.position, 0.05)
