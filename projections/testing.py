@@ -19,6 +19,7 @@ from .base import Mode, Projection
 from .engine import runner
 from .exceptions import HandlerFailed, OperationRejected
 from .models import Build, Checkpoint, ProjectionState, Status
+from .operations import lag
 from .workers.scheduler import Task, plan
 
 __all__ = ["project", "run_until_caught_up"]
@@ -31,14 +32,19 @@ def project(projection: type[Projection], *events: NewEvent) -> list[Event]:
         Exception: the exception that a handler raised.
     """
     stored = EventStore().dispatch(*events)
-    if projection in registry.registered() and projection.mode is Mode.INLINE:
-        return stored  # the dispatch has called it
+    if projection in registry.registered() and _has_handled(projection, stored):
+        return stored
     wanted = projection().wanted_types()
     try:
         projection().project_batch([event for event in stored if wanted is None or event.type in wanted])
     except HandlerFailed as failure:
         raise failure.__cause__ or failure from None
     return stored
+
+
+def _has_handled(projection: type[Projection], events: Sequence[Event]) -> bool:
+    """Return whether the dispatch has called the projection: an INLINE one, or any in `eager_events`."""
+    return projection.mode is Mode.INLINE or not events or lag.reached(projection.name) >= events[-1].position
 
 
 def run_until_caught_up(*names: str) -> int:
@@ -78,7 +84,8 @@ def _with_events(tasks: Sequence[Task], settled: int) -> list[Task]:
 
     A test runs this after each dispatch, and a pass takes seven statements.
     """
-    having, idle = [], []
+    having: list[Task] = []
+    idle: list[Task] = []
     for task in tasks:
         events = reader.selection(task.projection.wanted_types(), None, database())
         is_idle = task.build == Build.LIVE and not events.after(task.position).up_to(settled).exists()

@@ -34,14 +34,14 @@ def simulated_commits() -> Iterator[None]:
     real, and Django calls the functions.
     """
     open_connections = connections.all(initialized_only=True)
-    outer = [block for each in open_connections for block in each.atomic_blocks if not block._from_testcase]
+    outer: list[Any] = [block for each in open_connections for block in each.atomic_blocks if not _is_of_test(block)]
     waiting = [(each, _without_notes(each.run_on_commit)) for each in open_connections]
     for block in outer:  # otherwise a durable block could not be opened inside
         block._from_testcase = True
     for each in open_connections:
         each.run_on_commit = _notes(each.run_on_commit)
     Atomic.__exit__ = _exit_and_commit  # type: ignore[method-assign]
-    BaseDatabaseWrapper.on_commit = _on_commit_or_now  # type: ignore[method-assign]
+    BaseDatabaseWrapper.on_commit = _on_commit_or_now  # type: ignore[assignment, method-assign]
     try:
         yield
     finally:
@@ -55,7 +55,7 @@ def simulated_commits() -> Iterator[None]:
 
 def _exit_and_commit(block: Atomic, exc_type: Any, exc_value: Any, traceback: Any) -> None:
     _exit(block, exc_type, exc_value, traceback)
-    if exc_type is None and not block._from_testcase:
+    if exc_type is None and not _is_of_test(block):
         _commit(transaction.get_connection(block.using))
 
 
@@ -67,7 +67,7 @@ def _on_commit_or_now(connection: BaseDatabaseWrapper, func: Callable[[], Any], 
 def _commit(connection: BaseDatabaseWrapper) -> None:
     """Call the on-commit functions if only blocks of the test are open. As after a commit, an error skips the rest."""
     is_open = connection.in_atomic_block and not connection.needs_rollback
-    if not is_open or not all(block._from_testcase for block in connection.atomic_blocks):
+    if not is_open or not all(map(_is_of_test, connection.atomic_blocks)):
         return
     functions = _without_notes(connection.run_on_commit)
     if not functions:
@@ -83,13 +83,17 @@ def _commit(connection: BaseDatabaseWrapper) -> None:
             logger.exception("Error calling %s in on_commit()", getattr(function, "__qualname__", function))
 
 
+def _is_of_test(block: Any) -> bool:
+    return bool(block._from_testcase)
+
+
 def _call(function: Callable[[], Any], connection: BaseDatabaseWrapper) -> None:
     """Call an on-commit function; a database error in it does not abort the transaction of the test."""
     savepoint = connection.savepoint()
     try:
         function()
     finally:
-        if not connection.closed_in_transaction:
+        if savepoint and not connection.closed_in_transaction:
             if _is_aborted(connection):
                 connection.needs_rollback = False
                 connection.savepoint_rollback(savepoint)

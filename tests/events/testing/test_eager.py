@@ -24,7 +24,7 @@ from events.validation import validate_events
 from projections.exceptions import NotCaughtUp, WaitsForItself
 from projections.models import ParkedEvent
 from projections.operations import actions
-from projections.waiting import wait_for
+from projections.waiting import await_for, wait_for
 from tests.projections.support import tally
 from tests.readmodels.models import FragileNote
 from tests.readmodels.projections import Broken
@@ -99,6 +99,11 @@ class Behaviour:
         store.dispatch(new("a-1", "Followed"), new("a-1", "Counted"))
         self.assertEqual(self.seen, [("b-1", 1), "followed", ("a-1", 2)])
         self.assertEqual(tally()["all"], 2)
+
+    async def test_coroutines_do_the_same(self) -> None:
+        (event,) = await store.adispatch(new("a-1", "Counted"))
+        self.assertEqual(await await_for("tally", event.position, 0), event.position)
+        self.assertEqual(self.seen, [("a-1", 1)])
 
     def test_error_of_a_handler_is_raised_by_dispatch(self) -> None:
         def fail(event: Event, **kwargs: Any) -> None:
