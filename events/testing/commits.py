@@ -18,7 +18,7 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.transaction import Atomic
 from psycopg.pq import TransactionStatus
 
-from events.notes import Note
+from events.storage.notes import Note
 
 logger = logging.getLogger("django.db.backends.base")
 

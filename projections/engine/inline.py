@@ -12,7 +12,7 @@ from django.db import connections, transaction
 
 from events import subscriptions
 from events.models import Event
-from events.notes import Note
+from events.storage.notes import Note
 from events.types import ALL, Subscribed
 from projections import registry
 from projections.base import Mode, Projection

@@ -13,9 +13,9 @@ from typing import Any
 
 from django.db import connections, transaction
 
-from events.notes import Note
 from events.routing import database
 from events.storage import ordering, reader
+from events.storage.notes import Note
 from events.storage.query_files import read_query
 from projections import registry
 from projections.base import Mode, Projection

@@ -8,7 +8,7 @@ from django.contrib.auth.models import Group
 from django.db import DataError, IntegrityError, connection, transaction
 from django.test import TestCase
 
-from events.notes import Note
+from events.storage.notes import Note
 from events.testing.commits import simulated_commits
 
 pytestmark = pytest.mark.django_db

@@ -3,7 +3,7 @@
 import pytest
 from django.db import connection, transaction
 
-from events.notes import Note
+from events.storage.notes import Note
 
 
 @pytest.mark.django_db
