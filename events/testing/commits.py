@@ -55,7 +55,7 @@ def simulated_commits() -> Iterator[None]:
 
 def _exit_and_commit(block: Atomic, exc_type: Any, exc_value: Any, traceback: Any) -> None:
     _exit(block, exc_type, exc_value, traceback)
-    if exc_type is None and not _is_of_test(block):
+    if not _is_of_test(block):
         _commit(transaction.get_connection(block.using))
 
 

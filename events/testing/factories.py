@@ -3,7 +3,8 @@
 from collections import Counter
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Any
+from typing import Any, TypedDict, Unpack
+from uuid import UUID
 
 from django.utils import timezone
 
@@ -15,11 +16,19 @@ AGGREGATE_ID = "test-1"
 TYPE = "Happened"
 
 
+class Fields(TypedDict, total=False):
+    """The further fields of a `NewEvent`."""
+
+    timestamp: datetime | None
+    metadata: Mapping[str, Any]
+    event_id: UUID
+
+
 def make_new_event(
     aggregate_id: str = AGGREGATE_ID,
     type: str = TYPE,  # noqa: A002
     data: Mapping[str, Any] | None = None,
-    **fields: Any,
+    **fields: Unpack[Fields],
 ) -> NewEvent:
     """Return an event to dispatch, of which a test names only what matters.
 
@@ -37,7 +46,7 @@ def make_event(
     position: int = 1,
     version: int = 1,
     recorded_at: datetime | None = None,
-    **fields: Any,
+    **fields: Unpack[Fields],
 ) -> Event:
     """Return an event as a handler receives it, without storing it.
 

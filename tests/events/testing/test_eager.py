@@ -18,7 +18,7 @@ from events.exceptions import VersionConflict
 from events.models import Event
 from events.signals import event_committed
 from events.store import EventStore, append_and_send
-from events.testing import EagerEvents, FailedAfterCommit, make_event
+from events.testing import EagerEvents, FailedAfterCommit, eager, make_event
 from events.testing import eager_events as eagerly
 from events.validation import validate_events
 from projections.exceptions import NotCaughtUp, WaitsForItself
@@ -238,8 +238,10 @@ def test_block_handles_what_was_stored_before_and_nothing_after() -> None:
         store.dispatch(new("a-1", "Counted"))
         with eagerly():
             assert tally()["all"] == 1
-            with eagerly(), transaction.atomic(durable=True):
-                store.dispatch(new("a-1", "Counted"))
+            with transaction.atomic(durable=True), eagerly():  # one inside another changes nothing
+                store.dispatch(new("a-1", "Counted"), new("a-1"), new("a-1"))
+                assert [entry[1] for entry in connection.run_on_commit].count(eager._handle_news) == 1
+                assert tally()["all"] == 1
             assert tally()["all"] == 2
         store.dispatch(new("a-1", "Counted"))
         assert (tally()["all"], seen) == (2, [])
