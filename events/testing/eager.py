@@ -52,8 +52,7 @@ def eager_events() -> Iterator[None]:
         yield
         return
     with _eager():
-        if Event.objects.using(database()).exists():
-            _call_followers()
+        _catch_up()
         yield
 
 
@@ -69,12 +68,16 @@ class EagerEvents(TestCase):
             super().setUpClass()
 
     def run(self, result: TestResult | None = None) -> TestResult | None:
-        with eager_events():
+        with _eager():
             return super().run(result)
 
     def debug(self) -> None:
         with _eager():
             super().debug()
+
+    def _callSetUp(self) -> None:  # noqa: N802  # of unittest: an error here is one of the test, not of the runner
+        _catch_up()
+        super()._callSetUp()  # type: ignore[misc]
 
 
 @contextmanager
@@ -125,6 +128,12 @@ def _note_news(event: Event, using: str, **kwargs: Any) -> None:
     entries = connections[using].run_on_commit
     if not entries or entries[-1][1] is not _handle_news:  # once for all events of a call
         transaction.on_commit(_handle_news, using=using)
+
+
+def _catch_up() -> None:
+    """Have the followers handle the events that are stored already."""
+    if Event.objects.using(database()).exists():
+        _call_followers()
 
 
 def _handle_news() -> None:

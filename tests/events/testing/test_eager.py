@@ -10,7 +10,7 @@ from django.contrib.auth.models import User
 from django.db import connection, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.transaction import Atomic
-from django.test import Client, TestCase, TransactionTestCase
+from django.test import Client, SimpleTestCase, TestCase, TransactionTestCase
 from django.test.runner import DiscoverRunner
 
 from events import subscriptions
@@ -185,6 +185,11 @@ class Prepared(EagerEvents, TestCase):
         assert tally()["all"] == 3
 
 
+class WithoutDatabase(EagerEvents, SimpleTestCase):
+    def test_nothing(self) -> None:
+        pass
+
+
 def results_by_django(*cases: type) -> Any:
     tests = [test for case in cases for test in defaultTestLoader.loadTestsFromTestCase(case)]
     suite = DiscoverRunner.test_suite(tests)
@@ -199,7 +204,13 @@ def test_case_passes_under_the_runner_of_django(case: type, django_db_setup: Non
     assert result.testsRun >= 2
 
 
-for each in (InOneTransaction, InTransactionsOfTheirOwn, Prepared):
+def test_case_that_may_not_use_the_database_is_told_so(django_db_setup: None, django_db_blocker: Any) -> None:
+    with django_db_blocker.unblock():
+        ((_, error),) = results_by_django(WithoutDatabase).failures
+    assert "Database queries to 'default' are not allowed" in error
+
+
+for each in (InOneTransaction, InTransactionsOfTheirOwn, Prepared, WithoutDatabase):
     each.__test__ = False  # for pytest
 
 
