@@ -232,7 +232,20 @@ def _send_committed(events: Sequence[Event], using: str, dispatched_in: context.
     for event in events:
         with context.activated(dispatched_in), context.of_handlers(event):
             for signal in ON_COMMIT.signals_for(event, using):
-                signal.send_robust(sender=Event, event=event, using=using)
+                _send_one_committed(signal, sender=Event, event=event, using=using)
+
+
+_send_one_committed: Callable[..., Any] = Signal.send_robust  # logs errors; see `replace_sender_of_committed`
+
+
+def replace_sender_of_committed(send: Callable[..., Any]) -> Callable[..., Any]:
+    """Call `send(signal, **arguments)` for each event and signal after a commit; return what was called before.
+
+    Tests want the errors of on-commit handlers raised: see `events.testing`.
+    """
+    global _send_one_committed
+    before, _send_one_committed = _send_one_committed, send
+    return before
 
 
 _depth: ContextVar[int] = ContextVar("events_dispatch_depth", default=0)

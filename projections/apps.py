@@ -9,6 +9,7 @@ from django.db.models.signals import post_migrate
 class ProjectionsConfig(AppConfig):
     name = "projections"
     default_auto_field = "django.db.models.BigAutoField"
+    eager_events = "projections.testing.run_until_caught_up"  # what events.testing calls in place of workers
 
     def ready(self) -> None:
         from events.monitoring import diagnostics, grants

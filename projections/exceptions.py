@@ -16,6 +16,7 @@ __all__ = [
     "ProjectionError",
     "UnknownProjection",
     "UnsafeTransaction",
+    "WaitsForItself",
 ]
 
 
@@ -84,6 +85,8 @@ class NotCaughtUp(ProjectionError):
         status: the status of the projection, such as `paused`.
     """
 
+    _advice = ""
+
     def __init__(self, projection: str, position: int, reached: int, lag_events: int, status: str) -> None:
         self.projection = projection
         self.position = position
@@ -92,8 +95,17 @@ class NotCaughtUp(ProjectionError):
         self.status = status
         super().__init__(
             f"Projection {projection!r} is at position {reached}, {number_of_events(lag_events)} before {position};"
-            f" its status is {status}"
+            f" its status is {status}{self._advice}"
         )
+
+
+class WaitsForItself(NotCaughtUp):
+    """A transaction waits for a projection to handle events that workers do not see before it commits."""
+
+    _advice = (
+        ". Workers do not see the events of the transaction that waits before it commits. Wait after the commit. In a"
+        " TestCase, which never commits, use eager_events of events.testing"
+    )
 
 
 class OperationRejected(ProjectionError):

@@ -4,8 +4,11 @@ import time
 
 from asgiref.sync import sync_to_async
 
+from events.routing import database
+from events.storage import ordering
+
 from . import registry
-from .exceptions import NotCaughtUp
+from .exceptions import NotCaughtUp, WaitsForItself
 from .operations import lag, status
 
 __all__ = ["await_for", "wait_for"]
@@ -18,14 +21,15 @@ def wait_for(projection: str, position: int, timeout_seconds: float = 5.0) -> in
     """Wait until the rows of `projection` contain all events up to `position`; return the position it has reached.
 
     An INLINE projection reaches the position when the append commits. Do not wait inside the transaction that appends:
-    other sessions cannot see its events before it commits.
+    workers cannot see its events before it commits. In tests, see `events.testing.eager_events`.
 
     Args:
         projection: the name of the projection.
         position: the position of the event to wait for; `dispatch` and the HTTP interface return it.
 
     Raises:
-        NotCaughtUp: the timeout passed first; the error says how far the projection is, and its status.
+        NotCaughtUp: the timeout passed first; the error says how far the projection is, and its status. A subclass,
+            `WaitsForItself`, is raised at once if the open transaction of this connection must commit first.
         UnknownProjection: no projection has this name.
     """
     registry.get(projection)
@@ -33,10 +37,12 @@ def wait_for(projection: str, position: int, timeout_seconds: float = 5.0) -> in
     pause = FIRST_PAUSE_SECONDS
     while (reached := lag.reached(projection)) < position:
         left = deadline - time.monotonic()
-        if left <= 0:
+        is_in_vain = ordering.is_held_here(position, database())
+        if left <= 0 or is_in_vain:
             found = status.report(projection)
             behind = lag.lag_events(reached, position)
-            raise NotCaughtUp(projection, position, reached, behind, found.status)
+            error = WaitsForItself if is_in_vain else NotCaughtUp
+            raise error(projection, position, reached, behind, found.status)
         time.sleep(min(pause, left))
         pause = min(pause * 1.5, LONGEST_PAUSE_SECONDS)
     return reached

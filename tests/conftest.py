@@ -28,6 +28,8 @@ from tests.clusters import cluster_in, open_folder
 from tests.ownproject import OwnProject
 from tests.support import AsgiServer
 
+pytest_plugins = ["events.testing.pytest_plugin"]  # an installed package has an entry point for it
+
 postgres.join_or_exit()
 # The same examples in every run, so that a red run says something about the change; `make fuzz` and `make model` look
 # for new ones.

@@ -24,6 +24,13 @@ _LAST_GIVEN_OUT = """
 """
 
 
+# The setting of `sql/hold_floor.sql`: the oid of the sequence, and the floor.
+_IS_HELD_HERE = """
+    SELECT coalesce(held[1] = 'events_event_position_seq'::regclass::oid::text AND held[2]::bigint < %s, false)
+    FROM string_to_array(current_setting('events.floor_held', true), ':') AS held
+"""
+
+
 def settled_position(using: str) -> int:
     """Return the position of the highest event below which no event can appear; read events in a later statement.
 
@@ -57,6 +64,14 @@ def settled_position_after(position: int, using: str) -> int:
     if rows is None:
         rows = _SETTLED_AFTER.rows_unprepared(session, arguments)
     return rows[0][0] if rows else settled_position(using)
+
+
+def is_held_here(position: int, using: str) -> bool:
+    """Return whether no other session can read up to `position` before the open transaction of this connection ends.
+
+    This holds if the transaction has appended and holds a floor below the position.
+    """
+    return connections[using].in_atomic_block and bool(fetch_tuples(using, _IS_HELD_HERE, [position])[0][0])
 
 
 def last_given_out(using: str) -> int:

@@ -12,6 +12,7 @@ from django.db import connections, transaction
 
 from events import subscriptions
 from events.models import Event
+from events.storage.notes import Note
 from events.types import ALL, Subscribed
 from projections import registry
 from projections.base import Mode, Projection
@@ -83,7 +84,7 @@ class Receiver:
             raise failure.__cause__ or failure from None
 
 
-class _TransactionLiveness(missed.Note):
+class _TransactionLiveness(Note):
     """Which projections are live in a transaction.
 
     PostgreSQL releases the locks of `projections_enter_inline` at the moments when the note is removed.

@@ -15,6 +15,7 @@ from django.db import connections, transaction
 
 from events.routing import database
 from events.storage import ordering, reader
+from events.storage.notes import Note
 from events.storage.query_files import read_query
 from projections import registry
 from projections.base import Mode, Projection
@@ -48,17 +49,6 @@ def _of_new_types() -> Counter[str]:
             events = reader.selection(wanted, None, database()).after(state.start_position)
             found[state.name] = events.exclude(type__in=named)[:MAX_COUNTED].count()
     return found
-
-
-class Note:
-    """A note about the open transaction of a connection, stored among its on-commit functions.
-
-    Django removes an on-commit function when its savepoint is rolled back and when the transaction ends. But after
-    `set_autocommit(False)` it keeps the functions of each committed transaction; see `forget_at_commit`.
-    """
-
-    def __call__(self) -> None:
-        """Do nothing: only the entry in `run_on_commit` matters."""
 
 
 class _Handled(Note):

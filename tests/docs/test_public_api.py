@@ -19,6 +19,7 @@ PUBLIC_MODULES = [
     "events.middleware",
     "events.signals",
     "events.store",
+    "events.testing",
     "events.types",
     "projections.base",
     "projections.exceptions",
@@ -85,9 +86,9 @@ def test_url_modules_and_the_template_tag_exist() -> None:
 
 def test_every_module_with_all_is_public() -> None:
     with_all = [
-        f"{app}.{path.stem}"
+        ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
         for app in ("events", "projections")
-        for path in Path(ROOT, app).glob("*.py")
+        for path in [*Path(ROOT, app).glob("*.py"), *Path(ROOT, app).glob("testing/__init__.py")]
         if "\n__all__ = " in path.read_text(encoding="utf-8")
     ]
     assert sorted(with_all) == PUBLIC_MODULES

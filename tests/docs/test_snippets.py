@@ -27,6 +27,7 @@ from events.store import EventStore
 from events.types import NewEvent
 from projections import registry
 from projections.workers.worker import Worker
+from tests import FULL
 from tests.ownproject import GETTING_STARTED, PAGES, ROOT, USE_IT, OwnProject, run, shell_lines, snippets
 from tests.support import AsgiServer, Background
 
@@ -284,6 +285,17 @@ def test_tutorial_of_projections_works_as_written(own_project: OwnProject) -> No
         else:
             (folder / head.removeprefix("# ")).write_text(block)
     assert compared == 5
+
+    for block in snippets(ROOT / "docs/testing.md", "python"):  # the page continues the example
+        path, _, code = block.partition("\n")
+        compile(code, path, "exec")
+        (folder / path.removeprefix("# ")).write_text(code)
+    (line,) = snippets(ROOT / "docs/testing.md", "sh")
+    manage(*shlex.split(line)[2:])
+    if FULL:
+        files = sorted(folder.glob("sales/test*.py"))
+        said = run(own_project.python, "-m", "pytest", "-q", *files, cwd=folder, **own_project.environment)
+        assert "7 passed" in said
 
 
 @pytest.mark.django_db(transaction=True)

@@ -74,6 +74,17 @@ def test_wheel_holds_the_apps_and_nothing_else(installation: Installation) -> No
     assert "License-Expression: MIT" in metadata
 
 
+def test_pytest_finds_the_fixture_of_the_wheel(installation: Installation, tmp_path: Path) -> None:
+    """Also in a folder without Django, where it must not be in the way."""
+    load = (
+        "from importlib.metadata import entry_points; import sys\n"
+        "print(*[each.load().__file__ for each in entry_points(group='pytest11', name='eventstore')])\n"
+        "assert 'django' not in sys.modules"
+    )
+    where = run(installation.python, "-c", load, cwd=tmp_path, PYTHONPATH="", DJANGO_SETTINGS_MODULE="")
+    assert Path(where.strip()) == installation.packages / "events/testing/pytest_plugin.py"
+
+
 def test_project_unlike_the_demo_uses_the_wheel(project: InstalledProject) -> None:
     """Migrate there and back, use it by Python, admin and HTTP, run the project's own tests."""
     manage = project.manage

@@ -6,13 +6,10 @@ from typing import Any
 import pytest
 
 from events.models import Event
+from events.testing import make_event
 from events.types import ALL
 from projections.base import Projection, handles
 from projections.exceptions import HandlerFailed
-
-
-def happened(event_type: str) -> Event:
-    return Event(position=1, aggregate_id="a-1", version=1, type=event_type)
 
 
 class Base(Projection):
@@ -44,14 +41,14 @@ class Derived(Base):
 def test_each_handler_gets_its_types_in_the_order_of_definition() -> None:
     projection = Base()
     assert projection.wanted_types() == ["A", "B", "C"]
-    projection.project_batch([happened(each) for each in ("A", "B", "C", "D")])
+    projection.project_batch([make_event(type=each) for each in ("A", "B", "C", "D")])
     assert projection.calls == [("first", "A"), ("second", "A"), ("first", "B"), ("second", "C")]
 
 
 def test_handler_of_all_comes_first_and_widens_what_is_wanted() -> None:
     projection = Derived()
     assert projection.wanted_types() is None
-    projection.project_batch([happened("A"), happened("D")])
+    projection.project_batch([make_event(type="A"), make_event(type="D")])
     assert projection.calls == [("every", "A"), ("second", "A"), ("every", "D")]
 
 
@@ -63,7 +60,7 @@ def test_error_of_a_handler_names_the_event_and_is_the_cause() -> None:
         def fail(self, event: Event) -> None:
             raise LookupError("why")
 
-    event = happened("A")
+    event = make_event(type="A")
     with pytest.raises(HandlerFailed) as caught:
         Failing().project_batch([event])
     assert caught.value.event is event

@@ -3,13 +3,16 @@
 from django.test import TestCase
 
 from events.models import Event
+from events.store import EventStore
+from events.testing import eager_events
 from events.types import NewEvent
 from eventstore_project.models import Order, ProductSales
 from eventstore_project.projections import Orders, Sales
 from projections.base import Projection, handles
-from projections.exceptions import UnknownProjection
-from projections.models import Checkpoint, ParkedEvent
+from projections.exceptions import OperationRejected, UnknownProjection
+from projections.models import Checkpoint, ParkedEvent, ProjectionState, Status
 from projections.testing import project, run_until_caught_up
+from projections.waiting import wait_for
 from tests.projections.support import tally
 from tests.readmodels.projections import Broken
 
@@ -24,6 +27,22 @@ class KitTest(TestCase):
     def test_inline_one_is_not_run_twice(self) -> None:
         project(Orders, NewEvent("order-1", "OrderPlaced", {"total": 5}), NewEvent("order-1", "OrderPaid"))
         self.assertEqual(Order.objects.get().status, "paid")
+
+    def test_eager_one_is_not_run_twice(self) -> None:
+        lines = [{"sku": "MUG-1", "quantity": 2, "price": 12.5}]
+        with eager_events():
+            project(Sales, NewEvent("order-1", "OrderPlaced", {"lines": lines}))
+        self.assertEqual(ProductSales.objects.get().revenue, 25)
+
+    def test_projection_without_events_to_handle_moves_on(self) -> None:
+        (event,) = EventStore().dispatch(NewEvent("a-1", "Unknown"))
+        self.assertEqual(run_until_caught_up("tally", "sharded_tally"), 0)
+        self.assertEqual(wait_for("sharded_tally", event.position, 0), event.position)
+
+    def test_one_that_has_not_started_is_named(self) -> None:
+        ProjectionState.objects.filter(name="tally").update(status=Status.UNDECIDED, status_reason="why")
+        with self.assertRaisesMessage(OperationRejected, "'tally' does not start: why"):
+            run_until_caught_up()
 
     def test_one_that_is_not_registered_works_too(self) -> None:
         seen: list[int] = []

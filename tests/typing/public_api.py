@@ -8,11 +8,14 @@ from datetime import datetime
 from typing import Any, assert_type
 from uuid import UUID
 
+from django.test import TestCase
+
 from events.context import caused_by, current_context, event_context
 from events.exceptions import DuplicateEvent, VersionConflict
 from events.models import Aggregate, Event, EventQuerySet
 from events.store import DispatchResult, EventStore
 from events.subscriptions import Subscription
+from events.testing import EagerEvents, eager_events, make_event, make_events, make_new_event
 from events.types import ALL, ANY, EXISTS, NewEvent
 from projections.base import ASYNC, Projection, handles
 from projections.registry import register
@@ -120,3 +123,19 @@ def projecting(new: NewEvent) -> None:
     assert_type(wait_for("orders", 7, timeout_seconds=0.5), int)
     project(Event, new)  # type: ignore[arg-type]
     wait_for(Orders, 7)  # type: ignore[arg-type]
+
+
+def testing(new: NewEvent) -> None:
+    assert_type(make_new_event("order-1", metadata={"user": "ann"}), NewEvent)
+    assert_type(make_event(data={"total": 5}, version=3), Event)
+    assert_type(make_events(new, make_new_event(), after_position=7), list[Event])
+    with eager_events():
+        store.dispatch(new)
+    make_event(datum={})  # type: ignore[call-arg]
+    make_event(event_id="7")  # type: ignore[arg-type]
+    make_events([new])  # type: ignore[arg-type]
+
+
+class OrderTests(EagerEvents, TestCase):
+    def test_orders(self) -> None:
+        store.dispatch(make_new_event())

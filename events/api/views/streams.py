@@ -5,6 +5,7 @@ from typing import Any
 
 from django.core.exceptions import PermissionDenied
 from django.core.handlers.asgi import ASGIRequest
+from django.db import connections
 from django.http import StreamingHttpResponse
 from drf_spectacular.utils import OpenApiParameter
 from rest_framework.request import Request
@@ -23,6 +24,10 @@ from events.streaming.threads import release_connections
 
 STREAM_ERRORS = (*schema.READ_ERRORS, 501, 503)
 RETRY_AFTER = {"Retry-After": "5"}
+IN_TEST_CASE = (
+    "Event streams read the database with connections of their own, which do not see the events of a TestCase. Use a"
+    " TransactionTestCase, or django_db(transaction=True) with pytest"
+)
 
 
 class EventStream(StoreView):
@@ -56,6 +61,8 @@ class EventStream(StoreView):
             raise PermissionDenied("You may not read these events")
         if not isinstance(request._request, ASGIRequest):
             return Problem(501, "Event streams need the project's ASGI application", "no-streams")
+        if _is_in_test_case(self.store.using):
+            return Problem(501, IN_TEST_CASE, "no-streams")
         user = user_key(request) or f"at {request.META.get('REMOTE_ADDR')}"
         if problem := _too_many(user):
             return problem
@@ -135,6 +142,11 @@ class AggregateStream(EventStream):
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
         super().initial(request, *args, **kwargs)
         self.check_readable(self.aggregate_id)
+
+
+def _is_in_test_case(using: str) -> bool:
+    """Return whether Django's TestCase has opened the transaction of this connection; it marks its blocks."""
+    return any(getattr(block, "_from_testcase", False) for block in connections[using].atomic_blocks)
 
 
 def _too_many(user: str) -> Problem | None:

@@ -8,6 +8,7 @@ from django.db import OperationalError, connections
 
 from events.management.endings import wrong_arguments
 from events.routing import database
+from events.storage import fixtures
 from projections import registry
 from projections.management.base import ProjectionCommand
 from projections.workers.supervisor import log_to_stderr, run_in_processes
@@ -47,6 +48,11 @@ class Command(ProjectionCommand):
         if until is not Until.STOPPED:
             with connections[database()].temporary_connection():
                 pass  # else it would retry for a while, as after an outage
+        if processes > 1 and fixtures.is_of_a_test(connections[database()]):
+            raise CommandError(
+                "--processes starts processes, which would work on the project's own database, not on the one of this"
+                " test. Use one process, or eager_events of events.testing"
+            )
         log_to_stderr()
         if processes == 1:
             work(names, until.name)

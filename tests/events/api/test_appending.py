@@ -199,9 +199,7 @@ def test_any_aggregate_id_works_when_percent_encoded(api: APIClient, aggregate_i
         assert (activity["aggregate_id"], activity["event_count"]) == (aggregate_id, 1)
 
 
-def test_appends_over_http_reach_the_signals(
-    api: APIClient, store: EventStore, django_capture_on_commit_callbacks: Any
-) -> None:
+def test_appends_over_http_reach_the_signals(api: APIClient, eager_events: None) -> None:
     seen = []
 
     def receiver(signal: Any, event: Event, **kwargs: Any) -> None:
@@ -209,8 +207,7 @@ def test_appends_over_http_reach_the_signals(
 
     event_dispatched.connect(receiver)
     event_committed.connect(receiver)
-    with django_capture_on_commit_callbacks(execute=True):
-        append(api, {"type": "A"})
+    append(api, {"type": "A"})
     assert seen == [(event_dispatched, 1), (event_committed, 1)]
 
 

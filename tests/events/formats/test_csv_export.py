@@ -10,6 +10,7 @@ from events.formats.csv_export import HEADER, csv_lines, without_mark
 from events.models import Event
 from events.storage.rows import fetch_page
 from events.store import EventStore
+from events.testing import make_event
 from tests.support import new
 
 pytestmark = pytest.mark.django_db
@@ -32,7 +33,7 @@ def test_each_event_is_a_line_from_which_all_its_fields_can_be_read(store: Event
 
 
 def test_event_that_cannot_be_read_says_why() -> None:
-    event = Event(position=1, aggregate_id="a-1", type="A", version=1)
+    event = make_event()
     event.unreadable = "why"
     _, line = csv_lines([event])
     assert line.endswith(",why\r\n")

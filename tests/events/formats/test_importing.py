@@ -10,7 +10,6 @@ from uuid import UUID
 import pytest
 from django.core.management import CommandError
 from django.db import connection
-from django.test import TestCase
 
 from events.exceptions import DuplicateEvent
 from events.formats.derived_ids import DerivedIds
@@ -20,6 +19,7 @@ from events.models import Event
 from events.signals import event_dispatched
 from events.storage import identity, writer
 from events.store import EventStore
+from events.testing import eager_events
 from projections.models import AggregateActivity
 from tests.events.formats.support import COLUMNS, CSV, LINES, run, write
 from tests.support import in_threads, new, raise_first, stored
@@ -175,7 +175,7 @@ def test_import_calls_subscribers_only_when_asked(tmp_path: Path, store: EventSt
 
     store.subscribe("A", receiver)
     event_dispatched.connect(receiver)
-    with TestCase.captureOnCommitCallbacks(execute=True):
+    with eager_events():
         store.subscribe("B", receiver, on_commit=True)
         run(write(tmp_path / "events.jsonl", LINES), call_subscribers=call_subscribers)
     assert len(seen) == (6 if call_subscribers else 0)

@@ -208,3 +208,14 @@ def test_last_given_out_counts_the_sequence_and_the_events(store: EventStore) ->
             cursor.execute("SELECT setval('events_event_position_seq', %s)", [value])
             assert ordering.last_given_out("default") == expected
         cursor.execute("SELECT setval('events_event_position_seq', %s)", [event.position])
+
+
+def test_transaction_holds_the_positions_above_its_floor_from_others(store: EventStore) -> None:
+    (before,) = store.dispatch(new())
+    assert not ordering.is_held_here(before.position, "default")
+    with transaction.atomic():
+        assert not ordering.is_held_here(before.position + 1, "default")
+        (event,) = store.dispatch(new())
+        assert ordering.is_held_here(event.position, "default")
+        assert not ordering.is_held_here(before.position, "default")
+    assert not ordering.is_held_here(event.position, "default")

@@ -178,6 +178,8 @@ def test_commands_that_cannot_be_carried_out_say_why() -> None:
         call_command("run_projections", processes=0)
     with pytest.raises(CommandError, match="not allowed with"):
         call_command("run_projections", "--once", "--until-caught-up")
+    with pytest.raises(CommandError, match="not on the one of this test"):
+        call_command("run_projections", "--once", processes=2)
 
 
 def test_worker_goes_on_after_an_error_of_its_own(store: EventStore, monkeypatch: pytest.MonkeyPatch) -> None:

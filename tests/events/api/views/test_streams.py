@@ -5,7 +5,9 @@ from typing import Any
 
 import httpx
 import pytest
+from asgiref.sync import async_to_sync, sync_to_async
 from django.contrib.auth.models import User
+from django.test import AsyncClient
 from rest_framework.authtoken.models import Token
 from rest_framework.test import APIClient
 
@@ -120,6 +122,18 @@ def test_wsgi_says_that_it_has_no_streams(api: APIClient) -> None:
     for path in ("/api/events/stream/", "/api/aggregates/a-1/stream/"):
         response = api.get(path)
         assert (response.status_code, response.json()["type"]) == (501, "/api/problems/no-streams/")
+
+
+async def stream_of_a_test_case(user: User) -> Any:
+    client = AsyncClient()
+    await sync_to_async(client.force_login)(user)
+    return await client.get("/api/events/stream/")
+
+
+def test_stream_in_a_test_case_says_that_it_would_see_nothing(admin_user: User) -> None:
+    response = async_to_sync(stream_of_a_test_case)(admin_user)
+    assert response.status_code == 501
+    assert "Use a TransactionTestCase" in response.json()["detail"]
 
 
 def test_empty_last_event_id_counts_as_absent(api: APIClient) -> None:

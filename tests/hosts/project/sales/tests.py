@@ -6,9 +6,11 @@ from django.test import TestCase, TransactionTestCase
 from events.exceptions import VersionConflict
 from events.models import Event
 from events.store import EventStore
+from events.testing import eager_events
 from events.types import NewEvent
 from projections.models import AggregateActivity
 from projections.testing import project, run_until_caught_up
+from projections.waiting import wait_for
 
 from .models import Sale
 from .projections import Sales
@@ -45,6 +47,13 @@ class Behaviour:
 
     def test_projections(self):
         project(Sales, NewEvent("order-1", "OrderPlaced"), NewEvent("order-1", "OrderPaid"))
+        self.assertEqual(Sale.objects.get().count, 1)
+
+    def test_eagerly(self):
+        with eager_events(), self.store.subscribe("OrderPlaced", self.see, on_commit=True):
+            (event,) = self.store.dispatch(PLACED)
+            self.assertEqual(wait_for("sales", event.position, 0), event.position)
+        self.assertEqual(self.seen, [1])
         self.assertEqual(Sale.objects.get().count, 1)
 
     def test_what_workers_would_do(self):
