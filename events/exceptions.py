@@ -6,6 +6,7 @@ from typing import Any, ClassVar
 from uuid import UUID
 
 __all__ = [
+    "AggregateNotFound",
     "BrokenSeal",
     "Conflict",
     "DispatchTooDeep",
@@ -18,6 +19,7 @@ __all__ = [
     "StandbyBehind",
     "UnreadableEvent",
     "UnsafeRead",
+    "UnseenConflict",
     "VersionConflict",
 ]
 
@@ -83,6 +85,19 @@ class VersionConflict(EventStoreError):
         super().__init__("; ".join(map(str, self.conflicts)))
 
 
+class UnseenConflict(VersionConflict):
+    """An aggregate was changed by a transaction that this one cannot see. This one is over; run it again.
+
+    It is not READ COMMITTED, so `actual` is the version that it sees.
+    """
+
+    def __init__(self, conflicts: Sequence[Conflict]) -> None:
+        super().__init__(conflicts)
+        names = ", ".join(repr(each.aggregate_id) for each in self.conflicts)
+        message = f"another transaction has changed {names}, and this one cannot see it: it is not READ COMMITTED"
+        self.args = (f"{message}. It is over: run it again",)
+
+
 class DuplicateEvent(EventStoreError):
     """An event id is already in use, and the call does not repeat the call that stored it. Nothing was written.
 
@@ -127,6 +142,18 @@ class Rejected(EventStoreError):
         self.code = code
         self.data = data
         super().__init__(self.message)
+
+
+class AggregateNotFound(EventStoreError):
+    """An aggregate has no events, and only a command that creates it could run.
+
+    Attributes:
+        aggregate_id: the aggregate.
+    """
+
+    def __init__(self, aggregate_id: str) -> None:
+        self.aggregate_id = aggregate_id
+        super().__init__(f"there is no aggregate {aggregate_id!r}")
 
 
 class ImmutableEvent(EventStoreError):

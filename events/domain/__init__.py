@@ -4,16 +4,41 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from .aggregates import Aggregate, applies, creates
     from .codecs import Value, register_codec
+    from .deciders import decider
+    from .differences import ABSENT, Difference
     from .payloads import DomainEvent, event_type, upcasts
+    from .repository import Repository
+    from .together import achange_together, change_together
 
 _MODULES = {
+    "aggregates": ("Aggregate", "applies", "creates"),
     "codecs": ("Value", "register_codec"),
+    "deciders": ("decider",),
+    "differences": ("ABSENT", "Difference"),
     "payloads": ("DomainEvent", "event_type", "upcasts"),
+    "repository": ("Repository",),
+    "together": ("achange_together", "change_together"),
 }
 _MODULE_OF = {name: module for module, names in _MODULES.items() for name in names}
 
-__all__ = ["DomainEvent", "Value", "event_type", "register_codec", "upcasts"]
+__all__ = [
+    "ABSENT",
+    "Aggregate",
+    "Difference",
+    "DomainEvent",
+    "Repository",
+    "Value",
+    "achange_together",
+    "applies",
+    "change_together",
+    "creates",
+    "decider",
+    "event_type",
+    "register_codec",
+    "upcasts",
+]
 
 
 def __getattr__(name: str) -> Any:

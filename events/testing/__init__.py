@@ -1,4 +1,4 @@
-"""Helpers for tests of code that uses the store: `eager_events`, and factories of events.
+"""Helpers for tests of code that uses the store: `eager_events`, `given`, and factories of events.
 
 The names are imported when they are first used, so this package can be imported before Django's apps are loaded.
 """
@@ -7,15 +7,28 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from events.domain.testing import given, isolated_registry
+
     from .eager import EagerEvents, FailedAfterCommit, eager_events
     from .factories import make_event, make_events, make_new_event
 
-__all__ = ["EagerEvents", "FailedAfterCommit", "eager_events", "make_event", "make_events", "make_new_event"]
+__all__ = [
+    "EagerEvents",
+    "FailedAfterCommit",
+    "eager_events",
+    "given",
+    "isolated_registry",
+    "make_event",
+    "make_events",
+    "make_new_event",
+]
 
 _MODULES = {
     "EagerEvents": ".eager",
     "FailedAfterCommit": ".eager",
     "eager_events": ".eager",
+    "given": "events.domain.testing",
+    "isolated_registry": "events.domain.testing",
     "make_event": ".factories",
     "make_events": ".factories",
     "make_new_event": ".factories",

@@ -2,11 +2,11 @@ from collections.abc import Iterator
 
 import pytest
 
-from events.domain.event_types import isolated
+from events.testing import isolated_registry
 
 
 @pytest.fixture(autouse=True)
-def isolated_event_types() -> Iterator[None]:
-    """Each test defines event types of its own."""
-    with isolated():
+def registry() -> Iterator[None]:
+    """Each test defines event types and aggregates of its own."""
+    with isolated_registry():
         yield
