@@ -96,7 +96,7 @@ def test_aggregate_without_events_is_not_found(placed: Any, orders: Repository[A
         lambda: orders.diff("18", 0, 1),
         in_a_block,
     ):
-        with pytest.raises(AggregateNotFound, match="there is no aggregate 'order-1[78]'"):
+        with pytest.raises(AggregateNotFound, match=r"there is no aggregate 'order-1[78]'"):
             attempt()
     assert versions(store, "order-18") == []
     with orders.change("18") as order:
@@ -247,7 +247,7 @@ def test_transaction_with_an_older_snapshot_is_over_and_says_so(
     orders_of: Any, orders: Repository[Any], threads: ThreadPoolExecutor, store: EventStore, level: str
 ) -> None:
     orders.handle("17", orders_of.Order.place, "ann", Decimal(5))
-    with pytest.raises(UnseenConflict, match="has changed 'order-17', .* It is over: run it again"):
+    with pytest.raises(UnseenConflict, match=r"has changed 'order-17', .* It is over: run it again"):
         with transaction.atomic():
             with connection.cursor() as cursor:
                 cursor.execute(f"SET TRANSACTION ISOLATION LEVEL {level}")
