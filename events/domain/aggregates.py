@@ -86,7 +86,7 @@ class Aggregate:
                 "category", f"{category!r} has a dash; the first dash of an aggregate id ends its category"
             )
         cls.category = category
-        _defined[f"{cls.__module__}.{cls.__qualname__}"] = cls
+        _defined[place_of(cls)] = cls
 
     @classmethod
     def blank(cls, aggregate_id: str) -> Self:
@@ -266,6 +266,11 @@ def undeclared(aggregate: Aggregate) -> list[str]:
 
 # In the order of definition, also those whose category another class has taken, so that the system check finds them.
 _defined: dict[str, type[Aggregate]] = {}
+
+
+def place_of(aggregate_class: type[Aggregate]) -> str:
+    """Return where an aggregate class is: its module and its name there."""
+    return f"{aggregate_class.__module__}.{aggregate_class.__qualname__}"
 
 
 def defined() -> list[type[Aggregate]]:

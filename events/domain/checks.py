@@ -1,10 +1,11 @@
-"""System checks of event types."""
+"""System checks of event types and aggregates."""
 
 from collections import defaultdict
 from typing import Any
 
 from django.core.checks import CheckMessage, Error, register
 
+from . import aggregates
 from .event_types import PayloadType, defined
 
 
@@ -23,6 +24,23 @@ def check_names(**kwargs: Any) -> list[CheckMessage]:
         )
         for name, found in by_name.items()
         if len(found) > 1
+    ]
+
+
+@register()
+def check_categories(**kwargs: Any) -> list[CheckMessage]:
+    """Check that each category belongs to one aggregate class."""
+    by_category: defaultdict[str, list[str]] = defaultdict(list)
+    for each in aggregates.defined():
+        by_category[each.category].append(aggregates.place_of(each))
+    return [
+        Error(
+            f"{len(places)} classes stand for the category {category!r}: {', '.join(places)}.",
+            hint="Give one of them another category, or make it abstract=True.",
+            id="events.domain.E003",
+        )
+        for category, places in by_category.items()
+        if len(places) > 1
     ]
 
 

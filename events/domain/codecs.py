@@ -5,6 +5,7 @@ Only this module and `schemas` know msgspec.
 
 import re
 from collections.abc import Callable, Iterator, Mapping
+from copy import deepcopy
 from dataclasses import is_dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -101,11 +102,14 @@ class _MsgspecCodec:
 
     def to_payload(self, data: Any) -> Any:
         try:
-            return msgspec.convert(data, self._class, dec_hook=_decoded, str_keys=True)
+            return self._convert(data)
         except msgspec.ValidationError as error:
-            raise _invalid(str(error)) from None
+            raise _invalid(str(error), data, self._convert) from None
         except RecursionError:
             raise InvalidEvent("data", "is nested too deep; flatten it") from None
+
+    def _convert(self, data: Any) -> Any:
+        return msgspec.convert(data, self._class, dec_hook=_decoded, str_keys=True)
 
 
 def _set_defaults(value: Any) -> None:
@@ -187,15 +191,62 @@ _ERROR = re.compile(r"(?P<reason>.*?)(?: - at (?P<key>`key` in )?`\$(?P<path>[^`
 _MISSING = re.compile(r"Object missing required field `(?P<name>[^`]*)`")
 
 
-def _invalid(message: str) -> InvalidEvent:
+def _invalid(message: str, data: Any, convert: Callable[[Any], Any]) -> InvalidEvent:
     """Return the error for a message of msgspec, such as "Expected `int`, got `str` - at `$.lines[0].qty`"."""
-    found = _ERROR.fullmatch(message)
-    assert found is not None  # noqa: S101  # the expression fits every text
-    path, reason = f"data{found['path'] or ''}", found["reason"]
+    found = _parsed(message)
+    path, reason = f"data{_with_keys(found['path'] or '', deepcopy(data), convert)}", found["reason"]
     if missing := _MISSING.fullmatch(reason):
         return InvalidEvent(f"{path}.{missing['name']}", "is missing")
     reason = _lowered(reason.replace("`", "").replace(">=", "≥").replace("<=", "≤"))
     return InvalidEvent(path, f"{reason}, as a key" if found["key"] else reason)
+
+
+def _parsed(message: str) -> re.Match[str]:
+    found = _ERROR.fullmatch(message)
+    assert found is not None  # noqa: S101  # the expression fits every text
+    return found
+
+
+_ANY_KEY = "[...]"
+_STEP = re.compile(r"\.(?P<name>[^.\[]+)|\[(?P<index>\d+)\]|\[\.\.\.\]")
+
+
+def _with_keys(path: str, data: Any, convert: Callable[[Any], Any]) -> str:
+    """Return a path of msgspec with the keys of dictionaries in it, for which msgspec writes `[...]`.
+
+    Args:
+        data: the data that `convert` rejects; it is changed.
+    """
+    if _ANY_KEY not in path:
+        return path
+    written, value = "", data
+    for step in _STEP.finditer(path):
+        if step[0] == _ANY_KEY:
+            key = _key_of_error(value, path[: step.end()], data, convert)
+            written += f".{key}"
+        else:
+            key = step["name"] or int(step["index"])
+            written += step[0]
+        value = value[key]
+    return written
+
+
+def _key_of_error(members: dict[Any, Any], path: str, data: Any, convert: Callable[[Any], Any]) -> Any:
+    """Return the key in `members`, a part of `data`, whose value gives an error with a path that begins with `path`."""
+    rest = list(members.items())
+    while len(rest) > 1:
+        half = rest[: len(rest) // 2]
+        members.clear()
+        members.update(half)
+        try:
+            convert(data)
+            is_in_half = False
+        except msgspec.ValidationError as error:
+            is_in_half = (_parsed(str(error))["path"] or "").startswith(path)
+        rest = half if is_in_half else rest[len(half) :]
+    members.clear()
+    members.update(rest)
+    return rest[0][0]
 
 
 def _lowered(sentence: str) -> str:

@@ -63,6 +63,10 @@ def decider(
     """
 
     class Decided(Decider[State, Command], category=category):
+        # Without these, each decider would be a new definition of one class.
+        __module__ = evolve.__module__
+        __qualname__ = f"decider({category!r})"
+
         state: State = field(default_factory=lambda: initial)
 
         @staticmethod

@@ -1,10 +1,10 @@
-"""System checks of event types."""
+"""System checks of event types and aggregates."""
 
 from typing import Any
 
 from django.core.checks import run_checks
 
-from events.domain import DomainEvent, upcasts
+from events.domain import Aggregate, DomainEvent, upcasts
 
 
 def found() -> list[Any]:
@@ -41,3 +41,17 @@ def test_version_without_an_upcaster_is_an_error() -> None:
     upcasts(Paid, to=2)(lambda data: data)
     (message,) = found()
     assert (message.id, message.hint) == ("events.domain.E002", "Write one: @upcasts(Paid, to=3).")
+
+
+def test_two_aggregates_of_one_category_are_an_error_that_names_both_places() -> None:
+    class Order(Aggregate, category="order"):
+        pass
+
+    class Purchase(Aggregate, category="order"):
+        pass
+
+    (message,) = found()
+    assert message.id == "events.domain.E003"
+    assert "'order'" in message.msg
+    assert Order.__qualname__ in message.msg
+    assert Purchase.__qualname__ in message.msg
