@@ -15,6 +15,7 @@ PAGE = (ROOT / "docs/public-api.md").read_text(encoding="utf-8")
 # The modules whose every name is public, so that __all__ can say which these are. Of the others the page picks some.
 PUBLIC_MODULES = [
     "events.context",
+    "events.domain",
     "events.exceptions",
     "events.middleware",
     "events.signals",
