@@ -253,6 +253,11 @@ class Event(AppendOnlyModel):
         return self._stored.type if self._stored else self.type
 
     @property
+    def stored_version(self) -> Any:
+        """The schema version in which the data was written, if the event was stored in another form; None if not."""
+        return self._stored.version if self._stored else None
+
+    @property
     def stored_data(self) -> Any:
         """The data as it was written, perhaps in an earlier schema version."""
         data = self.readable_data  # reads what was deferred
