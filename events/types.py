@@ -85,6 +85,8 @@ class NewEvent:
     def _take_payload(self) -> None:
         """Take a payload in place of the type apart; `dispatch` rejects whatever else is not a string."""
         event_type = decoding.type_of(type(self.type))
+        if isinstance(self.type, type):
+            raise InvalidEvent("type", f"is the class {self.type.__qualname__}; give an object of it, or a name")
         if event_type is None:
             return
         if self.data:
