@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from datetime import datetime
-from inspect import iscoroutine
+from inspect import iscoroutine, isgenerator
 from typing import Concatenate, Generic, ParamSpec, TypeVar
 from uuid import UUID
 
@@ -55,9 +55,14 @@ class Repository(Generic[A]):
 
         Raises:
             InvalidEvent: `retries` is not a whole number from 0 up.
+            TypeError: `aggregate_class` is not an aggregate class with a category.
         """
         if type(retries) is not int or retries < 0:
             raise InvalidEvent("retries", f"is {retries!r}; give a whole number from 0 up")
+        if not isinstance(aggregate_class, type) or not issubclass(aggregate_class, Aggregate):
+            raise TypeError(f"{aggregate_class!r} is not an aggregate class; derive it from Aggregate")
+        if not hasattr(aggregate_class, "category"):
+            raise TypeError(f"{aggregate_class.__qualname__} is abstract; give a class with a category")
         self.aggregate_class = aggregate_class
         self.store = EventStore(using)
         self.retries = retries
@@ -158,9 +163,9 @@ class Repository(Generic[A]):
             aggregate = self.load(aggregate_id)
             aggregates.check_exists(aggregate, command)
             result = command(aggregate, *args, **kwargs)
-            if iscoroutine(result):
-                result.close()
-                raise TypeError(f"{command!r} is a coroutine function; a command is a function, also for `ahandle`")
+            if iscoroutine(result) or isgenerator(result):
+                result.close()  # it has done nothing yet
+                raise TypeError(f"{command!r} is a coroutine function or a generator; write a plain function")
             try:
                 append_recorded([aggregate], self.store)
             except VersionConflict:
