@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import Enum
-from typing import Any, ClassVar, Final
+from typing import TYPE_CHECKING, Any, ClassVar, Final, overload
 from uuid import UUID
 
 from uuid_utils.compat import uuid7
@@ -75,6 +75,33 @@ class NewEvent:
     reserved_metadata: ClassVar[frozenset[str]] = frozenset(("cloudevent", decoding.SCHEMA))
     # Whether the data is as another store has stored it: in the schema version that the metadata names, or the first.
     is_as_stored: ClassVar[bool] = False
+
+    if TYPE_CHECKING:
+
+        @overload
+        def __init__(
+            self,
+            aggregate_id: str,
+            type: str,
+            data: Mapping[str, Any] = ...,
+            timestamp: datetime | None = None,
+            *,
+            metadata: Mapping[str, Any] = ...,
+            event_id: UUID | None = None,
+        ) -> None: ...
+
+        @overload
+        def __init__(
+            self,
+            aggregate_id: str,
+            type: object,
+            *,
+            timestamp: datetime | None = None,
+            metadata: Mapping[str, Any] = ...,
+            event_id: UUID | None = None,
+        ) -> None: ...
+
+        def __init__(self, *args: Any, **kwargs: Any) -> None: ...
 
     def __post_init__(self) -> None:
         if self.event_id is None:

@@ -10,7 +10,7 @@ from dataclasses import fields, is_dataclass
 from datetime import datetime
 from decimal import Decimal
 from functools import cache
-from typing import Any, NamedTuple, Protocol, get_args, get_type_hints
+from typing import Any, NamedTuple, Protocol, dataclass_transform, get_args, get_type_hints
 
 import msgspec
 from django.utils.functional import Promise
@@ -18,6 +18,7 @@ from django.utils.functional import Promise
 from events.exceptions import InvalidEvent
 
 
+@dataclass_transform(frozen_default=True, field_specifiers=(msgspec.field,))
 class Value(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     """A value inside payloads that may be one of several classes: its JSON names the class as `type`.
 
