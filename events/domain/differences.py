@@ -48,8 +48,8 @@ def _compare(path: str, before: Any, after: Any) -> Iterator[Difference]:
 
 
 def _zone(value: Any) -> Any:
-    """Return the time zone of a moment: equal moments in two zones differ when a day is added to them."""
-    return repr(value.tzinfo) if isinstance(value, datetime) else None
+    """Return the kind of a moment's time zone: equal moments in two zones differ when a day is added to them."""
+    return type(value.tzinfo) if isinstance(value, datetime) else None
 
 
 def _both(name: str, before: Mapping[str, Any], after: Mapping[str, Any]) -> tuple[Any, Any]:

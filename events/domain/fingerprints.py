@@ -221,7 +221,8 @@ class _Description:
             return
         if own := own_codec(cls):
             self.value((own.encode, own.decode))
-        if not (_package(cls) == package or (is_of_data and (members_of(cls) or issubclass(cls, Enum)))):
+        is_declared = is_of_data and (own or members_of(cls) or issubclass(cls, Enum))
+        if not (is_declared or _package(cls) == package):
             return
         for name, annotation in members_of(cls).items():
             self.add("member", name)
