@@ -42,6 +42,8 @@ class _Work:
         self.may_begin = False
         self.is_applying = False
         self.error: BaseException | None = None
+        # Called once the command has ended without an error.
+        self.afterwards: Callable[[], None] | None = None
 
 
 @dataclass_transform(kw_only_default=True, field_specifiers=(field,))
@@ -74,6 +76,8 @@ class Aggregate:
 
     category: ClassVar[str]
     appliers: ClassVar[Mapping[str, tuple[str, ...]]] = {}
+    # Raise it when code that snapshots cannot see computes another state.
+    snapshot_version: ClassVar[int] = 1
 
     def __init_subclass__(cls, *, category: str = "", abstract: bool = False) -> None:
         super().__init_subclass__()
@@ -267,6 +271,14 @@ def mark_stored(aggregate: Aggregate) -> None:
     work = aggregate._work
     work.version += len(work.recorded)
     work.recorded.clear()
+
+
+def end_command(aggregate: Aggregate) -> None:
+    """Do what is left to do once a command has ended without an error."""
+    work = aggregate._work
+    if work.afterwards:
+        work.afterwards()
+        work.afterwards = None
 
 
 def state_of(aggregate: Aggregate) -> dict[str, Any]:

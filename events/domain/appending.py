@@ -7,8 +7,9 @@ from django.db import OperationalError, connections, transaction
 
 from events.exceptions import Conflict, UnseenConflict
 from events.store import EventStore
+from events.types import NewEvent
 
-from .aggregates import Aggregate, mark_stored, take_recorded
+from .aggregates import Aggregate, end_command, mark_stored, take_recorded
 
 _SERIALIZATION_FAILURE = "40001"  # https://www.postgresql.org/docs/current/errcodes-appendix.html
 
@@ -23,9 +24,13 @@ def append_recorded(aggregates: Sequence[Aggregate], store: EventStore) -> None:
         VersionConflict: an aggregate has changed; UnseenConflict if the transaction is over.
         InvalidEvent: an event is not valid.
     """
-    recorded = take_recorded(aggregates)
-    if not recorded:
-        return
+    if recorded := take_recorded(aggregates):
+        _append(recorded, aggregates, store)
+    for each in aggregates:
+        end_command(each)
+
+
+def _append(recorded: Sequence[NewEvent], aggregates: Sequence[Aggregate], store: EventStore) -> None:
     expected = {each.aggregate_id: each.version for each in aggregates}
     try:
         store.dispatch(*recorded, expected_version=expected)

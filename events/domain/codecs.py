@@ -1,6 +1,6 @@
 """Payloads to JSON data and back. msgspec does the work for all classes but those of pydantic, which do it themselves.
 
-Only this module and `schemas` know msgspec.
+Only this module, `states` and `schemas` know msgspec.
 """
 
 import re
@@ -113,7 +113,7 @@ class _MsgspecCodec:
             raise InvalidEvent("data", "is nested too deep; flatten it") from None
 
     def _convert(self, data: Any) -> Any:
-        return msgspec.convert(data, self._class, dec_hook=_decoded, str_keys=True)
+        return msgspec.convert(data, self._class, dec_hook=decoded, str_keys=True)
 
 
 def _set_defaults(value: Any) -> None:
@@ -163,14 +163,14 @@ class _PydanticCodec:
 
 def _builtins(value: Any) -> Any:
     try:
-        return msgspec.to_builtins(value, enc_hook=_encoded, str_keys=True)
+        return msgspec.to_builtins(value, enc_hook=encoded, str_keys=True)
     except (TypeError, OverflowError, ValueError) as error:
         raise InvalidEvent("data", _lowered(str(error))) from None
     except RecursionError:
         raise InvalidEvent("data", "is nested too deep; flatten it") from None
 
 
-def _encoded(value: Any) -> Any:
+def encoded(value: Any) -> Any:
     """Return the JSON value of an object that msgspec does not know."""
     if own := own_codec(type(value)):
         return own.encode(value)
@@ -183,7 +183,7 @@ def _encoded(value: Any) -> Any:
     raise TypeError(f"a {type(value).__name__} has no form in JSON; register one with events.domain.register_codec")
 
 
-def _decoded(cls: type, value: Any) -> Any:
+def decoded(cls: type, value: Any) -> Any:
     """Return the object of a JSON value for a class that msgspec does not know."""
     own = own_codec(cls)
     if own is None:
