@@ -1,12 +1,15 @@
 """System checks of event types and aggregates."""
 
 from collections import defaultdict
+from collections.abc import Iterator
 from typing import Any
 
+from django.apps import apps
 from django.core.checks import CheckMessage, Error, register
 
 from . import aggregates
 from .codecs import problem_of
+from .commands import Command, all_commands
 from .event_types import PayloadType, defined
 
 
@@ -41,6 +44,38 @@ def check_fields(**kwargs: Any) -> list[CheckMessage]:
         for event_type in defined()
         if (problem := problem_of(event_type.payload_class))
     ]
+
+
+@register()
+def check_commands(**kwargs: Any) -> list[CheckMessage]:
+    """Check that each command that is open to users has a permission and arguments that can be read."""
+    return [
+        Error(
+            f"The command {command.name!r} of {aggregates.place_of(command.aggregate_class)} {problem}.",
+            hint=hint,
+            obj=command.aggregate_class,
+            id="events.domain.E005",
+        )
+        for command in all_commands()
+        for problem, hint in _problems_of(command)
+    ]
+
+
+def _problems_of(command: Command) -> Iterator[tuple[str, str]]:
+    label, _, codename = command.permission.partition(".")
+    if not command.permission:
+        yield "has no permission, so nobody may run it", 'Write @command(permission="…"), or remove @command.'
+    elif not codename:
+        yield f"has the permission {command.permission!r}", 'Give an app label and a name, such as "shop.pay_order".'
+    elif label not in apps.app_configs:
+        hint = f"Give the label of an installed app: {', '.join(sorted(apps.app_configs))}."
+        yield f"has the permission {command.permission!r}, and no app has the label {label!r}", hint
+    try:
+        problem = problem_of(command.arguments_class)
+    except (NameError, TypeError) as error:
+        problem = str(error)
+    if problem:
+        yield f"has arguments that cannot be read: {problem}", "Annotate each parameter with a type that JSON can give."
 
 
 @register()

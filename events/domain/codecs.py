@@ -170,6 +170,15 @@ def _builtins(value: Any) -> Any:
         raise InvalidEvent("data", "is nested too deep; flatten it") from None
 
 
+def json_value(value: Any) -> Any:
+    """Return a value as JSON data.
+
+    Raises:
+        TypeError: it has no form in JSON.
+    """
+    return msgspec.to_builtins(value, enc_hook=encoded, str_keys=True)
+
+
 def encoded(value: Any) -> Any:
     """Return the JSON value of an object that msgspec does not know."""
     if own := own_codec(type(value)):
