@@ -128,6 +128,10 @@ def _alternatives(part: Any, root: Mapping[str, Any]) -> Iterator[Any]:
         yield part
 
 
+def _readable_as(kind: str) -> set[tuple[str, str]]:
+    return {(kind, kind), ("integer", "number")}
+
+
 def _narrowed(old: Any, new: Any, path: str) -> Iterator[str]:
     for names, sign in ((_LOWER_BOUNDS, 1), (_UPPER_BOUNDS, -1)):
         for name in names:

@@ -109,8 +109,8 @@ def _problems(event_type: PayloadType, earlier: Iterable[Entry]) -> list[str]:
     for entry in earlier:
         if entry["version"] > event_type.version:
             found.append(
-                f"{name}: the version is {event_type.version}, and the lock has version {entry['version']}, which may be"
-                f" stored. Give {entry['version']} or more."
+                f"{name}: the version is {event_type.version}, and the lock has version {entry['version']}, which may"
+                f" be stored. Give {entry['version']} or more."
             )
         found += [
             f"{name}: the earlier name {lost} is missing. Add it to renamed_from, so that its events are still read."
@@ -163,13 +163,13 @@ def _text(entries: Entries) -> str:
 
 
 def _without_notes(schema: Any, *, is_of_names: bool = False) -> Any:
-    """Return a schema without its descriptions."""
+    """Return a schema without its descriptions; `is_of_names`: its keys are names of fields or classes."""
     if isinstance(schema, Mapping):
-        return {
-            key: value
-            if key == "default"
-            else _without_notes(value, is_of_names=not is_of_names and key in ("properties", "$defs"))
-            for key, value in schema.items()
-            if is_of_names or key != _NOTE
-        }
+        return {key: _kept(key, value, is_of_names) for key, value in schema.items() if is_of_names or key != _NOTE}
     return [_without_notes(each) for each in schema] if isinstance(schema, list) else schema
+
+
+def _kept(key: str, value: Any, is_of_names: bool) -> Any:
+    if key == "default" and not is_of_names:
+        return value
+    return _without_notes(value, is_of_names=not is_of_names and key in ("properties", "$defs"))

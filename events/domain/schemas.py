@@ -39,14 +39,11 @@ def schema_of(event_type: PayloadType) -> Schema:
     return {**definitions[name], **({"$defs": others} if others else {})}
 
 
-def components_of(event_type: PayloadType, ref_template: str) -> tuple[Schema, dict[str, Schema]]:
-    """Return the schema of a type, and the schemas that it refers to, by their names in `ref_template`.
+def components_of(event_type: PayloadType, name: str, ref_template: str) -> dict[str, Schema]:
+    """Return the schema of a type as the component `name`, and those that it refers to under names that begin so.
 
-    The names begin with that of the event type, because two types may have different classes of one name.
+    Two types may have different classes of one name, so the name of the class alone would not do.
     """
-
-    def name_of(name: str) -> str:
-        return f"{event_type.payload_class.__name__}.{name}"
 
     def moved(part: Any) -> Any:
         if isinstance(part, Mapping):
@@ -54,12 +51,12 @@ def components_of(event_type: PayloadType, ref_template: str) -> tuple[Schema, d
         if isinstance(part, list):
             return [moved(each) for each in part]
         if isinstance(part, str) and part.startswith(_DEFINITIONS):
-            return ref_template.format(name=name_of(part.removeprefix(_DEFINITIONS)))
+            return ref_template.format(name=f"{name}.{part.removeprefix(_DEFINITIONS)}")
         return part
 
     schema: Schema = moved(schema_of(event_type))
     definitions = schema.pop("$defs", {})
-    return schema, {name_of(name): each for name, each in definitions.items()}
+    return {name: schema, **{f"{name}.{each}": definition for each, definition in definitions.items()}}
 
 
 def resolved(part: Any, root: Mapping[str, Any]) -> Any:

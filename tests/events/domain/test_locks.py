@@ -1,7 +1,6 @@
 """The lock of event schemas: what it accepts, what it rejects with which way out, and its file."""
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Annotated, Any
@@ -17,10 +16,10 @@ PLACED = {"customer": str, "qty": int}
 
 
 @pytest.fixture
-def path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+def path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The lock file of an app that is empty at first."""
     monkeypatch.setattr(apps.get_app_config("readmodels"), "path", str(tmp_path))
-    yield tmp_path / "event_schemas.json"
+    return tmp_path / "event_schemas.json"
 
 
 def define(name: str, fields: dict[str, Any], **options: Any) -> Any:
@@ -101,10 +100,11 @@ def test_change_that_stored_events_do_not_fit_needs_a_new_version(
 
 def test_type_that_is_gone_or_renamed_without_its_earlier_name_is_a_problem(path: Path) -> None:
     locked()
-    assert locks.compare().problems == [
-        "Placed: no class has this event type any more. Put its class back, or name it in renamed_from of the class that"
-        f" replaces it. If no such event is stored, remove it from {path}."
-    ]
+    (problem,) = locks.compare().problems
+    assert problem == (
+        "Placed: no class has this event type any more. Put its class back, or name it in renamed_from of the class"
+        f" that replaces it. If no such event is stored, remove it from {path}."
+    )
     define("Ordered", PLACED, renamed_from=["Placed"])
     lock = locks.compare()
     lock.write()
