@@ -7,6 +7,7 @@ from django.core.checks import CheckMessage, Error, register
 
 from . import aggregates
 from .event_types import PayloadType, defined
+from .schemas import schema_of
 
 
 @register()
@@ -57,3 +58,16 @@ def check_upcasters(**kwargs: Any) -> list[CheckMessage]:
         for event_type in defined()
         for version in event_type.missing_upcasters
     ]
+
+
+@register()
+def check_fields(**kwargs: Any) -> list[CheckMessage]:
+    """Check that each field has a form in JSON."""
+    found: list[CheckMessage] = []
+    for event_type in defined():
+        try:
+            schema_of(event_type)
+        except TypeError as error:
+            hint = "Give the field another annotation, or register a codec with events.domain.register_codec."
+            found.append(Error(f"{error}.", hint=hint, obj=event_type.place, id="events.domain.E003"))
+    return found
