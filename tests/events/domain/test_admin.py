@@ -42,13 +42,15 @@ def test_links_stay_in_another_site(admin_client: Client) -> None:
         assert "/admin/events/" not in page
 
 
-def test_only_users_who_may_read_all_events_see_it(client: Client, make_user: Callable[..., User]) -> None:
+def test_only_users_who_may_read_all_events_see_it(
+    client: Client, make_user: Callable[..., User], category_permissions: None
+) -> None:
     define()
     client.force_login(make_user("events.view_event", is_staff=True))
     page = client.get(PATH).content.decode()
     assert "OrderPlaced" in page
     assert "/admin/projections/projectionstate/" not in page
-    client.force_login(make_user("events.view_event_order", is_staff=True))
+    client.force_login(make_user("events.view_event:order", is_staff=True))
     assert client.get(PATH).status_code == 403
     assert PATH not in client.get("/admin/events/event/").content.decode()
     client.logout()
