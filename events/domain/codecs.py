@@ -310,40 +310,6 @@ def _member_names(cls: Any) -> list[str]:
     return list(getattr(cls, "__struct_fields__", None) or getattr(cls, "model_fields", None) or ())
 
 
-def problem_of(payload_class: type) -> str:
-    """Return why payloads of a class could not be converted; empty if they can be."""
-    try:
-        codec_of(payload_class)
-        if not _is_of_pydantic(payload_class):
-            unknown = sorted({_name(each) for each in _custom_types(payload_class) if own_codec(each) is None})
-            return f"{', '.join(unknown)}: no codec is registered" if unknown else ""
-    except (TypeError, NameError) as error:
-        return str(error)
-    return ""
-
-
-def _custom_types(payload_class: type) -> Iterator[Any]:
-    """Return the classes in the annotations of a class that msgspec does not know."""
-    seen: set[int] = set()
-
-    def walk(node: Any) -> Iterator[Any]:
-        if isinstance(node, msgspec.inspect.CustomType):
-            yield node.cls
-        elif isinstance(node, (tuple, list)):
-            for each in node:
-                yield from walk(each)
-        elif isinstance(node, msgspec.Struct) and id(node) not in seen:  # a class may have itself as a member
-            seen.add(id(node))
-            for name in node.__struct_fields__:
-                yield from walk(getattr(node, name))
-
-    yield from walk(msgspec.inspect.type_info(payload_class))
-
-
-def _name(cls: Any) -> str:
-    return str(getattr(cls, "__qualname__", cls))
-
-
 def _may_have_faults(annotation: Any, seen: frozenset[Any]) -> bool:
     if annotation in seen:
         return False

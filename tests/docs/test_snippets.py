@@ -7,7 +7,7 @@ import re
 import shlex
 import shutil
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -24,6 +24,7 @@ from rest_framework.authtoken.models import Token
 from events.context import current_context, event_context
 from events.middleware import EventContextMiddleware
 from events.store import EventStore
+from events.testing import isolated_registry
 from events.types import NewEvent
 from projections import registry
 from projections.workers.worker import Worker
@@ -63,18 +64,26 @@ ELSEWHERE = (
 )
 
 
+@pytest.fixture
+def event_types() -> Iterator[None]:
+    """The event types of a snippet are forgotten."""
+    with isolated_registry():
+        yield
+
+
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize(
     ("page", "outputs"),
     [
         ("README.md", 1),
         ("docs/context.md", 5),
+        ("docs/event-types.md", 6),
         ("docs/getting-started.md", 3),
         ("docs/patterns.md", 2),
         ("docs/public-api.md", 0),
     ],
 )
-def test_python_snippets_run_and_print_what_the_page_says(page: str, outputs: int) -> None:
+def test_python_snippets_run_and_print_what_the_page_says(page: str, outputs: int, event_types: None) -> None:
     text = (ROOT / page).read_text(encoding="utf-8")
     blocks = re.findall(r"^```(python|text)\n(.*?)^```$", text, flags=re.MULTILINE | re.DOTALL)
     names: dict[str, Any] = {}

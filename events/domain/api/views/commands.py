@@ -49,7 +49,7 @@ class CommandView(StoreView):
         {"aggregate_id": "order-18", "version": 2, "position": 8, "result": None},
         errors=(*schema.APPEND_ERRORS, 404, 412),
         parameters=[schema.IF_MATCH, schema.IF_NONE_MATCH, schema.IDEMPOTENCY_KEY, schema.ETAG],
-        request=JSON_OBJECT,
+        request={schema.JSON: JSON_OBJECT},
     )
     def post(self, request: Request, aggregate_id: str, command: str) -> Response:
         found = self._command(aggregate_id, command)
