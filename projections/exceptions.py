@@ -17,6 +17,7 @@ __all__ = [
     "UnknownProjection",
     "UnsafeTransaction",
     "WaitsForItself",
+    "WaitsForNewerCode",
 ]
 
 
@@ -43,6 +44,16 @@ class HandlerFailed(ProjectionError):
     def __init__(self, event: "Event") -> None:
         self.event = event
         super().__init__(f"the handler failed on {event} (position {event.position})")
+
+
+class WaitsForNewerCode(ProjectionError):
+    """The next event is in a schema version of its type that this code does not know yet.
+
+    No attempt is counted and nothing is parked: a worker with the newer code handles the event.
+    """
+
+    def __init__(self, projection: str, reason: str) -> None:
+        super().__init__(f"Projection {projection!r} waits for newer code, deploy it and run it there: {reason}")
 
 
 class OutdatedCode(ProjectionError):

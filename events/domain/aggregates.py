@@ -6,16 +6,20 @@ from dataclasses import MISSING, dataclass, field, fields
 from datetime import datetime
 from functools import cached_property, wraps
 from itertools import count
-from typing import Any, ClassVar, NamedTuple, Self, TypeVar, dataclass_transform
+from typing import Any, ClassVar, NamedTuple, Self, TypeVar, dataclass_transform, overload
 
 from events import decoding
 from events.exceptions import AggregateNotFound, InvalidEvent
+from events.generics import A, B, C
 from events.types import NewEvent
 from events.validation import check_name
 
 AnyApplier = TypeVar("AnyApplier", bound=Callable[..., None])
+Owner = TypeVar("Owner")
+Taken = TypeVar("Taken")
+# Of a method that takes one payload.
+Decorator = Callable[[Callable[[Owner, Taken], None]], Callable[[Owner, Taken], None]]
 AnyCommand = TypeVar("AnyCommand", bound=Callable[..., Any])
-AnyAggregate = TypeVar("AnyAggregate", bound="Aggregate")
 
 
 class Recorded(NamedTuple):
@@ -185,7 +189,18 @@ class Aggregate:
             getattr(self, method)(payload)
 
 
-def applies(*event_types: Any) -> Callable[[AnyApplier], AnyApplier]:
+# The last one is for names and for more than three classes.
+@overload
+def applies(event_type: type[A], /) -> Decorator[Owner, A]: ...  # type: ignore[overload-overlap]
+@overload
+def applies(first: type[A], second: type[B], /) -> Decorator[Owner, A | B]: ...  # type: ignore[overload-overlap]
+@overload
+def applies(  # type: ignore[overload-overlap]
+    first: type[A], second: type[B], third: type[C], /
+) -> Decorator[Owner, A | B | C]: ...
+@overload
+def applies(*event_types: str | type[Any]) -> Callable[[AnyApplier], AnyApplier]: ...
+def applies(*event_types: Any) -> Callable[[Any], Any]:
     """Mark the method of an aggregate that changes its state because of events of some types; it gets the payload.
 
     It must do the same each time, and must not record, read the clock or ask a database: each load calls it again.
@@ -196,8 +211,8 @@ def applies(*event_types: Any) -> Callable[[AnyApplier], AnyApplier]:
     if not event_types:
         raise TypeError("applies() has no event type; give at least one")
 
-    def decorator(method: AnyApplier) -> AnyApplier:
-        method.applied_types = event_types  # type: ignore[attr-defined]
+    def decorator(method: Any) -> Any:
+        method.applied_types = event_types
         return method
 
     return decorator

@@ -6,6 +6,7 @@ from typing import Any
 from django.core.checks import CheckMessage, Error, register
 
 from . import aggregates
+from .codecs import problem_of
 from .event_types import PayloadType, defined
 
 
@@ -24,6 +25,21 @@ def check_names(**kwargs: Any) -> list[CheckMessage]:
         )
         for name, found in by_name.items()
         if len(found) > 1
+    ]
+
+
+@register()
+def check_fields(**kwargs: Any) -> list[CheckMessage]:
+    """Check that the payloads of each class can be converted."""
+    return [
+        Error(
+            f"Payloads of the event type {event_type.name!r} cannot be converted to JSON: {problem}.",
+            hint="Give the fields other types, derive classes of a union from Value, or use register_codec.",
+            obj=event_type.place,
+            id="events.domain.E004",
+        )
+        for event_type in defined()
+        if (problem := problem_of(event_type.payload_class))
     ]
 
 

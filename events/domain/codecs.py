@@ -6,11 +6,12 @@ Only this module, `states` and `schemas` know msgspec.
 import re
 from collections.abc import Callable, Iterator, Mapping
 from copy import deepcopy
-from dataclasses import is_dataclass
+from dataclasses import fields, is_dataclass
 from datetime import datetime
 from decimal import Decimal
+from enum import Enum
 from functools import cache
-from typing import Any, NamedTuple, Protocol, get_args, get_type_hints
+from typing import Any, NamedTuple, Protocol, dataclass_transform, get_args, get_type_hints
 
 import msgspec
 from django.utils.functional import Promise
@@ -18,6 +19,7 @@ from django.utils.functional import Promise
 from events.exceptions import InvalidEvent
 
 
+@dataclass_transform(frozen_default=True, field_specifiers=(msgspec.field,))
 class Value(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     """A value inside payloads that may be one of several classes: its JSON names the class as `type`.
 
@@ -77,8 +79,11 @@ class Codec(Protocol):
 
 def codec_of(payload_class: type) -> Codec:
     """Return the codec of a class."""
-    is_of_pydantic = hasattr(payload_class, "model_validate") and hasattr(payload_class, "model_dump")
-    return _PydanticCodec(payload_class) if is_of_pydantic else _MsgspecCodec(payload_class)
+    return _PydanticCodec(payload_class) if _is_of_pydantic(payload_class) else _MsgspecCodec(payload_class)
+
+
+def _is_of_pydantic(payload_class: type) -> bool:
+    return hasattr(payload_class, "model_validate") and hasattr(payload_class, "model_dump")
 
 
 class _MsgspecCodec:
@@ -284,16 +289,52 @@ def _members_to_check(cls: Any) -> tuple[str, ...]:
 @cache
 def members_of(cls: Any) -> dict[str, Any]:
     """Return the fields of a payload class, or of a class inside payloads, with their annotations."""
-    for attribute in ("__dataclass_fields__", "__struct_fields__", "__attrs_attrs__", "model_fields"):
-        if (found := getattr(cls, attribute, None)) is not None:
-            hints = get_type_hints(cls, include_extras=True)
-            names = [getattr(each, "name", each) for each in (found.values() if _is_of_objects(found) else found)]
-            return {name: hints[name] for name in names if name in hints}
-    return {}
+    names = _member_names(cls)
+    hints = get_type_hints(cls, include_extras=True) if names else {}
+    return {name: hints[name] for name in names if name in hints}
 
 
-def _is_of_objects(found: Any) -> bool:
-    return isinstance(found, dict) and all(hasattr(each, "name") for each in found.values())
+def _member_names(cls: Any) -> list[str]:
+    if is_dataclass(cls):
+        return [each.name for each in fields(cls)]  # without class variables
+    if (attributes := getattr(cls, "__attrs_attrs__", None)) is not None:
+        return [each.name for each in attributes]
+    return list(getattr(cls, "__struct_fields__", None) or getattr(cls, "model_fields", None) or ())
+
+
+def problem_of(payload_class: type) -> str:
+    """Return why payloads of a class could not be converted; empty if they can be."""
+    try:
+        codec_of(payload_class)
+        if not _is_of_pydantic(payload_class):
+            unknown = sorted({_name(each) for each in _custom_types(payload_class) if own_codec(each) is None})
+            return f"{', '.join(unknown)}: no codec is registered" if unknown else ""
+    except (TypeError, NameError) as error:
+        return str(error)
+    return ""
+
+
+def _custom_types(payload_class: type) -> Iterator[Any]:
+    """Return the classes in the annotations of a class that msgspec does not know."""
+    seen: set[int] = set()
+
+    def walk(node: Any) -> Iterator[Any]:
+        if isinstance(node, msgspec.inspect.CustomType):
+            if not (isinstance(node.cls, type) and issubclass(node.cls, Enum)):  # Django's choices are converted
+                yield node.cls
+        elif isinstance(node, (tuple, list)):
+            for each in node:
+                yield from walk(each)
+        elif isinstance(node, msgspec.Struct) and id(node) not in seen:  # a class may have itself as a member
+            seen.add(id(node))
+            for name in node.__struct_fields__:
+                yield from walk(getattr(node, name))
+
+    yield from walk(msgspec.inspect.type_info(payload_class))
+
+
+def _name(cls: Any) -> str:
+    return str(getattr(cls, "__qualname__", cls))
 
 
 def _may_have_faults(annotation: Any, seen: frozenset[Any]) -> bool:

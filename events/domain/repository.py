@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
 from datetime import datetime
 from functools import partial
-from inspect import iscoroutine
+from inspect import iscoroutine, isgenerator
 from typing import Concatenate, Generic, ParamSpec, TypeVar
 from uuid import UUID
 
@@ -68,11 +68,16 @@ class Repository(Generic[A]):
 
         Raises:
             InvalidEvent: an argument is not valid, or a field of the state has no form in JSON for snapshots.
+            TypeError: `aggregate_class` is not an aggregate class with a category.
         """
         if type(retries) is not int or retries < 0:
             raise InvalidEvent("retries", f"is {retries!r}; give a whole number from 0 up")
         if snapshot_every is not None and (type(snapshot_every) is not int or snapshot_every < 1):
             raise InvalidEvent("snapshot_every", f"is {snapshot_every!r}; give a whole number from 1 up, or None")
+        if not isinstance(aggregate_class, type) or not issubclass(aggregate_class, Aggregate):
+            raise TypeError(f"{aggregate_class!r} is not an aggregate class; derive it from Aggregate")
+        if not hasattr(aggregate_class, "category"):
+            raise TypeError(f"{aggregate_class.__qualname__} is abstract; give a class with a category")
         self.aggregate_class = aggregate_class
         self.store = EventStore(using)
         self.retries = retries
@@ -177,9 +182,9 @@ class Repository(Generic[A]):
             aggregate = self.load_to_change(aggregate_id)
             aggregates.check_exists(aggregate, command)
             result = command(aggregate, *args, **kwargs)
-            if iscoroutine(result):
-                result.close()
-                raise TypeError(f"{command!r} is a coroutine function; a command is a function, also for `ahandle`")
+            if iscoroutine(result) or isgenerator(result):
+                result.close()  # it has done nothing yet
+                raise TypeError(f"{command!r} is a coroutine function or a generator; write a plain function")
             try:
                 append_recorded([aggregate], self.store)
             except VersionConflict:

@@ -24,6 +24,7 @@ TONES = {
     ReportedStatus.BUILDING: "busy",
     ReportedStatus.REBUILDING: "busy",
     ReportedStatus.PAUSED: "warning",
+    ReportedStatus.WAITING: "warning",
     ReportedStatus.OUTDATED: "warning",
     ReportedStatus.UNDECIDED: "bad",
     ReportedStatus.INCOMPLETE: "bad",

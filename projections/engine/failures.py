@@ -9,7 +9,7 @@ from typing import Any
 from django.db import Error, connections, transaction
 from django.utils import timezone
 
-from events.exceptions import UnreadableEvent
+from events.exceptions import NewerEvent, UnreadableEvent
 from events.models import Event
 from events.routing import database
 from projections.base import Mode, OnError, Projection
@@ -54,6 +54,28 @@ def record_failure(projection: Projection, seen: Checkpoint, events: Sequence[Ev
             checkpoint.save(update_fields=["batch_limit", "begun_by"], using=database())
         else:
             count_attempt(projection, checkpoint, events[0], cause)
+
+
+def record_wait(projection: Projection, seen: Checkpoint, error: NewerEvent) -> None:
+    """Save that the next event waits for newer code, without an attempt and without a delay for a worker that has it.
+
+    Args:
+        seen: the checkpoint that the pass locked. If it has changed since, another worker has gone further, and nothing
+            is saved.
+    """
+    if seen.waiting_since is not None and seen.failing_position == error.position:
+        return
+    with transaction.atomic(database(), durable=True):
+        checkpoint = _lock_unchanged(projection, seen)
+        if checkpoint is None or checkpoint.attempts:  # newer code has failed at this event
+            return
+        checkpoint.waiting_since, checkpoint.begun_by = timezone.now(), None
+        checkpoint.failing_position, checkpoint.error = error.position, summary(error)
+        checkpoint.save(update_fields=checkpoints.FAILURE_FIELDS, using=database())
+    logger.warning(
+        "projection=%s shard=%s position=%s waiting_for_newer_code=true error=%r",
+        *(projection, checkpoint.shard, error.position, summary(error)),
+    )
 
 
 def outage_came_back(projection: Projection, seen: Checkpoint) -> bool:
@@ -117,7 +139,7 @@ def count_attempt(projection: Projection, checkpoint: Checkpoint, event: Event, 
         delays = ()
     checkpoint.attempts += 1
     checkpoint.failing_position, checkpoint.error, checkpoint.batch_limit = event.position, summary(error), 1
-    checkpoint.begun_by = None
+    checkpoint.begun_by, checkpoint.waiting_since = None, None
     facts = (projection, checkpoint.shard, event.position, event.aggregate_id, checkpoint.attempts, summary(error))
     line = "projection=%s shard=%s position=%s aggregate=%s attempts=%s error=%r "
     if checkpoint.attempts <= len(delays):

@@ -8,7 +8,7 @@ from enum import Enum
 
 from django.db import connections, transaction
 
-from events.exceptions import UnreadableEvent
+from events.exceptions import NewerEvent
 from events.models import Event
 from events.routing import database
 from events.storage import reader, rows
@@ -29,6 +29,7 @@ class PassOutcome(Enum):
     DONE = "done"
     FAILED = "failed"  # the batch was rolled back, and the failure is saved
     NOT_LOCKED = "not locked"  # the checkpoint could not be locked
+    WAITING = "waiting"  # the next event needs newer code; nothing has changed
 
 
 @dataclass(frozen=True)
@@ -64,6 +65,11 @@ def run_pass(projection: Projection, checkpoint_id: int, up_to: int, *, raise_er
             events, position = next_batch(projection, checkpoint, up_to)
             handle(projection, checkpoint, events)
             checkpoints.save_position(checkpoint, position, len(events))
+    except NewerEvent as error:
+        if raise_errors or taken is None:
+            raise
+        failures.record_wait(projection, taken, error)
+        return PassResult(PassOutcome.WAITING, position=taken.position)
     except BaseException as error:
         if raise_errors and isinstance(error, HandlerFailed) and error.__cause__:
             raise error.__cause__ from None
@@ -81,7 +87,12 @@ def run_pass(projection: Projection, checkpoint_id: int, up_to: int, *, raise_er
 
 
 def next_batch(projection: Projection, checkpoint: Checkpoint, up_to: int) -> tuple[list[Event], int]:
-    """Return the next events of a shard, and the position that the shard has reached after them."""
+    """Return the next events of a shard, and the position that the shard has reached after them.
+
+    Raises:
+        NewerEvent: the next event is in a schema version that this code does not know. It must wait, because old and
+            new workers run side by side while new code is deployed, and an old one would park what it is too old for.
+    """
     limit = checkpoint.batch_limit or projection.batch_events
     wanted = reader.selection(projection.wanted_types(), None, database())
     wanted = checkpoints.of_shard(wanted.after(checkpoint.position).up_to(up_to), checkpoint)
@@ -90,8 +101,20 @@ def next_batch(projection: Projection, checkpoint: Checkpoint, up_to: int) -> tu
         # The shortened batch succeeded, so the failing event comes later: double the batch up to its usual size.
         wider = checkpoint.batch_limit * 2
         checkpoint.batch_limit = wider if wider < projection.batch_events else None
+    if newer := _newer_event(projection, page):
+        before = page[: page.index(newer)]
+        if not before:
+            raise newer.error
+        return before, before[-1].position
     # A page without more events holds all events of this shard up to `up_to`.
     return page, page[-1].position if page.has_more else up_to
+
+
+def _newer_event(projection: Projection, page: rows.Page) -> Event | None:
+    """Return the first event that needs newer code; None for a projection that does not read the content."""
+    if not page.has_unreadable or not projection._reads_content:
+        return None
+    return next((event for event in page if isinstance(event.error, NewerEvent)), None)
 
 
 def handle(projection: Projection, checkpoint: Checkpoint, events: Sequence[Event]) -> None:
@@ -109,8 +132,7 @@ def handle(projection: Projection, checkpoint: Checkpoint, events: Sequence[Even
         return
     unreadable = next(filter(rows.is_marked, events), None)
     if unreadable and projection._reads_content:
-        reason = UnreadableEvent(unreadable.position, unreadable.event_id, unreadable.unreadable)
-        raise HandlerFailed(unreadable) from reason
+        raise HandlerFailed(unreadable) from unreadable.error
     with tables_of(checkpoint):
         projection.project_batch(events)
 

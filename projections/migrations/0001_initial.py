@@ -171,6 +171,7 @@ class Migration(migrations.Migration):
                 ('next_attempt_at', models.DateTimeField(null=True)),
                 ('failing_position', models.BigIntegerField(null=True)),
                 ('error', models.TextField(blank=True)),
+                ('waiting_since', models.DateTimeField(help_text='Since when the event at failing_position waits for newer code.', null=True)),
                 ('outages', models.PositiveSmallIntegerField(default=0, help_text='How often the connection was lost, or the server short of resources, at this position.')),
                 ('begun_by', models.UUIDField(help_text='The worker whose pass has begun; empty after its end.', null=True)),
                 ('suspect_until', models.BigIntegerField(help_text='Events up to here are handled one by one, because a worker was killed during a pass.', null=True)),

@@ -116,6 +116,9 @@ class Checkpoint(models.Model):
     next_attempt_at = models.DateTimeField(null=True)
     failing_position = models.BigIntegerField(null=True)
     error = models.TextField(blank=True)
+    waiting_since = models.DateTimeField(
+        null=True, help_text="Since when the event at failing_position waits for newer code."
+    )
 
     outages = models.PositiveSmallIntegerField(
         default=0, help_text="How often the connection was lost, or the server short of resources, at this position."

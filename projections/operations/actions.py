@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from django.db import OperationalError, connections, transaction
 from django.utils import timezone
 
+from events.exceptions import NewerEvent
 from events.models import Event
 from events.routing import database
 from events.storage import autocommit, ordering, reader, rows
@@ -301,7 +302,7 @@ def _replay(projection: Projection, parked: Sequence[ParkedEvent]) -> int:
                     f"The connection was lost at the event at position {each.position}, and nothing has changed:"
                     f" {failures.summary(cause)}. If this comes back, correct the handler, or skip the event"
                 ) from error
-            each.attempts += 1
+            each.attempts += not isinstance(cause, NewerEvent)
             each.error, each.traceback = failures.summary(cause), failures.full(cause)
             each.save(using=using)
             return handled

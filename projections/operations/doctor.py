@@ -60,7 +60,7 @@ def projections(using: str) -> Iterator[Finding]:
             since = report.lagging_since if is_late else report.since
             problem = f"projection {report.name}: {problem}{why}"
             yield Finding(problem, _remedy(report), since=since, page=page if report.rows_version else BOARD)
-        elif report.status in (ReportedStatus.PAUSED, ReportedStatus.OUTDATED):
+        elif report.status in (ReportedStatus.PAUSED, ReportedStatus.OUTDATED, ReportedStatus.WAITING):
             problem = f"projection {report.name} is {report.status}{why}"
             yield Finding(problem, _remedy(report), Severity.WARNING, since=report.since, page=page)
         elif report.status is ReportedStatus.ORPHANED:
@@ -114,6 +114,8 @@ def _remedy(report: status.Report) -> str:
         return f"Run python manage.py rebuild_projection {report.name}, or keep the rows with keep_rows {report.name}."
     if report.status in (ReportedStatus.OUTDATED, ReportedStatus.INCOMPLETE):
         return f"Run python manage.py rebuild_projection {report.name}."
+    if report.status is ReportedStatus.WAITING:
+        return "Deploy the newer code, and start workers with it."
     if report.status is ReportedStatus.PAUSED:
         return f"Run python manage.py resume_projection {report.name}."
     return "See its rate in list_projections. Run more workers, or give it more shards."

@@ -28,6 +28,7 @@ class ReportedStatus(StrEnum):
     RUNNING = "running"
     PAUSED = "paused"  # by an operator
     STOPPED = "stopped"  # by an event that it could not handle
+    WAITING = "waiting"  # for newer code, which knows the schema version of the next event
     BUILDING = "building"  # INLINE, and not live yet
     REBUILDING = "rebuilding"
     OUTDATED = "outdated"  # the rows are of another version than the code, and are not updated until a rebuild
@@ -92,6 +93,8 @@ class Report:
             return "it has not started, because its tables already held rows"
         if self.status is ReportedStatus.INCOMPLETE:
             return f"its rows miss {number_of_events(self.missed)} until it is rebuilt"
+        if self.status is ReportedStatus.WAITING and self.lag_seconds > conf.max_lag_seconds:
+            return f"it waits for newer code and lags {self.lag_seconds:.0f} s behind; deploy the newer code"
         if self.lag_seconds > conf.max_lag_seconds:
             return f"it lags {self.lag_seconds:.0f} s behind; the limit is {conf.max_lag_seconds:g} s"
         return ""
@@ -156,6 +159,20 @@ def describe(
     return ReportedStatus(state.status), state.status_reason
 
 
+def _with_wait(status: ReportedStatus, reason: str, checkpoints: Sequence[Checkpoint]) -> tuple[ReportedStatus, str]:
+    """Return a status and its reason with the wait for newer code, if a shard waits for it."""
+    waiting = next((each for each in checkpoints if each.waiting_since), None)
+    if waiting is None or status not in _WORKING:
+        return status, reason
+    wait = f"waits for newer code at position {waiting.failing_position}"
+    if status is ReportedStatus.RUNNING:
+        return ReportedStatus.WAITING, wait
+    return status, f"{reason}; {wait}"
+
+
+_WORKING = (ReportedStatus.RUNNING, ReportedStatus.REBUILDING, ReportedStatus.BUILDING)
+
+
 def _also_missed(state: ProjectionState, missing: int) -> str:
     return (
         f"; {number_of_events(missing)} after position {lag.complete_position(state)} were stored without it"
@@ -176,7 +193,7 @@ def _report(
     rebuild: Rebuild | None = getattr(state, "rebuild", None)
     checkpoints: list[Checkpoint] = list(state.checkpoints.all()) if state else []
     missing = max(0, missing)
-    status, reason = describe(projection, state, rebuild, missing)
+    status, reason = _with_wait(*describe(projection, state, rebuild, missing), checkpoints)
     position = lag.rows_position(projection, state) if state else 0
     if state and status is ReportedStatus.INCOMPLETE:
         position = lag.complete_position(state)
@@ -220,6 +237,8 @@ def _since(
         return max((each.moved_at for each in checkpoints if each.build == Build.REBUILD), default=rebuild.started_at)
     if status is ReportedStatus.INCOMPLETE:
         return lagging_since
+    if status is ReportedStatus.WAITING:
+        return min(each.waiting_since for each in checkpoints if each.waiting_since)
     if state is None or status in (ReportedStatus.OUTDATED, ReportedStatus.ORPHANED):
         return None
     return state.status_since

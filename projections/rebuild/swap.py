@@ -6,6 +6,7 @@ from typing import Final, NamedTuple
 from django.db import IntegrityError, connections, transaction
 from django.utils import timezone
 
+from events.exceptions import NewerEvent
 from events.models import Event
 from events.routing import database
 from events.storage import ordering, reader
@@ -45,6 +46,8 @@ def swap(projection: Projection) -> bool:
     try:
         with transaction.atomic(using, durable=True):
             return _swap(projection, using)
+    except NewerEvent:
+        pass  # the next pass over the shard shows that it waits for newer code
     except _CatchUpFailed as error:
         # The next pass over the shard fails at the same event, and retries or parks it.
         logger.warning("projection=%s rebuild=not swapped error=%r", projection, str(error))
@@ -90,7 +93,7 @@ def _swap(projection: Projection, using: str) -> bool:
         caught_up = _catch_up(projection, rebuilt, live, using)
         connections[using].check_constraints()  # here, so that errors in the new rows are retried as failed passes
     except BaseException as error:
-        if is_outage(error, using) or not failures.is_of_handler(error):
+        if isinstance(error, NewerEvent) or is_outage(error, using) or not failures.is_of_handler(error):
             raise
         raise _CatchUpFailed(failures.summary(error.__cause__ or error)) from error
     if caught_up is None:

@@ -3,7 +3,7 @@
 import logging
 import os
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
@@ -15,6 +15,7 @@ from projections.base import Mode, Projection
 from projections.engine import failures
 from projections.engine.outages import is_outage
 from projections.engine.registration import create_checkpoints, ensure_registered
+from projections.exceptions import WaitsForNewerCode
 from projections.models import Build, Checkpoint, ProjectionState, Rebuild, Status
 from projections.rebuild import preparation
 from projections.rebuild.locking import is_transient
@@ -35,6 +36,7 @@ class Task:
         position: the position of the shard after the last plan or pass.
         up_to: the last position to handle; None for no limit.
         not_before: when to retry a failed event; None for now.
+        waits: why the shard waits for newer code; empty if it does not.
     """
 
     projection: Projection
@@ -44,6 +46,7 @@ class Task:
     position: int
     up_to: int | None = None
     not_before: datetime | None = None
+    waits: str = ""
 
     def __str__(self) -> str:
         shard = f"[{self.shard}]" if self.projection.shards > 1 else ""
@@ -99,12 +102,21 @@ class Schedule:
         all_done = all(task.position >= settled for task in self.tasks)
         self.settled = settled if all_done else min(self.settled, settled)
 
-    def has_reached(self, position: int) -> bool:
+    def has_reached(self, position: int, waiting: Container[int] = ()) -> bool:
         """Return whether, in a new plan, every task has reached `position` and no rebuild is left.
 
         A rebuild that cannot begin yet, because it waits for a lock, has no tasks.
+
+        Args:
+            waiting: the checkpoints whose next event needs newer code than that of this process.
+
+        Raises:
+            WaitsForNewerCode: all that is left needs newer code.
         """
-        if any(task.position < position or task.build == Build.REBUILD for task in self._plan()):
+        left = [task for task in self._plan() if task.position < position or task.build == Build.REBUILD]
+        if left and all(task.waits and task.checkpoint_id in waiting for task in left):
+            raise WaitsForNewerCode(left[0].projection.name, left[0].waits)
+        if left:
             return False
         versions = {each.name: each.version for each in self._projections}
         asked = Rebuild.objects.using(database()).filter(projection__in=versions, error="")
@@ -181,4 +193,5 @@ def _reshard(projection: Projection) -> list[Task]:
 
 def _task(projection: Projection, checkpoint: Checkpoint, up_to: int | None = None) -> Task:
     of = checkpoint
-    return Task(projection, of.pk, Build(of.build), of.shard, of.position, up_to, of.next_attempt_at)
+    waits = of.error if of.waiting_since else ""
+    return Task(projection, of.pk, Build(of.build), of.shard, of.position, up_to, of.next_attempt_at, waits)

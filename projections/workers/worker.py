@@ -86,6 +86,7 @@ class Worker:
         self._target: int | None = None  # the settled position of the first round
         self._session: Any = None  # the database connection that the round began with
         self._checked_at = float("-inf")
+        self._waiting: set[int] = set()  # the checkpoints whose next event needs newer code
         self._backoff = Backoff()
         self._schedule = Schedule(projections, rebuilds_only=rebuilds_only)
         self._heartbeat = WorkerHeartbeat(projections)
@@ -155,6 +156,8 @@ class Worker:
         result = runner.run_pass(task.projection, task.checkpoint_id, up_to)
         if result.outcome is not PassOutcome.DONE:
             self._schedule.drop(task)
+            if result.outcome is PassOutcome.WAITING:
+                self._waiting.add(task.checkpoint_id)
             if result.outcome is PassOutcome.FAILED:
                 self._schedule.expire()
             return result.outcome is PassOutcome.FAILED
@@ -187,7 +190,7 @@ class Worker:
         if self._until is Until.ONCE:
             return True
         if self._until is Until.CAUGHT_UP and not more:
-            return self._schedule.has_reached(self._target or 0)
+            return self._schedule.has_reached(self._target or 0, self._waiting)
         return False
 
     def _is_outage(self, error: Exception) -> bool:
