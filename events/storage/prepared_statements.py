@@ -15,6 +15,8 @@ from typing import Any
 from weakref import WeakKeyDictionary, WeakSet
 from zlib import crc32
 
+import psycopg
+from django.db.backends.base.base import BaseDatabaseWrapper
 from psycopg import errors, generators
 from psycopg.adapt import Transformer
 from psycopg.pq import DiagnosticField, ExecStatus, Format, TransactionStatus
@@ -82,3 +84,30 @@ class PreparedStatement:
         loader = Transformer()
         loader.set_pgresult(result)
         return loader.load_rows(0, result.ntuples, tuple)
+
+
+class Call:
+    """A statement for Django's cursor, as `by_cursor`, and as a prepared statement; it has `{}` for each argument."""
+
+    def __init__(self, label: str, query: str, places: int) -> None:
+        self.by_cursor = query.format(*["%s"] * places)
+        self.prepared = PreparedStatement(label, query.format(*(f"${place}" for place in range(1, places + 1))))
+
+    def rows(self, connection: BaseDatabaseWrapper, arguments: Sequence[bytes | None]) -> list[tuple[Any, ...]] | None:
+        """Execute the statement without Django's cursor; return None where the cursor must be used.
+
+        The cursor must be used in a transaction, which the error of an unknown statement would end, and where the
+        project counts, logs or wraps the statements of cursors.
+        """
+        if connection.in_atomic_block or connection.queries_logged or connection.execute_wrappers:
+            return None
+        connection.close_if_health_check_failed()
+        connection.ensure_connection()
+        connection.validate_thread_sharing()
+        if not connection.autocommit:
+            return None
+        try:
+            return self.prepared.rows(connection.connection, arguments)
+        except psycopg.Error:
+            with connection.wrap_database_errors:
+                raise
