@@ -1,4 +1,4 @@
-"""Prepared statements for frequent calls: appends, and the polls of idle readers.
+"""Prepared statements for frequent calls: appends, the histories of aggregates, and the polls of idle readers.
 
 PostgreSQL then parses and plans a call only once, and no cursor is needed: for a small append this saves more than half
 of the cost besides the write. Django does not prepare statements, because a pooler in transaction mode (pgbouncer
@@ -16,6 +16,7 @@ from weakref import WeakKeyDictionary, WeakSet
 from zlib import crc32
 
 import psycopg
+from django.db import connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 from psycopg import errors, generators
 from psycopg.adapt import Transformer
@@ -111,3 +112,13 @@ class Call:
         except psycopg.Error:
             with connection.wrap_database_errors:
                 raise
+
+    def fetch(self, using: str, arguments: Sequence[bytes | None]) -> list[tuple[Any, ...]]:
+        """Execute the statement in the way that is possible, and return its rows."""
+        connection = connections[using]
+        rows = self.rows(connection, arguments)
+        if rows is None:
+            with connection.cursor() as cursor:
+                cursor.execute(self.by_cursor, [None if each is None else each.decode() for each in arguments])
+                rows = cursor.fetchall()
+        return rows
