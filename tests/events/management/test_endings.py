@@ -33,7 +33,7 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
 ]
 
-APPS = ("events", "projections", "eventstore_project")
+APPS = ("events", "events.domain", "projections", "eventstore_project")
 # The arguments of each command. What it prints comes first where it needs something to print.
 ARGUMENTS: dict[str, list[str]] = {
     "dumpdata": ["auth"],
@@ -58,6 +58,7 @@ ARGUMENTS: dict[str, list[str]] = {
     "setup_demo": [],
     "skip_parked": ["tally", "1", "--reason", "why"],
     "verify_events": [],
+    "verify_snapshots": [],
 }
 # What commands print on standard error after their output, which may be buffered until then.
 LINES_BEFORE = {"events_digest": ["Every event is sealed."]}
