@@ -11,6 +11,9 @@ class DomainConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
+        from events.storage import fixtures
+
         from . import checks  # noqa: F401  # checks register themselves
 
+        fixtures.guard(self)
         autodiscover_modules("domain")
