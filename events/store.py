@@ -15,7 +15,7 @@ from .exceptions import DuplicateEvent
 from .generics import A, B, C
 from .models import Event, EventQuerySet
 from .routing import database
-from .storage import ordering, reader, rows, standby, writer
+from .storage import ordering, reader, standby, writer
 from .subscriptions import Handler, Subscription
 from .types import ANY, ExpectedVersion, NewEvent, Subscribed, expectations
 from .validation import (
@@ -168,15 +168,15 @@ class EventStore:
         check_number("after_version", after_version)
         check_number("up_to_version", up_to_version)
         check_number("limit", limit)
-        query = reader.history(
+        return reader.fetch_history(
             aggregate_id,
             after_version=after_version,
             up_to_version=up_to_version,
             as_of=as_of,
             reverse=reverse,
+            limit=limit,
             using=self.using,
         )
-        return rows.fetch_events(query.limited(limit))
 
     @overload
     def read_all(self, *, types: tuple[type[A], type[B]], **arguments: Unpack[Reading]) -> Iterator[Event[A | B]]: ...

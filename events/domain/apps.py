@@ -13,7 +13,10 @@ class DomainConfig(AppConfig):
     event_store_addresses = "events.domain.api.urls.ADDRESSES"  # the HTTP interface includes them
 
     def ready(self) -> None:
+        from events.storage import fixtures
+
         from . import checks, commands  # noqa: F401  # checks register themselves
 
+        fixtures.guard(self)
         post_migrate.connect(commands.create_permissions, sender=self)
         autodiscover_modules("domain")

@@ -11,9 +11,11 @@ from typing import Any, Generic, NamedTuple, TypeVar
 from uuid import UUID
 from weakref import WeakKeyDictionary
 
-from django.db import connections, transaction
+from django.db import ProgrammingError, connections, transaction
 
 from events.exceptions import InvalidEvent
+from events.storage import server_errors
+from events.storage.prepared_statements import Call
 
 from .aggregates import Aggregate
 from .fingerprints import fingerprint
@@ -26,11 +28,15 @@ logger = logging.getLogger(__name__)
 # So long a process waits after a state of a class had no exact form in JSON: each command would find it again.
 _PAUSE_SECONDS = 60
 
-_FIND = """
+_FIND = Call(
+    "events_domain_snapshot",
+    """
     SELECT s.version, s.state
     FROM events_domain_snapshot AS s JOIN events_event AS e USING (aggregate_id, version, event_id)
-    WHERE s.aggregate_id = %s AND s.fingerprint = %s AND s.version <= %s
-"""
+    WHERE s.aggregate_id = {}::text AND s.fingerprint = {}::text AND s.version <= {}::bigint
+    """,
+    places=3,
+)
 # Of two processes at once, the one that has seen more events wins. A snapshot whose event is not in the history was
 # restored, or copied, without its events.
 _KEEP = """
@@ -66,13 +72,14 @@ class Snapshots(Generic[A]):
 
     def find(self, aggregate_id: str, up_to_version: int | None, using: str) -> A | None:
         """Return an aggregate with the state of its snapshot; None if there is none that this code can use."""
-        up_to = _NEWEST if up_to_version is None else min(up_to_version, _NEWEST)
-        with connections[using].cursor() as cursor:
-            cursor.execute(_FIND, [aggregate_id, self.fingerprint, up_to])
-            row = cursor.fetchone()
-        if row is None:
+        up_to = _NEWEST if up_to_version is None else up_to_version
+        try:
+            rows = _FIND.fetch(using, [aggregate_id.encode(), self.fingerprint.encode(), b"%d" % up_to])
+        except ProgrammingError as error:
+            raise server_errors.explained(error, using) from error.__cause__
+        if not rows:
             return None
-        version, state = row
+        ((version, state),) = rows
         try:
             return self.restored(aggregate_id, version, state)
         except Exception as error:

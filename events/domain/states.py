@@ -8,8 +8,9 @@ import msgspec
 from events.exceptions import InvalidEvent
 
 from .aggregates import Aggregate, state_of, undeclared
-from .codecs import decoded, encoded, members_of, own_codec
+from .codecs import decoded, encoded, members_of
 from .differences import Difference, differences, parts_of
+from .schemas import problem_of
 
 A = TypeVar("A", bound=Aggregate)
 
@@ -40,8 +41,10 @@ class StateCodec(Generic[A]):
         self._class = aggregate_class
         annotations = annotations_of(aggregate_class)
         for name, annotation in annotations.items():
-            if reason := _trouble(annotation):
-                raise InvalidEvent("snapshot_every", f"{aggregate_class.__qualname__}.{name}: {reason}")
+            if problem := problem_of(annotation):
+                raise InvalidEvent(
+                    "snapshot_every", f"{aggregate_class.__qualname__}.{name} has no form in JSON: {problem}"
+                )
         form = msgspec.defstruct("State", list(annotations.items()), kw_only=True, forbid_unknown_fields=True)
         self._encoder = msgspec.json.Encoder(enc_hook=encoded)
         self._decoder = msgspec.json.Decoder(form, dec_hook=decoded)
@@ -78,27 +81,6 @@ class StateCodec(Generic[A]):
 
 def _in_words(changed: list[Difference]) -> str:
     return "; ".join(map(str, changed[:3])) + (f"; and {len(changed) - 3} more" if len(changed) > 3 else "")
-
-
-def _trouble(annotation: Any) -> str:
-    """Return why values of a type have no form in JSON; empty if they have one."""
-    try:
-        # A decoder checks what `type_info` does not, such as unions of two classes.
-        msgspec.json.Decoder(annotation)
-        types = [msgspec.inspect.type_info(annotation)]
-    except TypeError as error:
-        return str(error)
-    seen = set()
-    while types:
-        found = types.pop()
-        if isinstance(found, msgspec.inspect.CustomType) and own_codec(found.cls) is None:
-            name = getattr(found.cls, "__qualname__", found.cls)
-            return f"{name} has no form in JSON; register one with events.domain.register_codec"
-        if id(found) not in seen and isinstance(found, (msgspec.inspect.Type, msgspec.inspect.Field)):
-            seen.add(id(found))
-            for part in (getattr(found, name) for name in found.__struct_fields__):
-                types += part if isinstance(part, tuple) else [part]
-    return ""
 
 
 def _lost_in_parts(state: dict[str, Any]) -> list[str]:

@@ -1,4 +1,4 @@
-"""Event types and commands in the OpenAPI description: hooks of drf-spectacular that a project names in its settings."""
+"""Event types and commands in the OpenAPI description: hooks of drf-spectacular for the settings of a project."""
 
 import re
 from typing import Any

@@ -392,7 +392,12 @@ def test_field_without_a_form_in_json_is_an_error_of_the_repository() -> None:
     class Kept(Aggregate, category="kept"):
         value: list[Own] = field(default_factory=list)
 
-    with pytest.raises(InvalidEvent, match=r"snapshot_every: .*Kept.value: .*Own has no form in JSON; register one"):
+    class Unions(Aggregate, category="unions"):
+        value: Own | int | Cart = 0
+
+    with pytest.raises(InvalidEvent, match=r"snapshot_every: .*Unions.value has no form in JSON: Type unions"):
+        Repository(Unions, snapshot_every=5)
+    with pytest.raises(InvalidEvent, match=r"snapshot_every: .*Kept.value has no form in JSON: .*Own has no codec"):
         Repository(Kept, snapshot_every=5)
     Repository(Kept)
     for wrong in (0, -1, 1.5, "5", True):
