@@ -36,7 +36,7 @@ def measure(report: Report, rounds: int) -> None:
 
 
 def _crossing(times: list[tuple[float, float]]) -> float:
-    """Return from how many events on a load from the snapshot is faster, between two measurements by a straight line."""
+    """Return from how many events on a load from the snapshot is faster, by a straight line between measurements."""
     gains = [(events, fold - restored) for events, (fold, restored) in zip(EVENTS, times, strict=True)]
     for (fewer, loss), (more, gain) in itertools.pairwise(gains):
         if loss < 0 <= gain:

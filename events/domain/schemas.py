@@ -91,7 +91,7 @@ def resolved(part: Any, root: Mapping[str, Any]) -> Any:
 
 def _schema_of_own(cls: Any) -> Schema:
     if own := own_codec(cls):
-        return {"title": cls.__name__, **own.schema}  # not empty, which msgspec takes for unknown
+        return dict(own.schema) or {"title": cls.__name__}  # msgspec takes an empty one for unknown
     if isinstance(cls, type) and issubclass(cls, Enum):  # Django's choices, which msgspec converts all the same
         return {"title": cls.__name__, "enum": [each.value for each in cls]}
     raise TypeError(f"{cls.__qualname__} has no codec; register one with events.domain.register_codec")
