@@ -46,6 +46,8 @@ def test_every_snippet_is_of_a_kind_that_is_tested() -> None:
         " ",
         "pg_",
         "createdb ",
+        "django-admin ",
+        "uvicorn ",
         "env PGOPTIONS",
     )
     for page in PAGES:
