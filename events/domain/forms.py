@@ -51,6 +51,12 @@ class PayloadForm(forms.Form):
         return given
 
 
+class JSONField(forms.JSONField):
+    """A field for JSON, in which an empty list or object is a value."""
+
+    empty_values = (None, "")  # type: ignore[assignment]
+
+
 def form_for(payload_class: Any) -> type[PayloadForm]:
     """Return a form class with a field for each field of a payload class; `form.payload` is the valid payload.
 
@@ -81,7 +87,7 @@ def field_of(error: InvalidEvent, fields: Mapping[str, Any]) -> tuple[str | None
 
 def _field(name: str, part: Mapping[str, Any], root: Mapping[str, Any], is_required: bool) -> forms.Field:
     options = [each for each in alternatives(part, root) if each.get("type") != "null"]
-    make = _maker(options[0]) if len(options) == 1 else forms.JSONField
+    make = _maker(options[0]) if len(options) == 1 else JSONField
     needs_value = is_required and not is_nullable(part, root)
     if make is forms.BooleanField and is_nullable(part, root):
         make = forms.NullBooleanField
@@ -113,4 +119,4 @@ def _maker(part: Mapping[str, Any]) -> Any:
     numbers: dict[Any, Any] = {"integer": forms.IntegerField, "number": forms.FloatField}
     if kind in numbers:
         return partial(numbers[kind], **limits)
-    return forms.BooleanField if kind == "boolean" else forms.JSONField
+    return forms.BooleanField if kind == "boolean" else JSONField

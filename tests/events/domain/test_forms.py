@@ -36,7 +36,7 @@ def define() -> Any:
         size: Size | None = None
         kind: Literal[1, 2] = 1
         gift: bool = False
-        lines: list[Line] = msgspec.field(default_factory=list) if False else None  # type: ignore[assignment]
+        lines: list[Line]
 
     return Placed
 
