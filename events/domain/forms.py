@@ -56,6 +56,9 @@ class JSONField(forms.JSONField):
 
     empty_values = (None, "")  # type: ignore[assignment]
 
+    def prepare_value(self, value: Any) -> Any:
+        return "" if value is None else super().prepare_value(value)
+
 
 def form_for(payload_class: Any) -> type[PayloadForm]:
     """Return a form class with a field for each field of a payload class; `form.payload` is the valid payload.
@@ -85,6 +88,9 @@ def field_of(error: InvalidEvent, fields: Mapping[str, Any]) -> tuple[str | None
     return (name, path.removeprefix(name).removeprefix(".")) if name in fields else (None, path)
 
 
+_HINTS: dict[Any, str] = {"date": "For example 2030-01-31.", "date-time": "For example 2030-01-31 12:30."}
+
+
 def _field(name: str, part: Mapping[str, Any], root: Mapping[str, Any], is_required: bool) -> forms.Field:
     options = [each for each in alternatives(part, root) if each.get("type") != "null"]
     make = _maker(options[0]) if len(options) == 1 else JSONField
@@ -95,7 +101,7 @@ def _field(name: str, part: Mapping[str, Any], root: Mapping[str, Any], is_requi
         required=needs_value and make is not forms.BooleanField,
         initial=part.get("default"),
         label=name.replace("_", " ").capitalize(),
-        help_text=part.get("description", ""),
+        help_text=part.get("description") or _HINTS.get(options[0].get("format") if len(options) == 1 else None, ""),
     )
 
 

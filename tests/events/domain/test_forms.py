@@ -70,7 +70,10 @@ def test_valid_form_has_the_payload() -> None:
         lines=[Line(qty=2)],
     )
     assert form.payload_data["total"] == "1.50"
-    assert form_for(placed)()["number"].initial == 1
+    empty = form_for(placed)()
+    assert empty["number"].initial == 1
+    assert "null" not in str(empty["lines"])
+    assert empty.fields["at"].help_text == "For example 2030-01-31 12:30."
 
 
 def test_empty_field_gets_its_default_or_none() -> None:
