@@ -114,13 +114,15 @@ class AppendForm(forms.Form):
 
     @property
     def _shown_type(self) -> str:
-        return str(self.data.get("fields_of", "")) if self.is_bound else ""
+        entered: Any = self.data
+        return str(entered.get("fields_of", ""))
 
     def shown_again(self) -> "AppendForm":
         """Return the form with what was entered, and with the fields of its type, before it is sent."""
-        timestamp: Any = self.fields["timestamp"].widget.value_from_datadict(self.data, self.files, "timestamp")
+        entered: Any = self.data
+        timestamp: Any = self.fields["timestamp"].widget.value_from_datadict(entered, self.files, "timestamp")
         names = ("aggregate_id", "type", "data", "metadata", "expected_version", "event_id")
-        return AppendForm(initial={**{name: self.data.get(name, "") for name in names}, "timestamp": timestamp})
+        return AppendForm(initial={**{name: entered.get(name, "") for name in names}, "timestamp": timestamp})
 
     def _data_form(self) -> DataForm | None:
         """Return the form with the fields of the type; None if it has none, or if the page does not show them."""

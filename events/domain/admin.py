@@ -22,7 +22,7 @@ TEMPLATE = "admin/events/event/types.html"
 def catalogue_page(model_admin: EventAdmin, request: HttpRequest) -> HttpResponse:
     """Return the catalogue."""
     site, using = model_admin.admin_site.name, database()
-    request.current_app = site  # type: ignore[attr-defined]  # as Django's views do
+    request.current_app = site  # as Django's views do
     counts = catalogue.counts(using)
     may_append = model_admin.has_add_permission(request)
     rows = [
@@ -58,7 +58,7 @@ def data_form(event_type: str) -> type[PayloadForm] | None:
 
 
 def _url(request: HttpRequest, site: str, consumer: Consumer) -> str:
-    if not consumer.page or not request.user.has_perm(consumer.permission):  # type: ignore[union-attr]
+    if not consumer.page or not request.user.has_perm(consumer.permission):
         return ""
     name, *keys = consumer.page
     return page_url(site, name, *keys)

@@ -54,7 +54,7 @@ class PayloadForm(forms.Form):
 class JSONField(forms.JSONField):
     """A field for JSON, in which an empty list or object is a value."""
 
-    empty_values = (None, "")  # type: ignore[assignment]
+    empty_values = (None, "")
 
     def prepare_value(self, value: Any) -> Any:
         return "" if value is None else super().prepare_value(value)
@@ -119,8 +119,8 @@ def _maker(part: Mapping[str, Any]) -> Any:
             "uuid": forms.UUIDField,
             "decimal": forms.DecimalField,
         }
-        limits = {"min_length": part.get("minLength"), "max_length": part.get("maxLength")}
-        return of_format.get(str(style)) or partial(forms.CharField, strip=False, **limits)
+        lengths: dict[str, Any] = {"min_length": part.get("minLength"), "max_length": part.get("maxLength")}
+        return of_format.get(str(style)) or partial(forms.CharField, strip=False, **lengths)
     limits = {"min_value": part.get("minimum"), "max_value": part.get("maximum")}
     numbers: dict[Any, Any] = {"integer": forms.IntegerField, "number": forms.FloatField}
     if kind in numbers:

@@ -64,7 +64,7 @@ _OF_FORMAT: dict[Any, Any] = {
 
 def _field(part: Any, root: Any, is_required: bool) -> serializers.Field:
     options = [each for each in alternatives(part, root) if each.get("type") != "null"]
-    common = {"required": is_required, "allow_null": is_nullable(part, root)}
+    common: dict[str, Any] = {"required": is_required, "allow_null": is_nullable(part, root)}
     if len(options) != 1:
         return serializers.JSONField(**common)
     (option,) = options
