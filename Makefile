@@ -47,6 +47,7 @@ lint: $(VENV)/installed
 	@$(RUN) -m ruff check .
 	@$(RUN) -m ruff format --check .
 	@$(RUN) -m mypy
+	@PYRIGHT_PYTHON_IGNORE_WARNINGS=1 $(RUN) -m pyright
 	@PYTHONPATH=. $(RUN) -c "from importlinter.cli import lint_imports_command as check; check()" --no-logo
 	@$(RUN) manage.py makemigrations --check --dry-run
 	@$(RUN) manage.py check --fail-level WARNING

@@ -1,7 +1,9 @@
 """The tables of the store: events, aggregates and seals."""
 
 from collections.abc import Collection, Iterable
-from typing import Any, NoReturn, Self
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, Generic, NoReturn, Self
+from uuid import UUID
 
 from django.db import connections, models
 from django.db.models.expressions import RawSQL
@@ -12,6 +14,7 @@ from django.utils.functional import cached_property
 from . import decoding
 from .exceptions import ImmutableEvent, InvalidEvent, UnreadableEvent
 from .fields import ExactJSONField
+from .generics import Payload
 from .hydration import hydrate, is_initialization_observed
 from .types import EARLIEST, LATEST
 from .visible import visible
@@ -193,19 +196,39 @@ class Seal(AppendOnlyModel):
         return f"seal up to {self.position}"
 
 
-class Event(AppendOnlyModel):
+if TYPE_CHECKING:
+
+    class _Typed(AppendOnlyModel, Generic[Payload]):
+        class Meta:
+            abstract = True
+
+else:
+    # Django's migrations cannot have Generic as a base of a model.
+    class _Typed(AppendOnlyModel):
+        class Meta:
+            abstract = True
+
+        def __class_getitem__(cls, payload_class: Any) -> type[Self]:
+            return cls
+
+
+class Event(_Typed[Payload]):
     """A stored event; it never changes."""
 
-    position = models.BigAutoField(primary_key=True, help_text="Its number in the whole store: rising, with gaps.")
+    position: "models.BigAutoField[int, int]" = models.BigAutoField(
+        primary_key=True, help_text="Its number in the whole store: rising, with gaps."
+    )
     # No foreign key: the append functions write both rows, and a check per event would cost time.
-    aggregate_id = models.TextField(db_collation="C")
-    version = models.BigIntegerField(help_text="Its number in its aggregate: 1, 2, 3 …, without gaps.")
-    event_id = models.UUIDField(unique=True)
-    type = models.TextField(db_collation="C")
+    aggregate_id: "models.TextField[str, str]" = models.TextField(db_collation="C")
+    version: "models.BigIntegerField[int, int]" = models.BigIntegerField(
+        help_text="Its number in its aggregate: 1, 2, 3 …, without gaps."
+    )
+    event_id: "models.UUIDField[UUID, UUID]" = models.UUIDField(unique=True)
+    type: "models.TextField[str, str]" = models.TextField(db_collation="C")
     data = ExactJSONField()
     metadata = ExactJSONField()
-    timestamp = models.DateTimeField(help_text="When it happened.")
-    recorded_at = models.DateTimeField(help_text="When it was stored.")
+    timestamp: "models.DateTimeField[datetime, datetime]" = models.DateTimeField(help_text="When it happened.")
+    recorded_at: "models.DateTimeField[datetime, datetime]" = models.DateTimeField(help_text="When it was stored.")
 
     objects = EventQuerySet.as_manager()
 
@@ -234,23 +257,29 @@ class Event(AppendOnlyModel):
         return visible(f"{self.aggregate_id} {self.version}: {self.type}")
 
     @cached_property
-    def payload(self) -> Any:
+    def payload(self) -> Payload:
         """The payload: an object of the class of its event type; for a type that is not registered, the data.
 
         Raises:
             UnreadableEvent: the stored data does not fit the class.
         """
         try:
-            return decoding.payload(self.type, self.data)
+            payload: Payload = decoding.payload(self.type, self.data)
         except InvalidEvent as error:
             raise UnreadableEvent(
                 self.position, self.event_id, str(error), type=self.stored_type, version=self._schema_version
             ) from error
+        return payload
 
     @property
     def stored_type(self) -> str:
         """The type as it was written, which may be an earlier name of the type."""
         return self._stored.type if self._stored else self.type
+
+    @property
+    def stored_version(self) -> Any:
+        """The schema version in which the data was written, if the event was stored in another form; None if not."""
+        return self._stored.version if self._stored else None
 
     @property
     def stored_data(self) -> Any:

@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator, Callable, Collection, Iterable, Itera
 from contextlib import nullcontext
 from datetime import datetime
 from itertools import chain
-from typing import Any, TypeVar, overload
+from typing import Any, Concatenate, TypedDict, TypeVar, Unpack, overload
 
 from asgiref.sync import sync_to_async
 from django.db import transaction
@@ -12,9 +12,10 @@ from django.db import transaction
 from . import decoding, subscriptions
 from .context import current_context
 from .exceptions import DuplicateEvent
+from .generics import A, B, C
 from .models import Event, EventQuerySet
 from .routing import database
-from .storage import ordering, reader, rows, standby, writer
+from .storage import ordering, reader, standby, writer
 from .subscriptions import Handler, Subscription
 from .types import ANY, ExpectedVersion, NewEvent, Subscribed, expectations
 from .validation import (
@@ -30,8 +31,20 @@ from .validation import (
 __all__ = ["DispatchResult", "EventStore"]
 
 AnyHandler = TypeVar("AnyHandler", bound=Handler)
+Result = TypeVar("Result")
+
 # A selection of event types: names and payload classes, or one class.
 Types = Collection[str | type[Any]] | type[Any] | None
+
+
+class Reading(TypedDict, total=False):
+    """The arguments of `read_all` besides the types, of which the types of the payloads follow."""
+
+    after: int
+    up_to: int | None
+    categories: Collection[str] | None
+    reverse: bool
+    limit: int | None
 
 
 class DispatchResult(list[Event]):
@@ -155,15 +168,32 @@ class EventStore:
         check_number("after_version", after_version)
         check_number("up_to_version", up_to_version)
         check_number("limit", limit)
-        query = reader.history(
+        return reader.fetch_history(
             aggregate_id,
             after_version=after_version,
             up_to_version=up_to_version,
             as_of=as_of,
             reverse=reverse,
+            limit=limit,
             using=self.using,
         )
-        return rows.fetch_events(query.limited(limit))
+
+    @overload
+    def read_all(self, *, types: tuple[type[A], type[B]], **arguments: Unpack[Reading]) -> Iterator[Event[A | B]]: ...
+
+    @overload
+    def read_all(
+        self, *, types: tuple[type[A], type[B], type[C]], **arguments: Unpack[Reading]
+    ) -> Iterator[Event[A | B | C]]: ...
+
+    @overload
+    def read_all(self, *, types: type[A], **arguments: Unpack[Reading]) -> Iterator[Event[A]]: ...
+
+    @overload
+    def read_all(self, *, types: Collection[type[A]], **arguments: Unpack[Reading]) -> Iterator[Event[A]]: ...
+
+    @overload
+    def read_all(self, *, types: Types = None, **arguments: Unpack[Reading]) -> Iterator[Event]: ...
 
     def read_all(
         self,
@@ -218,12 +248,23 @@ class EventStore:
 
     @overload
     def subscribe(
-        self, event_type: str | type[Any] | Subscribed, handler: Handler, *, on_commit: bool = False
+        self, event_type: type[A], handler: Callable[Concatenate[Event[A], ...], Any], *, on_commit: bool = False
     ) -> Subscription: ...
 
     @overload
+    def subscribe(self, event_type: str | Subscribed, handler: Handler, *, on_commit: bool = False) -> Subscription: ...
+
+    @overload
     def subscribe(
-        self, event_type: str | type[Any] | Subscribed, *, on_commit: bool = False
+        self, event_type: type[A], *, on_commit: bool = False
+    ) -> Callable[
+        [Callable[Concatenate[Event[A], ...], Result]],
+        Callable[Concatenate[Event[A], ...], Result],
+    ]: ...
+
+    @overload
+    def subscribe(
+        self, event_type: str | Subscribed, *, on_commit: bool = False
     ) -> Callable[[AnyHandler], AnyHandler]: ...
 
     def subscribe(
@@ -283,6 +324,25 @@ class EventStore:
             reverse=reverse,
             limit=limit,
         )
+
+    @overload
+    def aread_all(
+        self, *, types: tuple[type[A], type[B]], **arguments: Unpack[Reading]
+    ) -> AsyncIterator[Event[A | B]]: ...
+
+    @overload
+    def aread_all(
+        self, *, types: tuple[type[A], type[B], type[C]], **arguments: Unpack[Reading]
+    ) -> AsyncIterator[Event[A | B | C]]: ...
+
+    @overload
+    def aread_all(self, *, types: type[A], **arguments: Unpack[Reading]) -> AsyncIterator[Event[A]]: ...
+
+    @overload
+    def aread_all(self, *, types: Collection[type[A]], **arguments: Unpack[Reading]) -> AsyncIterator[Event[A]]: ...
+
+    @overload
+    def aread_all(self, *, types: Types = None, **arguments: Unpack[Reading]) -> AsyncIterator[Event]: ...
 
     async def aread_all(
         self,

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import Enum
-from typing import Any, ClassVar, Final
+from typing import TYPE_CHECKING, Any, ClassVar, Final, overload
 from uuid import UUID
 
 from uuid_utils.compat import uuid7
@@ -76,6 +76,33 @@ class NewEvent:
     # Whether the data is as another store has stored it: in the schema version that the metadata names, or the first.
     is_as_stored: ClassVar[bool] = False
 
+    if TYPE_CHECKING:
+
+        @overload
+        def __init__(
+            self,
+            aggregate_id: str,
+            type: str,
+            data: Mapping[str, Any] = ...,
+            timestamp: datetime | None = None,
+            *,
+            metadata: Mapping[str, Any] = ...,
+            event_id: UUID | None = None,
+        ) -> None: ...
+
+        @overload
+        def __init__(
+            self,
+            aggregate_id: str,
+            type: object,
+            *,
+            timestamp: datetime | None = None,
+            metadata: Mapping[str, Any] = ...,
+            event_id: UUID | None = None,
+        ) -> None: ...
+
+        def __init__(self, *args: Any, **kwargs: Any) -> None: ...
+
     def __post_init__(self) -> None:
         if self.event_id is None:
             object.__setattr__(self, "event_id", uuid7())
@@ -85,6 +112,8 @@ class NewEvent:
     def _take_payload(self) -> None:
         """Take a payload in place of the type apart; `dispatch` rejects whatever else is not a string."""
         event_type = decoding.type_of(type(self.type))
+        if isinstance(self.type, type):
+            raise InvalidEvent("type", f"is the class {self.type.__qualname__}; give an object of it, or a name")
         if event_type is None:
             return
         if self.data:

@@ -21,7 +21,6 @@ urlpatterns = [
     path("admin/", admin.site.urls),
     path("live/", admin.site.admin_view(views.live), name="live"),
     path("api/", include("events.api.urls")),
-    path("api/", include("events.domain.api.urls")),
     path("api/", include("projections.api.urls")),
     path("api/schema/", SpectacularAPIView.as_view(), name="schema"),
     path("api/docs/", SpectacularSwaggerView.as_view(url_name="schema"), name="swagger"),

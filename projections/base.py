@@ -2,11 +2,12 @@
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from enum import StrEnum
-from typing import Any, ClassVar, Final, TypeVar
+from typing import Any, ClassVar, Final, TypeVar, overload
 
 from django.db.models import Model
 
 from events import decoding
+from events.generics import A, B, C
 from events.models import Event
 from events.types import ALL, Subscribed
 
@@ -15,6 +16,11 @@ from .exceptions import HandlerFailed, StopNow
 __all__ = ["ASYNC", "FIRST_EVENT", "INLINE", "NOW", "PARK", "STOP", "Mode", "OnError", "Projection", "Start", "handles"]
 
 Method = TypeVar("Method", bound=Callable[..., Any])
+Owner = TypeVar("Owner")
+Taken = TypeVar("Taken")
+Result = TypeVar("Result")
+# Of a method that takes one thing.
+Decorator = Callable[[Callable[[Owner, Taken], Result]], Callable[[Owner, Taken], Result]]
 
 
 class Mode(StrEnum):
@@ -56,7 +62,20 @@ def with_links(models: Iterable[type[Model]]) -> list[type[Model]]:
     return list(dict.fromkeys(found))
 
 
-def handles(*event_types: str | type[Any] | Subscribed) -> Callable[[Method], Method]:
+# The last one is for names and for more than three classes.
+@overload
+def handles(event_type: type[A], /) -> Decorator[Owner, Event[A], Result]: ...  # type: ignore[overload-overlap]
+@overload
+def handles(  # type: ignore[overload-overlap]
+    first: type[A], second: type[B], /
+) -> Decorator[Owner, Event[A | B], Result]: ...
+@overload
+def handles(  # type: ignore[overload-overlap]
+    first: type[A], second: type[B], third: type[C], /
+) -> Decorator[Owner, Event[A | B | C], Result]: ...
+@overload
+def handles(*event_types: str | type[Any] | Subscribed) -> Callable[[Method], Method]: ...
+def handles(*event_types: str | type[Any] | Subscribed) -> Callable[[Any], Any]:
     """Mark a method `(self, event)` as the handler of these event types, or of ALL.
 
     Args:
@@ -67,8 +86,8 @@ def handles(*event_types: str | type[Any] | Subscribed) -> Callable[[Method], Me
     """
     names = [decoding.name_of(event_type) for event_type in event_types]
 
-    def decorator(method: Method) -> Method:
-        method.handled_types = (*getattr(method, "handled_types", ()), *names)  # type: ignore[attr-defined]
+    def decorator(method: Any) -> Any:
+        method.handled_types = (*getattr(method, "handled_types", ()), *names)
         return method
 
     return decorator

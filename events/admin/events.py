@@ -161,6 +161,7 @@ class EventAdmin(CategorizedAdmin):
         (entry,) = timeline.entries([event], earlier, readable.names, self.admin_site.name, PAGE_VALUES)
         trail = timeline.trail(event, readable.names, TRAIL_EVENTS + 1)
         data_text = json_tree.block(event.readable_data) if event.readable_data is not None else _stored_text(row)
+        stored_text = json_tree.block(event.stored_data) if event._stored and event.stored_data is not None else ""
         timeline.drop_json([event, *earlier])
         in_history = history_url(request, event.aggregate_id)
         return {
@@ -169,9 +170,10 @@ class EventAdmin(CategorizedAdmin):
             "event": event,
             "entry": entry,
             "previous": around.get(event.version - 1),
-            "too_large_to_compare": None if earlier else next(iter(last_of_type), None),
+            "too_large_to_compare": None if earlier else max(last_of_type, default=None),
             "following": around.get(event.version + 1),
             "data_text": data_text,
+            "stored_text": stored_text,
             "history_url": f"{in_history}?up_to_version={event.version}" if in_history else "",
             "trail": trail[:TRAIL_EVENTS] if len(trail) > 1 else [],
             "trail_is_truncated": len(trail) > TRAIL_EVENTS,

@@ -1,9 +1,10 @@
 """The values that filters and forms suggest, found without a table scan."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 
 from django.db import connections, models
 
+from events import decoding
 from events.models import Aggregate, Event
 from events.storage.query_files import fetch_tuples, read_query
 
@@ -13,12 +14,19 @@ _SAMPLED_AGGREGATES = 200
 
 
 def known_types(categories: Collection[str] | None, using: str) -> list[str]:
-    """Return the event types to suggest: of all events, or of some aggregates in each of `categories`."""
+    """Return the event types to suggest: of all events, or of some aggregates in each of `categories`.
+
+    A type that has had other names is suggested by its newest one.
+    """
     if categories is None:
-        return distinct_values(Event, "type", using)
+        return _newest_names(distinct_values(Event, "type", using))
     aggregates = max(1, _SAMPLED_AGGREGATES // max(1, len(categories)))
     query = read_query(__package__, "types_of_categories")
-    return [event_type for (event_type,) in fetch_tuples(using, query, [sorted(categories), aggregates])]
+    return _newest_names(name for (name,) in fetch_tuples(using, query, [sorted(categories), aggregates]))
+
+
+def _newest_names(stored: Iterable[str]) -> list[str]:
+    return sorted({decoding.name_of(name) for name in stored})
 
 
 def known_categories(using: str) -> list[str]:

@@ -117,6 +117,8 @@ def drop_json(events: Iterable[Event]) -> None:
     """Remove the JSON of events that are drawn: a rendered response lives until a garbage collection."""
     for event in events:
         event.data = event.metadata = None
+        if event._stored:
+            event._stored = event._stored._replace(data=None, metadata=None)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,16 +6,20 @@ from dataclasses import MISSING, dataclass, field, fields
 from datetime import datetime
 from functools import cached_property, wraps
 from itertools import count
-from typing import Any, ClassVar, NamedTuple, Self, TypeVar, dataclass_transform
+from typing import Any, ClassVar, NamedTuple, Self, TypeVar, dataclass_transform, overload
 
 from events import decoding
 from events.exceptions import AggregateNotFound, InvalidEvent
+from events.generics import A, B, C
 from events.types import NewEvent
 from events.validation import check_name
 
 AnyApplier = TypeVar("AnyApplier", bound=Callable[..., None])
+Owner = TypeVar("Owner")
+Taken = TypeVar("Taken")
+# Of a method that takes one payload.
+Decorator = Callable[[Callable[[Owner, Taken], None]], Callable[[Owner, Taken], None]]
 AnyCommand = TypeVar("AnyCommand", bound=Callable[..., Any])
-AnyAggregate = TypeVar("AnyAggregate", bound="Aggregate")
 
 
 class Recorded(NamedTuple):
@@ -38,6 +42,8 @@ class _Work:
         self.may_begin = False
         self.is_applying = False
         self.error: BaseException | None = None
+        # Called once the command has ended without an error.
+        self.afterwards: Callable[[], None] | None = None
 
 
 @dataclass_transform(kw_only_default=True, field_specifiers=(field,))
@@ -70,6 +76,8 @@ class Aggregate:
 
     category: ClassVar[str]
     appliers: ClassVar[Mapping[str, tuple[str, ...]]] = {}
+    # Raise it when code that snapshots cannot see computes another state.
+    snapshot_version: ClassVar[int] = 1
 
     def __init_subclass__(cls, *, category: str = "", abstract: bool = False) -> None:
         super().__init_subclass__()
@@ -181,7 +189,18 @@ class Aggregate:
             getattr(self, method)(payload)
 
 
-def applies(*event_types: Any) -> Callable[[AnyApplier], AnyApplier]:
+# The last one is for names and for more than three classes.
+@overload
+def applies(event_type: type[A], /) -> Decorator[Owner, A]: ...  # type: ignore[overload-overlap]
+@overload
+def applies(first: type[A], second: type[B], /) -> Decorator[Owner, A | B]: ...  # type: ignore[overload-overlap]
+@overload
+def applies(  # type: ignore[overload-overlap]
+    first: type[A], second: type[B], third: type[C], /
+) -> Decorator[Owner, A | B | C]: ...
+@overload
+def applies(*event_types: str | type[Any]) -> Callable[[AnyApplier], AnyApplier]: ...
+def applies(*event_types: Any) -> Callable[[Any], Any]:
     """Mark the method of an aggregate that changes its state because of events of some types; it gets the payload.
 
     It must do the same each time, and must not record, read the clock or ask a database: each load calls it again.
@@ -192,8 +211,8 @@ def applies(*event_types: Any) -> Callable[[AnyApplier], AnyApplier]:
     if not event_types:
         raise TypeError("applies() has no event type; give at least one")
 
-    def decorator(method: AnyApplier) -> AnyApplier:
-        method.applied_types = event_types  # type: ignore[attr-defined]
+    def decorator(method: Any) -> Any:
+        method.applied_types = event_types
         return method
 
     return decorator
@@ -252,6 +271,14 @@ def mark_stored(aggregate: Aggregate) -> None:
     work = aggregate._work
     work.version += len(work.recorded)
     work.recorded.clear()
+
+
+def end_command(aggregate: Aggregate) -> None:
+    """Do what is left to do once a command has ended without an error."""
+    work = aggregate._work
+    if work.afterwards:
+        work.afterwards()
+        work.afterwards = None
 
 
 def state_of(aggregate: Aggregate) -> dict[str, Any]:

@@ -1,16 +1,16 @@
 """Payloads to JSON data and back. msgspec does the work for all classes but those of pydantic, which do it themselves.
 
-Only this module and `schemas` know msgspec.
+Only this module, `states` and `schemas` know msgspec.
 """
 
 import re
 from collections.abc import Callable, Iterator, Mapping
 from copy import deepcopy
-from dataclasses import is_dataclass
+from dataclasses import fields, is_dataclass
 from datetime import datetime
 from decimal import Decimal
 from functools import cache
-from typing import Any, NamedTuple, Protocol, get_args, get_type_hints
+from typing import Any, NamedTuple, Protocol, dataclass_transform, get_args, get_type_hints
 
 import msgspec
 from django.utils.functional import Promise
@@ -18,6 +18,7 @@ from django.utils.functional import Promise
 from events.exceptions import InvalidEvent
 
 
+@dataclass_transform(frozen_default=True, field_specifiers=(msgspec.field,))
 class Value(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     """A value inside payloads that may be one of several classes: its JSON names the class as `type`.
 
@@ -77,8 +78,11 @@ class Codec(Protocol):
 
 def codec_of(payload_class: type) -> Codec:
     """Return the codec of a class."""
-    is_of_pydantic = hasattr(payload_class, "model_validate") and hasattr(payload_class, "model_dump")
-    return _PydanticCodec(payload_class) if is_of_pydantic else _MsgspecCodec(payload_class)
+    return _PydanticCodec(payload_class) if _is_of_pydantic(payload_class) else _MsgspecCodec(payload_class)
+
+
+def _is_of_pydantic(payload_class: type) -> bool:
+    return hasattr(payload_class, "model_validate") and hasattr(payload_class, "model_dump")
 
 
 class _MsgspecCodec:
@@ -109,7 +113,7 @@ class _MsgspecCodec:
             raise InvalidEvent("data", "is nested too deep; flatten it") from None
 
     def _convert(self, data: Any) -> Any:
-        return msgspec.convert(data, self._class, dec_hook=_decoded, str_keys=True)
+        return msgspec.convert(data, self._class, dec_hook=decoded, str_keys=True)
 
 
 def _set_defaults(value: Any) -> None:
@@ -159,14 +163,23 @@ class _PydanticCodec:
 
 def _builtins(value: Any) -> Any:
     try:
-        return msgspec.to_builtins(value, enc_hook=_encoded, str_keys=True)
+        return msgspec.to_builtins(value, enc_hook=encoded, str_keys=True)
     except (TypeError, OverflowError, ValueError) as error:
         raise InvalidEvent("data", _lowered(str(error))) from None
     except RecursionError:
         raise InvalidEvent("data", "is nested too deep; flatten it") from None
 
 
-def _encoded(value: Any) -> Any:
+def json_value(value: Any) -> Any:
+    """Return a value as JSON data.
+
+    Raises:
+        TypeError: it has no form in JSON.
+    """
+    return msgspec.to_builtins(value, enc_hook=encoded, str_keys=True)
+
+
+def encoded(value: Any) -> Any:
     """Return the JSON value of an object that msgspec does not know."""
     if own := own_codec(type(value)):
         return own.encode(value)
@@ -179,7 +192,7 @@ def _encoded(value: Any) -> Any:
     raise TypeError(f"a {type(value).__name__} has no form in JSON; register one with events.domain.register_codec")
 
 
-def _decoded(cls: type, value: Any) -> Any:
+def decoded(cls: type, value: Any) -> Any:
     """Return the object of a JSON value for a class that msgspec does not know."""
     own = own_codec(cls)
     if own is None:
@@ -284,16 +297,17 @@ def _members_to_check(cls: Any) -> tuple[str, ...]:
 @cache
 def members_of(cls: Any) -> dict[str, Any]:
     """Return the fields of a payload class, or of a class inside payloads, with their annotations."""
-    for attribute in ("__dataclass_fields__", "__struct_fields__", "__attrs_attrs__", "model_fields"):
-        if (found := getattr(cls, attribute, None)) is not None:
-            hints = get_type_hints(cls, include_extras=True)
-            names = [getattr(each, "name", each) for each in (found.values() if _is_of_objects(found) else found)]
-            return {name: hints[name] for name in names if name in hints}
-    return {}
+    names = _member_names(cls)
+    hints = get_type_hints(cls, include_extras=True) if names else {}
+    return {name: hints[name] for name in names if name in hints}
 
 
-def _is_of_objects(found: Any) -> bool:
-    return isinstance(found, dict) and all(hasattr(each, "name") for each in found.values())
+def _member_names(cls: Any) -> list[str]:
+    if is_dataclass(cls):
+        return [each.name for each in fields(cls)]  # without class variables
+    if (attributes := getattr(cls, "__attrs_attrs__", None)) is not None:
+        return [each.name for each in attributes]
+    return list(getattr(cls, "__struct_fields__", None) or getattr(cls, "model_fields", None) or ())
 
 
 def _may_have_faults(annotation: Any, seen: frozenset[Any]) -> bool:

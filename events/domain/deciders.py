@@ -77,4 +77,6 @@ def decider(
         def _evolve(state: State, payload: Any) -> State:
             return evolve(state, payload)
 
+    # For snapshots, which read states of the type that `evolve` declares.
+    Decided.__annotations__["state"] = getattr(evolve, "__annotations__", {}).get("return", type(initial))
     return Decided

@@ -1,6 +1,7 @@
 """What differs between two states of an aggregate."""
 
 from collections.abc import Iterator, Mapping
+from datetime import datetime
 from typing import Any, NamedTuple
 
 from .codecs import members_of
@@ -38,19 +39,24 @@ def differences(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[Dif
 
 
 def _compare(path: str, before: Any, after: Any) -> Iterator[Difference]:
-    if type(before) is type(after) and (parts := _parts(before)) is not None:
-        others = _parts(after) or {}
+    if type(before) is type(after) and (parts := parts_of(before)) is not None:
+        others = parts_of(after) or {}
         for name in {**parts, **others}:
             yield from _compare(f"{path}{name}", *_both(name, parts, others))
-    elif before != after:
+    elif type(before) is not type(after) or before != after or _zone(before) != _zone(after):
         yield Difference(path, before, after)
+
+
+def _zone(value: Any) -> Any:
+    """Return the kind of a moment's time zone: equal moments in two zones differ when a day is added to them."""
+    return type(value.tzinfo) if isinstance(value, datetime) else None
 
 
 def _both(name: str, before: Mapping[str, Any], after: Mapping[str, Any]) -> tuple[Any, Any]:
     return before.get(name, ABSENT), after.get(name, ABSENT)
 
 
-def _parts(value: Any) -> dict[str, Any] | None:
+def parts_of(value: Any) -> dict[str, Any] | None:
     """Return the parts of a value by their path in it; None if it has no parts."""
     if isinstance(value, (list, tuple)):
         return {f"[{index}]": member for index, member in enumerate(value)}

@@ -1,10 +1,11 @@
 """Repositories: aggregates are loaded from their events, run a command, and append what it has recorded."""
 
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager, suppress
 from datetime import datetime
-from inspect import iscoroutine
-from typing import Concatenate, Generic, ParamSpec, TypeVar
+from functools import partial
+from inspect import iscoroutine, isgenerator
+from typing import Concatenate, Generic, NamedTuple, ParamSpec, TypeVar
 from uuid import UUID
 
 from asgiref.sync import sync_to_async
@@ -12,11 +13,14 @@ from asgiref.sync import sync_to_async
 from events import models
 from events.exceptions import AggregateNotFound, InvalidEvent, VersionConflict
 from events.store import EventStore
+from events.validation import check_aggregate_id, check_number
 
 from . import aggregates
 from .aggregates import Aggregate
 from .appending import append_recorded, sees_other_commits
 from .differences import Difference, differences
+from .snapshots import keep, snapshots_of
+from .states import StateCodec
 
 A = TypeVar("A", bound=Aggregate)
 Arguments = ParamSpec("Arguments")
@@ -37,7 +41,15 @@ class Reference(Generic[A]):
 
     def load(self) -> A:
         """Return the aggregate; without events, in its state before the first one."""
-        return self.repository.load(self.aggregate_id)
+        return self.repository.load_to_change(self.aggregate_id)
+
+
+class Handled(NamedTuple, Generic[Result]):
+    """What a command has returned, the version of its aggregate after it, and the events that it has stored."""
+
+    result: Result
+    version: int
+    events: Sequence[models.Event]
 
 
 class Repository(Generic[A]):
@@ -47,20 +59,40 @@ class Repository(Generic[A]):
     "order-17" mean the same aggregate of the category "order".
     """
 
-    def __init__(self, aggregate_class: type[A], *, using: str | None = None, retries: int = 5) -> None:
+    def __init__(
+        self,
+        aggregate_class: type[A],
+        *,
+        using: str | None = None,
+        retries: int = 5,
+        snapshot_every: int | None = None,
+    ) -> None:
         """
         Args:
             using: None stands for the database that the routers name.
             retries: how often `handle` runs a command again after a VersionConflict, from 0 up.
+            snapshot_every: store a snapshot of the state when a command had to apply so many events, from 1 up. None:
+                neither store nor read snapshots.
 
         Raises:
-            InvalidEvent: `retries` is not a whole number from 0 up.
+            InvalidEvent: an argument is not valid, or a field of the state has no form in JSON for snapshots.
+            TypeError: `aggregate_class` is not an aggregate class with a category.
         """
         if type(retries) is not int or retries < 0:
             raise InvalidEvent("retries", f"is {retries!r}; give a whole number from 0 up")
+        if snapshot_every is not None and (type(snapshot_every) is not int or snapshot_every < 1):
+            raise InvalidEvent("snapshot_every", f"is {snapshot_every!r}; give a whole number from 1 up, or None")
+        if not isinstance(aggregate_class, type) or not issubclass(aggregate_class, Aggregate):
+            raise TypeError(f"{aggregate_class!r} is not an aggregate class; derive it from Aggregate")
+        if not hasattr(aggregate_class, "category"):
+            raise TypeError(f"{aggregate_class.__qualname__} is abstract; give a class with a category")
         self.aggregate_class = aggregate_class
         self.store = EventStore(using)
         self.retries = retries
+        self.snapshot_every = snapshot_every
+        if snapshot_every:
+            with suppress(NameError):  # the class of a field is defined later
+                StateCodec(aggregate_class)
 
     def __repr__(self) -> str:
         return f"<repository of {self.aggregate_class.__qualname__}>"
@@ -153,21 +185,30 @@ class Repository(Generic[A]):
             UnreadableEvent: the code cannot read one of its events.
             InvalidEvent: an argument is not valid, or a recorded event is not.
         """
+        return self.run(id, lambda aggregate: command(aggregate, *args, **kwargs), command).result
+
+    def run(self, id: Id, call: Callable[[A], Result], command: object) -> "Handled[Result]":  # noqa: A002
+        """Do what `handle` does, and return the stored events too.
+
+        Args:
+            call: runs the command on an aggregate.
+            command: the command, which may be marked with `@creates`.
+        """
         aggregate_id = self.aggregate_id(id)
         for left in range(self.retries, -1, -1):
-            aggregate = self.load(aggregate_id)
+            aggregate = self.load_to_change(aggregate_id)
             aggregates.check_exists(aggregate, command)
-            result = command(aggregate, *args, **kwargs)
-            if iscoroutine(result):
-                result.close()
-                raise TypeError(f"{command!r} is a coroutine function; a command is a function, also for `ahandle`")
+            result = call(aggregate)
+            if iscoroutine(result) or isgenerator(result):
+                result.close()  # it has done nothing yet
+                raise TypeError(f"{command!r} is a coroutine function or a generator; write a plain function")
             try:
-                append_recorded([aggregate], self.store)
+                events = append_recorded([aggregate], self.store)
             except VersionConflict:
                 if not left or not sees_other_commits(self.store.using):
                     raise
             else:
-                return result
+                return Handled(result, aggregate.version, events)
         raise AssertionError("unreachable")
 
     @contextmanager
@@ -180,7 +221,7 @@ class Repository(Generic[A]):
             AggregateNotFound: the aggregate has no events, and the block records some without a method with `@creates`.
             VersionConflict: another call has appended to the aggregate in the meantime.
         """
-        aggregate = self.load(self.aggregate_id(id))
+        aggregate = self.load_to_change(self.aggregate_id(id))
         yield aggregate
         append_recorded([aggregate], self.store)
 
@@ -218,16 +259,45 @@ class Repository(Generic[A]):
     @asynccontextmanager
     async def achange(self, id: Id) -> AsyncIterator[A]:  # noqa: A002
         """Do what `change` does, in an `async with` block."""
-        aggregate = await sync_to_async(self.load)(self.aggregate_id(id))
+        aggregate = await sync_to_async(self.load_to_change)(self.aggregate_id(id))
         yield aggregate
         await sync_to_async(append_recorded)([aggregate], self.store)
 
     def load(self, aggregate_id: str, up_to_version: int | None = None, as_of: datetime | None = None) -> A:
         """Return an aggregate by its whole id as `get` does; without events, in its state before the first one."""
-        aggregate = self.aggregate_class.blank(aggregate_id)
+        check_aggregate_id("aggregate_id", aggregate_id)
+        check_number("up_to_version", up_to_version)
+        aggregate, _ = self._fold(self._begin(aggregate_id, up_to_version, as_of), up_to_version, as_of)
+        return aggregate
+
+    def load_to_change(self, aggregate_id: str) -> A:
+        """Return an aggregate as `load` does, for a command; a snapshot is stored after it, if one is due."""
+        check_aggregate_id("aggregate_id", aggregate_id)
+        aggregate = self._begin(aggregate_id, None, None)
+        begin = aggregate.version
+        aggregate, last = self._fold(aggregate)
+        if self.snapshot_every and last and aggregate.version - begin >= self.snapshot_every:
+            # The state is read now: it follows from stored events only until the command runs.
+            taken = snapshots_of(self.aggregate_class).take(aggregate, last.event_id)
+            aggregate._work.afterwards = taken and partial(keep, taken, self.store.using)
+        return aggregate
+
+    def _begin(self, aggregate_id: str, up_to_version: int | None, as_of: datetime | None) -> A:
+        """Return an aggregate with the state of its snapshot, or before its first event."""
+        found = None
+        # The events up to a moment may have gaps, if a clock was set back.
+        if self.snapshot_every and as_of is None:
+            found = snapshots_of(self.aggregate_class).find(aggregate_id, up_to_version, self.store.using)
+        return found or self.aggregate_class.blank(aggregate_id)
+
+    def _fold(
+        self, aggregate: A, up_to_version: int | None = None, as_of: datetime | None = None
+    ) -> tuple[A, models.Event | None]:
+        """Apply the stored events after the version of an aggregate; return it, and the last of these events."""
+        last = None
         while True:
             events = self.store.get_events_for_aggregate(
-                aggregate_id,
+                aggregate.aggregate_id,
                 after_version=aggregate.version,
                 up_to_version=up_to_version,
                 as_of=as_of,
@@ -235,5 +305,6 @@ class Repository(Generic[A]):
             )
             for event in events:
                 aggregate.follow(event)
+                last = event
             if len(events) < _PAGE:
-                return aggregate
+                return aggregate, last

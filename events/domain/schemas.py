@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from datetime import datetime
+from enum import Enum
 from typing import Any, Final, get_args
 
 import msgspec
@@ -21,7 +22,15 @@ def schema_of(event_type: PayloadType) -> Schema:
     Raises:
         TypeError: a field has a class without a codec.
     """
-    cls: Any = event_type.payload_class
+    return schema_of_class(event_type.payload_class)
+
+
+def schema_of_class(cls: Any) -> Schema:
+    """Return the JSON Schema of a payload class, or of the arguments of a command.
+
+    Raises:
+        TypeError: a field has a class without a codec.
+    """
     if hasattr(cls, "model_json_schema"):
         schema: Schema = cls.model_json_schema()
         return schema
@@ -30,7 +39,7 @@ def schema_of(event_type: PayloadType) -> Schema:
             [cls], schema_hook=_schema_of_own, ref_template=f"{_DEFINITIONS}{{name}}"
         )
     except (TypeError, NameError) as error:
-        raise TypeError(f"{event_type.place} has no JSON Schema: {error}") from error
+        raise TypeError(f"{cls.__module__}.{cls.__qualname__} has no JSON Schema: {error}") from error
     _mark_moments(root, cls, definitions, frozenset())
     name = root["$ref"].removeprefix(_DEFINITIONS)
     others = {each: definitions[each] for each in sorted(definitions) if each != name}
@@ -39,8 +48,22 @@ def schema_of(event_type: PayloadType) -> Schema:
     return {**definitions[name], **({"$defs": others} if others else {})}
 
 
+def problem_of(annotation: Any) -> str:
+    """Return why values of a type have no form in JSON; empty if they have one."""
+    try:
+        msgspec.json.schema_components([annotation], schema_hook=_schema_of_own)
+    except (TypeError, NameError) as error:
+        return str(error)
+    return ""
+
+
 def components_of(event_type: PayloadType, name: str, ref_template: str) -> dict[str, Schema]:
-    """Return the schema of a type as the component `name`, and those that it refers to under names that begin so.
+    """Return the schema of a type as the component `name`; see `as_components`."""
+    return as_components(schema_of(event_type), name, ref_template)
+
+
+def as_components(schema: Schema, name: str, ref_template: str) -> dict[str, Schema]:
+    """Return a schema as the component `name`, and those that it refers to under names that begin so.
 
     Two types may have different classes of one name, so the name of the class alone would not do.
     """
@@ -54,9 +77,9 @@ def components_of(event_type: PayloadType, name: str, ref_template: str) -> dict
             return ref_template.format(name=f"{name}.{part.removeprefix(_DEFINITIONS)}")
         return part
 
-    schema: Schema = moved(schema_of(event_type))
-    definitions = schema.pop("$defs", {})
-    return {name: schema, **{f"{name}.{each}": definition for each, definition in definitions.items()}}
+    whole: Schema = moved(schema)
+    definitions = whole.pop("$defs", {})
+    return {name: whole, **{f"{name}.{each}": definition for each, definition in definitions.items()}}
 
 
 def resolved(part: Any, root: Mapping[str, Any]) -> Any:
@@ -92,7 +115,9 @@ def is_nullable(part: Any, root: Mapping[str, Any]) -> bool:
 
 def _schema_of_own(cls: Any) -> Schema:
     if own := own_codec(cls):
-        return dict(own.schema)
+        return dict(own.schema) or {"title": cls.__name__}  # msgspec takes an empty one for unknown
+    if isinstance(cls, type) and issubclass(cls, Enum):  # Django's choices, which msgspec converts all the same
+        return {"title": cls.__name__, "enum": [each.value for each in cls]}
     raise TypeError(f"{cls.__qualname__} has no codec; register one with events.domain.register_codec")
 
 

@@ -1,10 +1,12 @@
 """Statistics of the store, by queries that stay fast however many events there are."""
 
+from collections import Counter
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from events import decoding
 from events.storage.query_files import fetch_dicts, fetch_tuples, read_query
 
 # Up to COUNTED_EVENTS events are counted exactly; above it, a sample of SAMPLED_EVENTS stands for all.
@@ -61,21 +63,21 @@ def activity(starts: Sequence[datetime], categories: Collection[str] | None, usi
         "samples": SAMPLED_EVENTS,
         "starts": list(starts),
         "categories": None if categories is None else sorted(categories),
-        "types": types,
+        "types": types + len(decoding.types),  # names of one type are added below
     }
     by_category: dict[str, list[int]] = {}
-    by_type: list[tuple[str, int]] = []
+    by_type: Counter[str] = Counter()
     for period, category, event_type, count in fetch_tuples(using, query, arguments):
         events = round(count * weight)
         if category is None:
-            by_type.append((event_type, events))
+            by_type[decoding.name_of(event_type)] += events  # a renamed type has events under each of its names
         elif period:
             by_category.setdefault(category, [0] * len(starts))[period - 1] = events
     busiest_first = sorted(by_category.items(), key=lambda each: (-sum(each[1]), each[0]))
     return Activity(
         starts=starts,
         by_category=dict(busiest_first),
-        by_type=sorted(by_type, key=lambda each: (-each[1], each[0])),
+        by_type=sorted(by_type.items(), key=lambda each: (-each[1], each[0]))[:types],
         is_estimate=is_estimate,
     )
 

@@ -1,4 +1,4 @@
-"""Prepared statements for frequent calls: appends, and the polls of idle readers.
+"""Prepared statements for frequent calls: appends, the histories of aggregates, and the polls of idle readers.
 
 PostgreSQL then parses and plans a call only once, and no cursor is needed: for a small append this saves more than half
 of the cost besides the write. Django does not prepare statements, because a pooler in transaction mode (pgbouncer
@@ -15,6 +15,9 @@ from typing import Any
 from weakref import WeakKeyDictionary, WeakSet
 from zlib import crc32
 
+import psycopg
+from django.db import connections
+from django.db.backends.base.base import BaseDatabaseWrapper
 from psycopg import errors, generators
 from psycopg.adapt import Transformer
 from psycopg.pq import DiagnosticField, ExecStatus, Format, TransactionStatus
@@ -82,3 +85,40 @@ class PreparedStatement:
         loader = Transformer()
         loader.set_pgresult(result)
         return loader.load_rows(0, result.ntuples, tuple)
+
+
+class Call:
+    """A statement for Django's cursor, as `by_cursor`, and as a prepared statement; it has `{}` for each argument."""
+
+    def __init__(self, label: str, query: str, places: int) -> None:
+        self.by_cursor = query.format(*["%s"] * places)
+        self.prepared = PreparedStatement(label, query.format(*(f"${place}" for place in range(1, places + 1))))
+
+    def rows(self, connection: BaseDatabaseWrapper, arguments: Sequence[bytes | None]) -> list[tuple[Any, ...]] | None:
+        """Execute the statement without Django's cursor; return None where the cursor must be used.
+
+        The cursor must be used in a transaction, which the error of an unknown statement would end, and where the
+        project counts, logs or wraps the statements of cursors.
+        """
+        if connection.in_atomic_block or connection.queries_logged or connection.execute_wrappers:
+            return None
+        connection.close_if_health_check_failed()
+        connection.ensure_connection()
+        connection.validate_thread_sharing()
+        if not connection.autocommit:
+            return None
+        try:
+            return self.prepared.rows(connection.connection, arguments)
+        except psycopg.Error:
+            with connection.wrap_database_errors:
+                raise
+
+    def fetch(self, using: str, arguments: Sequence[bytes | None]) -> list[tuple[Any, ...]]:
+        """Execute the statement in the way that is possible, and return its rows."""
+        connection = connections[using]
+        rows = self.rows(connection, arguments)
+        if rows is None:
+            with connection.cursor() as cursor:
+                cursor.execute(self.by_cursor, [None if each is None else each.decode() for each in arguments])
+                rows = cursor.fetchall()
+        return rows

@@ -7,9 +7,7 @@ from enum import StrEnum
 from typing import Any, NamedTuple
 from uuid import UUID
 
-import psycopg
 from django.db import IntegrityError, ProgrammingError, connections, transaction
-from django.db.backends.base.base import BaseDatabaseWrapper
 
 from events.exceptions import Conflict, DuplicateEvent, InvalidEvent, VersionConflict
 from events.jsonb import loads
@@ -18,20 +16,11 @@ from events.types import expectation_from_sql
 from events.validation import ValidatedEvent
 
 from . import autocommit, retries, server_errors
-from .prepared_statements import PreparedStatement
+from .prepared_statements import Call
 from .query_files import fetch_tuples
 
-
-class _Call:
-    """A call of an append function, as a query for Django's cursor and as a prepared statement."""
-
-    def __init__(self, label: str, query: str, places: int) -> None:
-        self.by_cursor = query.format(*["%s"] * places)
-        self.prepared = PreparedStatement(label, query.format(*(f"${place}" for place in range(1, places + 1))))
-
-
 # For appended events, columns that Python already knows are NULL: loading a value takes time.
-_APPEND = _Call(
+_APPEND = Call(
     "events_append",
     """
     SELECT outcome, CASE outcome WHEN 'appended' THEN NULL ELSE aggregate_id END, version, "position", "timestamp",
@@ -43,7 +32,7 @@ _APPEND = _Call(
     places=8,
 )
 # For an import without subscribers, which needs none of the events: their rows would take a third of its time.
-_APPEND_UNREAD = _Call(
+_APPEND_UNREAD = Call(
     "events_append_unread",
     """
     SELECT DISTINCT outcome
@@ -52,7 +41,7 @@ _APPEND_UNREAD = _Call(
     """,
     places=8,
 )
-_APPEND_ONE = _Call(
+_APPEND_ONE = Call(
     "events_append_one",
     """
     SELECT outcome, aggregate_id, version, "position", "timestamp", recorded_at, type, data::text, metadata::text
@@ -175,10 +164,10 @@ def _loaded(text: str) -> Any:
         return None
 
 
-def _call(call: _Call, arguments: list[bytes | None], using: str) -> list[tuple[Any, ...]]:
+def _call(call: Call, arguments: list[bytes | None], using: str) -> list[tuple[Any, ...]]:
     connection = connections[using]
     try:
-        answers = _call_prepared(call, connection, arguments)
+        answers = call.rows(connection, arguments)
         if answers is not None:
             return answers
         autocommit.require(using)
@@ -191,28 +180,6 @@ def _call(call: _Call, arguments: list[bytes | None], using: str) -> list[tuple[
         if connection.in_atomic_block:  # PostgreSQL has aborted the transaction
             transaction.set_rollback(True, using)
         raise _meaning(error, using) from error
-
-
-def _call_prepared(
-    call: _Call, connection: BaseDatabaseWrapper, arguments: list[bytes | None]
-) -> list[tuple[Any, ...]] | None:
-    """Call an append function without Django's cursor; return None where the cursor must be used.
-
-    The cursor must be used in a transaction, which the error of an unknown statement would end (see `prepared`), and
-    where the project counts, logs or wraps the statements of cursors.
-    """
-    if connection.in_atomic_block or connection.queries_logged or connection.execute_wrappers:
-        return None
-    connection.close_if_health_check_failed()
-    connection.ensure_connection()
-    connection.validate_thread_sharing()
-    if not connection.autocommit:
-        return None
-    try:
-        return call.prepared.rows(connection.connection, arguments)
-    except psycopg.Error:
-        with connection.wrap_database_errors:
-            raise
 
 
 def _values(row: ValidatedEvent, version: int | None) -> list[bytes | None]:

@@ -65,7 +65,7 @@ def test_fields_of_the_models_are_listed(model: str) -> None:
 
 
 def test_commands_are_those_of_the_apps() -> None:
-    folders = [ROOT / app / "management/commands" for app in ("events", "projections")]
+    folders = [ROOT / app / "management/commands" for app in ("events", "events/domain", "projections")]
     commands = [path.stem for folder in folders for path in folder.glob("*.py") if path.stem != "__init__"]
     assert sorted(names_under("Management commands")) == sorted(commands)
 

@@ -76,6 +76,7 @@ def event_types() -> Iterator[None]:
     ("page", "outputs"),
     [
         ("README.md", 1),
+        ("docs/aggregates.md", 5),
         ("docs/context.md", 5),
         ("docs/event-types.md", 7),
         ("docs/getting-started.md", 3),
@@ -86,7 +87,15 @@ def event_types() -> Iterator[None]:
 def test_python_snippets_run_and_print_what_the_page_says(page: str, outputs: int, event_types: None) -> None:
     text = (ROOT / page).read_text(encoding="utf-8")
     blocks = re.findall(r"^```(python|text)\n(.*?)^```$", text, flags=re.MULTILINE | re.DOTALL)
-    names: dict[str, Any] = {}
+    names: dict[str, Any] = {"__name__": "page"}
+    with isolated_registry():
+        compared = run_in_order(page, blocks, names)
+    assert compared == outputs
+    assert names.get("checkpoint", 1) > 0
+
+
+def run_in_order(page: str, blocks: list[tuple[str, str]], names: dict[str, Any]) -> int:
+    """Run the Python of a page, compare what it prints with the text behind it, and return the number of these."""
     printed = ""
     compared = 0
     for kind, block in blocks:
@@ -98,8 +107,7 @@ def test_python_snippets_run_and_print_what_the_page_says(page: str, outputs: in
             with contextlib.redirect_stdout(output):
                 exec(compile(block, page, "exec"), names)  # noqa: S102
             printed = output.getvalue()
-    assert compared == outputs
-    assert names.get("checkpoint", 1) > 0
+    return compared
 
 
 def test_settings_of_the_context_page_name_the_middleware() -> None:
@@ -295,6 +303,9 @@ def test_tutorial_of_projections_works_as_written(own_project: OwnProject) -> No
             (folder / head.removeprefix("# ")).write_text(block)
     assert compared == 5
 
+    settings, domain = snippets(ROOT / "docs/aggregates.md", "python")[:2]  # the page tests its aggregate
+    own_project.append("shop/settings.py", settings)
+    (folder / "sales/domain.py").write_text(domain)
     for block in snippets(ROOT / "docs/testing.md", "python"):  # the page continues the example
         path, _, code = block.partition("\n")
         compile(code, path, "exec")
@@ -304,7 +315,7 @@ def test_tutorial_of_projections_works_as_written(own_project: OwnProject) -> No
     if FULL:
         files = sorted(folder.glob("sales/test*.py"))
         said = run(own_project.python, "-m", "pytest", "-q", *files, cwd=folder, **own_project.environment)
-        assert "7 passed" in said
+        assert "9 passed" in said
 
 
 @pytest.mark.django_db(transaction=True)

@@ -1,4 +1,4 @@
-"""What a type checker makes of the public interface. Nothing here is run: `make lint` has mypy read it.
+"""What a type checker makes of the public interface. Nothing here is run: `make lint` has mypy and pyright read it.
 
 Every `type: ignore` is a mistake that must be found: one that is not needed is an error, too.
 """
@@ -12,7 +12,7 @@ from django.test import TestCase
 
 from events.context import caused_by, current_context, event_context
 from events.exceptions import DuplicateEvent, VersionConflict
-from events.models import Aggregate, Event, EventQuerySet
+from events.models import Event
 from events.store import DispatchResult, EventStore
 from events.subscriptions import Subscription
 from events.testing import EagerEvents, eager_events, make_event, make_events, make_new_event
@@ -47,8 +47,8 @@ def dispatching(new: NewEvent) -> None:
 
 def new_events() -> None:
     NewEvent("order-1", "OrderPlaced", {"total": 5})
-    NewEvent("order-1")  # type: ignore[call-arg]
-    NewEvent("order-1", "OrderPlaced", "total")  # type: ignore[arg-type]
+    NewEvent("order-1")  # type: ignore[call-overload]
+    NewEvent("order-1", "OrderPlaced", "total")  # type: ignore[call-overload]
 
 
 def reading() -> None:
@@ -56,9 +56,7 @@ def reading() -> None:
     assert_type(store.read_all(after=7, types=["OrderPlaced"], categories={"order"}), Iterator[Event])
     assert_type(store.export(), Iterator[bytes])
     assert_type(store.settled_position(), int)
-    assert_type(Event.objects.of_aggregate("order-1"), EventQuerySet[Event, Event])
-    assert_type(Aggregate.objects.get().version, int)
-    store.read_all(7)  # type: ignore[call-arg]
+    store.read_all(7)  # type: ignore[call-overload]
     store.get_events_for_aggregate(7)  # type: ignore[arg-type]
 
 
@@ -70,7 +68,7 @@ async def from_coroutines(new: NewEvent) -> None:
         assert_type(event, Event)
     assert_type(await store.asettled_position(), int)
     assert_type(await await_for("orders", 7), int)
-    store.aread_all(before=7)  # type: ignore[call-arg]
+    store.aread_all(before=7)  # type: ignore[call-overload]
 
 
 def subscribing() -> None:

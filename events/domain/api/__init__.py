@@ -1,1 +1,1 @@
-"""The HTTP interface of the domain toolkit: include `events.domain.api.urls` beside `events.api.urls`."""
+"""What the domain toolkit adds to the HTTP interface."""

@@ -1,14 +1,9 @@
-"""The URLs of the event types; include them in your URLconf, with or without those of events."""
+"""The addresses that the domain toolkit adds to the HTTP interface."""
 
-from events.api.addresses import addresses
-from events.api.views.problem_types import PROBLEM_TYPES
+from .views import commands, event_types
 
-from . import views
-
-app_name = "events_domain"
-
-urlpatterns = addresses(
-    ("event-types/", views.EventTypeList, "event-type-list"),
-    ("event-types/<aggregate_id:event_type>/", views.EventTypeDetail, "event-type-detail"),
-    PROBLEM_TYPES,
+ADDRESSES = (
+    ("aggregates/<aggregate_id:aggregate_id>/commands/<str:command>/", commands.CommandView, "aggregate-command"),
+    ("event-types/", event_types.EventTypeList, "event-type-list"),
+    ("event-types/<aggregate_id:event_type>/", event_types.EventTypeDetail, "event-type-detail"),
 )

@@ -1,8 +1,10 @@
 """System checks of event types and aggregates."""
 
+from dataclasses import dataclass
 from typing import Any
 
 from django.core.checks import run_checks
+from django.db import models
 
 from events.domain import Aggregate, DomainEvent, upcasts
 
@@ -55,3 +57,50 @@ def test_two_aggregates_of_one_category_are_an_error_that_names_both_places() ->
     assert "'order'" in message.msg
     assert Order.__qualname__ in message.msg
     assert Purchase.__qualname__ in message.msg
+
+
+class Money:
+    """A class without a codec."""
+
+
+@dataclass
+class Card:
+    number: str
+
+
+@dataclass
+class Cash:
+    amount: int
+
+
+def test_fields_that_cannot_be_converted_are_an_error_that_says_why() -> None:
+    class Priced(DomainEvent):
+        prices: dict[str, list[Money]]
+
+    class Paid(DomainEvent):
+        by: Card | Cash
+
+    class Sent(DomainEvent):
+        parcel: "Parcel"  # type: ignore[name-defined]  # noqa: F821
+
+    class Size(models.TextChoices):
+        SMALL = "s"
+
+    class Fine(DomainEvent):
+        card: Card
+        size: Size = Size.SMALL
+        anything: Any = None
+
+    messages = found()
+    assert [message.id for message in messages] == ["events.domain.E004"] * 3
+    for message, (name, why) in zip(
+        messages,
+        [
+            ("Priced", "Money has no codec"),
+            ("Paid", "more than one dataclass"),
+            ("Sent", "name 'Parcel' is not defined"),
+        ],
+        strict=True,
+    ):
+        assert f"{name} has no JSON Schema" in message.msg
+        assert why in message.msg

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
-from typing import Annotated, Any, Literal, Optional
+from typing import Annotated, Any, ClassVar, Literal, Optional
 
 import msgspec
 import pytest
@@ -114,6 +114,17 @@ def test_codec_of_a_class_is_that_of_its_subclasses() -> None:
     assert own_codec(int) is None
     assert codec_of(Order).to_data({"cents": 5})["cents"] == 5
     assert codec_of(Order).to_data(Order(cents=Coupon(7)))["cents"] == 7
+
+
+def test_class_variables_are_no_members() -> None:
+    class Counted(DomainEvent):
+        unit: ClassVar[str] = "piece"
+        number: int = 0
+
+    assert list(members_of(Counted)) == ["number"]
+    assert codec_of(Counted).to_data(Counted()) == codec_of(Counted).to_data({}) == {"number": 0}
+    with pytest.raises(InvalidEvent, match=r"data\.unit: is not a field"):
+        codec_of(Counted).to_data({"unit": "x"})
 
 
 def test_members_of_each_kind_of_class() -> None:

@@ -299,12 +299,26 @@ def test_event_that_cannot_be_read_is_an_error(placed: Any, orders: Repository[A
         orders.get("17")
 
 
-def test_command_must_be_no_coroutine_function(placed: Any, orders: Repository[Any]) -> None:
+def test_command_must_be_a_plain_function(placed: Any, orders: Repository[Any]) -> None:
     async def pay(order: Any) -> None:
         order.pay("card")
 
-    with pytest.raises(TypeError, match="is a coroutine function"):
-        orders.handle("17", pay)
+    def pay_later(order: Any) -> Iterator[None]:
+        yield order.pay("card")
+
+    for wrong in (pay, pay_later):
+        with pytest.raises(TypeError, match="is a coroutine function or a generator"):
+            orders.handle("17", wrong)
+    assert orders.get("17").version == 1
+
+
+def test_repository_needs_an_aggregate_class_with_a_category() -> None:
+    class Base(Aggregate, abstract=True):
+        pass
+
+    for wrong in (int, "order", Aggregate, Base):
+        with pytest.raises(TypeError, match=r"is not an aggregate class|is abstract"):
+            Repository(wrong)  # type: ignore[type-var]
 
 
 @pytest.mark.django_db

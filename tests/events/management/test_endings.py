@@ -59,6 +59,7 @@ ARGUMENTS: dict[str, list[str]] = {
     "setup_demo": [],
     "skip_parked": ["tally", "1", "--reason", "why"],
     "verify_events": [],
+    "verify_snapshots": [],
 }
 # What commands print on standard error after their output, which may be buffered until then.
 LINES_BEFORE = {"events_digest": ["Every event is sealed."]}

@@ -10,9 +10,10 @@ import pytest
 from django.db import OperationalError, connection, transaction
 from django.test.utils import CaptureQueriesContext
 
-from events.exceptions import DuplicateEvent, VersionConflict
+from events.exceptions import DuplicateEvent, UnreadableEvent, VersionConflict
 from events.models import Event
-from events.storage import writer
+from events.storage import reader
+from events.storage.prepared_statements import Call
 from events.store import EventStore
 from events.types import EXISTS
 from tests.support import in_threads, new, open_append, raise_first, some
@@ -24,13 +25,15 @@ pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("
 def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Any:
     """Make sure that appends go this way and no other; return what to put around them."""
     found: list[Any] = []
-    call_prepared = writer._call_prepared
+    call_prepared = Call.rows
 
-    def watched(*arguments: Any) -> Any:
-        found.append(call_prepared(*arguments))
-        return found[-1]
+    def watched(call: Call, *arguments: Any) -> Any:
+        rows = call_prepared(call, *arguments)
+        if call is not reader._HISTORY:
+            found.append(rows)
+        return rows
 
-    monkeypatch.setattr(writer, "_call_prepared", watched)
+    monkeypatch.setattr(Call, "rows", watched)
     yield nullcontext if request.param == "prepared" else transaction.atomic
     assert {answers is None for answers in found} == {request.param == "by cursor"}
 
@@ -169,3 +172,29 @@ def test_without_autocommit_the_append_belongs_to_the_open_transaction(store: Ev
 
 def vars_of(event: Event) -> dict[str, Any]:
     return {name: value for name, value in vars(event).items() if name != "_state"}
+
+
+def test_history_is_the_same_in_both_ways(store: EventStore) -> None:
+    store.dispatch(*[new("a-1", name, data={name: 1.0}, timestamp=MOMENTS[1]) for name in NAMES], *some(3))
+    for arguments in ({}, {"limit": 2}, {"limit": 0}, {"after_version": 3}, {"after_version": 2, "up_to_version": 4}):
+        prepared = store.get_events_for_aggregate("a-1", **arguments)
+        with transaction.atomic():
+            by_cursor = store.get_events_for_aggregate("a-1", **arguments)
+        assert list(map(values, prepared)) == list(map(values, by_cursor)), arguments
+    assert store.get_events_for_aggregate("a-2") == []
+
+
+def values(event: Event) -> dict[str, Any]:
+    return {name: repr(value) for name, value in vars(event).items() if name != "_state"}
+
+
+def test_history_with_a_moment_that_python_cannot_represent_says_so_in_both_ways(store: EventStore) -> None:
+    store.dispatch(new("a-1", "Happened"), new("a-1", "Happened"))
+    with connection.cursor() as cursor:
+        cursor.execute("ALTER TABLE events_event DISABLE TRIGGER USER")
+        cursor.execute("UPDATE events_event SET \"timestamp\" = '20000-01-01Z' WHERE version = 2")
+        cursor.execute("ALTER TABLE events_event ENABLE TRIGGER USER")
+    for way in (nullcontext, transaction.atomic):
+        with pytest.raises(UnreadableEvent, match="timestamp"), way():
+            store.get_events_for_aggregate("a-1")
+    assert len(store.get_events_for_aggregate("a-1", limit=1)) == 1

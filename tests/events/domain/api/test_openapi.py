@@ -6,7 +6,7 @@ from typing import Any
 from django.test import override_settings
 from drf_spectacular.generators import SchemaGenerator
 
-from events.domain import DomainEvent
+from events.domain import Aggregate, DomainEvent, command
 
 
 @dataclass
@@ -47,3 +47,39 @@ def test_views_are_described() -> None:
     operation = paths["/api/event-types/{event_type}/"]["get"]
     assert operation["operationId"] == "get_event_type"
     assert [each["name"] for each in operation["parameters"] if each["in"] == "path"] == ["event_type"]
+
+
+def test_each_command_is_an_operation_with_its_arguments() -> None:
+    def paths() -> dict[str, Any]:
+        found: dict[str, Any] = SchemaGenerator().get_schema(request=None, public=True)
+        return found
+
+    general = "/api/aggregates/{aggregate_id}/commands/{command}/"
+    assert general in paths()["paths"]
+
+    class Order(Aggregate, category="order"):
+        @command(permission="events.x")
+        def add(self, line: Line, note: str = "") -> None:
+            """Add a line."""
+
+    class Cart(Aggregate, category="cart"):
+        @command(permission="events.x")
+        def add(self, sku: str) -> None: ...
+
+        @command(permission="events.x")
+        def drop(self) -> None: ...
+
+    found = paths()
+    assert general not in found["paths"]
+    add = found["paths"][general.replace("{command}", "add")]["post"]
+    assert add["operationId"] == "run_command_add"
+    assert add["summary"].endswith("category cart, order")
+    assert add["description"].startswith("Add a line.")
+    assert [each["name"] for each in add["parameters"] if each["in"] == "path"] == ["aggregate_id"]
+    bodies = add["requestBody"]["content"]["application/json"]["schema"]["anyOf"]
+    assert [each["$ref"].rpartition("/")[2] for each in bodies] == ["Order.add", "Cart.add"]
+    schemas = found["components"]["schemas"]
+    assert schemas["Order.add"]["required"] == ["line"]
+    assert schemas["Order.add"]["properties"]["line"] == {"$ref": "#/components/schemas/Order.add.Line"}
+    assert schemas["Order.add.Line"]["properties"] == {"sku": {"type": "string"}}
+    assert general.replace("{command}", "drop") in found["paths"]

@@ -12,10 +12,9 @@ from events.api import schema
 from events.api.base import StoreView
 from events.api.serializers import JSON_OBJECT
 from events.domain import schemas
+from events.domain.api import serializers
 from events.domain.event_types import PayloadType, by_name
 from events.visible import visible
-
-from . import serializers
 
 
 class EventTypeList(StoreView):

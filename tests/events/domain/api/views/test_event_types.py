@@ -13,7 +13,7 @@ from tests.events.api.support import PROBLEM
 
 pytestmark = pytest.mark.django_db
 
-urlpatterns = [path("a b/api/", include("events.domain.api.urls", namespace="other"))]
+urlpatterns = [path("a b/api/", include("events.api.urls", namespace="other"))]
 
 
 def define() -> Any:
