@@ -80,7 +80,7 @@ def event_types() -> Iterator[None]:
         ("README.md", 1),
         ("docs/aggregates.md", 5),
         ("docs/context.md", 5),
-        ("docs/event-types.md", 6),
+        ("docs/event-types.md", 7),
         ("docs/getting-started.md", 3),
         ("docs/patterns.md", 2),
         ("docs/public-api.md", 0),
