@@ -6,6 +6,7 @@ and for one of 200 lines. It needs the same database server as the tests, create
 
 import statistics
 from decimal import Decimal
+from itertools import pairwise
 from typing import Any
 
 from benchmarks.common import Report, benchmark, options_of, seconds
@@ -35,9 +36,9 @@ def measure(report: Report, rounds: int) -> None:
 
 
 def _crossing(times: list[tuple[float, float]]) -> float:
-    """Return from how many events on a load from the snapshot is faster, between two measurements by a straight line."""
+    """Return from how many events on a load from the snapshot is faster; between measurements by a straight line."""
     gains = [(events, fold - restored) for events, (fold, restored) in zip(EVENTS, times, strict=True)]
-    for (fewer, loss), (more, gain) in zip(gains, gains[1:], strict=False):
+    for (fewer, loss), (more, gain) in pairwise(gains):
         if loss < 0 <= gain:
             return fewer + (more - fewer) * -loss / (gain - loss)
     return 0 if gains[0][1] >= 0 else float("inf")
