@@ -11,7 +11,9 @@ from django.core.exceptions import ImproperlyConfigured
 from django.core.signals import setting_changed
 
 from .setting_kinds import (
+    ALL,
     ALLOW,
+    AppendOverHttp,
     Categories,
     Kind,
     ListOf,
@@ -145,6 +147,10 @@ class EventsSettings(AppSettings, prefix="EVENTS_"):
 
     unknown_types: UnknownTypes = ALLOW
     """Whether events of types that nobody has registered are stored: "allow" or "reject"."""
+
+    append_over_http: AppendOverHttp = ALL
+    """Which events the addresses for appends and imports store: "all", "typed" (those of registered types) or "none".
+    Commands are not concerned."""
 
     category_permissions: Categories = ()
     """The categories that have permissions of their own. `migrate` creates the permissions."""

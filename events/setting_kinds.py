@@ -13,6 +13,9 @@ MAX_CATEGORY_CHARACTERS: Final = 80
 THROTTLED: Final = ("read", "append", "import", "export", "stream")
 ALLOW: Final = "allow"
 REJECT: Final = "reject"
+ALL: Final = "all"
+TYPED: Final = "typed"
+NONE: Final = "none"
 MAX_INTEGER: Final = 2**31 - 1
 # PostgreSQL counts `lock_timeout` in milliseconds, as an integer.
 MAX_LOCK_SECONDS: Final = 2_000_000
@@ -142,4 +145,5 @@ Delays = Annotated[Sequence[float], DELAYS]
 Categories = Annotated[Sequence[str], _CATEGORIES]
 Rates = Annotated[Mapping[str, str], MappingOf(THROTTLED, Kind("a rate such as '600/min'", _is_rate))]
 Source = Annotated[str, _SOURCE]
+AppendOverHttp = Annotated[str, Kind(f"{ALL!r}, {TYPED!r} or {NONE!r}", lambda value: value in (ALL, TYPED, NONE))]
 UnknownTypes = Annotated[str, Kind(f"{ALLOW!r} or {REJECT!r}", lambda value: value in (ALLOW, REJECT))]

@@ -80,6 +80,14 @@ class Subscriptions:
             if signal := signals.get(key):
                 yield signal
 
+    def handlers_of(self, event_type: str, using: str) -> Iterator[tuple[str | Subscribed, Handler]]:
+        """Yield the handlers of a type, each with the key of its subscription: a name of the type, or ALL."""
+        signals = self._signals(using)
+        for key in (ALL, *_keys(event_type)):
+            if signal := signals.get(key):
+                for _, handler, *_ in signal.receivers:
+                    yield key, handler
+
     def _signals(self, using: str) -> Mapping[str | Subscribed, Signal]:
         return self._by_database.get(using, {})
 
@@ -176,6 +184,11 @@ def remove_participant(event_type: str | Subscribed, handler: Handler) -> None:
 def has_subscribers(events: Sequence[Any], using: str) -> bool:
     """Return whether one of `events` has a subscriber, in the transaction or on commit."""
     return IN_TRANSACTION.has_subscribers(events, using) or ON_COMMIT.has_subscribers(events, using)
+
+
+def handlers_of(event_type: str, using: str) -> list[tuple[str | Subscribed, Handler]]:
+    """Return the subscribers of a type, in the transaction and on commit, each with a name of the type, or ALL."""
+    return [*IN_TRANSACTION.handlers_of(event_type, using), *ON_COMMIT.handlers_of(event_type, using)]
 
 
 def send_on_commit(events: Sequence[Event], using: str) -> None:

@@ -12,7 +12,7 @@ class ProjectionsConfig(AppConfig):
     eager_events = "projections.testing.run_until_caught_up"  # what events.testing calls in place of workers
 
     def ready(self) -> None:
-        from events.monitoring import diagnostics, grants
+        from events.monitoring import consumers, diagnostics, grants
         from events.storage import fixtures
 
         from . import (
@@ -27,6 +27,7 @@ class ProjectionsConfig(AppConfig):
         fixtures.guard(self)
         diagnostics.register_module("projections.operations.doctor")
         grants.register_module("projections.operations.rights")
+        consumers.register(registry.consumers_of)
 
 
 def _register(using: str, **kwargs: Any) -> None:

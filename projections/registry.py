@@ -5,6 +5,8 @@ from typing import TypeVar
 
 from django.utils.module_loading import autodiscover_modules
 
+from events.monitoring.consumers import Consumer
+
 from .base import Mode, Projection
 from .exceptions import UnknownProjection
 
@@ -56,6 +58,16 @@ def get(name: str) -> Projection:
         if cls.name == name:
             return _instance(cls)
     raise UnknownProjection(name, (cls.name for cls in _classes))
+
+
+def consumers_of(event_type: str) -> list[Consumer]:
+    """Return the projections that handle an event type, for a list of those that get its events."""
+    page, permission = "projections_projectionstate_change", "projections.view_projectionstate"
+    return [
+        Consumer("projection", each.name, (page, each.name), permission, is_of_all=types is None)
+        for each in all_projections()
+        if (types := each.wanted_types()) is None or event_type in types
+    ]
 
 
 def named(names: Iterable[str]) -> list[Projection]:

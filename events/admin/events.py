@@ -1,6 +1,8 @@
 """Events in the admin: the list, and the page of one event."""
 
-from typing import Any
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, ClassVar
 
 from django.contrib import admin
 from django.core.exceptions import PermissionDenied
@@ -29,7 +31,25 @@ PAGE_VALUES = 3000
 TRAIL_EVENTS = 50
 
 
+@dataclass(frozen=True)
+class MorePage:
+    """A page of another app beside the list of events.
+
+    Attributes:
+        route: its address below that of the list, such as `types/`.
+        name: the name of the address, such as `events_event_types`.
+        title: the text of the link to it.
+        view: returns the page for the admin of the events and a request of a user who may read all events.
+    """
+
+    route: str
+    name: str
+    title: str
+    view: Callable[[Any, HttpRequest], HttpResponse]
+
+
 class EventAdmin(CategorizedAdmin):
+    more_pages: ClassVar[list[MorePage]] = []
     list_display = ["position", "type", "aggregate_link", "version", "happened", "summary"]
     list_filter = [AggregateFilter, RecordedFilter, CategoryFilter, TypeFilter, CorrelationFilter]
     ordering = ["-position"]
@@ -85,8 +105,28 @@ class EventAdmin(CategorizedAdmin):
         return [
             path("add/suggestions/", suggest, name="events_event_suggestions"),
             path("export/<str:file_format>/", self.admin_site.admin_view(self.export_view), name="events_event_export"),
+            *[
+                path(each.route, self.admin_site.admin_view(self._guarded(each.view)), name=each.name)
+                for each in self.more_pages
+            ],
             *super().get_urls(),
         ]
+
+    def _guarded(self, view: Callable[[Any, HttpRequest], HttpResponse]) -> Callable[[HttpRequest], HttpResponse]:
+        def guarded(request: HttpRequest) -> HttpResponse:
+            if not self._may_see_more(request):
+                raise PermissionDenied
+            return view(self, request)
+
+        return guarded
+
+    def _may_see_more(self, request: HttpRequest) -> bool:
+        return authorization.readable(request.user).names is None
+
+    def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+        more = self.more_pages if self._may_see_more(request) else []
+        links = [(page_url(self.admin_site.name, each.name), each.title) for each in more]
+        return super().changelist_view(request, {"more_pages": links, **(extra_context or {})})
 
     def export_view(self, request: HttpRequest, file_format: str) -> HttpResponseBase:
         """Return the events of the filtered list as a file.

@@ -10,12 +10,14 @@ from contextlib import suppress
 from typing import Any
 from urllib.parse import quote
 
+from django.apps import apps
 from django.contrib.auth.decorators import login_not_required
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponsePermanentRedirect
 from django.urls import URLPattern, path, register_converter
 from django.urls.converters import StringConverter
 from django.utils.encoding import escape_uri_path, iri_to_uri
 from django.utils.http import escape_leading_slashes
+from django.utils.module_loading import import_string
 from django.views.decorators.csrf import csrf_exempt
 
 from events.exceptions import InvalidEvent
@@ -53,6 +55,15 @@ def addresses(*rows: tuple[str, Any, str]) -> list[URLPattern]:
     views = [path(route, view.as_view(route=route), name=name) for route, view, name in rows]
     # After all views, because an aggregate id may contain slashes.
     return views + [path(route.removesuffix("/"), add_slash, {"route": route}) for route, _, _ in rows]
+
+
+def addresses_of_other_apps() -> list[tuple[str, Any, str]]:
+    """Return the addresses that other apps add to the interface: `event_store_addresses` of their `AppConfig`.
+
+    The attribute names a sequence of rows as `addresses` takes them, such as `events.domain.api.urls.ADDRESSES`.
+    """
+    names = [getattr(config, "event_store_addresses", None) for config in apps.get_app_configs()]
+    return [row for name in names if name for row in import_string(name)]
 
 
 # A redirect reveals and changes nothing, so it needs neither a user nor a token against forged requests.

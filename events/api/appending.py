@@ -1,27 +1,28 @@
 """Appends over HTTP: the events and expectations of a request, and the detection of repeated requests."""
 
-import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 from uuid import UUID
 
+from rest_framework.exceptions import PermissionDenied
 from rest_framework.request import Request
 
-from events import client_errors
+from events import client_errors, decoding
+from events.conf import conf
 from events.context import KEYS, enforced, is_active
 from events.exceptions import DuplicateEvent, InvalidEvent, VersionConflict
 from events.formats import cloudevent_data, cloudevents
 from events.formats.serialization import new_event_from_dict, shown
 from events.models import Event
+from events.setting_kinds import ALL, NONE
 from events.storage import retries
 from events.storage.identity import derived_id
 from events.store import DispatchResult
 from events.types import ANY, EXISTS, Expectation, ExpectedVersion, NewEvent
 from events.validation import check_count
 
-from . import cloudevent_headers, preconditions
-from .authentication import user_key
+from . import cloudevent_headers, idempotency, preconditions
 from .base import StoreView
 from .problems import IdempotencyKeyReused, PreconditionFailed
 
@@ -71,7 +72,28 @@ def read(view: StoreView, aggregate_id: str | None = None) -> AppendRequest:
             raise InvalidEvent("expected_version", "is an object; give the version of the aggregate in the URL")
         expected = {aggregate_id: expected}
     unused = set(from_key) - {event.event_id for event in events} if len(key_ids) < len(from_key) else ()
+    check_open([event.type for event in events])
     return AppendRequest(enforced(events), expected, in_header is not None, key_ids, unused)
+
+
+def check_open(event_types: Collection[Any] | None) -> None:
+    """Check that `EVENTS_APPEND_OVER_HTTP` lets a request store events of some types; None: of any types.
+
+    Raises:
+        PermissionDenied: it does not.
+    """
+    if conf.append_over_http == ALL:
+        return
+    if conf.append_over_http == NONE:
+        raise PermissionDenied("Events cannot be appended over HTTP here (EVENTS_APPEND_OVER_HTTP); use a command")
+    if event_types is None:
+        raise PermissionDenied("Events cannot be imported over HTTP here (EVENTS_APPEND_OVER_HTTP)")
+    for event_type in event_types:
+        if event_type not in decoding.types:
+            raise PermissionDenied(
+                f"The event type {shown(event_type)} is not registered, and only registered types can be appended over"
+                " HTTP here (EVENTS_APPEND_OVER_HTTP)"
+            )
 
 
 def append(view: StoreView, append_request: AppendRequest) -> DispatchResult:
@@ -183,24 +205,10 @@ def _ids_from_key(request: Request, count: int, using: str) -> list[UUID]:
     The ids depend on the user, the key, the URL and the secret of the store. So nobody else can use them first, and the
     store itself recognizes a repeated request at any later time, without a table of keys.
     """
-    key = request.headers.get("Idempotency-Key")
+    key = idempotency.key(request)
     if key is None:
         return []
-    # The draft standard has the key in quotes; most clients send it without. Servers join two headers by a comma.
-    quoted = re.fullmatch(r'"((?:[^"\\]|\\.)*)"', key)
-    if not quoted and ("," in key or key.startswith('"')):
-        raise InvalidEvent(
-            "Idempotency-Key", "is given more than once, or has a comma or a quotation mark; send one, in quotes"
-        )
-    bare = quoted[1] if quoted else key
-    if not re.fullmatch(r"[!-~](?:[ -~]{0,253}[!-~])?", bare):
-        raise InvalidEvent("Idempotency-Key", "must have 1 to 255 printable ASCII characters; send a UUID, for example")
-    user = user_key(request)
-    if user is None:
-        raise InvalidEvent(
-            "Idempotency-Key", "needs a user with a primary key, to whom the key belongs; send event ids instead"
-        )
-    return [derived_id(using, "idempotency key", user, request.path, bare, index) for index in range(count + 1)]
+    return [derived_id(using, "idempotency key", key.user, request.path, key.text, index) for index in range(count + 1)]
 
 
 def _is_repetition(append_request: AppendRequest, stored: DispatchResult, using: str) -> bool:

@@ -17,7 +17,14 @@ from rest_framework.views import exception_handler as plain_handler
 from rest_framework.views import set_rollback
 
 from events import client_errors, handler_errors
-from events.exceptions import DuplicateEvent, EventStoreError, InvalidEvent, Rejected, VersionConflict
+from events.exceptions import (
+    AggregateNotFound,
+    DuplicateEvent,
+    EventStoreError,
+    InvalidEvent,
+    Rejected,
+    VersionConflict,
+)
 from events.formats.serialization import to_json
 from events.types import EXISTS
 
@@ -161,6 +168,11 @@ def _(error: APIException | Http404 | PermissionDenied) -> Response | None:
 @problem_for.register
 def _(error: InvalidEvent) -> Response:
     return Problem(400, str(error), "invalid", field=error.field, index=error.index)
+
+
+@problem_for.register
+def _(error: AggregateNotFound) -> Response:
+    return Problem(404, str(error))
 
 
 @problem_for.register

@@ -5,13 +5,14 @@ history of an aggregate whose id ends in `/events` or `/stream` has a URL, but t
 the list with `starts_with`.
 """
 
-from .addresses import addresses
+from .addresses import addresses, addresses_of_other_apps
 from .views import aggregates, events, import_export, streams
 from .views.problem_types import PROBLEM_TYPES
 
 app_name = "events"
 
 urlpatterns = addresses(
+    *addresses_of_other_apps(),  # first, because an aggregate id may contain slashes
     ("aggregates/", aggregates.AggregateList, "aggregate-list"),
     ("aggregates/<aggregate_id:aggregate_id>/events/", aggregates.AggregateEvents, "aggregate-events"),
     ("aggregates/<aggregate_id:aggregate_id>/stream/", streams.AggregateStream, "aggregate-stream"),

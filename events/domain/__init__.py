@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from .aggregates import Aggregate, applies, creates
     from .codecs import Value, register_codec
+    from .commands import command
     from .deciders import decider
     from .differences import ABSENT, Difference
     from .payloads import DomainEvent, event_type, upcasts
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
 
 _MODULES = {
     "aggregates": ("Aggregate", "applies", "creates"),
+    "commands": ("command",),
     "codecs": ("Value", "register_codec"),
     "deciders": ("decider",),
     "differences": ("ABSENT", "Difference"),
@@ -33,6 +35,7 @@ __all__ = [
     "achange_together",
     "applies",
     "change_together",
+    "command",
     "creates",
     "decider",
     "event_type",

@@ -6,6 +6,7 @@ from typing import Any
 from django.db import OperationalError, connections, transaction
 
 from events.exceptions import Conflict, UnseenConflict
+from events.models import Event
 from events.store import EventStore
 from events.types import NewEvent
 
@@ -14,26 +15,30 @@ from .aggregates import Aggregate, end_command, mark_stored, take_recorded
 _SERIALIZATION_FAILURE = "40001"  # https://www.postgresql.org/docs/current/errcodes-appendix.html
 
 
-def append_recorded(aggregates: Sequence[Aggregate], store: EventStore) -> None:
+def append_recorded(aggregates: Sequence[Aggregate], store: EventStore) -> Sequence[Event]:
     """Append the recorded events of aggregates, all or none, if no other call has appended to any of them.
 
     An aggregate without recorded events must be unchanged too, because what others recorded may rest on it. Without
     any recorded event, nothing is checked. The events stay recorded until they are stored.
 
+    Returns:
+        The stored events, in the order of recording.
+
     Raises:
         VersionConflict: an aggregate has changed; UnseenConflict if the transaction is over.
         InvalidEvent: an event is not valid.
     """
-    if recorded := take_recorded(aggregates):
-        _append(recorded, aggregates, store)
+    recorded = take_recorded(aggregates)
+    stored = _append(recorded, aggregates, store) if recorded else []
     for each in aggregates:
         end_command(each)
+    return stored
 
 
-def _append(recorded: Sequence[NewEvent], aggregates: Sequence[Aggregate], store: EventStore) -> None:
+def _append(recorded: Sequence[NewEvent], aggregates: Sequence[Aggregate], store: EventStore) -> Sequence[Event]:
     expected = {each.aggregate_id: each.version for each in aggregates}
     try:
-        store.dispatch(*recorded, expected_version=expected)
+        stored = store.dispatch(*recorded, expected_version=expected)
     except OperationalError as error:
         cause: Any = error.__cause__
         if getattr(cause, "sqlstate", None) != _SERIALIZATION_FAILURE:
@@ -45,6 +50,7 @@ def _append(recorded: Sequence[NewEvent], aggregates: Sequence[Aggregate], store
         raise UnseenConflict(conflicts) from error
     for each in aggregates:
         mark_stored(each)
+    return stored
 
 
 def sees_other_commits(using: str) -> bool:

@@ -1,13 +1,16 @@
 """System checks of event types and aggregates."""
 
 from collections import defaultdict
+from collections.abc import Iterator
 from typing import Any
 
+from django.apps import apps
 from django.core.checks import CheckMessage, Error, register
 
 from . import aggregates
-from .codecs import problem_of
+from .commands import Command, all_commands
 from .event_types import PayloadType, defined
+from .schemas import schema_of, schema_of_class
 
 
 @register()
@@ -29,18 +32,33 @@ def check_names(**kwargs: Any) -> list[CheckMessage]:
 
 
 @register()
-def check_fields(**kwargs: Any) -> list[CheckMessage]:
-    """Check that the payloads of each class can be converted."""
+def check_commands(**kwargs: Any) -> list[CheckMessage]:
+    """Check that each command that is open to users has a permission and arguments that can be read."""
     return [
         Error(
-            f"Payloads of the event type {event_type.name!r} cannot be converted to JSON: {problem}.",
-            hint="Give the fields other types, derive classes of a union from Value, or use register_codec.",
-            obj=event_type.place,
-            id="events.domain.E004",
+            f"The command {command.name!r} of {aggregates.place_of(command.aggregate_class)} {problem}.",
+            hint=hint,
+            obj=command.aggregate_class,
+            id="events.domain.E005",
         )
-        for event_type in defined()
-        if (problem := problem_of(event_type.payload_class))
+        for command in all_commands()
+        for problem, hint in _problems_of(command)
     ]
+
+
+def _problems_of(command: Command) -> Iterator[tuple[str, str]]:
+    label, _, codename = command.permission.partition(".")
+    if not command.permission:
+        yield "has no permission, so nobody may run it", 'Write @command(permission="…"), or remove @command.'
+    elif not codename:
+        yield f"has the permission {command.permission!r}", 'Give an app label and a name, such as "shop.pay_order".'
+    elif label not in apps.app_configs:
+        hint = f"Give the label of an installed app: {', '.join(sorted(apps.app_configs))}."
+        yield f"has the permission {command.permission!r}, and no app has the label {label!r}", hint
+    try:
+        schema_of_class(command.arguments_class)
+    except (NameError, TypeError) as error:
+        yield f"has arguments that cannot be read: {error}", "Annotate each parameter with a type that JSON can give."
 
 
 @register()
@@ -73,3 +91,16 @@ def check_upcasters(**kwargs: Any) -> list[CheckMessage]:
         for event_type in defined()
         for version in event_type.missing_upcasters
     ]
+
+
+@register()
+def check_fields(**kwargs: Any) -> list[CheckMessage]:
+    """Check that each field has a form in JSON."""
+    found: list[CheckMessage] = []
+    for event_type in defined():
+        try:
+            schema_of(event_type)
+        except TypeError as error:
+            hint = "Give the field another annotation, or register a codec with events.domain.register_codec."
+            found.append(Error(f"{error}.", hint=hint, obj=event_type.place, id="events.domain.E004"))
+    return found

@@ -9,7 +9,6 @@ from copy import deepcopy
 from dataclasses import fields, is_dataclass
 from datetime import datetime
 from decimal import Decimal
-from enum import Enum
 from functools import cache
 from typing import Any, NamedTuple, Protocol, dataclass_transform, get_args, get_type_hints
 
@@ -171,6 +170,15 @@ def _builtins(value: Any) -> Any:
         raise InvalidEvent("data", "is nested too deep; flatten it") from None
 
 
+def json_value(value: Any) -> Any:
+    """Return a value as JSON data.
+
+    Raises:
+        TypeError: it has no form in JSON.
+    """
+    return msgspec.to_builtins(value, enc_hook=encoded, str_keys=True)
+
+
 def encoded(value: Any) -> Any:
     """Return the JSON value of an object that msgspec does not know."""
     if own := own_codec(type(value)):
@@ -300,41 +308,6 @@ def _member_names(cls: Any) -> list[str]:
     if (attributes := getattr(cls, "__attrs_attrs__", None)) is not None:
         return [each.name for each in attributes]
     return list(getattr(cls, "__struct_fields__", None) or getattr(cls, "model_fields", None) or ())
-
-
-def problem_of(payload_class: type) -> str:
-    """Return why payloads of a class could not be converted; empty if they can be."""
-    try:
-        codec_of(payload_class)
-        if not _is_of_pydantic(payload_class):
-            unknown = sorted({_name(each) for each in _custom_types(payload_class) if own_codec(each) is None})
-            return f"{', '.join(unknown)}: no codec is registered" if unknown else ""
-    except (TypeError, NameError) as error:
-        return str(error)
-    return ""
-
-
-def _custom_types(payload_class: type) -> Iterator[Any]:
-    """Return the classes in the annotations of a class that msgspec does not know."""
-    seen: set[int] = set()
-
-    def walk(node: Any) -> Iterator[Any]:
-        if isinstance(node, msgspec.inspect.CustomType):
-            if not (isinstance(node.cls, type) and issubclass(node.cls, Enum)):  # Django's choices are converted
-                yield node.cls
-        elif isinstance(node, (tuple, list)):
-            for each in node:
-                yield from walk(each)
-        elif isinstance(node, msgspec.Struct) and id(node) not in seen:  # a class may have itself as a member
-            seen.add(id(node))
-            for name in node.__struct_fields__:
-                yield from walk(getattr(node, name))
-
-    yield from walk(msgspec.inspect.type_info(payload_class))
-
-
-def _name(cls: Any) -> str:
-    return str(getattr(cls, "__qualname__", cls))
 
 
 def _may_have_faults(annotation: Any, seen: frozenset[Any]) -> bool:

@@ -98,6 +98,12 @@ def defined() -> list[PayloadType]:
     return list(_defined.values())
 
 
+def by_name() -> list[PayloadType]:
+    """Return the event types with a payload class by name; of two classes of one name, the one that reads use."""
+    known = {each.name: each for each in decoding.types.values() if isinstance(each, PayloadType)}
+    return [known[name] for name in sorted(known)]
+
+
 def type_of(payload_class: Any) -> PayloadType:
     """Return the event type of a payload class.
 

@@ -1,4 +1,4 @@
-"""The tables of the domain toolkit: snapshots of aggregates."""
+"""The tables of the domain toolkit: snapshots of aggregates, and the answers to commands."""
 
 from django.db import models
 
@@ -28,3 +28,19 @@ class Snapshot(models.Model):
 
     def __str__(self) -> str:
         return visible(f"snapshot of {self.aggregate_id} at version {self.version}")
+
+
+class CommandAnswer(models.Model):
+    """The answer to a command that came over HTTP with an idempotency key: repeating the request returns it again."""
+
+    key = models.UUIDField(primary_key=True, help_text="Derived from the user, the idempotency key and the address.")
+    body_digest = models.BinaryField(help_text="SHA-256 of the arguments: 32 bytes.")
+    answer = models.JSONField(null=True, help_text="The body of the response; null while the command runs.")
+    handled_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        default_permissions = ()
+        indexes = [models.Index(fields=["handled_at"], name="events_domain_answer_age")]
+
+    def __str__(self) -> str:
+        return str(self.key)

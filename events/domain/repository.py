@@ -1,11 +1,11 @@
 """Repositories: aggregates are loaded from their events, run a command, and append what it has recorded."""
 
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager, suppress
 from datetime import datetime
 from functools import partial
 from inspect import iscoroutine, isgenerator
-from typing import Concatenate, Generic, ParamSpec, TypeVar
+from typing import Concatenate, Generic, NamedTuple, ParamSpec, TypeVar
 from uuid import UUID
 
 from asgiref.sync import sync_to_async
@@ -42,6 +42,14 @@ class Reference(Generic[A]):
     def load(self) -> A:
         """Return the aggregate; without events, in its state before the first one."""
         return self.repository.load_to_change(self.aggregate_id)
+
+
+class Handled(NamedTuple, Generic[Result]):
+    """What a command has returned, the version of its aggregate after it, and the events that it has stored."""
+
+    result: Result
+    version: int
+    events: Sequence[models.Event]
 
 
 class Repository(Generic[A]):
@@ -177,21 +185,30 @@ class Repository(Generic[A]):
             UnreadableEvent: the code cannot read one of its events.
             InvalidEvent: an argument is not valid, or a recorded event is not.
         """
+        return self.run(id, lambda aggregate: command(aggregate, *args, **kwargs), command).result
+
+    def run(self, id: Id, call: Callable[[A], Result], command: object) -> "Handled[Result]":  # noqa: A002
+        """Do what `handle` does, and return the stored events too.
+
+        Args:
+            call: runs the command on an aggregate.
+            command: the command, which may be marked with `@creates`.
+        """
         aggregate_id = self.aggregate_id(id)
         for left in range(self.retries, -1, -1):
             aggregate = self.load_to_change(aggregate_id)
             aggregates.check_exists(aggregate, command)
-            result = command(aggregate, *args, **kwargs)
+            result = call(aggregate)
             if iscoroutine(result) or isgenerator(result):
                 result.close()  # it has done nothing yet
                 raise TypeError(f"{command!r} is a coroutine function or a generator; write a plain function")
             try:
-                append_recorded([aggregate], self.store)
+                events = append_recorded([aggregate], self.store)
             except VersionConflict:
                 if not left or not sees_other_commits(self.store.using):
                     raise
             else:
-                return result
+                return Handled(result, aggregate.version, events)
         raise AssertionError("unreachable")
 
     @contextmanager

@@ -11,7 +11,18 @@ from django.test import override_settings
 from events.checks import check_settings
 from events.conf import AppSettings
 from events.conf import conf as events_conf
-from events.setting_kinds import Categories, Delays, LockSeconds, Number, Rates, Seconds, Source, Switch, UnknownTypes
+from events.setting_kinds import (
+    AppendOverHttp,
+    Categories,
+    Delays,
+    LockSeconds,
+    Number,
+    Rates,
+    Seconds,
+    Source,
+    Switch,
+    UnknownTypes,
+)
 from projections.checks import check_settings as check_projections_settings
 from projections.conf import conf as projections_conf
 
@@ -32,6 +43,7 @@ WRONG: dict[Any, list[Any]] = {
         *("10/min", ["10/min"], None, 10, {"append"}, {"reading": "1/min"}, {"Append": "1/min"}, {5: "1/min"}),
         *({"read": each} for each in ("often", 5, None, "1/month", "0/min", "-1/min", "1 / min", "1/min ", ["1/min"])),
     ],
+    AppendOverHttp: ["", "All", "some", True, None, 5, ["all"], b"all"],
     UnknownTypes: ["", "Allow", "forbid", True, None, 5, ["allow"], b"allow"],
     Source: ["", "a shop", "https://shop.example/ä", None, 5, b"/events", ["/events"], "/a\n"],
 }

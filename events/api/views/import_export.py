@@ -8,7 +8,7 @@ from django.http import StreamingHttpResponse
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from events.api import parameters, preconditions, problems, schema, serializers
+from events.api import appending, parameters, preconditions, problems, schema, serializers
 from events.api.base import StoreView
 from events.api.filters import EventFilter
 from events.api.negotiation import FastJSONRenderer, NDJSONParser, NDJSONRenderer
@@ -76,6 +76,7 @@ class EventImport(StoreView):
     )
     def post(self, request: Request) -> Response:
         preconditions.reject(request, "leave it out, because an import takes no expected versions")
+        appending.check_open(None)
         # A thread calls the check, so the permissions are read here.
         allowed = self.appendable
         importer = Importer(

@@ -27,4 +27,17 @@ class Migration(migrations.Migration):
                 'constraints': [models.UniqueConstraint(fields=('aggregate_id', 'fingerprint'), name='events_domain_snapshot_of')],
             },
         ),
+        migrations.CreateModel(
+            name='CommandAnswer',
+            fields=[
+                ('key', models.UUIDField(help_text='Derived from the user, the idempotency key and the address.', primary_key=True, serialize=False)),
+                ('body_digest', models.BinaryField(help_text='SHA-256 of the arguments: 32 bytes.')),
+                ('answer', models.JSONField(help_text='The body of the response; null while the command runs.', null=True)),
+                ('handled_at', models.DateTimeField(auto_now_add=True)),
+            ],
+            options={
+                'default_permissions': (),
+                'indexes': [models.Index(fields=['handled_at'], name='events_domain_answer_age')],
+            },
+        ),
     ]

@@ -95,7 +95,11 @@ def test_fields_that_cannot_be_converted_are_an_error_that_says_why() -> None:
     assert [message.id for message in messages] == ["events.domain.E004"] * 3
     for message, (name, why) in zip(
         messages,
-        [("Priced", "Money: no codec"), ("Paid", "more than one dataclass"), ("Sent", "name 'Parcel' is not defined")],
+        [
+            ("Priced", "Money has no codec"),
+            ("Paid", "more than one dataclass"),
+            ("Sent", "name 'Parcel' is not defined"),
+        ],
         strict=True,
     ):
         assert f"event type {name!r}" in message.msg

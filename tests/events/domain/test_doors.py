@@ -193,3 +193,30 @@ def test_types_that_nobody_registered_can_be_rejected_at_each_door(
     assert not Event.objects.exists()
     store.dispatch(NewEvent("order-1", "Placed", {"total": 5}))
     assert Event.objects.get().data == {"total": "5", "lines": []}
+
+
+def test_appends_over_http_can_be_limited_to_registered_types_or_closed(
+    placed: Any, settings: Any, api: APIClient, store: EventStore
+) -> None:
+    def statuses() -> list[int]:
+        cloudevent = {"specversion": "1.0", "id": "1", "source": "/s", "type": "Other", "subject": "order-1"}
+        sent = [
+            api.post("/api/aggregates/order-1/events/", {"type": "Placed", "data": {"total": "5"}}, format="json"),
+            api.post("/api/aggregates/order-1/events/", {"type": "Other"}, format="json"),
+            api.post("/api/events/", {"events": [{"aggregate_id": "order-1", "type": "Other"}]}, format="json"),
+            api.post("/api/events/", json.dumps(cloudevent), content_type="application/cloudevents+json"),
+            api.post(
+                "/api/events/import/", b'{"aggregate_id": "a-1", "type": "Placed"}', content_type="application/x-ndjson"
+            ),
+        ]
+        assert all("EVENTS_APPEND_OVER_HTTP" in each.json()["detail"] for each in sent if each.status_code == 403)
+        return [each.status_code for each in sent]
+
+    settings.EVENTS_APPEND_OVER_HTTP = "typed"
+    assert statuses() == [201, 403, 403, 403, 403]
+    settings.EVENTS_APPEND_OVER_HTTP = "none"
+    assert statuses() == [403] * 5
+    assert Event.objects.count() == 1
+    settings.EVENTS_APPEND_OVER_HTTP = "all"
+    assert statuses() == [201, 201, 201, 201, 400]
+    store.dispatch(NewEvent("order-1", "Other"))

@@ -37,6 +37,7 @@ APPS = ("events", "events.domain", "projections", "eventstore_project")
 # The arguments of each command. What it prints comes first where it needs something to print.
 ARGUMENTS: dict[str, list[str]] = {
     "dumpdata": ["auth"],
+    "event_schemas": ["--markdown", "--counts"],
     "events_digest": [],
     "events_doctor": [],
     "events_grants": ["--reader", "somebody"],
@@ -282,6 +283,7 @@ CALLS = [
         ExitCode.ARGUMENTS,
         "--timestamp-format: ",
     ),
+    ("event_schemas --counts", ExitCode.ARGUMENTS, "--counts goes with --markdown"),
     ("import_events {file}.none", ExitCode.ARGUMENTS, "There is no file "),
     ("export_events --after -1", ExitCode.ARGUMENTS, "after: is -1"),
     ("events_grants", ExitCode.ARGUMENTS, "Name at least one role: "),

@@ -1,0 +1,1 @@
+"""What the domain toolkit adds to the HTTP interface."""

@@ -1,0 +1,9 @@
+"""The addresses that the domain toolkit adds to the HTTP interface."""
+
+from .views import commands, event_types
+
+ADDRESSES = (
+    ("aggregates/<aggregate_id:aggregate_id>/commands/<str:command>/", commands.CommandView, "aggregate-command"),
+    ("event-types/", event_types.EventTypeList, "event-type-list"),
+    ("event-types/<aggregate_id:event_type>/", event_types.EventTypeDetail, "event-type-detail"),
+)

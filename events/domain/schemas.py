@@ -1,0 +1,118 @@
+"""The JSON Schema of the payloads of an event type."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from enum import Enum
+from typing import Any, Final, get_args
+
+import msgspec
+
+from .codecs import members_of, own_codec
+from .event_types import PayloadType
+
+DIALECT: Final = "https://json-schema.org/draft/2020-12/schema"
+_DEFINITIONS: Final = "#/$defs/"
+
+Schema = dict[str, Any]
+
+
+def schema_of(event_type: PayloadType) -> Schema:
+    """Return the JSON Schema of the newest version of a type; the classes inside it are in its `$defs`.
+
+    Raises:
+        TypeError: a field has a class without a codec.
+    """
+    return schema_of_class(event_type.payload_class)
+
+
+def schema_of_class(cls: Any) -> Schema:
+    """Return the JSON Schema of a payload class, or of the arguments of a command.
+
+    Raises:
+        TypeError: a field has a class without a codec.
+    """
+    if hasattr(cls, "model_json_schema"):
+        schema: Schema = cls.model_json_schema()
+        return schema
+    try:
+        (root,), definitions = msgspec.json.schema_components(
+            [cls], schema_hook=_schema_of_own, ref_template=f"{_DEFINITIONS}{{name}}"
+        )
+    except (TypeError, NameError) as error:
+        raise TypeError(f"{cls.__module__}.{cls.__qualname__} has no JSON Schema: {error}") from error
+    _mark_moments(root, cls, definitions, frozenset())
+    name = root["$ref"].removeprefix(_DEFINITIONS)
+    others = {each: definitions[each] for each in sorted(definitions) if each != name}
+    if _refers_to(definitions, root["$ref"]):  # the class contains itself
+        others[name] = definitions[name]
+    return {**definitions[name], **({"$defs": others} if others else {})}
+
+
+def components_of(event_type: PayloadType, name: str, ref_template: str) -> dict[str, Schema]:
+    """Return the schema of a type as the component `name`; see `as_components`."""
+    return as_components(schema_of(event_type), name, ref_template)
+
+
+def as_components(schema: Schema, name: str, ref_template: str) -> dict[str, Schema]:
+    """Return a schema as the component `name`, and those that it refers to under names that begin so.
+
+    Two types may have different classes of one name, so the name of the class alone would not do.
+    """
+
+    def moved(part: Any) -> Any:
+        if isinstance(part, Mapping):
+            return {key: moved(value) for key, value in part.items()}
+        if isinstance(part, list):
+            return [moved(each) for each in part]
+        if isinstance(part, str) and part.startswith(_DEFINITIONS):
+            return ref_template.format(name=f"{name}.{part.removeprefix(_DEFINITIONS)}")
+        return part
+
+    whole: Schema = moved(schema)
+    definitions = whole.pop("$defs", {})
+    return {name: whole, **{f"{name}.{each}": definition for each, definition in definitions.items()}}
+
+
+def resolved(part: Any, root: Mapping[str, Any]) -> Any:
+    """Return the schema to which a part of a schema refers; the part itself if it does not refer to another."""
+    while isinstance(part, Mapping) and "$ref" in part:
+        part = root.get("$defs", {}).get(part["$ref"].removeprefix(_DEFINITIONS), {})
+    return part
+
+
+def _schema_of_own(cls: Any) -> Schema:
+    if own := own_codec(cls):
+        return dict(own.schema)
+    if isinstance(cls, type) and issubclass(cls, Enum):  # Django's choices: msgspec converts them, as other enums
+        return {"title": cls.__name__, "enum": sorted(member.value for member in cls)}
+    raise TypeError(f"{cls.__qualname__} has no codec; register one with events.domain.register_codec")
+
+
+def _mark_moments(part: Any, annotation: Any, definitions: Mapping[str, Schema], seen: frozenset[Any]) -> None:
+    """Give moments their format, which msgspec leaves out for the annotation `datetime`: payloads need a time zone."""
+    while hasattr(annotation, "__metadata__"):  # Annotated
+        annotation = get_args(annotation)[0]
+    if annotation is datetime:
+        if part.get("type") == "string":
+            part["format"] = "date-time"
+    elif "$ref" in part:
+        definition = definitions[part["$ref"].removeprefix(_DEFINITIONS)]
+        if annotation not in seen and definition.get("title") == getattr(annotation, "__name__", None):
+            for name, member in members_of(annotation).items():
+                _mark_moments(definition["properties"].get(name, {}), member, definitions, seen | {annotation})
+    else:
+        arguments = get_args(annotation)
+        for child in part.get("anyOf", ()):
+            for argument in (annotation,) if "anyOf" in child else arguments:
+                _mark_moments(child, argument, definitions, seen)
+        for child, argument in zip(part.get("prefixItems", ()), arguments, strict=False):
+            _mark_moments(child, argument, definitions, seen)
+        for key in ("items", "additionalProperties"):
+            if arguments and isinstance(part.get(key), dict):
+                _mark_moments(part[key], arguments[0 if key == "items" else -1], definitions, seen)
+
+
+def _refers_to(part: Any, reference: str) -> bool:
+    if isinstance(part, Mapping):
+        return part.get("$ref") == reference or any(_refers_to(each, reference) for each in part.values())
+    return isinstance(part, list) and any(_refers_to(each, reference) for each in part)
