@@ -4,9 +4,9 @@ It loads aggregates from all their events, and from a snapshot of them without l
 and for one of 200 lines. It needs the same database server as the tests, creates its own database there, and drops it.
 """
 
+import itertools
 import statistics
 from decimal import Decimal
-from itertools import pairwise
 from typing import Any
 
 from benchmarks.common import Report, benchmark, options_of, seconds
@@ -36,9 +36,9 @@ def measure(report: Report, rounds: int) -> None:
 
 
 def _crossing(times: list[tuple[float, float]]) -> float:
-    """Return from how many events on a load from the snapshot is faster; between measurements by a straight line."""
+    """Return from how many events on a load from the snapshot is faster, by a straight line between measurements."""
     gains = [(events, fold - restored) for events, (fold, restored) in zip(EVENTS, times, strict=True)]
-    for (fewer, loss), (more, gain) in pairwise(gains):
+    for (fewer, loss), (more, gain) in itertools.pairwise(gains):
         if loss < 0 <= gain:
             return fewer + (more - fewer) * -loss / (gain - loss)
     return 0 if gains[0][1] >= 0 else float("inf")

@@ -17,6 +17,6 @@ class DomainConfig(AppConfig):
 
         from . import checks, commands  # noqa: F401  # checks register themselves
 
-        post_migrate.connect(commands.create_permissions, sender=self)
         fixtures.guard(self)
+        post_migrate.connect(commands.create_permissions, sender=self)
         autodiscover_modules("domain")

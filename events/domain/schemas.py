@@ -48,6 +48,15 @@ def schema_of_class(cls: Any) -> Schema:
     return {**definitions[name], **({"$defs": others} if others else {})}
 
 
+def problem_of(annotation: Any) -> str:
+    """Return why values of a type have no form in JSON; empty if they have one."""
+    try:
+        msgspec.json.schema_components([annotation], schema_hook=_schema_of_own)
+    except (TypeError, NameError) as error:
+        return str(error)
+    return ""
+
+
 def components_of(event_type: PayloadType, name: str, ref_template: str) -> dict[str, Schema]:
     """Return the schema of a type as the component `name`; see `as_components`."""
     return as_components(schema_of(event_type), name, ref_template)
@@ -82,9 +91,9 @@ def resolved(part: Any, root: Mapping[str, Any]) -> Any:
 
 def _schema_of_own(cls: Any) -> Schema:
     if own := own_codec(cls):
-        return dict(own.schema)
-    if isinstance(cls, type) and issubclass(cls, Enum):  # Django's choices: msgspec converts them, as other enums
-        return {"title": cls.__name__, "enum": sorted(member.value for member in cls)}
+        return dict(own.schema) or {"title": cls.__name__}  # msgspec takes an empty one for unknown
+    if isinstance(cls, type) and issubclass(cls, Enum):  # Django's choices, which msgspec converts all the same
+        return {"title": cls.__name__, "enum": [each.value for each in cls]}
     raise TypeError(f"{cls.__qualname__} has no codec; register one with events.domain.register_codec")
 
 

@@ -1,7 +1,6 @@
 """The states of aggregates as JSON text, and back."""
 
 from dataclasses import fields
-from enum import Enum
 from typing import Any, Generic, TypeVar, get_type_hints
 
 import msgspec
@@ -9,8 +8,9 @@ import msgspec
 from events.exceptions import InvalidEvent
 
 from .aggregates import Aggregate, state_of, undeclared
-from .codecs import decoded, encoded, members_of, own_codec
+from .codecs import decoded, encoded, members_of
 from .differences import Difference, differences, parts_of
+from .schemas import problem_of
 
 A = TypeVar("A", bound=Aggregate)
 
@@ -41,11 +41,9 @@ class StateCodec(Generic[A]):
         self._class = aggregate_class
         annotations = annotations_of(aggregate_class)
         for name, annotation in annotations.items():
-            if problem := _problem_of(annotation):
+            if problem := problem_of(annotation):
                 raise InvalidEvent(
-                    "snapshot_every",
-                    f"{aggregate_class.__qualname__}.{name} has no form in JSON: {problem}; register one with"
-                    " events.domain.register_codec, or store no snapshots",
+                    "snapshot_every", f"{aggregate_class.__qualname__}.{name} has no form in JSON: {problem}"
                 )
         form = msgspec.defstruct("State", list(annotations.items()), kw_only=True, forbid_unknown_fields=True)
         self._encoder = msgspec.json.Encoder(enc_hook=encoded)
@@ -83,30 +81,6 @@ class StateCodec(Generic[A]):
 
 def _in_words(changed: list[Difference]) -> str:
     return "; ".join(map(str, changed[:3])) + (f"; and {len(changed) - 3} more" if len(changed) > 3 else "")
-
-
-def _problem_of(annotation: Any) -> str:
-    """Return why values of a type have no form in JSON; empty if they have one."""
-    try:
-        msgspec.json.Decoder(annotation)  # it checks what `type_info` does not, such as unions of two classes
-        types = [msgspec.inspect.type_info(annotation)]
-    except TypeError as error:
-        return str(error)
-    seen = set()
-    while types:
-        found = types.pop()
-        if isinstance(found, msgspec.inspect.CustomType) and not _is_converted(found.cls):
-            return f"{getattr(found.cls, '__qualname__', found.cls)}: no codec is registered"
-        if id(found) not in seen and isinstance(found, (msgspec.inspect.Type, msgspec.inspect.Field)):
-            seen.add(id(found))
-            for part in (getattr(found, name) for name in found.__struct_fields__):
-                types += part if isinstance(part, tuple) else [part]
-    return ""
-
-
-def _is_converted(cls: Any) -> bool:
-    # For msgspec, Django's choices are of no known type, but it converts them as it does other enums.
-    return own_codec(cls) is not None or (isinstance(cls, type) and issubclass(cls, Enum))
 
 
 def _lost_in_parts(state: dict[str, Any]) -> list[str]:

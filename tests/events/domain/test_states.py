@@ -124,7 +124,7 @@ def test_field_without_a_form_in_json_is_an_error_of_the_class() -> None:
         pass
 
     for annotation, reason in (
-        (list[Own], r"Kept.value has no form in JSON: .*Own: no codec is registered"),
+        (list[Own], r"Kept.value has no form in JSON: .*Own has no codec"),
         (Own | int | Cart, r"Kept.value has no form in JSON: Type unions"),
     ):
         with pytest.raises(InvalidEvent, match=rf"snapshot_every: .*{reason}"):
