@@ -1,6 +1,7 @@
 """The states of aggregates as JSON text, and back."""
 
 from dataclasses import fields
+from functools import cache
 from typing import Any, Generic, TypeVar, get_type_hints
 
 import msgspec
@@ -77,6 +78,17 @@ class StateCodec(Generic[A]):
         for name in state.__struct_fields__:
             setattr(aggregate, name, getattr(state, name))
         return aggregate
+
+
+@cache
+def codec_of_states(aggregate_class: type[Aggregate]) -> StateCodec[Any]:
+    """Return the codec of a class.
+
+    Raises:
+        InvalidEvent: a field may have a value that has no form in JSON.
+        NameError: a name in an annotation is not defined yet.
+    """
+    return StateCodec(aggregate_class)
 
 
 def _in_words(changed: list[Difference]) -> str:
