@@ -286,7 +286,7 @@ class Repository(Generic[A]):
         """Return an aggregate with the state of its snapshot, or before its first event."""
         # The events up to a moment may have gaps, if a clock was set back.
         if self.snapshot_every and as_of is None:
-            found: A | None = snapshots_of(self.aggregate_class).find(aggregate_id, up_to_version, self.store.using)
+            found = snapshots_of(self.aggregate_class).find(aggregate_id, up_to_version, self.store.using)
             if found is not None:
                 return found
         return self.aggregate_class.blank(aggregate_id)

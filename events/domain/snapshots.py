@@ -6,7 +6,7 @@ ends with is in the history. Whatever is wrong with a snapshot, the state is com
 
 import logging
 import time
-from functools import cache, partial
+from functools import partial
 from typing import Any, Generic, NamedTuple, TypeVar
 from uuid import UUID
 
@@ -113,18 +113,22 @@ class Snapshots(Generic[A]):
         return Taken(aggregate.aggregate_id, self.fingerprint, aggregate.version, event_id, state)
 
 
-@cache
-def snapshots_of(aggregate_class: type[Aggregate]) -> Snapshots[Any]:
+_snapshots: dict[type[Aggregate], Snapshots[Any]] = {}
+
+
+def snapshots_of(aggregate_class: type[A]) -> Snapshots[A]:
     """Return the snapshots of a class. The first call computes the fingerprint, so all code must be imported by then.
 
     Raises:
         InvalidEvent: a field of the state may have a value that has no form in JSON.
     """
-    try:
-        return Snapshots(aggregate_class)
-    except NameError as error:
-        reason = f"{aggregate_class.__qualname__}: the type of a field is not defined: {error}"
-        raise InvalidEvent("snapshot_every", reason) from error
+    if aggregate_class not in _snapshots:
+        try:
+            _snapshots[aggregate_class] = Snapshots(aggregate_class)
+        except NameError as error:
+            reason = f"{aggregate_class.__qualname__}: the type of a field is not defined: {error}"
+            raise InvalidEvent("snapshot_every", reason) from error
+    return _snapshots[aggregate_class]
 
 
 def keep(taken: Taken, using: str) -> None:

@@ -1,7 +1,6 @@
 """The states of aggregates as JSON text, and back."""
 
 from dataclasses import fields
-from functools import cache
 from typing import Any, Generic, TypeVar, get_type_hints
 
 import msgspec
@@ -80,15 +79,19 @@ class StateCodec(Generic[A]):
         return aggregate
 
 
-@cache
-def codec_of_states(aggregate_class: type[Aggregate]) -> StateCodec[Any]:
-    """Return the codec of a class.
+_codecs: dict[type[Aggregate], StateCodec[Any]] = {}
+
+
+def codec_of_states(aggregate_class: type[A]) -> StateCodec[A]:
+    """Return the codec of a class, which is made once.
 
     Raises:
         InvalidEvent: a field may have a value that has no form in JSON.
         NameError: a name in an annotation is not defined yet.
     """
-    return StateCodec(aggregate_class)
+    if aggregate_class not in _codecs:
+        _codecs[aggregate_class] = StateCodec(aggregate_class)
+    return _codecs[aggregate_class]
 
 
 def _in_words(changed: list[Difference]) -> str:
