@@ -7,7 +7,8 @@ and not source: the file of a running process may be newer than its code.
 """
 
 import re
-from collections.abc import Iterable, Mapping
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import MISSING, fields
 from datetime import date, time, timedelta
 from decimal import Decimal
@@ -85,16 +86,24 @@ def _methods(aggregate_class: type[Aggregate]) -> list[str]:
 
 
 class _Description:
-    """What a fingerprint is made of, as a text without addresses and without the order of sets."""
+    """What a fingerprint is made of, as a text without addresses and without the order of sets.
+
+    Functions, classes and objects have numbers, and are described one after the other: in a large package, recursion
+    from each to the next would be too deep.
+    """
 
     def __init__(self, aggregate_class: type[Aggregate]) -> None:
         self._class = aggregate_class
-        self._seen: dict[tuple[int, bool], int] = {}
-        self._kept: list[Any] = []  # so that no other object gets the id of a seen one
+        self._numbers: dict[tuple[int, str], int] = {}
+        self._kept: list[Any] = []  # so that no other object gets the id of a numbered one
         self._open: set[int] = set()
+        self._rest: deque[Callable[[], None]] = deque()
         self._hash = sha256()
 
     def digest(self) -> str:
+        while self._rest:
+            self.add("next")
+            self._rest.popleft()()
         return self._hash.hexdigest()[:32]
 
     def add(self, *parts: Any) -> None:
@@ -110,7 +119,7 @@ class _Description:
         if (alias := getattr(annotation, "__value__", None)) is not None:  # of a `type` statement
             self.annotation(alias)
         if isinstance(annotation, type):
-            self._cls(annotation, is_of_data=True)
+            self._reference(annotation, "data", self._data_class)
         for part in get_args(annotation):
             self.annotation(part)
 
@@ -142,13 +151,27 @@ class _Description:
             self._values(value, [value.func, value.args, value.keywords], package)
         elif issubclass(cls, ModuleType):
             self.add("module", value.__name__)
-        elif not self._is_known(value):
-            if issubclass(cls, FunctionType):
-                self._function(value, package)
-            elif issubclass(cls, type):
-                self._cls(value, package)
-            else:
-                self._object(value, package)
+        elif issubclass(cls, FunctionType):
+            self.add("function", value.__module__, value.__qualname__)
+            if not package or _package(value) == package:
+                self._reference(value, "code", self._function)
+        elif issubclass(cls, type):
+            self.add("class", value.__module__, value.__qualname__)
+            if own_codec(value):
+                self._reference(value, "codec", self._own_codec)
+            if _package(value) == package:
+                self._reference(value, "code", self._cls)
+        else:
+            self._reference(value, package, partial(self._object, package=package))
+
+    def _reference(self, value: Any, kind: str, describe: Callable[[Any], None]) -> None:
+        """Add the number of a function, a class or an object; describe it later, once."""
+        # Constants have none: whether two of them are one object depends on how the code was loaded.
+        number = self._numbers.setdefault((id(value), kind), len(self._numbers))
+        self.add("number", number)
+        if number == len(self._kept):
+            self._kept.append(value)
+            self._rest.append(partial(describe, value))
 
     def _values(self, owner: Any, values: Iterable[Any], package: str) -> None:
         if id(owner) in self._open:  # a list in itself
@@ -160,23 +183,10 @@ class _Description:
         self.add(")")
         self._open.discard(id(owner))
 
-    def _is_known(self, value: Any, *, is_of_data: bool = False) -> bool:
-        # Constants are described each time: whether two of them are one object depends on how the code was loaded.
-        number = self._seen.setdefault((id(value), is_of_data), len(self._seen))
-        if number < len(self._kept):
-            self.add("seen", number)
-            return True
-        self._kept.append(value)
-        return False
-
-    def _function(self, function: FunctionType, package: str) -> None:
-        self.add("function", function.__name__)
-        own = _package(function)
-        if package and own != package:
-            self.add(function.__module__, function.__qualname__)
-            return
-        self.value(function.__code__, own)
-        self.value((function.__defaults__, function.__kwdefaults__), own)
+    def _function(self, function: FunctionType) -> None:
+        package = _package(function)
+        self.value(function.__code__, package)
+        self.value((function.__defaults__, function.__kwdefaults__), package)
         for cell in function.__closure__ or ():
             self.value(_content(cell))
         if wrapped := getattr(function, "__wrapped__", None):
@@ -186,18 +196,17 @@ class _Description:
         for name in names:
             if name in function.__globals__:
                 found = function.__globals__[name]
-                if isinstance(found, ModuleType) and found.__name__.partition(".")[0] == own:
-                    modules.append(found)
                 self.add("global", name)
-                self.value(found, own)
+                self.value(found, package)
+                if type(found) is ModuleType and found.__name__.partition(".")[0] == package:
+                    modules.append(found)
             if (found := self.attribute(name)) is not None:
                 self.add("attribute", name)
-                self.value(found, own)
+                self.value(found, package)
         for module in modules:
-            for name in names:
-                if name in vars(module):
-                    self.add("of module", name)
-                    self.value(vars(module)[name], own)
+            for name in filter(vars(module).__contains__, names):
+                self.add("of module", name)
+                self.value(vars(module)[name], package)
 
     def _code(self, code: CodeType, package: str) -> None:
         self.add(
@@ -214,27 +223,30 @@ class _Description:
         )
         self.value(code.co_consts, package)
 
-    def _cls(self, cls: type, package: str = "", *, is_of_data: bool = False) -> None:
-        """Add a class, with what is in it if it is of the package or of the data."""
-        self.add("class", cls.__module__, cls.__qualname__)
-        if is_of_data and self._is_known(cls, is_of_data=True):
-            return
-        if own := own_codec(cls):
-            self.value((own.encode, own.decode))
-        is_declared = is_of_data and (own or members_of(cls) or issubclass(cls, Enum))
-        if not (is_declared or _package(cls) == package):
-            return
+    def _data_class(self, cls: type) -> None:
+        """Add a class of the state or of payloads, with its methods if the project declares it."""
+        if own_codec(cls):
+            self._own_codec(cls)
+        if own_codec(cls) or members_of(cls) or issubclass(cls, Enum):
+            self._cls(cls)
+
+    def _own_codec(self, cls: type) -> None:
+        own = own_codec(cls)
+        self.value(own and (own.encode, own.decode))
+
+    def _cls(self, cls: Any) -> None:
+        package = _package(cls)
         for name, annotation in members_of(cls).items():
             self.add("member", name)
             self.annotation(annotation)
         factories = [each.default_factory for each in getattr(cls, "__dataclass_fields__", {}).values()]
-        self.value((factories, getattr(cls, "__struct_defaults__", ())), _package(cls))
+        self.value((factories, getattr(cls, "__struct_defaults__", ())), package)
         for name, value in vars(cls).items():
             if not name.startswith("__") or _is_written(name, value):
                 self.add("in class", name)
-                self.value(value, _package(cls))
+                self.value(value, package)
         for base in cls.__bases__:
-            self.value(base, _package(cls))
+            self.value(base, package)
 
     def _object(self, value: Any, package: str) -> None:
         """Add an object by its class and its members; no code can tell what else makes it what it is."""

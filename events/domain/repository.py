@@ -20,7 +20,7 @@ from .aggregates import Aggregate
 from .appending import append_recorded, sees_other_commits
 from .differences import Difference, differences
 from .snapshots import keep, snapshots_of
-from .states import StateCodec
+from .states import codec_of_states
 
 A = TypeVar("A", bound=Aggregate)
 Arguments = ParamSpec("Arguments")
@@ -92,7 +92,7 @@ class Repository(Generic[A]):
         self.snapshot_every = snapshot_every
         if snapshot_every:
             with suppress(NameError):  # the class of a field is defined later
-                StateCodec(aggregate_class)
+                codec_of_states(aggregate_class)
 
     def __repr__(self) -> str:
         return f"<repository of {self.aggregate_class.__qualname__}>"
@@ -284,11 +284,12 @@ class Repository(Generic[A]):
 
     def _begin(self, aggregate_id: str, up_to_version: int | None, as_of: datetime | None) -> A:
         """Return an aggregate with the state of its snapshot, or before its first event."""
-        found = None
         # The events up to a moment may have gaps, if a clock was set back.
         if self.snapshot_every and as_of is None:
             found = snapshots_of(self.aggregate_class).find(aggregate_id, up_to_version, self.store.using)
-        return found or self.aggregate_class.blank(aggregate_id)
+            if found is not None:
+                return found
+        return self.aggregate_class.blank(aggregate_id)
 
     def _fold(
         self, aggregate: A, up_to_version: int | None = None, as_of: datetime | None = None

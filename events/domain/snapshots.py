@@ -9,7 +9,6 @@ import time
 from functools import partial
 from typing import Any, Generic, NamedTuple, TypeVar
 from uuid import UUID
-from weakref import WeakKeyDictionary
 
 from django.db import ProgrammingError, connections, transaction
 
@@ -19,7 +18,7 @@ from events.storage.prepared_statements import Call
 
 from .aggregates import Aggregate
 from .fingerprints import fingerprint
-from .states import NotExact, StateCodec
+from .states import NotExact, codec_of_states
 
 A = TypeVar("A", bound=Aggregate)
 
@@ -66,7 +65,7 @@ class Snapshots(Generic[A]):
     """The snapshots of the aggregates of one class, as this process computes and reads them; see `snapshots_of`."""
 
     def __init__(self, aggregate_class: type[A]) -> None:
-        self._codec = StateCodec(aggregate_class)
+        self._codec = codec_of_states(aggregate_class)
         self.fingerprint = fingerprint(aggregate_class)
         self._paused_until = 0.0
 
@@ -114,7 +113,7 @@ class Snapshots(Generic[A]):
         return Taken(aggregate.aggregate_id, self.fingerprint, aggregate.version, event_id, state)
 
 
-_known: WeakKeyDictionary[type[Aggregate], Snapshots[Any]] = WeakKeyDictionary()
+_snapshots: dict[type[Aggregate], Snapshots[Any]] = {}
 
 
 def snapshots_of(aggregate_class: type[A]) -> Snapshots[A]:
@@ -123,13 +122,13 @@ def snapshots_of(aggregate_class: type[A]) -> Snapshots[A]:
     Raises:
         InvalidEvent: a field of the state may have a value that has no form in JSON.
     """
-    if aggregate_class not in _known:
+    if aggregate_class not in _snapshots:
         try:
-            _known[aggregate_class] = Snapshots(aggregate_class)
+            _snapshots[aggregate_class] = Snapshots(aggregate_class)
         except NameError as error:
-            name = f"{aggregate_class.__qualname__}: the type of a field is not defined: {error}"
-            raise InvalidEvent("snapshot_every", name) from error
-    return _known[aggregate_class]
+            reason = f"{aggregate_class.__qualname__}: the type of a field is not defined: {error}"
+            raise InvalidEvent("snapshot_every", reason) from error
+    return _snapshots[aggregate_class]
 
 
 def keep(taken: Taken, using: str) -> None:

@@ -79,6 +79,21 @@ class StateCodec(Generic[A]):
         return aggregate
 
 
+_codecs: dict[type[Aggregate], StateCodec[Any]] = {}
+
+
+def codec_of_states(aggregate_class: type[A]) -> StateCodec[A]:
+    """Return the codec of a class, which is made once.
+
+    Raises:
+        InvalidEvent: a field may have a value that has no form in JSON.
+        NameError: a name in an annotation is not defined yet.
+    """
+    if aggregate_class not in _codecs:
+        _codecs[aggregate_class] = StateCodec(aggregate_class)
+    return _codecs[aggregate_class]
+
+
 def _in_words(changed: list[Difference]) -> str:
     return "; ".join(map(str, changed[:3])) + (f"; and {len(changed) - 3} more" if len(changed) > 3 else "")
 

@@ -187,3 +187,24 @@ def test_type_that_no_applier_takes_does_not_matter() -> None:
     assert fingerprint(load(shop=SHOP.replace("Removed(DomainEvent)", "Removed(DomainEvent, version=2)")).Order) == (
         fingerprint(load().Order)
     )
+
+
+def test_long_chain_of_functions_is_followed() -> None:
+    chain = "".join(f"def f{number}(): return f{number + 1}()\n" for number in range(2000)) + "def f2000(): return 7\n"
+    called = SHOP.replace("rate_of(event.kind)", "rules.f0()")
+    assert fingerprint(load(RULES + chain, called).Order) != fingerprint(load(RULES + chain[:-2] + "8\n", called).Order)
+
+
+def test_function_that_one_package_only_names_is_seen_where_its_own_package_uses_it() -> None:
+    other = "def helper(): return {}\n\nclass Other:\n    def value(self): return helper()\n"
+    shop = SHOP.replace("if event.kind in", "if helper() and event.kind in")
+    shop = shop.replace("    step = 1", "    other: Other | None = None\n    step = 1")
+    shop = shop.replace("LIMIT = 5", "LIMIT = 5\nregister_codec(Other, encode=lambda other: 1, decode=Other)")
+    shop = f"from other_of_fingerprints import Other, helper\n{shop}"
+    found = []
+    for number in (1, 2):
+        module = sys.modules["other_of_fingerprints"] = ModuleType("other_of_fingerprints")
+        exec(other.format(number), vars(module))  # noqa: S102
+        found.append(fingerprint(load(shop=shop).Order))
+    del sys.modules["other_of_fingerprints"]
+    assert found[0] != found[1]
