@@ -1,11 +1,15 @@
 """Aggregates in the admin: a list, and one aggregate's history as a timeline."""
 
-from typing import Any
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, ClassVar
 
 from django.contrib import admin
+from django.contrib.admin.utils import unquote
 from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
+from django.urls import URLPattern, path
 from django.utils.safestring import SafeString
 
 from events import authorization
@@ -22,12 +26,39 @@ from .links import event_list_url, page_url
 PAGE_EVENTS = 50
 
 
+@dataclass(frozen=True)
+class AggregateAction:
+    """Actions of another app on an aggregate: links on its page, and the page that each of them leads to.
+
+    Attributes:
+        route: the part of the addresses that all of them have, such as `commands`.
+        name: the name of the addresses, such as `events_aggregate_command`.
+        offered: returns the name and the title of each action that a request may take on an aggregate.
+        view: returns the page for the admin of the aggregates, a request, the aggregate id and the name of an action.
+    """
+
+    route: str
+    name: str
+    offered: Callable[[HttpRequest, str], list[tuple[str, str]]]
+    view: Callable[[Any, HttpRequest, str, str], HttpResponse]
+
+
 class AggregateAdmin(CategorizedAdmin):
+    actions_of_others: ClassVar[list[AggregateAction]] = []
     list_display = ["aggregate_id", "category", "version", "first_stored", "last_stored"]
     list_filter = [CategoryFilter]
     # The order of the index, so that several categories can be read without the categories in between.
     ordering = ["category", "aggregate_id"]
     page_template = "admin/events/aggregate/change_form.html"
+
+    def get_urls(self) -> list[URLPattern]:
+        return [*map(self._address, self.actions_of_others), *super().get_urls()]
+
+    def _address(self, action: AggregateAction) -> URLPattern:
+        def page(request: HttpRequest, quoted_id: str, name: str) -> HttpResponse:
+            return action.view(self, request, unquote(quoted_id), name)
+
+        return path(f"<path:quoted_id>/{action.route}/<str:name>/", self.admin_site.admin_view(page), name=action.name)
 
     def get_search_results(self, request: HttpRequest, queryset: QuerySet, search_term: str) -> tuple[QuerySet, bool]:
         """Search by prefix and by the category in the prefix, because the index begins with the category."""
@@ -56,8 +87,18 @@ class AggregateAdmin(CategorizedAdmin):
             "aggregate": row,
             "search_url": event_list_url(self.admin_site.name, aggregate_id=row.aggregate_id, **{"in": "data"}),
             "append_url": self._append_url(request, row.aggregate_id),
+            "actions": self._actions(request, row.aggregate_id),
             **self._timeline(request, row),
         }
+
+    def _actions(self, request: HttpRequest, aggregate_id: str) -> list[tuple[str, str]]:
+        """Return the addresses and the titles of the actions of other apps."""
+        site = self.admin_site.name
+        return [
+            (page_url(site, action.name, aggregate_id, name), title)
+            for action in self.actions_of_others
+            for name, title in action.offered(request, aggregate_id)
+        ]
 
     def _append_url(self, request: HttpRequest, aggregate_id: str) -> str:
         may_append = authorization.appendable(request.user).contains(aggregate_id)

@@ -22,6 +22,7 @@ class PayloadForm(forms.Form):
 
     event_type: PayloadType
     nullable: frozenset[str] = frozenset()
+    without: frozenset[str] = frozenset()  # the names of fields that are not of the payload
     payload_data: dict[str, Any]
 
     @property
@@ -44,6 +45,8 @@ class PayloadForm(forms.Form):
         """Return the values that the payload gets; a field that is left empty gets None, or its default."""
         given = {}
         for name, value in cleaned.items():
+            if name in self.without:
+                continue
             if value is not None and value != "":
                 given[name] = value
             elif name in self.nullable:

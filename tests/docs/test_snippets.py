@@ -80,6 +80,7 @@ def event_types() -> Iterator[None]:
     [
         ("README.md", 1),
         ("docs/aggregates.md", 5),
+        ("docs/commands.md", 0),
         ("docs/context.md", 5),
         ("docs/event-types.md", 7),
         ("docs/getting-started.md", 3),

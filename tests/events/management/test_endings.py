@@ -36,6 +36,7 @@ pytestmark = [
 APPS = ("events", "events.domain", "projections", "eventstore_project")
 # The arguments of each command. What it prints comes first where it needs something to print.
 ARGUMENTS: dict[str, list[str]] = {
+    "clear_command_answers": [],
     "dumpdata": ["auth"],
     "event_schemas": ["--markdown", "--counts"],
     "events_digest": [],
@@ -283,6 +284,7 @@ CALLS = [
         ExitCode.ARGUMENTS,
         "--timestamp-format: ",
     ),
+    ("clear_command_answers --days -1", ExitCode.ARGUMENTS, "--days is -1; give 0 to 36500"),
     ("event_schemas --counts", ExitCode.ARGUMENTS, "--counts goes with --markdown"),
     ("import_events {file}.none", ExitCode.ARGUMENTS, "There is no file "),
     ("export_events --after -1", ExitCode.ARGUMENTS, "after: is -1"),

@@ -9,12 +9,11 @@ from events import decoding
 from events.admin.events import EventAdmin, MorePage
 from events.admin.forms import register_data_forms
 from events.admin.links import event_list_url, page_url
+from events.domain import catalogue
+from events.domain.event_types import PayloadType
+from events.domain.forms import PayloadForm, form_of_type
 from events.monitoring.consumers import Consumer
 from events.routing import database
-
-from . import catalogue
-from .event_types import PayloadType
-from .forms import PayloadForm, form_of_type
 
 TEMPLATE = "admin/events/event/types.html"
 
