@@ -25,8 +25,6 @@ class Command(StoreCommand):
         days = options["days"]
         if not 0 <= days <= 36_500:
             raise wrong_arguments(f"--days is {days}; give 0 to 36500")
-        old = CommandAnswer.objects.using(options["database"]).filter(
-            handled_at__lt=timezone.now() - timedelta(days=days)
-        )
-        number, _ = old.delete()
+        answers, before = CommandAnswer.objects.using(options["database"]), timezone.now() - timedelta(days=days)
+        number, _ = answers.filter(handled_at__lt=before).delete()
         self.stdout.write("1 answer removed." if number == 1 else f"{number} answers removed.")
