@@ -61,7 +61,7 @@ def installed_packages() -> Path:
     folder = Path(tempfile.mkdtemp(prefix="eventstore-package-"))
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     copy_checkout(folder / "django-eventstore")
-    (line,) = set(shell_lines("pip install "))
+    (line,) = [line for line in snippets(GETTING_STARTED, "sh") if line.startswith("pip install ")]
     packages = folder / "packages"
     run(sys.executable, "-m", *line.split(), "--no-deps", "--quiet", "--target", packages, cwd=folder)
     return packages

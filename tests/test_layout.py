@@ -10,7 +10,8 @@ from tests import ROOT
 EXCEPTIONS = {
     "events/api/serializers.py": "describes bodies for the schema: tests/events/api/test_schema.py",
     "projections/api/serializers.py": "describes bodies for the schema, as that of events",
-    "events/domain/models.py": "a table without behaviour: tests/events/domain/test_snapshots.py",
+    "events/domain/api/serializers.py": "describes bodies for the schema, as that of events",
+    "events/domain/models.py": "tables without behaviour: tests/events/domain/test_snapshots.py and test_answers.py",
     "events/domain/apps.py": "imports the modules of types: tests/events/domain/test_event_types.py",
     "events/apps.py": "connects receivers and registers checks: tests/events/test_authorization.py and test_checks.py",
     "projections/apps.py": "registers projections: tests/projections/engine/test_registration.py",

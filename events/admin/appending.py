@@ -65,6 +65,8 @@ class AppendView:
             raise PermissionDenied
         if self._request.method == "POST":
             form = AppendForm(self._request.POST)
+            if "show_fields" in self._request.POST:
+                return self._page(form.shown_again())
             if form.is_valid() and (stored := self._append(form)):
                 return self._appended(stored)
         else:
@@ -146,6 +148,7 @@ class AppendView:
         aggregate_id = without_nul(self._request.GET.get("aggregate_id", ""))
         return {
             "aggregate_id": aggregate_id,
+            "type": without_nul(self._request.GET.get("type", "")),
             "data": "{}",
             "metadata": pretty({timeline.ACTOR_KEYS[0]: self._request.user.get_username()}),
             "expected_version": _version(self._request, aggregate_id, self._store.using),

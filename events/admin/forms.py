@@ -1,7 +1,9 @@
 """The form that appends one event."""
 
 import json
-from typing import Any
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any, Protocol
 
 from django import forms
 from django.contrib.admin.widgets import AdminSplitDateTime, AdminTextareaWidget, AdminTextInputWidget
@@ -11,8 +13,32 @@ from events.exceptions import InvalidEvent
 from events.formats.serialization import from_json
 from events.types import NewEvent
 from events.validation import MAX_NAME_CHARACTERS, validate_events
+from events.visible import visible
 
 _JSON_ATTRIBUTES = {"spellcheck": "false", "class": "vLargeTextField event-json", "dir": "ltr"}
+
+
+class DataForm(Protocol):
+    """A form with the fields of the data of one event type.
+
+    Attributes:
+        payload_data: the data, once the form is valid.
+    """
+
+    payload_data: dict[str, Any]
+
+    def is_valid(self) -> bool: ...
+
+
+FindDataForm = Callable[[str], Callable[..., DataForm] | None]
+
+_finders: list[FindDataForm] = []
+
+
+def register_data_forms(find: FindDataForm) -> None:
+    """Call `find(event_type)` for the class of a form with the fields of a type's data; None: it has none."""
+    if find not in _finders:
+        _finders.append(find)
 
 
 class JSONObjectField(forms.CharField):
@@ -66,20 +92,70 @@ class AppendForm(forms.Form):
     timestamp = forms.SplitDateTimeField(required=False, widget=MomentWidget)
     expected_version = forms.IntegerField(min_value=0, max_value=2**63 - 1, widget=forms.HiddenInput)
     event_id = forms.UUIDField(widget=forms.HiddenInput)
+    # The type whose fields the page shows, and whether the JSON is to be used in place of them.
+    fields_of = forms.CharField(required=False, strip=False, widget=forms.HiddenInput)
+    use_json = forms.BooleanField(required=False)
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        self.data_form = self._data_form()
         zone = timezone.get_current_timezone_name()
         self.fields["timestamp"].help_text = f"When it happened, in the time zone {zone}. Leave it empty for now."
 
+    @property
+    def offers_fields(self) -> bool:
+        """Whether there are types with fields, so that the user may ask for them."""
+        return bool(_finders)
+
+    @property
+    def uses_fields(self) -> bool:
+        """Whether the data is that of the fields, and not the JSON."""
+        return bool(self.is_bound and self.data_form and self._shown_type and not self["use_json"].value())
+
+    @property
+    def _shown_type(self) -> str:
+        entered: Any = self.data
+        return str(entered.get("fields_of", ""))
+
+    def shown_again(self) -> "AppendForm":
+        """Return the form with what was entered, and with the fields of its type, before it is sent."""
+        entered: Any = self.data
+        timestamp: Any = self.fields["timestamp"].widget.value_from_datadict(entered, self.files, "timestamp")
+        names = ("aggregate_id", "type", "data", "metadata", "expected_version", "event_id")
+        return AppendForm(initial={**{name: entered.get(name, "") for name in names}, "timestamp": timestamp})
+
+    def _data_form(self) -> DataForm | None:
+        """Return the form with the fields of the type; None if it has none, or if the page does not show them."""
+        event_type = str(self["type"].value() or "")
+        make = next((make for find in _finders if (make := find(event_type))), None)
+        if make is None or (self.is_bound and self._shown_type != event_type):
+            return None
+        if self.is_bound:
+            return make(self.data, prefix="data")
+        initial = {}
+        with suppress(ValueError):
+            initial = from_json(str(self["data"].value() or "{}"))
+        return make(prefix="data", initial=initial if isinstance(initial, dict) else {})
+
     def clean(self) -> dict[str, Any]:
         cleaned = super().clean() or self.cleaned_data
+        if self.uses_fields:
+            assert self.data_form is not None  # noqa: S101  # `uses_fields` says so
+            self.errors.pop("data", None)
+            if not self.data_form.is_valid():
+                self.add_error(None, "Correct the marked fields.")
+                return cleaned
+            cleaned["data"] = self.data_form.payload_data
+        elif self._shown_type and self._shown_type != cleaned.get("type") and not self["use_json"].value():
+            self.add_error("type", f"The fields are those of {visible(self._shown_type)}. Press Show fields.")
         if self.errors:
             return cleaned
         try:
             validate_events([self.new_event()])
         except InvalidEvent as error:
             field, _, path = error.field.partition(".")
+            if field == "data" and self.uses_fields:
+                field, path = "__all__", error.field
             self.add_error(field, f"{path}: {error.reason}" if path else error.reason)
         return cleaned
 

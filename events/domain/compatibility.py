@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
-from .schemas import Schema, resolved
+from .schemas import Schema, alternatives
 
 # Constraints of which a higher value, or a lower one, allows less.
 _LOWER_BOUNDS: Final = ("minimum", "exclusiveMinimum", "minLength", "minItems", "minProperties")
@@ -26,8 +26,8 @@ class _Comparison:
 
     def changes(self, before: Any, after: Any, path: str, seen: frozenset[tuple[int, int]]) -> Iterator[str]:
         """Yield the changes between two parts of the schemas."""
-        olds = list(_alternatives(before, self._before))
-        news = list(_alternatives(after, self._after))
+        olds = list(alternatives(before, self._before))
+        news = list(alternatives(after, self._after))
         for old in olds:
             pair = [(id(old), id(new)) for new in news]
             if any(each in seen for each in pair):  # a class that contains itself
@@ -107,25 +107,6 @@ class _Comparison:
                 yield from self.changes(before, after, f"{path}[{index}]", seen)
         if rest_before is not False and rest_after is not False:
             yield from self.changes(rest_before, rest_after, f"{path}[*]", seen)
-
-
-def _alternatives(part: Any, root: Mapping[str, Any]) -> Iterator[Any]:
-    """Yield the schemas of which data has to fit one."""
-    part = resolved(part, root)
-    if part is True:
-        part = {}
-    for key in ("anyOf", "oneOf"):
-        if key in part:
-            for each in part[key]:
-                yield from _alternatives(each, root)
-            return
-    if "allOf" in part and len(part["allOf"]) == 1:  # how pydantic adds a description to a reference
-        yield from _alternatives(part["allOf"][0], root)
-    elif isinstance(part.get("type"), list):
-        for each in part["type"]:
-            yield {**part, "type": each}
-    else:
-        yield part
 
 
 def _readable_as(kind: str) -> set[tuple[str, str]]:

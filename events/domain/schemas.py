@@ -1,6 +1,6 @@
 """The JSON Schema of the payloads of an event type."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import datetime
 from enum import Enum
 from typing import Any, Final, get_args
@@ -87,6 +87,30 @@ def resolved(part: Any, root: Mapping[str, Any]) -> Any:
     while isinstance(part, Mapping) and "$ref" in part:
         part = root.get("$defs", {}).get(part["$ref"].removeprefix(_DEFINITIONS), {})
     return part
+
+
+def alternatives(part: Any, root: Mapping[str, Any]) -> Iterator[Any]:
+    """Yield the schemas of which data has to fit one."""
+    part = resolved(part, root)
+    if part is True:
+        part = {}
+    for key in ("anyOf", "oneOf"):
+        if key in part:
+            for each in part[key]:
+                yield from alternatives(each, root)
+            return
+    if "allOf" in part and len(part["allOf"]) == 1:  # how pydantic adds a description to a reference
+        yield from alternatives(part["allOf"][0], root)
+    elif isinstance(part.get("type"), list):
+        for each in part["type"]:
+            yield {**part, "type": each}
+    else:
+        yield part
+
+
+def is_nullable(part: Any, root: Mapping[str, Any]) -> bool:
+    """Return whether a part of a schema allows null."""
+    return any(each.get("type") == "null" for each in alternatives(part, root))
 
 
 def _schema_of_own(cls: Any) -> Schema:

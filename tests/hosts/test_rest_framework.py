@@ -147,6 +147,7 @@ class Crawl:
         self.user, self.token = user, token
         self.values = {
             "aggregate_id": "a-1", "event_id": event_id, "name": "event_type_activity", "slug": "invalid",
+            "event_type": "Nope", "command": "pay",
         }  # fmt: skip
         self.names = [name for name, _ in operations()]
 

@@ -80,6 +80,7 @@ for (const field of jsonFields) {
 }
 
 form.addEventListener("submit", (event) => {
+  if (event.submitter?.name === "show_fields") return;
   const faulty = jsonFields.filter((field) => !check(field));
   if (faulty.length) {
     event.preventDefault();
