@@ -7,7 +7,7 @@ RUN := $(VENV)/bin/python
 JOBS ?= $(shell n=$$(getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2); echo $$((n > 4 ? 4 : n)))
 
 .PHONY: help setup run test test-all lint format schema fuzz model torture memory bench bench-full bench-projections \
-	bench-http bench-admin bench-seals bench-growth screenshots architecture lock clean
+	bench-http bench-admin bench-domain bench-seals bench-growth screenshots architecture lock clean
 
 help:
 	@echo "make run       set up everything and serve the demo (PORT=8000)"
@@ -19,6 +19,7 @@ help:
 	@echo "make bench-projections  measure projections against hand-written loops (a few minutes)"
 	@echo "make bench-http  measure the HTTP interface against plain views (a few minutes)"
 	@echo "make bench-admin  measure every page of the admin on 5 million events (ten minutes)"
+	@echo "make bench-domain  measure typed events, aggregates and snapshots, beside the library eventsourcing (five minutes)"
 	@echo "make bench-seals  measure how fast events are sealed and verified (a minute)"
 	@echo "make bench-growth  measure how costs grow up to 10 million events, SIZES='10000 …' (ten minutes)"
 	@echo "make memory    measure the peak memory of a million events, and of events of a megabyte at each door (half an hour)"
@@ -68,6 +69,9 @@ bench-http: $(VENV)/installed
 
 bench-admin: $(VENV)/installed
 	@$(RUN) -m benchmarks.bench_admin
+
+bench-domain: $(VENV)/installed
+	@$(RUN) -m benchmarks.bench_domain --others
 
 bench-seals: $(VENV)/installed
 	@$(RUN) -m benchmarks.bench_seals

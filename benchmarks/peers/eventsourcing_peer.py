@@ -9,11 +9,14 @@ import os
 import sys
 import time
 from collections.abc import Callable
+from decimal import Decimal
 from importlib.metadata import version
 from typing import Any
 from urllib.parse import unquote, urlsplit
 from uuid import UUID, uuid4, uuid5
 
+from eventsourcing.application import Application
+from eventsourcing.domain import Aggregate, event
 from eventsourcing.persistence import ApplicationRecorder, StoredEvent
 from eventsourcing.postgres import PostgresApplicationRecorder, PostgresDatastore
 
@@ -22,6 +25,7 @@ STREAMS_OF_A_PROCESS = 20
 WARM_UP_CALLS = 20
 PAGE_EVENTS = 1000
 HISTORIES = uuid4()
+COMMANDS_OF_A_WALLET = 10
 
 
 def postgres_recorder() -> PostgresApplicationRecorder:
@@ -42,14 +46,19 @@ class Works:
         self._recorder = recorder
         self._disconnect = disconnect
 
+    def names(self) -> list[str]:
+        return [name for name in ("append", "history", "read_all", "wallet") if hasattr(self, name)]
+
     def append(self, processes: int, batch: int, seconds: float) -> float:
+        return self._in_processes(processes, self._append, batch, seconds)
+
+    def _in_processes(self, processes: int, work: Callable[..., None], *arguments: Any) -> float:
         self._disconnect()
         context = multiprocessing.get_context("fork")
         barrier = context.Barrier(processes + 1)
         rates = context.Array("d", processes)
         children = [
-            context.Process(target=self._append, args=(number, batch, seconds, barrier, rates))
-            for number in range(processes)
+            context.Process(target=work, args=(number, *arguments, barrier, rates)) for number in range(processes)
         ]
         for child in children:
             child.start()
@@ -108,6 +117,52 @@ class Works:
         return _rate(work, seconds)
 
 
+class Wallet(Aggregate):
+    """A wallet as the library's documentation writes an aggregate."""
+
+    def __init__(self) -> None:
+        self.balance = Decimal(0)
+
+    @event("Deposited")
+    def deposit(self, amount: Decimal) -> None:
+        self.balance += amount
+
+
+class WalletWorks(Works):
+    """The works, and commands of a wallet that is loaded, changed and saved."""
+
+    def wallet(self, processes: int, seconds: float) -> float:
+        return self._in_processes(processes, self._wallet, seconds)
+
+    def _wallet(self, number: int, seconds: float, barrier: Any, rates: Any) -> None:
+        url = urlsplit(os.environ["PEER_URL"])
+        own: Application[UUID] = Application(
+            {
+                "PERSISTENCE_MODULE": "eventsourcing.postgres",
+                "POSTGRES_DBNAME": url.path.lstrip("/"),
+                "POSTGRES_HOST": unquote(url.hostname or ""),
+                "POSTGRES_PORT": str(url.port or 5432),
+                "POSTGRES_USER": url.username or "",
+                "POSTGRES_PASSWORD": url.password or "",
+            }
+        )
+
+        def work() -> int:
+            opened = Wallet()
+            opened.deposit(amount=Decimal("12.50"))
+            own.save(opened)
+            for _ in range(COMMANDS_OF_A_WALLET - 1):
+                loaded = own.repository.get(opened.id)
+                loaded.deposit(amount=Decimal("12.50"))
+                own.save(loaded)
+            return COMMANDS_OF_A_WALLET
+
+        work()
+        barrier.wait(timeout=120)
+        rates[number] = _rate(work, seconds)
+        os._exit(0)
+
+
 def _history(length: int) -> UUID:
     return uuid5(HISTORIES, str(length))
 
@@ -138,7 +193,7 @@ def serve(package: str, works: Works) -> None:
         what = command.pop("do")
         try:
             if what == "about":
-                answer: dict[str, Any] = {"version": version(package), "works": ["append", "history", "read_all"]}
+                answer: dict[str, Any] = {"version": version(package), "works": works.names()}
             else:
                 answer = {"rate": getattr(works, what)(**command)}
         except Exception as error:  # reported to the parent
@@ -148,4 +203,4 @@ def serve(package: str, works: Works) -> None:
 
 if __name__ == "__main__":
     postgres_recorder().create_table()
-    serve("eventsourcing", Works(postgres_recorder, lambda: None))  # each recorder opens its own connections
+    serve("eventsourcing", WalletWorks(postgres_recorder, lambda: None))  # each recorder opens its own connections
