@@ -243,7 +243,7 @@ def _with_context(metadata: Any, context: Mapping[str, Any]) -> Any:
 
 def _typed(event: NewEvent, metadata: Any) -> tuple[str, Any, Any]:
     """Return the type, the data and the metadata to store; of a registered type, in the newest form."""
-    if isinstance(metadata, Mapping):
+    if metadata and isinstance(metadata, Mapping):
         for name in event.reserved_metadata & metadata.keys():
             raise InvalidEvent(f"metadata.{name}", _RESERVED[name])
     registered = decoding.types.get(event.type)

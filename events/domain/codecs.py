@@ -9,7 +9,7 @@ from copy import deepcopy
 from dataclasses import fields, is_dataclass
 from datetime import datetime
 from decimal import Decimal
-from functools import cache
+from functools import cache, cached_property
 from typing import Any, NamedTuple, Protocol, dataclass_transform, get_args, get_type_hints
 
 import msgspec
@@ -90,19 +90,28 @@ class _MsgspecCodec:
         self._class = payload_class
 
     def to_data(self, payload: Any) -> dict[str, Any]:
+        cls = self._class
         given = _builtins(payload)
         # A constructor checks nothing, so what is stored is what is read back: 5 for a Decimal becomes "5".
         read = self.to_payload(given)
-        for name in _members_to_check(self._class):
-            _check_value(getattr(read, name), f"data.{name}")
+        for name in self._to_check:
+            _check_value(getattr(read, name), "data", name)
         # The constructor has set all attributes, unless the payload was read from data without some fields.
-        is_complete = isinstance(payload, self._class) and len(given) == len(members_of(self._class))
-        if not is_complete:
-            _set_defaults(read)
+        if payload.__class__ is cls and len(given) == self._members:
+            complete: dict[str, Any] = msgspec.to_builtins(read, enc_hook=encoded, str_keys=True)
+            return complete
+        _set_defaults(read)
         data: dict[str, Any] = _builtins(read)
-        if not is_complete:
-            _check_names(given, data, "data", self._class)
+        _check_names(given, data, "data", cls)
         return data
+
+    @cached_property
+    def _to_check(self) -> tuple[str, ...]:
+        return _members_to_check(self._class)
+
+    @cached_property
+    def _members(self) -> int:
+        return len(members_of(self._class))
 
     def to_payload(self, data: Any) -> Any:
         try:
@@ -143,7 +152,7 @@ class _PydanticCodec:
         given = payload.model_dump(mode="json") if isinstance(payload, self._class) else payload
         read = self.to_payload(given)
         for name in _members_to_check(self._class):
-            _check_value(getattr(read, name), f"data.{name}")
+            _check_value(getattr(read, name), "data", name)
         data: dict[str, Any] = read.model_dump(mode="json")
         if isinstance(given, Mapping):
             _check_names(given, data, "data", self._class)
@@ -266,26 +275,38 @@ def _lowered(sentence: str) -> str:
     return sentence[:1].lower() + sentence[1:]
 
 
-def _check_value(value: Any, path: str) -> None:
-    """Check what JSON Schema and msgspec let pass: a Decimal must be finite, and a moment must have a time zone."""
+def _check_value(value: Any, path: str, name: str) -> None:
+    """Check what JSON Schema and msgspec let pass: a Decimal must be finite, and a moment must have a time zone.
+
+    Args:
+        path, name: where the value is; a name that begins with a bracket is an index.
+    """
     if isinstance(value, Decimal):
         if not value.is_finite():
-            raise InvalidEvent(path, f"is {value}; give a finite number")
+            raise InvalidEvent(_joined(path, name), f"is {value}; give a finite number")
     elif isinstance(value, datetime):
         if value.utcoffset() is None:
             reason = "has no time zone; add one, for example with django.utils.timezone.make_aware"
-            raise InvalidEvent(path, reason)
+            raise InvalidEvent(_joined(path, name), reason)
     elif isinstance(value, dict):
+        here = _joined(path, name)
         for key, member in value.items():
-            _check_value(key, f"{path}.{key}")
-            _check_value(member, f"{path}.{key}")
+            _check_value(key, here, str(key))
+            _check_value(member, here, str(key))
     elif isinstance(value, (list, tuple, set, frozenset)):
+        here = _joined(path, name)
         for index, member in enumerate(value):
-            _check_value(member, f"{path}[{index}]")
+            _check_value(member, here, f"[{index}]")
     else:
         cls: Any = type(value)
-        for name in _members_to_check(cls):
-            _check_value(getattr(value, name), f"{path}.{name}")
+        if members := _members_to_check(cls):
+            here = _joined(path, name)
+            for member in members:
+                _check_value(getattr(value, member), here, member)
+
+
+def _joined(path: str, name: str) -> str:
+    return f"{path}{name}" if name.startswith("[") else f"{path}.{name}"
 
 
 @cache
