@@ -9,7 +9,7 @@ import os
 import subprocess
 import sys
 import venv
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -77,12 +77,17 @@ class Peer:
 
 
 @contextmanager
-def peers(url: str) -> Iterator[list[Peer]]:
-    """Yield the peers that can be installed, each with a new database on the server of `url`; drop them at the end."""
+def peers(url: str, names: Collection[str] = ()) -> Iterator[list[Peer]]:
+    """Yield the peers that can be installed, each with a new database on the server of `url`; drop them at the end.
+
+    Args:
+        names: start only these; all of them if none is given.
+    """
     started: list[Peer] = []
     with psycopg.connect(url, autocommit=True) as server:
         try:
-            for name, command_of in PEERS.items():
+            for name in names or PEERS:
+                command_of = PEERS[name]
                 try:
                     command = command_of(name)
                 except (OSError, subprocess.CalledProcessError) as error:

@@ -128,24 +128,30 @@ class Wallet(Aggregate):
         self.balance += amount
 
 
+def _application(*, create_table: bool) -> Application[UUID]:
+    url = urlsplit(os.environ["PEER_URL"])
+    return Application(
+        {
+            "PERSISTENCE_MODULE": "eventsourcing.postgres",
+            "POSTGRES_DBNAME": url.path.lstrip("/"),
+            "POSTGRES_HOST": unquote(url.hostname or ""),
+            "POSTGRES_PORT": str(url.port or 5432),
+            "POSTGRES_USER": url.username or "",
+            "POSTGRES_PASSWORD": url.password or "",
+            "CREATE_TABLE": "y" if create_table else "n",
+        }
+    )
+
+
 class WalletWorks(Works):
     """The works, and commands of a wallet that is loaded, changed and saved."""
 
     def wallet(self, processes: int, seconds: float) -> float:
+        _application(create_table=True).close()  # once: processes that create it at the same time fail
         return self._in_processes(processes, self._wallet, seconds)
 
     def _wallet(self, number: int, seconds: float, barrier: Any, rates: Any) -> None:
-        url = urlsplit(os.environ["PEER_URL"])
-        own: Application[UUID] = Application(
-            {
-                "PERSISTENCE_MODULE": "eventsourcing.postgres",
-                "POSTGRES_DBNAME": url.path.lstrip("/"),
-                "POSTGRES_HOST": unquote(url.hostname or ""),
-                "POSTGRES_PORT": str(url.port or 5432),
-                "POSTGRES_USER": url.username or "",
-                "POSTGRES_PASSWORD": url.password or "",
-            }
-        )
+        own = _application(create_table=False)
 
         def work() -> int:
             opened = Wallet()
