@@ -84,7 +84,8 @@ def _in_former_form(event: NewEvent) -> dict[str, Any]:
 
 
 def _moment(event: NewEvent) -> datetime:
-    assert event.timestamp
+    if event.timestamp is None:
+        raise AssertionError("each event of the demo data has a timestamp")
     return event.timestamp
 
 

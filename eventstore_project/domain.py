@@ -144,7 +144,7 @@ class Order(Aggregate, category="order"):
         self._check_is_open()
         if method == "wallet" and self.total > WALLET_LIMIT:
             raise OverWalletLimit(
-                f"A wallet pays at most {WALLET_LIMIT} EUR, and {self.aggregate_id} costs {self.total} EUR; pay by card",
+                f"the wallet holds {WALLET_LIMIT} EUR, and {self.aggregate_id} costs {self.total} EUR; pay by card",
                 code="over-wallet-limit",
                 data={"limit": str(WALLET_LIMIT)},
             )

@@ -5,6 +5,7 @@ of their own session only, and may read the events of orders only.
 """
 
 import json
+import re
 from collections.abc import Callable
 from decimal import Decimal
 from typing import Any, Final, get_args
@@ -138,7 +139,9 @@ class ShopStream(EventStream):
     authentication_classes = [AsVisitor]
 
 
-def _command(request: HttpRequest, done: str, aggregate_id: str, command: Callable[..., Any], *args: Any) -> HttpResponse:
+def _command(
+    request: HttpRequest, done: str, aggregate_id: str, command: Callable[..., Any], *args: Any
+) -> HttpResponse:
     try:
         _as_visitor(lambda: orders.handle(aggregate_id, command, *args))
     except Rejected as error:
@@ -172,13 +175,19 @@ def _first_error(form: forms.Form) -> str:
 
 
 def _shortened(data: Any) -> str:
-    return Truncator(json.dumps(data, ensure_ascii=False)).chars(DATA_CHARACTERS)
+    text = re.sub(r"\n *", " ", json.dumps(data, ensure_ascii=False, indent=1))  # with spaces, where lines may break
+    return Truncator(text).chars(DATA_CHARACTERS)
 
 
 def _sales() -> list[dict[str, Any]]:
     rows = list(ProductSales.objects.order_by("-revenue"))
     most = max((row.revenue for row in rows), default=Decimal(1)) or Decimal(1)
     return [
-        {"name": NAMES.get(row.sku, row.sku), "quantity": row.quantity, "revenue": row.revenue, "share": row.revenue / most}
+        {
+            "name": NAMES.get(row.sku, row.sku),
+            "quantity": row.quantity,
+            "revenue": row.revenue,
+            "share": row.revenue / most,
+        }
         for row in rows
     ]

@@ -44,7 +44,7 @@ function add(event) {
   const time = element("time", "", `${event.timestamp.slice(11, 19)} UTC`);
   time.dateTime = event.timestamp;
   when.append(element("span", "", `position ${event.position}, version ${event.version}`), " ", time);
-  const data = JSON.stringify(event.data);
+  const data = JSON.stringify(event.data, null, 1).replace(/\n */g, " "); // as the server writes it
   item.append(head, when, element("code", "", data.length > DATA_CHARACTERS ? `${data.slice(0, DATA_CHARACTERS)}…` : data));
   list.prepend(item);
   while (list.children.length > MAX_ITEMS) list.lastElementChild.remove();
