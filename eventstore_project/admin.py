@@ -6,7 +6,7 @@ from django.utils.safestring import SafeString
 from events.admin.browsing import BrowsingAdmin, to_the_second
 from events.admin.links import link, page_url
 
-from .models import Order, ProductSales
+from .models import Order, Postage, ProductSales
 
 
 @admin.register(Order)
@@ -35,3 +35,12 @@ class ProductSalesAdmin(BrowsingAdmin):
     search_fields = ["sku"]
     search_help_text = "The beginning of a product's number"
     prefix_field = "sku"
+
+
+@admin.register(Postage)
+class PostageAdmin(BrowsingAdmin):
+    list_display = ["carrier", "parcels", "cost"]
+    ordering = ["carrier"]
+    search_fields = ["carrier"]
+    search_help_text = "The beginning of a carrier's name"
+    prefix_field = "carrier"

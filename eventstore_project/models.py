@@ -29,3 +29,17 @@ class ProductSales(models.Model):
 
     def __str__(self) -> str:
         return self.sku
+
+
+class Postage(models.Model):
+    """The parcels that a carrier has taken, and what they cost."""
+
+    carrier = models.TextField(primary_key=True, db_collation="C")
+    parcels = models.BigIntegerField()
+    cost = models.DecimalField(max_digits=14, decimal_places=2)
+
+    class Meta:
+        verbose_name_plural = "postage"
+
+    def __str__(self) -> str:
+        return self.carrier

@@ -1,7 +1,8 @@
-"""The shop's projections: an INLINE one for orders, and an ASYNC one for sales."""
+"""The shop's projections: an INLINE one for orders, and ASYNC ones for sales and postage."""
 
-from decimal import Decimal, InvalidOperation
-from typing import Any
+from collections.abc import Iterable
+from decimal import Decimal
+from typing import Final
 
 from django.db.models import F
 
@@ -9,48 +10,57 @@ from events.models import Event
 from projections.base import ASYNC, INLINE, Projection, handles
 from projections.registry import register
 
-from .models import Order, ProductSales
+from .domain import (
+    GoodsReturned,
+    Line,
+    OrderReceived,
+    OrderWithdrawn,
+    ParcelDelivered,
+    ParcelPacked,
+    ParcelShipped,
+    PaymentReceived,
+)
+from .models import Order, Postage, ProductSales
 
-MAX_AMOUNT = Decimal(10) ** 9
+STATUS: Final = {
+    PaymentReceived: "paid",
+    OrderWithdrawn: "withdrawn",
+    ParcelPacked: "packed",
+    ParcelShipped: "shipped",
+    ParcelDelivered: "delivered",
+    GoodsReturned: "returned",
+}
+
+# What a carrier takes for a parcel, in euros. One parcel of the demo data travels by balloon: the projection cannot
+# handle its event, so the event is parked. To mend it, add the balloon, start `make run` again, and retry the event.
+TARIFFS: Final = {"north": Decimal("4.90"), "south": Decimal("5.40")}
 
 
 @register
 class Orders(Projection):
-    """A row per order. It is INLINE: customers that have just paid see the order as paid.
-
-    If an INLINE handler raises, the event is rejected, so this projection accepts incomplete events.
-    """
+    """A row per order. It is INLINE: customers that have just paid see the order as paid."""
 
     name = "orders"
     mode = INLINE
     models = [Order]
 
-    @handles("OrderPlaced")
-    def place(self, event: Event) -> None:
+    @handles(OrderReceived)
+    def receive(self, event: Event[OrderReceived]) -> None:
         Order.objects.update_or_create(
             order_id=event.aggregate_id,
             defaults={
-                "customer": str(event.data.get("customer", "")),
+                "customer": event.payload.customer,
                 "status": "placed",
-                "total": money(event.data.get("total")),
+                "total": event.payload.total,
                 "placed_at": event.timestamp,
                 "changed_at": event.timestamp,
             },
         )
 
-    @handles("OrderPaid", "OrderPacked", "OrderShipped", "OrderDelivered", "OrderCancelled", "OrderReturned")
+    @handles(*STATUS)
     def change(self, event: Event) -> None:
-        """Set the status from the event type: `OrderPaid` sets `paid`."""
-        status = event.type.removeprefix("Order").lower()
+        status = STATUS[type(event.payload)]
         Order.objects.filter(order_id=event.aggregate_id).update(status=status, changed_at=event.timestamp)
-
-
-def money(value: Any) -> Decimal:
-    """Return an amount as a `Decimal` within the limits of the column; 0 if it is not a number."""
-    try:
-        return min(max(Decimal(str(value)), -MAX_AMOUNT), MAX_AMOUNT).quantize(Decimal("0.01"))
-    except InvalidOperation:
-        return Decimal(0)
 
 
 @register
@@ -61,18 +71,34 @@ class Sales(Projection):
     mode = ASYNC
     models = [ProductSales]
 
-    @handles("OrderPlaced")
-    def count(self, event: Event) -> None:
-        for line in event.data.get("lines", []):
-            self._add(line["sku"], int(line["quantity"]), money(line["price"]))
+    @handles(OrderReceived)
+    def count(self, event: Event[OrderReceived]) -> None:
+        self._add(event.payload.lines, 1)
 
-    @handles("OrderReturned")
-    def take_back(self, event: Event) -> None:
-        for line in event.data.get("lines", []):
-            self._add(line["sku"], -int(line["quantity"]), money(line["price"]))
+    @handles(GoodsReturned)
+    def take_back(self, event: Event[GoodsReturned]) -> None:
+        self._add(event.payload.lines, -1)
 
-    def _add(self, sku: str, quantity: int, price: Decimal) -> None:
-        ProductSales.objects.get_or_create(sku=sku, defaults={"quantity": 0, "revenue": 0})
-        ProductSales.objects.filter(sku=sku).update(
-            quantity=F("quantity") + quantity, revenue=F("revenue") + quantity * price
-        )
+    def _add(self, lines: Iterable[Line], sign: int) -> None:
+        for line in lines:
+            quantity = sign * line.quantity
+            ProductSales.objects.get_or_create(sku=line.sku, defaults={"quantity": 0, "revenue": 0})
+            ProductSales.objects.filter(sku=line.sku).update(
+                quantity=F("quantity") + quantity, revenue=F("revenue") + quantity * line.price
+            )
+
+
+@register
+class PostageCosts(Projection):
+    """A row per carrier."""
+
+    name = "postage"
+    mode = ASYNC
+    models = [Postage]
+
+    @handles(ParcelShipped)
+    def count(self, event: Event[ParcelShipped]) -> None:
+        carrier = event.payload.carrier
+        tariff = TARIFFS[carrier]
+        Postage.objects.get_or_create(carrier=carrier, defaults={"parcels": 0, "cost": 0})
+        Postage.objects.filter(carrier=carrier).update(parcels=F("parcels") + 1, cost=F("cost") + tariff)

@@ -6,7 +6,7 @@ from django.urls import include, path
 from django.views.generic import RedirectView
 from drf_spectacular.views import SpectacularAPIView, SpectacularRedocView, SpectacularSwaggerView
 
-from . import views
+from . import shop, views
 
 admin.site.site_title = admin.site.site_header = "Event store"
 admin.site.index_title = "Browse"
@@ -16,7 +16,11 @@ handler404 = "events.api.problems.not_found"
 handler500 = "events.api.problems.server_error"
 
 urlpatterns = [
-    path("", RedirectView.as_view(pattern_name="admin:index")),
+    path("", shop.page, name="shop"),
+    path("shop/orders/", shop.place, name="shop-place"),
+    path("shop/orders/<str:aggregate_id>/pay/", shop.pay, name="shop-pay"),
+    path("shop/orders/<str:aggregate_id>/withdraw/", shop.withdraw, name="shop-withdraw"),
+    path("shop/stream/", shop.ShopStream.as_view(), name="shop-stream"),
     path("favicon.ico", RedirectView.as_view(url=static("eventstore_project/favicon.svg"))),
     path("admin/", admin.site.urls),
     path("live/", admin.site.admin_view(views.live), name="live"),

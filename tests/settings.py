@@ -1,9 +1,9 @@
-"""The demo's settings, with an app of read models and projections that only the tests use."""
+"""The demo's settings, with apps of read models and projections that only the tests use."""
 
 from eventstore_project.settings import *  # noqa: F403
 from eventstore_project.settings import DATABASES, INSTALLED_APPS, MIDDLEWARE
 
-INSTALLED_APPS += ["tests.readmodels"]
+INSTALLED_APPS += ["tests.readmodels", "tests.shop"]
 
 # The middleware of the demo adds metadata to each event of a request. Tests of that add it.
 MIDDLEWARE.remove("events.middleware.EventContextMiddleware")

@@ -33,4 +33,15 @@ class Migration(migrations.Migration):
                 'verbose_name_plural': 'product sales',
             },
         ),
+        migrations.CreateModel(
+            name='Postage',
+            fields=[
+                ('carrier', models.TextField(db_collation='C', primary_key=True, serialize=False)),
+                ('parcels', models.BigIntegerField()),
+                ('cost', models.DecimalField(decimal_places=2, max_digits=14)),
+            ],
+            options={
+                'verbose_name_plural': 'postage',
+            },
+        ),
     ]

@@ -17,9 +17,9 @@ import events.checks
 import projections.checks
 from events.exceptions import UnsafeRead, VersionConflict
 from events.store import EventStore
-from eventstore_project.models import Order
 from projections.exceptions import UnsafeTransaction
 from tests.hosts.support import connected_by
+from tests.shop.models import Order
 from tests.support import aggregates, in_threads, new, open_append, raise_first, stored
 
 pytestmark = pytest.mark.django_db(transaction=True)

@@ -16,12 +16,12 @@ from events.exceptions import VersionConflict
 from events.models import Event
 from events.storage import ordering
 from events.store import EventStore
-from eventstore_project.models import Order
 from projections import registry
 from projections.waiting import wait_for
 from projections.workers.worker import Worker
 from tests.events.following import follow, write_out_of_order
 from tests.projections.support import tally
+from tests.shop.models import Order
 from tests.support import AsgiServer, Background, aggregates, in_threads, new, raise_first, some
 
 pytestmark = pytest.mark.usefixtures("pgbouncer")

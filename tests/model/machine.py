@@ -29,7 +29,7 @@ from tests.model.store_model import Broken, Fact, Handler, Rejection, StoreModel
 from tests.support import Background, last_position, newest_position
 
 ASYNC_NAMES = ("cases", "daily_activity", "event_type_activity", "fragile", "sharded_tally", "tally")
-INLINE_NAMES = ("aggregate_activity", "orders")
+INLINE_NAMES = ("aggregate_activity", "shop_orders")
 
 AGGREGATES = ["a-1", "a-2", "b-1", "b", "ü/1 😀", "-dash", "a_1%"]
 CATEGORIES = ["a", "b", "chain", "outside", "ü/1 😀", "", "a-1", "a_1%", "unheard"]

@@ -6,8 +6,6 @@ from events.models import Event
 from events.store import EventStore
 from events.testing import eager_events
 from events.types import NewEvent
-from eventstore_project.models import Order, ProductSales
-from eventstore_project.projections import Orders, Sales
 from projections.base import Projection, handles
 from projections.exceptions import OperationRejected, UnknownProjection
 from projections.models import Checkpoint, ParkedEvent, ProjectionState, Status
@@ -15,6 +13,8 @@ from projections.testing import project, run_until_caught_up
 from projections.waiting import wait_for
 from tests.projections.support import tally
 from tests.readmodels.projections import Broken
+from tests.shop.models import Order, ProductSales
+from tests.shop.projections import Orders, Sales
 
 
 class KitTest(TestCase):

@@ -94,9 +94,9 @@ def _kinds(options: argparse.Namespace, chance: random.Random, has_small_disk: b
 def _set_up_django(server: Server) -> None:
     """Let this process and those it starts use the server's database, as the demo project does."""
     os.environ["DATABASE_URL"] = server.url
-    os.environ["DJANGO_SETTINGS_MODULE"] = "eventstore_project.settings"
+    os.environ["DJANGO_SETTINGS_MODULE"] = "tests.torture.settings"
     django.setup()
-    call_command("migrate", verbosity=0)
+    call_command("migrate", verbosity=0, run_syncdb=True)  # the shop of the tests has no migrations
 
 
 def _followers(crew: Crew) -> "list[Follower]":

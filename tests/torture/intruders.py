@@ -63,7 +63,7 @@ class Intruders:
 
     def _attack(self, session: "Connection[Any]", kind: str) -> None:
         session.execute(f"SET SESSION AUTHORIZATION intruder_{kind}")
-        session.execute(LOCK.format(self._chance.choice((0, "hashtext('orders')"))))
+        session.execute(LOCK.format(self._chance.choice((0, "hashtext('shop_orders')"))))
         for name, statement in (FORBIDDEN_TO_ALL | FORBIDDEN[kind]).items():
             if self._ending:
                 return

@@ -36,15 +36,15 @@ READ_MODELS = {
         "SELECT (timestamp AT TIME ZONE 'UTC')::date, split_part(aggregate_id, '-', 1), count(*)"
         f" FROM {READABLE} GROUP BY 1, 2",
     ),
-    "orders": ReadModel(
-        "SELECT order_id, customer, status, total, placed_at, changed_at FROM eventstore_project_order",
+    "shop_orders": ReadModel(
+        "SELECT order_id, customer, status, total, placed_at, changed_at FROM shop_order",
         "SELECT o.aggregate_id, o.data ->> 'customer', lower(substr(l.type, 6)), (o.data ->> 'total')::numeric(12, 2),"
         " o.timestamp, l.timestamp FROM events_event AS o JOIN events_aggregate AS a USING (aggregate_id)"
         " JOIN events_event AS l ON l.aggregate_id = o.aggregate_id AND l.version = a.version"
         " WHERE o.type = 'OrderPlaced'",
     ),
-    "product_sales": ReadModel(
-        "SELECT sku, quantity, revenue FROM eventstore_project_productsales",
+    "shop_sales": ReadModel(
+        "SELECT sku, quantity, revenue FROM shop_productsales",
         "SELECT line ->> 'sku', sum((line ->> 'quantity')::int),"
         " sum((line ->> 'quantity')::int * (line ->> 'price')::numeric)"
         " FROM events_event CROSS JOIN jsonb_array_elements(data -> 'lines') AS line WHERE type = 'OrderPlaced'"

@@ -108,8 +108,8 @@ def test_each_wrong_thing_is_found(found: Any, aggregates: Any, seen: Any, findi
         ),
         ("event_type_activity", "UPDATE projections_eventtypeactivity SET last_position = last_position - 1"),
         ("daily_activity", "UPDATE projections_dailyactivity SET event_count = event_count + 1"),
-        ("orders", "DELETE FROM eventstore_project_order WHERE order_id = 'order-2'"),
-        ("product_sales", "INSERT INTO eventstore_project_productsales VALUES ('NO-1', 1, 1)"),
+        ("shop_orders", "DELETE FROM shop_order WHERE order_id = 'order-2'"),
+        ("shop_sales", "INSERT INTO shop_productsales VALUES ('NO-1', 1, 1)"),
     ],
 )
 def test_a_wrong_row_of_a_read_model_is_found(store: EventStore, name: str, spoil: str) -> None:

@@ -25,6 +25,13 @@ class Command(ReportingCommand):
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--port", type=int, default=os.environ.get("PORT", "8000"), help="%(default)s")
+        parser.add_argument(
+            "--no-traffic",
+            action="store_false",
+            dest="traffic",
+            default=os.environ.get("TRAFFIC") != "0",
+            help="generate no orders; the environment variable TRAFFIC=0 does the same",
+        )
 
     def so_far(self) -> str:
         return "Run the command again: it continues."
@@ -33,20 +40,24 @@ class Command(ReportingCommand):
         call_command("setup_demo", stdout=self.stdout)
         with self._listen(options["port"]) as listener:
             self._print_addresses(listener.getsockname()[1])
-            self._serve(listener)
+            self._serve(listener, options["traffic"])
         self.stdout.write("\nStopped. The data is kept; start again with `make run`.")
 
-    def _serve(self, listener: socket.socket) -> None:
+    def _serve(self, listener: socket.socket, traffic: bool) -> None:
         config = uvicorn.Config(
             "eventstore_project.asgi:application", log_level="warning", lifespan="off", timeout_graceful_shutdown=2
         )
-        worker = start_process("projections.workers.worker.work", ([], Until.STOPPED.name))
+        processes = [start_process("projections.workers.worker.work", ([], Until.STOPPED.name))]
+        if traffic:
+            processes.append(start_process("eventstore_project.traffic.generate", ()))
         try:
             with suppress(KeyboardInterrupt):  # uvicorn raises the signal again after its shutdown
                 StreamingServer(config).run(sockets=[listener])
         finally:
-            worker.terminate()
-            worker.join()
+            for process in processes:
+                process.terminate()
+            for process in processes:
+                process.join()
 
     def _listen(self, port: int) -> socket.socket:
         try:
@@ -67,7 +78,8 @@ class Command(ReportingCommand):
         base = f"http://{HOST}:{port}"
         token = Token.objects.get(user=user).key
         self.stdout.write(
-            f"\n  Admin     {base}/admin/\n"
+            f"\n  Shop      {base}/\n"
+            f"  Admin     {base}/admin/\n"
             f"  Live      {base}/live/\n"
             f"  API       {base}/api/events/\n"
             f"  Log in    {user.username} / {password}\n"

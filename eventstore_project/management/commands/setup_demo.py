@@ -1,5 +1,6 @@
 """`manage.py setup_demo`: migrate the demo's database, and create an admin user and demo events."""
 
+import logging
 from collections.abc import Iterator
 from typing import Any
 
@@ -9,6 +10,7 @@ from django.core.management import CommandError, call_command
 from django.db import DEFAULT_DB_ALIAS, ProgrammingError, connection
 from django.db.migrations.exceptions import InconsistentMigrationHistory
 from django.db.models import Model
+from django.test import override_settings
 from django.utils import timezone
 from rest_framework.authtoken.models import Token
 
@@ -16,9 +18,8 @@ from events.management.base import ReportingCommand
 from events.models import Event
 from events.monitoring import doctor
 from events.storage import autocommit, server_errors
-from events.store import EventStore
-from eventstore_project import postgres, secrets
-from eventstore_project.demo import shop_events
+from eventstore_project import demo, postgres, secrets
+from projections.workers.worker import Until, Worker
 
 ADMIN = "admin"
 
@@ -34,7 +35,8 @@ class Command(ReportingCommand):
         migrate()
         make_admin()
         if not Event.objects.exists():
-            count = len(EventStore().dispatch(*shop_events(timezone.now())))
+            count = demo.store_history(timezone.now())
+            fill_read_models()
             self.stdout.write(f"{count} demo events stored.")
 
 
@@ -70,6 +72,16 @@ def _has_its_columns(model: type[Model]) -> bool:
     with connection.cursor() as cursor:
         columns = connection.introspection.get_table_description(cursor, model._meta.db_table)
     return {field.column for field in model._meta.local_concrete_fields} == {column.name for column in columns}
+
+
+def fill_read_models() -> None:
+    """Let projections handle the demo's events, and park the one that they cannot handle."""
+    logging.disable(logging.ERROR)  # the parked event is intended
+    try:
+        with override_settings(PROJECTIONS_RETRY_DELAYS_SECONDS=()):
+            Worker(until=Until.CAUGHT_UP).run()
+    finally:
+        logging.disable(logging.NOTSET)
 
 
 def make_admin() -> User:

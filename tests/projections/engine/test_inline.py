@@ -9,12 +9,12 @@ from rest_framework.test import APIClient
 from events.exceptions import Rejected
 from events.models import Event
 from events.store import EventStore
-from eventstore_project.models import Order
 from projections.engine import inline, registration
 from projections.operations import status
 from tests.events.api.support import append, as_problem
 from tests.projections.support import instance, notes
 from tests.readmodels.projections import Broken, Fragile
+from tests.shop.models import Order
 from tests.support import new
 
 pytestmark = pytest.mark.django_db(transaction=True)

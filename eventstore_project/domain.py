@@ -1,0 +1,174 @@
+"""The shop's domain: its events, and an order with the rules that decide which of them may happen.
+
+Carts have no classes: their events are untyped, as events of any name may be.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Annotated, Any, Literal
+
+from msgspec import Meta
+
+from events.domain import Aggregate, DomainEvent, Repository, applies, creates, upcasts
+from events.exceptions import Rejected
+
+# The price of each product in euros.
+GOODS: Mapping[str, Decimal] = {
+    "BOOK-7": Decimal("24.90"),
+    "LAMP-2": Decimal("59.00"),
+    "MUG-1": Decimal("12.50"),
+    "PEN-4": Decimal("3.20"),
+    "DESK-9": Decimal("349.00"),
+}
+MAX_QUANTITY = 5
+WALLET_LIMIT = Decimal(200)
+
+Method = Literal["card", "transfer", "wallet"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Line:
+    """A product of an order, with its price at that time."""
+
+    sku: str
+    quantity: Annotated[int, Meta(ge=1)]
+    price: Decimal
+
+
+class OrderReceived(DomainEvent, version=2, renamed_from=["OrderSubmitted"]):
+    customer: str
+    lines: list[Line]
+    total: Decimal
+    currency: str
+
+
+@upcasts(OrderReceived, to=2)
+def with_exact_amounts(data: dict[str, Any]) -> dict[str, Any]:
+    """In version 1, amounts were floats, and always in euros."""
+    lines = [{**line, "price": f"{line['price']:.2f}"} for line in data["lines"]]
+    return {**data, "lines": lines, "total": f"{data['total']:.2f}", "currency": "EUR"}
+
+
+class PaymentReceived(DomainEvent):
+    method: Method
+    amount: Decimal
+
+
+class PaymentDeclined(DomainEvent):
+    reason: str
+
+
+class OrderWithdrawn(DomainEvent):
+    reason: str
+
+
+class ParcelPacked(DomainEvent):
+    parcels: Annotated[int, Meta(ge=1)] = 1
+
+
+class ParcelShipped(DomainEvent):
+    carrier: str
+    tracking: str
+
+
+class ParcelDelivered(DomainEvent):
+    pass
+
+
+class GoodsReturned(DomainEvent):
+    lines: list[Line]
+    refund: Decimal
+
+
+class OrderRule(Rejected):
+    """A rule of the shop rejects a command; nothing is stored."""
+
+
+class AlreadyPaid(OrderRule):
+    pass
+
+
+class AlreadyWithdrawn(OrderRule):
+    pass
+
+
+class AlreadyPlaced(OrderRule):
+    pass
+
+
+class OverWalletLimit(OrderRule):
+    pass
+
+
+class Order(Aggregate, category="order"):
+    """An order. Its methods with `@applies` say what it is, its commands what may happen to it."""
+
+    total: Decimal = Decimal(0)
+    is_paid: bool = False
+    is_withdrawn: bool = False
+
+    @applies(OrderReceived)
+    def was_received(self, event: OrderReceived) -> None:
+        self.total = event.total
+
+    @applies(PaymentReceived)
+    def was_paid(self, event: PaymentReceived) -> None:
+        self.is_paid = True
+
+    @applies(OrderWithdrawn)
+    def was_withdrawn(self, event: OrderWithdrawn) -> None:
+        self.is_withdrawn = True
+
+    @creates
+    def place(self, customer: str, quantities: dict[str, int]) -> Decimal:
+        """Place the order for some quantities by product, and return its total.
+
+        Raises:
+            AlreadyPlaced: the order exists.
+        """
+        if self.version:
+            raise AlreadyPlaced(f"{self.aggregate_id} has been placed already")
+        lines = [Line(sku=sku, quantity=quantity, price=GOODS[sku]) for sku, quantity in quantities.items()]
+        total = sum((line.price * line.quantity for line in lines), Decimal(0))
+        self.record(OrderReceived(customer=customer, lines=lines, total=total, currency="EUR"))
+        return total
+
+    def pay(self, method: Method) -> None:
+        """Pay the whole order.
+
+        Raises:
+            AlreadyPaid, AlreadyWithdrawn: the order is over.
+            OverWalletLimit: the method is a wallet, and the total is above its limit.
+        """
+        self._check_is_open()
+        if method == "wallet" and self.total > WALLET_LIMIT:
+            raise OverWalletLimit(
+                f"the wallet holds {WALLET_LIMIT} EUR, and {self.aggregate_id} costs {self.total} EUR; pay by card",
+                code="over-wallet-limit",
+                data={"limit": str(WALLET_LIMIT)},
+            )
+        self.record(PaymentReceived(method=method, amount=self.total))
+
+    def decline(self, reason: str) -> None:
+        """Record that a bank has declined the payment."""
+        self._check_is_open()
+        self.record(PaymentDeclined(reason=reason))
+
+    def withdraw(self, reason: str) -> None:
+        """Withdraw an order that is not paid.
+
+        Raises:
+            AlreadyPaid, AlreadyWithdrawn: the order is over.
+        """
+        self._check_is_open()
+        self.record(OrderWithdrawn(reason=reason))
+
+    def _check_is_open(self) -> None:
+        if self.is_paid:
+            raise AlreadyPaid(f"{self.aggregate_id} is paid already", code="already-paid")
+        if self.is_withdrawn:
+            raise AlreadyWithdrawn(f"{self.aggregate_id} has been withdrawn", code="already-withdrawn")
+
+
+orders = Repository(Order)
