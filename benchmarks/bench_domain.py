@@ -93,8 +93,8 @@ def reads(report: Report, options: argparse.Namespace) -> None:
 
     def read(name: str, use: Callable[[Any], Any]) -> float:
         def work() -> None:
-            for event in store.read_all(types=[name]):
-                use(event)
+            found = [use(event) for event in store.read_all(types=[name], categories=["read"])]
+            assert len(found) == options.events
 
         return seconds(work)
 

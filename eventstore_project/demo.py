@@ -96,7 +96,7 @@ class _Flow:
         self._moment, self._chance = moment, chance
         self._metadata = {"correlation_id": str(self._new_id()), "actor": customer}
 
-    def event(self, aggregate_id: str, minutes: float, payload: object, data: Any = None) -> NewEvent:
+    def event(self, aggregate_id: str, minutes: float, payload: Any, data: Any = None) -> NewEvent:
         """Return an event about so many minutes after the last one."""
         self._moment += timedelta(minutes=minutes * (0.5 + self._chance.random()))
         fields: dict[str, Any] = {"timestamp": self._moment, "metadata": self._metadata, "event_id": self._new_id()}

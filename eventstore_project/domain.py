@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 
 from msgspec import Meta
 
-from events.domain import Aggregate, DomainEvent, Repository, applies, creates, upcasts
+from events.domain import Aggregate, DomainEvent, Repository, applies, command, creates, upcasts
 from events.exceptions import Rejected
 
 # The price of each product in euros.
@@ -121,6 +121,7 @@ class Order(Aggregate, category="order"):
         self.is_withdrawn = True
 
     @creates
+    @command(permission="eventstore_project.place_order")
     def place(self, customer: str, quantities: dict[str, int]) -> Decimal:
         """Place the order for some quantities by product, and return its total.
 
@@ -134,6 +135,7 @@ class Order(Aggregate, category="order"):
         self.record(OrderReceived(customer=customer, lines=lines, total=total, currency="EUR"))
         return total
 
+    @command(permission="eventstore_project.pay_order")
     def pay(self, method: Method) -> None:
         """Pay the whole order.
 
@@ -155,6 +157,7 @@ class Order(Aggregate, category="order"):
         self._check_is_open()
         self.record(PaymentDeclined(reason=reason))
 
+    @command(permission="eventstore_project.withdraw_order")
     def withdraw(self, reason: str) -> None:
         """Withdraw an order that is not paid.
 

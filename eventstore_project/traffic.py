@@ -4,6 +4,7 @@ import logging
 import random
 import threading
 from collections import deque
+from typing import get_args
 from uuid import uuid4
 
 from django.db import Error, close_old_connections
@@ -12,7 +13,7 @@ from events.context import event_context
 from events.exceptions import EventStoreError
 from projections.workers.supervisor import stop_on_signals
 
-from .domain import GOODS, Order, OrderRule, orders
+from .domain import GOODS, Method, Order, OrderRule, orders
 
 logger = logging.getLogger(__name__)
 
@@ -52,7 +53,8 @@ class Customers:
         elif luck < 0.2:
             orders.handle(order, Order.decline, "insufficient funds")
         else:
-            method = self._chance.choice(("card", "transfer", "wallet"))
+            methods: tuple[Method, ...] = get_args(Method)
+            method = self._chance.choice(methods)
             orders.handle(order, Order.pay, method)
 
 
