@@ -52,6 +52,7 @@ lint: $(VENV)/installed
 	@PYTHONPATH=. $(RUN) -c "from importlinter.cli import lint_imports_command as check; check()" --no-logo
 	@$(RUN) manage.py makemigrations --check --dry-run
 	@$(RUN) manage.py check --fail-level WARNING
+	@$(RUN) manage.py event_schemas --check
 
 bench: $(VENV)/installed
 	@$(RUN) -m benchmarks.bench_store --json .benchmarks/store.json

@@ -73,9 +73,12 @@ def register(event_type: EventType, payload_class: type) -> None:
 
 
 @contextmanager
-def registered_for_now() -> Iterator[None]:
-    """Forget, at the end of the `with` block, the types that are registered in it."""
+def registered_for_now(*, empty: bool = False) -> Iterator[None]:
+    """Forget, at the end of the `with` block, the types that are registered in it; `empty`: begin without any."""
     by_name, by_class = dict(types), dict(_by_class)
+    if empty:
+        types.clear()
+        _by_class.clear()
     try:
         yield
     finally:

@@ -306,9 +306,11 @@ def defined() -> list[type[Aggregate]]:
 
 
 @contextmanager
-def isolated() -> Iterator[None]:
-    """Forget, at the end of the `with` block, the aggregate classes that are defined in it."""
+def isolated(*, empty: bool = False) -> Iterator[None]:
+    """Forget, at the end of the `with` block, the aggregate classes that it defines; `empty`: begin without any."""
     before = dict(_defined)
+    if empty:
+        _defined.clear()
     try:
         yield
     finally:

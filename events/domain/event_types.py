@@ -120,10 +120,12 @@ def type_of(payload_class: Any) -> PayloadType:
 
 
 @contextmanager
-def isolated() -> Iterator[None]:
-    """Forget, at the end of the `with` block, the event types that are defined in it."""
+def isolated(*, empty: bool = False) -> Iterator[None]:
+    """Forget, at the end of the `with` block, the event types that are defined in it; `empty`: begin without any."""
     before = dict(_defined)
-    with decoding.registered_for_now():
+    with decoding.registered_for_now(empty=empty):
+        if empty:
+            _defined.clear()
         try:
             yield
         finally:

@@ -111,9 +111,13 @@ class given(Generic[A]):  # noqa: N801  # the sentence reads given(…).when(…
 
 
 @contextmanager
-def isolated_registry() -> Iterator[None]:
-    """Forget, at the end of the `with` block, the event types and aggregates that are defined in it."""
-    with event_types.isolated(), aggregates.isolated():
+def isolated_registry(*, empty: bool = False) -> Iterator[None]:
+    """Forget, at the end of the `with` block, the event types and aggregates that are defined in it.
+
+    Args:
+        empty: begin without those that the project has defined; they come back at the end.
+    """
+    with event_types.isolated(empty=empty), aggregates.isolated(empty=empty):
         yield
 
 

@@ -7,6 +7,6 @@ from events.testing import isolated_registry
 
 @pytest.fixture(autouse=True)
 def registry() -> Iterator[None]:
-    """Each test defines event types and aggregates of its own."""
-    with isolated_registry():
+    """Each test defines event types and aggregates of its own, and the demo has none."""
+    with isolated_registry(empty=True):
         yield

@@ -123,8 +123,10 @@ def both(shop: Any) -> tuple[str, str]:
 
 def test_same_code_has_the_same_fingerprint_in_each_process() -> None:
     script = (
-        "import django; django.setup();"
-        "from tests.events.domain.test_fingerprints import both, load; print(*both(load()))"
+        "import django; django.setup()\n"
+        "from events.testing import isolated_registry\n"
+        "from tests.events.domain.test_fingerprints import both, load\n"
+        "with isolated_registry(empty=True): print(*both(load()))"
     )
     environment = {"PYTHONHASHSEED": "7", "DJANGO_SETTINGS_MODULE": "tests.settings"}
     assert run(sys.executable, "-c", script, cwd=ROOT, **environment).split() == list(both(load()))
