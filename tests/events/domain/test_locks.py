@@ -17,8 +17,7 @@ PLACED = {"customer": str, "qty": int}
 
 @pytest.fixture
 def path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The lock file of an app that is empty at first; the demo, whose types are away, has none."""
-    monkeypatch.setattr(apps.get_app_config("eventstore_project"), "path", str(tmp_path / "none"))
+    """The lock file of an app that is empty at first."""
     monkeypatch.setattr(apps.get_app_config("readmodels"), "path", str(tmp_path))
     return tmp_path / "event_schemas.json"
 

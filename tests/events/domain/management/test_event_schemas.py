@@ -20,7 +20,6 @@ def run(*arguments: str) -> str:
 def test_check_fails_until_the_file_is_written_and_after_an_incompatible_change(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(apps.get_app_config("eventstore_project"), "path", str(tmp_path / "none"))
     monkeypatch.setattr(apps.get_app_config("readmodels"), "path", str(tmp_path))
     path = tmp_path / "event_schemas.json"
     with isolated_registry():
