@@ -126,9 +126,13 @@ def newest_names(event_types: Any) -> Any:
     return event_types
 
 
-def stored_names(event_types: Iterable[str]) -> list[str]:
-    """Return all names under which the events of some types may be stored."""
-    return list(dict.fromkeys(name for each in event_types for name in names_of(each)))
+def stored_names(event_types: Iterable[str | type[Any]]) -> list[str]:
+    """Return all names under which the events of some types, given by name or payload class, may be stored.
+
+    Raises:
+        InvalidEvent: a class is not registered.
+    """
+    return list(dict.fromkeys(name for each in event_types for name in names_of(name_of(each))))
 
 
 def encode(event_type: EventType, data: Any, metadata: Mapping[str, Any]) -> tuple[Any, Any]:

@@ -103,9 +103,9 @@ class EventQuerySet(CategorizedQuerySet):
     def up_to(self, position: int) -> Self:
         return self.filter(position__lte=position)
 
-    def of_types(self, *types: str) -> Self:
-        """Return the events of any of `types`, under whatever name they are stored."""
-        return self.filter(type__in=decoding.stored_names(types) if decoding.types else types)
+    def of_types(self, *types: str | type[Any]) -> Self:
+        """Return the events of any of `types`, names or payload classes, under whatever name they are stored."""
+        return self.filter(type__in=decoding.stored_names(types))
 
     def in_category(self, *categories: str) -> Self:
         """Return the events of any of `categories`. Whether many categories are rare takes a query to find out."""

@@ -108,7 +108,8 @@ class Projection:
         shards: how many workers can run an ASYNC projection at the same time, from 1 to 64. All events of an aggregate
             belong to the same shard.
         models: the Django models whose rows only this projection writes; referenced models first.
-        types: the event types that `project_batch` handles, as names or payload classes; None for all.
+        types: the event types that `project_batch` handles, as names or payload classes; one class may stand
+            alone. None for all.
         on_error: PARK or STOP.
         start: FIRST_EVENT, or NOW to skip the events that were stored before it was registered.
         batch_events: the maximum number of events handled in one transaction.
@@ -121,7 +122,7 @@ class Projection:
     mode: ClassVar[Mode] = ASYNC
     shards: ClassVar[int] = 1
     models: ClassVar[Sequence[type[Model]]] = ()
-    types: ClassVar[Collection[str | type[Any]] | None] = None
+    types: ClassVar[Collection[str | type[Any]] | type[Any] | None] = None
     on_error: ClassVar[OnError] = PARK
     start: ClassVar[Start] = FIRST_EVENT
     batch_events: ClassVar[int] = 1000
@@ -151,10 +152,16 @@ class Projection:
     def works_on_sets(cls) -> bool:
         return cls.project_batch is not Projection.project_batch
 
+    @classmethod
+    def given_types(cls) -> Collection[str | type[Any]] | None:
+        """Return the attribute `types` as a collection, also if it is one class; None for all events."""
+        return [cls.types] if isinstance(cls.types, type) else cls.types
+
     def wanted_types(self) -> list[str] | None:
         """Return the event types it handles, each with its newest name; None for all."""
         if self.works_on_sets():
-            return None if self.types is None else _newest_names(self.types)
+            types = self.given_types()
+            return None if types is None else _newest_names(types)
         return None if self._handlers_of_all else _newest_names(self._handlers)
 
     def stored_types(self) -> list[str] | None:

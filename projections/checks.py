@@ -11,6 +11,7 @@ from django.core import checks
 from django.core.checks import CheckMessage, Error, Tags, register
 from django.db import models, router
 
+from events import decoding
 from events.checks import isolation_level, setting_messages
 from events.exceptions import InvalidEvent
 from events.routing import database
@@ -152,7 +153,8 @@ def _problems(cls: type[Projection], twice: Sequence[Any]) -> Iterator[tuple[str
     delays = cls.retry_delays_seconds
     if delays is not None and any(DELAYS.mistakes(delays)):
         yield "E005", f"its retry_delays_seconds are {delays!r}", "Give a list of numbers of seconds, each from 0 up."
-    wrong = [name for name in ("models", "types") if not _is_list(getattr(cls, name) or ())]
+    lists = {"models": cls.models, "types": cls.given_types()}
+    wrong = [name for name, given in lists.items() if not _is_list(given or ())]
     for name in wrong:
         yield "E012", f"its {name} are {getattr(cls, name)!r}", "Give a list."
     if wrong:
@@ -169,7 +171,7 @@ def _handler_problems(cls: type[Projection]) -> Iterator[tuple[str, str, str]]:
         if cls.types is not None and not cls.types:
             yield "E007", f"its types are {cls.types!r}", "Give a list of event types, or None for all."
             return
-        wanted: list[Any] = list(cls.types or ())
+        wanted: list[Any] = list(cls.given_types() or ())
     else:
         wanted = [event_type for event_type, _ in marks if event_type is not ALL]
         if not marks:
@@ -182,7 +184,7 @@ def _handler_problems(cls: type[Projection]) -> Iterator[tuple[str, str, str]]:
             yield "E006", f"its handler {name}() has no event type", "Name one: @handles('EventType'), or ALL."
     for event_type in wanted:
         try:
-            check_name("type", event_type)
+            check_name("type", decoding.name_of(event_type))
         except InvalidEvent as error:
             yield (
                 "E007",

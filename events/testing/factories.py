@@ -3,11 +3,12 @@
 from collections import Counter
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Any, TypedDict, Unpack
+from typing import Any, TypedDict, Unpack, overload
 from uuid import UUID
 
 from django.utils import timezone
 
+from events.generics import A
 from events.models import Event
 from events.types import NewEvent
 from events.validation import validate_events
@@ -26,21 +27,41 @@ class Fields(TypedDict, total=False):
 
 def make_new_event(
     aggregate_id: str = AGGREGATE_ID,
-    type: str = TYPE,  # noqa: A002
+    type: object = TYPE,  # noqa: A002
     data: Mapping[str, Any] | None = None,
     **fields: Unpack[Fields],
 ) -> NewEvent:
     """Return an event to dispatch, of which a test names only what matters.
 
     Args:
+        type: a name, or a payload in place of type and data, as `NewEvent` has them.
         fields: `timestamp`, `metadata` and `event_id`, as `NewEvent` has them.
     """
-    return NewEvent(aggregate_id, type, {} if data is None else data, **fields)
+    new: Any = NewEvent  # whose type is a payload only without data
+    made: NewEvent = new(aggregate_id, type, {} if data is None else data, **fields)
+    return made
 
 
+class StoredFields(Fields, total=False):
+    """The further fields of an `Event`."""
+
+    position: int
+    version: int
+    recorded_at: datetime | None
+
+
+@overload
 def make_event(
     aggregate_id: str = AGGREGATE_ID,
-    type: str = TYPE,  # noqa: A002
+    type: str = TYPE,
+    data: Mapping[str, Any] | None = None,
+    **fields: Unpack[StoredFields],
+) -> Event: ...
+@overload
+def make_event(aggregate_id: str, type: A, **fields: Unpack[StoredFields]) -> Event[A]: ...
+def make_event(
+    aggregate_id: str = AGGREGATE_ID,
+    type: object = TYPE,  # noqa: A002
     data: Mapping[str, Any] | None = None,
     *,
     position: int = 1,
@@ -51,6 +72,7 @@ def make_event(
     """Return an event as a handler receives it, without storing it.
 
     Args:
+        type: a name, or a payload in place of type and data, as `NewEvent` has them.
         recorded_at: None stands for now.
         fields: `timestamp`, `metadata` and `event_id`, as `NewEvent` has them.
 

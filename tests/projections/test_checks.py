@@ -70,6 +70,7 @@ def proxy_of_total() -> Any:
         ({"types": ["A"]}, "E007", "its types have no effect, because it has no project_batch"),
         ({"note": ..., "project_batch": on_sets, "types": "A"}, "E012", "its types are 'A'"),
         ({"note": ..., "project_batch": on_sets, "types": []}, "E007", "its types are []"),
+        ({"note": ..., "project_batch": on_sets, "types": dict}, "E007", "the class dict is not registered"),
         ({"note": handles("A")(lambda self: None)}, "E008", "note() does not accept the argument it is called with"),
         (
             {"note": ..., "project_batch": lambda self: None},

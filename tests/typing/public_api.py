@@ -129,8 +129,8 @@ def testing(new: NewEvent) -> None:
     assert_type(make_events(new, make_new_event(), after_position=7), list[Event])
     with eager_events():
         store.dispatch(new)
-    make_event(datum={})  # type: ignore[call-arg]
-    make_event(event_id="7")  # type: ignore[arg-type]
+    make_event(datum={})  # type: ignore[call-overload]
+    make_event(event_id="7")  # type: ignore[call-overload]
     make_events([new])  # type: ignore[arg-type]
 
 

@@ -7,6 +7,6 @@ from events.models import Aggregate, Event, EventQuerySet
 
 def reading() -> None:
     assert_type(Event.objects.of_aggregate("order-1"), EventQuerySet[Event, Event])
-    for event in Event.objects.after(7).of_types("OrderPlaced"):
+    for event in Event.objects.after(7).of_types("OrderPlaced", dict):
         assert_type(event.position, int)
     assert_type(Aggregate.objects.get().version, int)

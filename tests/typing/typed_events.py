@@ -13,6 +13,7 @@ from events.domain import DomainEvent, Value, event_type, register_codec, upcast
 from events.models import Event
 from events.store import EventStore
 from events.subscriptions import Subscription
+from events.testing import make_event, make_new_event
 from events.types import ALL, NewEvent
 from projections.base import Projection, handles
 from projections.registry import register
@@ -207,3 +208,16 @@ def projecting(new: NewEvent, event: Event[OrderPlaced]) -> None:
     assert_type(project(Orders, new), list[Event])
     assert_type(Orders().both(event), int)
     Orders().both("event")  # type: ignore[arg-type]
+
+
+class Batches(Projection):
+    types = OrderPlaced
+
+
+def testing(placed: OrderPlaced) -> None:
+    assert_type(make_new_event("order-1", placed), NewEvent)
+    assert_type(make_event("order-1", placed, version=3), Event[OrderPlaced])
+    assert_type(make_event("order-1", "OrderPlaced", {"total": 5}), Event)
+    Orders().placed(make_event("order-1", placed))
+    Orders().placed(make_event("order-1", OrderSent()))  # type: ignore[arg-type]
+    make_event("order-1", placed, {"total": 5})  # type: ignore[call-overload]

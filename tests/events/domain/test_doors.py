@@ -2,6 +2,7 @@
 
 import io
 import json
+from collections.abc import Sequence
 from dataclasses import field
 from decimal import Decimal
 from typing import Annotated, Any
@@ -12,12 +13,16 @@ from django.core.management import CommandError, call_command
 from django.test import Client
 from rest_framework.test import APIClient
 
-from events.domain import DomainEvent, Value, upcasts
+from events.domain import Aggregate, DomainEvent, Repository, Value, applies, upcasts
 from events.exceptions import InvalidEvent
 from events.models import Event
 from events.monitoring import statistics
 from events.store import EventStore
+from events.testing import make_event, make_new_event
 from events.types import NewEvent
+from projections import registry
+from projections.base import Projection, handles
+from projections.checks import check_projections
 from projections.testing import project
 from tests.events.domain.test_event_types import V1, store_first_version
 from tests.events.support import ADD, form_of
@@ -75,6 +80,63 @@ def test_both_names_select_old_and_new_events_in_order(
     exported = io.StringIO()
     call_command("export_events", "-", type=[name], stdout=exported)
     assert [json.loads(line)["type"] for line in exported.getvalue().splitlines()] == ["OrderSubmitted", "OrderPlaced"]
+
+
+@pytest.mark.parametrize("one", ["class", "OrderPlaced", "OrderSubmitted"])
+def test_class_and_each_name_mean_the_type_at_each_door(
+    order_placed: Any, store: EventStore, one: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    event_type = order_placed if one == "class" else one
+    seen: list[Any] = []
+
+    def customer(event: Event, **kwargs: Any) -> None:
+        seen.append(event.payload.customer)
+
+    class OfOne(Projection):
+        name = "of_one"
+
+        @handles(event_type)
+        def handler(self, event: Event) -> None:
+            customer(event)
+
+    class OfBatches(Projection):
+        name = "of_batches"
+        types = event_type if one == "class" else [event_type]
+
+        def project_batch(self, events: Sequence[Event]) -> None:
+            seen.extend(event.payload.customer for event in events)
+
+    class Customers(Aggregate, category="order"):
+        seen: list[str] = field(default_factory=list)
+
+        @applies(event_type)
+        def saw(self, event: Any) -> None:
+            self.seen.append(event.customer)
+
+    selections: list[Any] = [[event_type], (event_type,), {event_type}, (event_type, "Unheard")]
+    for types in [*selections, event_type] if one == "class" else selections:
+        assert [event.payload.customer for event in store.read_all(types=types)] == ["ann", "bob"], types
+        assert len(b"".join(store.export(types=types)).splitlines()) == 2, types
+    assert [event.payload.customer for event in Event.objects.of_types(event_type)] == ["ann", "bob"]
+    assert not Event.objects.of_types("Noted", event_type).exclude(type__in=["Noted", *OfOne().stored_types()]).exists()
+    monkeypatch.setattr(registry, "_classes", [OfOne, OfBatches])
+    assert check_projections() == []
+    assert OfOne().wanted_types() == OfBatches().wanted_types() == ["OrderPlaced"]
+    assert Repository(Customers).get("1").seen == ["ann", "bob"]
+
+    new = NewEvent("order-1", order_placed(customer="eve", total="7", currency="USD"))
+    with store.subscribe(event_type, customer):
+        store.dispatch(new)
+    assert not store.unsubscribe(event_type, customer)
+    for projection in (OfOne, OfBatches):
+        project(projection, make_new_event("order-1", new.data), make_new_event("x-1", "Noted"))
+    customer(make_event("order-1", new.data))
+    assert seen == ["eve"] * 4
+
+
+def test_class_that_is_no_event_type_is_rejected_by_filters() -> None:
+    with pytest.raises(InvalidEvent, match="dict is not registered"):
+        Event.objects.of_types(dict)
 
 
 def test_pages_show_the_newest_form_and_what_was_stored(order_placed: Any, staff: Client) -> None:
