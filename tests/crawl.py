@@ -15,7 +15,7 @@ READ_BY_PROGRAMS = {*ADDRESSES, "value", "min", "max", "id", "for", "name", "dat
 LOCALIZED = re.compile(r"\d[.,'\u00a0\u202f\u066c ]\d{3}\b")
 ANOTHER_REQUEST = re.compile(
     r'<span class="action-counter".*\n.*|'  # one whole sentence of Django's, which its script writes again
-    r'name="(csrfmiddlewaretoken|event_id|_once)" value="[^"]*"|\b(just now|\d+ seconds?)\b|\d+ s ago|'
+    r'name="(csrfmiddlewaretoken|event_id|_once)" value="[^"]*"|\b(just now|\d+ seconds?)\b|\d+ s ago|events, \d+ s|'
     r"\d\d:\d\d(:\d\d(\.\d+)?)?"
 )
 LEAVES = re.compile(r"logout|password_change|jsi18n|/r/|/auth/|language|view-on-site|\.(css|js|svg)")

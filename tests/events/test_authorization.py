@@ -57,6 +57,11 @@ OPERATIONS: list[tuple[str, str, Any, dict[str, int]]] = [
     ("get", "/api/aggregates/order-1/events/", None, SEEN_OF_ORDER),
     ("post", "/api/aggregates/order-1/events/", EVENT, APPENDED),
     ("get", "/api/aggregates/order-1/stream/", None, dict.fromkeys(SEEN_OF_ORDER, 501)),
+    ("post", "/api/aggregates/order-1/commands/pay/", {"method": "card"}, {"superuser": 200}),
+    ("post", "/api/aggregates/order-1/commands/place/", {"customer": "c", "quantities": {}}, {"superuser": 409}),
+    ("post", "/api/aggregates/order-1/commands/withdraw/", {"reason": "r"}, {"superuser": 200}),
+    ("get", "/api/event-types/", None, SEEN_BY_READERS),
+    ("get", "/api/event-types/OrderReceived/", None, SEEN_BY_READERS),
     ("get", "/api/events/", None, SEEN_IN_PART),
     ("post", "/api/events/", ORDER, APPENDED),
     ("get", "/api/events/export/", None, SEEN_IN_PART),
@@ -116,6 +121,7 @@ def test_every_operation_of_the_schema_is_in_the_table() -> None:
         for method in methods
     }
     names = {"order-1": "{aggregate_id}", "EVENT_ID": "{event_id}", "invalid": "{slug}"}
+    names["OrderReceived"] = "{event_type}"
     table = set()
     for method, path, _, _ in OPERATIONS:
         path = path.partition("?")[0].replace("/projections/aggregate_activity/", "/projections/{name}/")

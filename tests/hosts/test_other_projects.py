@@ -127,9 +127,14 @@ class Stateless(BaseAuthentication):
 
 
 def operations() -> list[list[str]]:
-    """The method and path of every operation, after the prefix."""
+    """The method and path of every operation, after the prefix, without those of the domain toolkit."""
     paths = yaml.safe_load((ROOT / "docs/openapi.yaml").read_text())["paths"]
-    return [[method, path.removeprefix("/api/")] for path, methods in paths.items() for method in methods]
+    return [
+        [method, path.removeprefix("/api/")]
+        for path, methods in paths.items()
+        for method in methods
+        if "/commands/" not in path and "/event-types/" not in path
+    ]
 
 
 def make(folder: Path, database: dict[str, Any], host: Host) -> OwnProject:
