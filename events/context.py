@@ -161,7 +161,7 @@ def _user_id(user: Any) -> str | None:
     key = getattr(user, "pk", user)
     if key is None:
         return None
-    if key is user and not isinstance(user, str | int | UUID):
+    if key is user and (isinstance(user, bool) or not isinstance(user, str | int | UUID)):
         raise InvalidEvent(
             "user", f"is a {type(user).__name__}; give a user, its primary key, or a function that returns one of them"
         )

@@ -2,7 +2,7 @@
 
 The table keeps each event as it was written. A registered event type may have had other names, and its data other
 schema versions; `decode` brings its events to the newest form. Nothing is registered here unless `events.domain`, or
-code of its kind, does so; then events without a registered type still stay as they are.
+another app, does so; then events without a registered type still stay as they are.
 """
 
 from collections.abc import Iterable, Iterator, Mapping

@@ -33,20 +33,26 @@ def answer_once(
         Exception: what `run` raises.
     """
     digest = sha256(json.dumps(arguments, sort_keys=True).encode("utf-8", "surrogatepass")).digest()
+    answers = CommandAnswer.objects.using(using).filter(key=key)
     with transaction.atomic(using):
-        with connections[using].cursor() as cursor:
-            cursor.execute(
-                "INSERT INTO events_domain_commandanswer (key, body_digest, handled_at) VALUES (%s, %s, now())"
-                " ON CONFLICT (key) DO NOTHING",
-                [key, digest],
-            )
-            is_new = cursor.rowcount == 1
-        answers = CommandAnswer.objects.using(using).filter(key=key)
-        if not is_new:
-            stored = answers.get()
+        while not _insert(key, digest, using):
+            stored = answers.first()
+            if stored is None:  # it was old, and has been removed since the insertion met it
+                continue
             if bytes(stored.body_digest) != digest:
                 raise KeyReused
-            return cast("dict[str, Any]", stored.answer)
+            return cast(dict[str, Any], stored.answer)
         answer = run()
         answers.update(answer=answer)
         return answer
+
+
+def _insert(key: UUID, digest: bytes, using: str) -> bool:
+    """Insert the row of a key, and return whether there was none."""
+    with connections[using].cursor() as cursor:
+        cursor.execute(
+            "INSERT INTO events_domain_commandanswer (key, body_digest, handled_at) VALUES (%s, %s, now())"
+            " ON CONFLICT (key) DO NOTHING",
+            [key, digest],
+        )
+        return bool(cursor.rowcount == 1)

@@ -101,8 +101,8 @@ def _in_words(changed: list[Difference]) -> str:
 def _lost_in_parts(state: dict[str, Any]) -> list[str]:
     """Return what JSON cannot say about the values in a state.
 
-    That are attributes that no class declares, and a list or object in two places: a later event that changes it would
-    change both places, and after a load only one.
+    JSON loses attributes that no class declares. It also loses that a list or object is in two places: a later event
+    that changes it would change both places, and after a load only one.
     """
     lost: list[str] = []
     seen: dict[int, str] = {}

@@ -91,7 +91,8 @@ def next_batch(projection: Projection, checkpoint: Checkpoint, up_to: int) -> tu
 
     Raises:
         NewerEvent: the next event is in a schema version that this code does not know. It must wait, because old and
-            new workers run side by side while new code is deployed, and an old one would park what it is too old for.
+            new workers run side by side while new code is deployed, and an old one would park events that only newer
+            code can read.
     """
     limit = checkpoint.batch_limit or projection.batch_events
     wanted = reader.selection(projection.wanted_types(), None, database())

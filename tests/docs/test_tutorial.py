@@ -133,6 +133,7 @@ def use_the_page(url: str) -> None:
         assert "there is no aggregate" in send(owner="dora", amount="6", command="withdraw")
         wait_until(lambda: "<li>carl: 5.00</li>" in client.get("/").text)  # which the worker does
         assert client.get("/admin/", follow_redirects=True).status_code == 200
+        assert client.get("/static/admin/css/base.css").status_code == 200
         assert client.get("/api/events/").status_code in (401, 403)
 
 

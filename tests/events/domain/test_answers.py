@@ -67,3 +67,23 @@ def test_second_request_waits_for_the_first(first_fails: bool) -> None:
         may_end.set()
         assert first.result(10) == (None if first_fails else {"by": "first"})
         assert second.result(10) == {"by": "second" if first_fails else "first"}
+
+
+@pytest.mark.django_db(transaction=True)
+def test_answer_that_is_removed_meanwhile_is_none() -> None:
+    """`clear_command_answers` may delete the row after the insertion has met it."""
+    key = uuid4()
+    assert answer_once(key, {}, lambda: {"by": "first"}, "default") == {"by": "first"}
+
+    def remove() -> None:
+        CommandAnswer.objects.all().delete()
+        connections.close_all()
+
+    def removing(execute: Any, sql: str, params: Any, many: bool, context: Any) -> Any:
+        if sql.startswith("SELECT"):
+            with ThreadPoolExecutor(1) as pool:
+                pool.submit(remove).result(10)
+        return execute(sql, params, many, context)
+
+    with connections["default"].execute_wrapper(removing):
+        assert answer_once(key, {}, lambda: {"by": "second"}, "default") == {"by": "second"}

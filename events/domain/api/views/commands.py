@@ -30,7 +30,7 @@ class HandledSerializer(serializers.Serializer):
     """What a command has done."""
 
     aggregate_id = serializers.CharField()
-    version = serializers.IntegerField(help_text="The version of the aggregate after the command.")
+    version = serializers.IntegerField(help_text="The version of the aggregate after the events of the command.")
     position = serializers.IntegerField(
         allow_null=True, help_text="The position of the last event that it stored; null if it stored none."
     )
