@@ -41,7 +41,7 @@ def answer_once(
                 continue
             if bytes(stored.body_digest) != digest:
                 raise KeyReused
-            return cast(dict[str, Any], stored.answer)
+            return cast("dict[str, Any]", stored.answer)
         answer = run()
         answers.update(answer=answer)
         return answer
