@@ -10,7 +10,7 @@ import shutil
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import datetime, timedelta
+from datetime import timedelta
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,6 @@ from benchmarks.common import database, server
 IMAGES = Path(__file__).resolve().parent / "images"
 WIDTH, HEIGHT = 1400, 900
 ORDERS, DAYS = 800, 30
-RETURNED = "order-4711"  # a projection cannot handle its first event
 HIDE_SIDEBAR = "localStorage.setItem('django.admin.navSidebarIsOpen', 'false')"
 
 
@@ -30,48 +29,11 @@ def set_the_scene() -> None:
     from django.core.management import call_command
     from django.utils import timezone
 
-    from events.store import EventStore
-    from eventstore_project.demo import shop_events
+    from eventstore_project.demo import store_history
 
-    now = timezone.now()
     call_command("migrate", verbosity=0)
-    events = [*shop_events(now, ORDERS, DAYS), *_events_of_another_shape(now)]
-    EventStore().dispatch(*sorted(events, key=lambda event: event.timestamp or now))
-    store_when_they_happened()
+    store_history(timezone.now(), ORDERS, DAYS)
     work_for_projections()
-
-
-def _events_of_another_shape(now: datetime) -> Iterator[Any]:
-    """Yield an order whose lines have no quantity, and its return."""
-    from events.types import NewEvent
-
-    lines = [{"sku": "LAMP-2", "price": 59.0}]
-    for number, (name, hours) in enumerate((("OrderPlaced", 30), ("OrderReturned", 3))):
-        moment = now - timedelta(hours=hours)
-        metadata = {"actor": "customer-12"}
-        data = {"customer": "customer-12", "lines": lines, "total": 59.0}
-        yield NewEvent(RETURNED, name, data, moment, metadata=metadata, event_id=UUID(int=number, version=4))
-
-
-def store_when_they_happened() -> None:
-    """Set the recording time of each event to its timestamp, as if the shop had been running all along."""
-    from django.db import connection, transaction
-
-    with transaction.atomic(), connection.cursor() as cursor:
-        cursor.execute("SET LOCAL events.maintenance = 'on'")
-        cursor.execute("UPDATE events_event SET recorded_at = timestamp")
-        cursor.execute(
-            """
-            UPDATE events_aggregate AS a SET created_at = e.first, updated_at = e.last
-            FROM (SELECT aggregate_id, min(recorded_at) AS first, max(recorded_at) AS last
-                  FROM events_event GROUP BY aggregate_id) AS e
-            WHERE e.aggregate_id = a.aggregate_id
-            """
-        )
-        cursor.execute(
-            "UPDATE projections_aggregateactivity"
-            " SET first_recorded_at = first_timestamp, last_recorded_at = last_timestamp"
-        )
 
 
 def work_for_projections() -> None:
@@ -98,7 +60,7 @@ def show_workers() -> None:
     from projections.models import Heartbeat
 
     now = timezone.now()
-    names = ["daily_activity, event_type_activity, product_sales", "product_sales"]
+    names = ["daily_activity, event_type_activity, product_sales", "product_sales, postage"]
     for number, projections in enumerate(names, start=1):
         row = {
             "host": f"worker-{number}",
@@ -149,8 +111,8 @@ def take_pictures(camera: Camera) -> None:
 
     show_workers()
     camera.open(reverse("admin:index"))
-    camera.take("dashboard", 650)
-    camera.take("dashboard-dark", 650, scheme="dark")
+    camera.take("dashboard", 720)
+    camera.take("dashboard-dark", 720, scheme="dark")
     camera.open(f"{reverse('admin:events_event_changelist')}?category=order")
     camera.take("events", 700)
     camera.open(reverse("admin:events_aggregate_change", args=[_order_with_a_story()]))
@@ -169,17 +131,17 @@ def take_conflict(camera: Camera) -> None:
     from events.store import EventStore
     from events.types import NewEvent
 
-    packed = Event.objects.of_types("OrderPacked").order_by("-position")[0]
+    packed = Event.objects.of_types("ParcelPacked").order_by("-position")[0]
     camera.open(f"{reverse('admin:events_event_add')}?aggregate_id={packed.aggregate_id}")
 
     def fill_in(page: Any) -> None:
-        page.locator("[name=type]").fill("OrderShipped")
+        page.locator("[name=type]").fill("ParcelShipped")
         page.locator("[name=data]").fill('{"carrier": "north", "tracking": "T001094"}')
 
     camera.do(fill_in)
     metadata = packed.metadata | {"actor": "warehouse", "causation_id": str(packed.event_id)}
     EventStore().dispatch(
-        NewEvent(packed.aggregate_id, "OrderCancelled", {"reason": "ordered twice"}, metadata=metadata)
+        NewEvent(packed.aggregate_id, "OrderWithdrawn", {"reason": "ordered twice"}, metadata=metadata)
     )
     camera.do(lambda page: page.get_by_role("button", name="Append").click())
     camera.do(lambda page: page.get_by_role("heading", name="Events since you opened this form").wait_for())
@@ -187,11 +149,11 @@ def take_conflict(camera: Camera) -> None:
 
 
 def _order_with_a_story() -> str:
-    """Return the last delivered order whose first payment had failed."""
+    """Return the last delivered order whose first payment was declined."""
     from events.models import Event
 
-    failed = Event.objects.of_types("PaymentFailed").values("aggregate_id")
-    delivered = Event.objects.of_types("OrderDelivered").filter(aggregate_id__in=failed)
+    failed = Event.objects.of_types("PaymentDeclined").values("aggregate_id")
+    delivered = Event.objects.of_types("ParcelDelivered").filter(aggregate_id__in=failed)
     return delivered.order_by("-position")[0].aggregate_id
 
 

@@ -64,7 +64,7 @@ def migrate() -> None:
 
 
 def _own_models() -> Iterator[type[Model]]:
-    for label in ("events", "projections", "eventstore_project"):
+    for label in ("events", "events_domain", "projections", "eventstore_project"):
         yield from apps.get_app_config(label).get_models()
 
 
