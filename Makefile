@@ -10,7 +10,7 @@ JOBS ?= $(shell n=$$(getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2); echo $$((
 	bench-http bench-admin bench-domain bench-seals bench-growth screenshots architecture lock clean
 
 help:
-	@echo "make run       set up everything and serve the demo (PORT=8000)"
+	@echo "make run       set up everything and serve the demo (PORT=8000; TRAFFIC=0: without generated orders)"
 	@echo "make test      set up everything and run all tests"
 	@echo "make test-all  run all tests with every supported Python and PostgreSQL on this machine"
 	@echo "make lint      check style, types and layers"
