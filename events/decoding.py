@@ -6,7 +6,6 @@ another app, does so; then events without a registered type still stay as they a
 """
 
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
 from typing import Any, Final, NamedTuple, Protocol
 
 from .exceptions import InvalidEvent, NewerEvent, UnreadableEvent
@@ -63,6 +62,7 @@ class Stored(NamedTuple):
 # By each of their names.
 types: dict[str, EventType] = {}
 _by_class: dict[type, EventType] = {}
+REGISTRIES: Final = (types, _by_class)
 
 
 def register(event_type: EventType, payload_class: type) -> None:
@@ -70,22 +70,6 @@ def register(event_type: EventType, payload_class: type) -> None:
     for name in event_type.names:
         types[name] = event_type
     _by_class[payload_class] = event_type
-
-
-@contextmanager
-def registered_for_now(*, empty: bool = False) -> Iterator[None]:
-    """Forget, at the end of the `with` block, the types that are registered in it; `empty`: begin without any."""
-    by_name, by_class = dict(types), dict(_by_class)
-    if empty:
-        types.clear()
-        _by_class.clear()
-    try:
-        yield
-    finally:
-        types.clear()
-        types.update(by_name)
-        _by_class.clear()
-        _by_class.update(by_class)
 
 
 def type_of(payload_class: type) -> EventType | None:

@@ -14,6 +14,9 @@ from .exceptions import InvalidEvent
 
 __all__ = ["ALL", "ANY", "EXISTS", "Expectation", "ExpectedVersion", "NewEvent", "Subscribed", "category_of"]
 
+MAX_BIGINT: Final = 2**63 - 1
+"""The largest position and the largest version: PostgreSQL's `bigint`."""
+
 
 class Expectation(Enum):
     """An expectation about an aggregate that is not a version number."""
@@ -168,7 +171,7 @@ def _in_sql(expected: Any) -> int | None:
         return None
     if expected is EXISTS:
         return _EXISTS_IN_SQL
-    if isinstance(expected, int) and not isinstance(expected, bool) and 0 <= expected < 2**63:
+    if isinstance(expected, int) and not isinstance(expected, bool) and 0 <= expected <= MAX_BIGINT:
         return expected
     raise InvalidEvent(
         "expected_version", f"{expected!r} is not a version; give a whole number from 0 up, EXISTS or ANY"

@@ -10,7 +10,7 @@ from . import decoding, jsonb
 from .conf import conf
 from .exceptions import DuplicateEvent, InvalidEvent
 from .setting_kinds import REJECT
-from .types import EARLIEST, LATEST, NewEvent
+from .types import EARLIEST, LATEST, MAX_BIGINT, NewEvent
 
 MAX_NAME_CHARACTERS = 255
 # The metadata keys whose values `validate_events` examines.
@@ -184,8 +184,8 @@ def check_number(field: str, value: Any) -> None:
     Raises:
         InvalidEvent: it is not a whole number from 0 to 2^63 - 1.
     """
-    if value is not None and (type(value) is not int or not 0 <= value < 2**63):
-        raise InvalidEvent(field, f"is {value!r}; give a whole number from 0 up to {2**63 - 1}")
+    if value is not None and (type(value) is not int or not 0 <= value <= MAX_BIGINT):
+        raise InvalidEvent(field, f"is {value!r}; give a whole number from 0 up to {MAX_BIGINT}")
 
 
 def check_moment(field: str, value: Any) -> None:

@@ -11,7 +11,7 @@ from django.utils import timezone
 
 from events.exceptions import InvalidEvent
 from events.formats.serialization import from_json
-from events.types import NewEvent
+from events.types import MAX_BIGINT, NewEvent
 from events.validation import MAX_NAME_CHARACTERS, validate_events
 from events.visible import visible
 
@@ -90,7 +90,7 @@ class AppendForm(forms.Form):
         help_text="A JSON object about the event, such as its correlation_id.",
     )
     timestamp = forms.SplitDateTimeField(required=False, widget=MomentWidget)
-    expected_version = forms.IntegerField(min_value=0, max_value=2**63 - 1, widget=forms.HiddenInput)
+    expected_version = forms.IntegerField(min_value=0, max_value=MAX_BIGINT, widget=forms.HiddenInput)
     event_id = forms.UUIDField(widget=forms.HiddenInput)
     # The type whose fields the page shows, and whether the JSON is to be used in place of them.
     fields_of = forms.CharField(required=False, strip=False, widget=forms.HiddenInput)

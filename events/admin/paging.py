@@ -11,6 +11,7 @@ from django.utils import timezone
 from events.models import Aggregate, AggregateQuerySet
 from events.monitoring import statistics
 from events.plurals import number_of_events
+from events.types import MAX_BIGINT
 
 from .browsing import BoundedChangeList, CategorizedAdmin, moment_of
 from .links import page_url
@@ -18,7 +19,6 @@ from .search import search
 
 BEFORE, AFTER, AT, SEARCH_IN = "before", "after", "at", "in"
 IN_DATA = "data"
-MAX_POSITION = 2**63 - 1
 
 
 class EventChangeList(BoundedChangeList):
@@ -153,6 +153,6 @@ def is_search_in_data(request: HttpRequest) -> bool:
 def _position(request: HttpRequest, name: str) -> int | None:
     """Return a position from the query string; None if it is missing or not a number."""
     try:
-        return min(max(int(request.GET[name]), 0), MAX_POSITION)
+        return min(max(int(request.GET[name]), 0), MAX_BIGINT)
     except (KeyError, ValueError):
         return None

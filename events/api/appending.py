@@ -19,7 +19,7 @@ from events.setting_kinds import ALL, NONE
 from events.storage import retries
 from events.storage.identity import derived_id
 from events.store import DispatchResult
-from events.types import ANY, EXISTS, Expectation, ExpectedVersion, NewEvent
+from events.types import ANY, EXISTS, MAX_BIGINT, Expectation, ExpectedVersion, NewEvent
 from events.validation import check_count
 
 from . import cloudevent_headers, idempotency, preconditions
@@ -194,7 +194,7 @@ def _expected(in_header: int | Expectation | None, in_body: Any) -> ExpectedVers
 def _expectation(value: Any) -> int | Expectation:
     if isinstance(value, str) and value in ("any", "exists"):
         return ANY if value == "any" else EXISTS
-    if type(value) is not int or not 0 <= value < 2**63:
+    if type(value) is not int or not 0 <= value <= MAX_BIGINT:
         raise InvalidEvent("expected_version", f'is {shown(value)}; give a version from 0 up, "exists" or "any"')
     return value
 

@@ -13,11 +13,11 @@ from rest_framework.versioning import QueryParameterVersioning
 from events.conf import conf
 from events.exceptions import InvalidEvent
 from events.formats.serialization import moment
+from events.types import MAX_BIGINT
 from events.validation import MAX_NAME_CHARACTERS, MAX_NAMES, check_name
 
 from . import schema
 
-MAX_BIGINT = 2**63 - 1
 MAX_HEADER_CHARACTERS = 1024
 
 

@@ -8,8 +8,9 @@ from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from events.formats import cloudevents
+from events.types import MAX_BIGINT
 
-POSITION = {"type": "integer", "format": "int64", "minimum": 0, "maximum": 2**63 - 1}
+POSITION = {"type": "integer", "format": "int64", "minimum": 0, "maximum": MAX_BIGINT}
 NAME = {"type": "string", "minLength": 1, "maxLength": 255, "pattern": r"^[^\u0000-\u001f\u007f-\u009f]+$"}
 # Not the segments `.` and `..`, which clients remove from addresses.
 AGGREGATE_ID = {**NAME, "pattern": r"^(?!\.\.?$)[^\u0000-\u001f\u007f-\u009f]+$"}

@@ -1,12 +1,11 @@
 """Aggregates: the state that follows from the events of one aggregate, and the commands that record further events."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import MISSING, dataclass, field, fields
 from datetime import datetime
 from functools import cached_property, wraps
 from itertools import count
-from typing import Any, ClassVar, NamedTuple, Self, TypeVar, dataclass_transform, overload
+from typing import Any, ClassVar, Final, NamedTuple, Self, TypeVar, dataclass_transform, overload
 
 from events import decoding
 from events.exceptions import AggregateNotFound, InvalidEvent
@@ -293,6 +292,7 @@ def undeclared(aggregate: Aggregate) -> list[str]:
 
 # In the order of definition, also those whose category another class has taken, so that the system check finds them.
 _defined: dict[str, type[Aggregate]] = {}
+REGISTRIES: Final = (_defined,)
 
 
 def place_of(aggregate_class: type[Aggregate]) -> str:
@@ -303,19 +303,6 @@ def place_of(aggregate_class: type[Aggregate]) -> str:
 def defined() -> list[type[Aggregate]]:
     """Return the aggregate classes in the order of definition."""
     return list(_defined.values())
-
-
-@contextmanager
-def isolated(*, empty: bool = False) -> Iterator[None]:
-    """Forget, at the end of the `with` block, the aggregate classes that it defines; `empty`: begin without any."""
-    before = dict(_defined)
-    if empty:
-        _defined.clear()
-    try:
-        yield
-    finally:
-        _defined.clear()
-        _defined.update(before)
 
 
 def _check_fields(cls: type[Aggregate]) -> None:

@@ -4,7 +4,7 @@ import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, TypeVar, get_type_hints, overload
+from typing import Any, get_type_hints, overload
 
 import msgspec
 from django.apps import apps as installed_apps
@@ -14,10 +14,8 @@ from django.db import router
 from events.exceptions import InvalidEvent
 
 from . import aggregates
-from .aggregates import Aggregate
+from .aggregates import Aggregate, AnyCommand
 from .codecs import Codec, codec_of
-
-AnyCommand = TypeVar("AnyCommand", bound=Callable[..., Any])
 
 _MARK = "outside_permission"
 

@@ -1,9 +1,8 @@
 """The event types with a payload class: their names, their versions, and the code that reads earlier versions."""
 
-from collections.abc import Callable, Collection, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Collection
 from functools import cached_property
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
@@ -70,6 +69,7 @@ class PayloadType:
 
 # In the order of definition, also those whose name another class has taken, so that the system check finds them.
 _defined: dict[str, PayloadType] = {}
+REGISTRIES: Final = (*decoding.REGISTRIES, _defined)
 
 
 def define(
@@ -117,17 +117,3 @@ def type_of(payload_class: Any) -> PayloadType:
             " @event_type"
         )
     return found
-
-
-@contextmanager
-def isolated(*, empty: bool = False) -> Iterator[None]:
-    """Forget, at the end of the `with` block, the event types that are defined in it; `empty`: begin without any."""
-    before = dict(_defined)
-    with decoding.registered_for_now(empty=empty):
-        if empty:
-            _defined.clear()
-        try:
-            yield
-        finally:
-            _defined.clear()
-            _defined.update(before)

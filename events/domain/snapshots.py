@@ -15,6 +15,7 @@ from django.db import ProgrammingError, connections, transaction
 from events.exceptions import InvalidEvent
 from events.storage import server_errors
 from events.storage.prepared_statements import Call
+from events.types import MAX_BIGINT
 
 from .aggregates import Aggregate
 from .fingerprints import fingerprint
@@ -48,7 +49,6 @@ _KEEP = """
         WHERE (e.aggregate_id, e.version, e.event_id) = (s.aggregate_id, s.version, s.event_id)
     )
 """
-_NEWEST = 2**63 - 1
 
 
 class Taken(NamedTuple):
@@ -71,7 +71,7 @@ class Snapshots(Generic[A]):
 
     def find(self, aggregate_id: str, up_to_version: int | None, using: str) -> A | None:
         """Return an aggregate with the state of its snapshot; None if there is none that this code can use."""
-        up_to = _NEWEST if up_to_version is None else up_to_version
+        up_to = MAX_BIGINT if up_to_version is None else up_to_version
         try:
             rows = _FIND.fetch(using, [aggregate_id.encode(), self.fingerprint.encode(), b"%d" % up_to])
         except ProgrammingError as error:

@@ -117,8 +117,17 @@ def isolated_registry(*, empty: bool = False) -> Iterator[None]:
     Args:
         empty: begin without those that the project has defined; they come back at the end.
     """
-    with event_types.isolated(empty=empty), aggregates.isolated(empty=empty):
+    registries: tuple[dict[Any, Any], ...] = (*event_types.REGISTRIES, *aggregates.REGISTRIES)
+    before = [dict(each) for each in registries]
+    if empty:
+        for registry in registries:
+            registry.clear()
+    try:
         yield
+    finally:
+        for registry, content in zip(registries, before, strict=True):
+            registry.clear()
+            registry.update(content)
 
 
 def _apply(aggregate: Aggregate, payload: object) -> None:

@@ -12,6 +12,7 @@ from django.core.exceptions import EmptyResultSet
 from events.conf import conf
 from events.jsonb import in_one_line
 from events.models import Event, EventQuerySet
+from events.types import MAX_BIGINT
 
 from .prepared_statements import Call
 from .query_files import fetch_tuples, read_query
@@ -34,7 +35,6 @@ _HISTORY = Call(
     """,
     places=4,
 )
-_NEWEST = 2**63 - 1
 
 
 def fetch_history(
@@ -65,7 +65,7 @@ def fetch_history(
     arguments = [
         aggregate_id.encode(),
         b"%d" % after_version,
-        b"%d" % (_NEWEST if up_to_version is None else up_to_version),
+        b"%d" % (MAX_BIGINT if up_to_version is None else up_to_version),
         None if limit is None else b"%d" % limit,
     ]
     return fetch_called(_HISTORY, arguments, query)

@@ -1,6 +1,7 @@
 """Eager events: in a test, on-commit handlers and projections handle each event before `dispatch` returns."""
 
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, Final
@@ -15,6 +16,7 @@ from rest_framework.exceptions import APIException
 from events import client_errors, subscriptions
 from events.models import Event
 from events.routing import database
+from events.storage import ordering
 from events.types import ALL
 
 from .commits import simulated_commits
@@ -113,10 +115,13 @@ def _misleading_errors_explained() -> Iterator[None]:
         raise FailedAfterCommit(error) from error
 
 
-class _Thread(threading.local):
-    """Whether this thread has stored events that no follower has handled yet."""
+SETTLED_WITHIN_SECONDS: Final = 1.0
 
-    has_news = False
+
+class _Thread(threading.local):
+    """The position of the newest event of this thread that no follower has handled yet; 0 for none."""
+
+    newest = 0
 
 
 _thread = _Thread()
@@ -124,7 +129,7 @@ _one_thread_at_a_time = threading.RLock()  # because a projection skips a shard 
 
 
 def _note_news(event: Event, using: str, **kwargs: Any) -> None:
-    _thread.has_news = True
+    _thread.newest = event.position
     entries = connections[using].run_on_commit
     if not entries or entries[-1][1] is not _handle_news:  # once for all events of a call
         transaction.on_commit(_handle_news, using=using)
@@ -138,9 +143,20 @@ def _catch_up() -> None:
 
 def _handle_news() -> None:
     """Have the followers handle new events, once for all appends of a transaction."""
-    if _thread.has_news:
-        _thread.has_news = False
+    if position := _thread.newest:
+        _thread.newest = 0
+        _wait_until_settled(position)
         _call_followers()
+
+
+def _wait_until_settled(position: int) -> None:
+    """Wait for the appends of other threads that are about to commit; followers handle settled events only.
+
+    A test may keep the transaction of another thread open on purpose, so the wait is short.
+    """
+    deadline = time.monotonic() + SETTLED_WITHIN_SECONDS
+    while ordering.settled_position(database()) < position and time.monotonic() < deadline:
+        time.sleep(0.001)
 
 
 def _call_followers() -> None:

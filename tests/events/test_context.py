@@ -77,6 +77,7 @@ def test_user_is_stored_as_the_text_of_the_primary_key(store: EventStore, user: 
         ("causation_id", 7, "is a int"),
         ("causation_id", "x\0", "U\\+0000"),
         ("user", {"id": 5}, "is a dict; give a user, its primary key, or a function"),
+        ("user", True, "is a bool; give a user, its primary key"),
         ("user", "x" * 256, "256 characters"),
         ("user", lambda: 1.5, "is a float"),
         ("traceparent", "01", "is '01'; give one of W3C Trace Context"),

@@ -7,6 +7,7 @@ import pytest
 
 from events import decoding
 from events.exceptions import InvalidEvent, NewerEvent, UnreadableEvent
+from events.testing import isolated_registry
 
 
 class Renamed:
@@ -32,7 +33,7 @@ class Payload:
 
 @pytest.fixture(autouse=True)
 def paid() -> Iterator[Renamed]:
-    with decoding.registered_for_now():
+    with isolated_registry():
         event_type = Renamed()
         decoding.register(event_type, Payload)
         yield event_type

@@ -9,7 +9,7 @@ from uuid import UUID
 
 import httpx
 import pytest
-from asgiref.sync import async_to_sync
+from asgiref.sync import async_to_sync, sync_to_async
 from django.contrib.auth import login
 from django.contrib.auth.models import User
 from django.http import HttpRequest, HttpResponse, JsonResponse
@@ -18,7 +18,7 @@ from django.urls import include, path
 from rest_framework.authtoken.models import Token
 from rest_framework.test import APIClient
 
-from events.context import captured
+from events.context import captured, current_context
 from events.middleware import EventContextMiddleware
 from events.store import EventStore
 from tests.events.api.support import append
@@ -55,7 +55,12 @@ async def meeting_others(request: HttpRequest) -> JsonResponse:
     return JsonResponse(event.metadata)
 
 
+async def showing_the_context(request: HttpRequest) -> JsonResponse:
+    return JsonResponse(await sync_to_async(current_context)())
+
+
 urlpatterns = [
+    path("showing-the-context/", showing_the_context),
     path("dispatching/", dispatching),
     path("logging-in/", logging_in),
     path("failing/", failing),
@@ -250,3 +255,11 @@ def test_requests_at_the_same_time_to_a_server_do_not_mix(
     assert found == {
         f"{user}-{n}": {"user": user, "correlation_id": f"r-{user}-{n}"} for user in tokens for n in range(number)
     }
+
+
+@pytest.mark.django_db
+def test_context_of_an_async_view_has_the_user_of_the_session(make_user: Callable[..., User]) -> None:
+    user, client = make_user(), AsyncClient()
+    client.force_login(user)
+    response = async_to_sync(client.get)("/showing-the-context/", headers={"X-Request-ID": "r-1"})
+    assert response.json() == {"correlation_id": "r-1", "user": str(user.pk)}

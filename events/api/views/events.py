@@ -14,6 +14,7 @@ from events.formats import cloudevents
 from events.formats.serialization import event_as_dict, uuid_of
 from events.models import Event
 from events.storage import rows
+from events.types import MAX_BIGINT
 
 
 class EventList(EventsView):
@@ -38,7 +39,7 @@ class EventList(EventsView):
     def get(self, request: Request) -> Response:
         limit, reverse = parameters.limit(request), parameters.flag(request, "reverse")
         after = parameters.integer(request, "after", 0)
-        up_to = min(parameters.integer(request, "up_to", parameters.MAX_BIGINT), self.store.settled_position())
+        up_to = min(parameters.integer(request, "up_to", MAX_BIGINT), self.store.settled_position())
         chosen = EventFilter.of(request, self.store.using, self.readable)
         chosen = chosen.after(after).up_to(up_to).order_by("-position" if reverse else "position")
         page, more = self.fetch(chosen, limit)

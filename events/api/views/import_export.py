@@ -20,7 +20,7 @@ from events.formats.importing import BadLine, Importer
 from events.formats.serialization import to_json
 from events.storage import reader
 from events.streaming.threads import streamed
-from events.types import category_of
+from events.types import MAX_BIGINT, category_of
 
 
 class Forbidden(InvalidEvent):
@@ -39,7 +39,7 @@ class EventExport(StoreView):
     )
     def get(self, request: Request) -> Any:
         after = parameters.integer(request, "after", 0)
-        up_to = parameters.integer(request, "up_to", parameters.MAX_BIGINT)
+        up_to = parameters.integer(request, "up_to", MAX_BIGINT)
         chosen = EventFilter.of(request, self.store.using, self.readable)
         up_to = min(up_to, self.store.settled_position())
         is_head = request.method == "HEAD"

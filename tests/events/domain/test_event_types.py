@@ -11,13 +11,13 @@ from django.core.management import call_command
 from django.db import connection
 
 from events.domain import DomainEvent, upcasts
-from events.domain.event_types import isolated
 from events.exceptions import DuplicateEvent, InvalidEvent, NewerEvent, UnreadableEvent
 from events.formats import cloudevents, serialization
 from events.integrity import seals, verification
 from events.models import Event
 from events.storage import rows
 from events.store import EventStore
+from events.testing import isolated_registry
 from events.types import NewEvent
 
 pytestmark = pytest.mark.django_db
@@ -27,7 +27,7 @@ V1 = {"customer": "ann", "total": "5"}
 
 def store_first_version(store: EventStore, *ids: str) -> list[Event]:
     """Store events under the first name, in the first version."""
-    with isolated():
+    with isolated_registry():
 
         class OrderSubmitted(DomainEvent):
             customer: str
@@ -103,7 +103,7 @@ def test_text_of_rows_is_in_the_newest_form_too(store: EventStore, order_placed:
 def test_export_and_seals_have_what_was_stored(store: EventStore, order_placed: Any) -> None:
     exported = [json.loads(line) for line in b"".join(store.export()).splitlines()]
     assert [(each["type"], each["data"], each["metadata"]) for each in exported] == stored_rows()
-    with isolated():
+    with isolated_registry():
         seals.seal(store.using)
     verified = verification.Verification(store.using)
     list(verified.run())
@@ -235,7 +235,7 @@ def test_results_of_upcasters_are_json(store: EventStore) -> None:
 
 
 def test_event_newer_than_the_code(store: EventStore) -> None:
-    with isolated():
+    with isolated_registry():
 
         class Paid(DomainEvent, version=3):
             pass

@@ -1,5 +1,7 @@
 """Handlers and projections in tests, with pytest and with Django's own runner."""
 
+import threading
+import time
 from contextlib import ExitStack
 from functools import partial
 from typing import Any
@@ -158,6 +160,23 @@ class InTransactionsOfTheirOwn(EagerEvents, Behaviour, TransactionTestCase):
         raise_first(in_threads(*[partial(dispatch, number) for number in range(3)]))
         self.assertEqual((tally()["all"], len(self.seen)), (6, 6))
 
+    def test_append_of_another_thread_that_is_about_to_commit_is_waited_for(self) -> None:
+        has_appended = threading.Event()
+
+        def commit_late() -> None:
+            with transaction.atomic():
+                store.dispatch(new("a-1", "Counted"))
+                has_appended.set()
+                time.sleep(0.3)
+
+        def dispatch() -> None:
+            has_appended.wait()
+            (event,) = store.dispatch(new("a-2", "Counted"))
+            wait_for("tally", event.position, 0)
+
+        raise_first(in_threads(commit_late, dispatch))
+        self.assertEqual(tally()["all"], 2)
+
 
 class Prepared(EagerEvents, TestCase):
     """What is stored before the test, and after it."""
@@ -196,17 +215,17 @@ def results_by_django(*cases: type) -> Any:
     return DiscoverRunner(verbosity=0, interactive=False).run_suite(suite)
 
 
+@pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize("case", [InOneTransaction, InTransactionsOfTheirOwn, Prepared])
-def test_case_passes_under_the_runner_of_django(case: type, django_db_setup: None, django_db_blocker: Any) -> None:
-    with django_db_blocker.unblock():
-        result = results_by_django(case)
+def test_case_passes_under_the_runner_of_django(case: type) -> None:
+    result = results_by_django(case)
     assert (result.errors, result.failures) == ([], [])
     assert result.testsRun >= 2
 
 
-def test_case_that_may_not_use_the_database_is_told_so(django_db_setup: None, django_db_blocker: Any) -> None:
-    with django_db_blocker.unblock():
-        ((_, error),) = results_by_django(WithoutDatabase).failures
+@pytest.mark.django_db(transaction=True)
+def test_case_that_may_not_use_the_database_is_told_so() -> None:
+    ((_, error),) = results_by_django(WithoutDatabase).failures
     assert "Database queries to 'default' are not allowed" in error
 
 
