@@ -77,14 +77,12 @@ def reads(report: Report, options: argparse.Namespace) -> None:
     """Measure `read_all` of events without a class, and of typed ones with every payload, against the former."""
     from django.db import connection
 
-    from events import decoding
-    from events.domain.event_types import isolated
     from events.store import EventStore
+    from events.testing import isolated_registry
     from events.types import NewEvent
 
     store = EventStore()
-    with isolated():
-        decoding.types.clear()  # the older version is stored by code of that version
+    with isolated_registry(empty=True):  # the older version is stored by code of that version
         for start in range(0, options.events, 1000):
             for name in ("Raw", "Measured", "Changed"):
                 store.dispatch(*[NewEvent(f"read-{start}", name, DATA) for _ in range(1000)])
@@ -99,8 +97,7 @@ def reads(report: Report, options: argparse.Namespace) -> None:
         return seconds(work)
 
     def without_types() -> float:
-        with isolated():
-            decoding.types.clear()
+        with isolated_registry(empty=True):
             return read("Raw", lambda event: event.data)
 
     nothing, plain, typed, upcast = by_turns(
