@@ -25,6 +25,7 @@ MAX_QUANTITY = 5
 WALLET_LIMIT = Decimal(200)
 
 Method = Literal["card", "transfer", "wallet"]
+Quantity = Annotated[int, Meta(ge=1, le=MAX_QUANTITY)]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,6 +98,10 @@ class AlreadyPlaced(OrderRule):
     pass
 
 
+class UnknownProduct(OrderRule):
+    pass
+
+
 class OverWalletLimit(OrderRule):
     pass
 
@@ -122,14 +127,23 @@ class Order(Aggregate, category="order"):
 
     @creates
     @command(permission="eventstore_project.place_order")
-    def place(self, customer: str, quantities: dict[str, int]) -> Decimal:
-        """Place the order for some quantities by product, and return its total.
+    def place(self, customer: str, quantities: dict[str, Quantity]) -> Decimal:
+        """Place an order for a quantity of each product.
+
+        Returns:
+            The total.
 
         Raises:
             AlreadyPlaced: the order exists.
+            UnknownProduct: the shop does not sell a product.
         """
         if self.version:
-            raise AlreadyPlaced(f"{self.aggregate_id} has been placed already")
+            raise AlreadyPlaced(f"{self.aggregate_id} has been placed already", code="already-placed")
+        if unknown := quantities.keys() - GOODS.keys():
+            raise UnknownProduct(
+                f"the shop does not sell {', '.join(sorted(unknown))}; it sells {', '.join(GOODS)}",
+                code="unknown-product",
+            )
         lines = [Line(sku=sku, quantity=quantity, price=GOODS[sku]) for sku, quantity in quantities.items()]
         total = sum((line.price * line.quantity for line in lines), Decimal(0))
         self.record(OrderReceived(customer=customer, lines=lines, total=total, currency="EUR"))

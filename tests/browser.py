@@ -4,14 +4,44 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import Future
 from queue import SimpleQueue
-from typing import Any, Self, TypeVar
+from typing import Any, Literal, Self, TypeVar
 from urllib.parse import urlsplit
 
+from axe_playwright_python.sync_playwright import Axe
 from django.contrib.auth.models import User
 from django.test import Client
 from playwright.sync_api import Page, Request, expect, sync_playwright
 
 Result = TypeVar("Result")
+
+THEMES: tuple[Literal["light"], Literal["dark"]] = ("light", "dark")
+TOO_WIDE = "document.documentElement.scrollWidth > document.documentElement.clientWidth"
+
+# The colours of another theme fade in.
+SETTLED = "Promise.allSettled(document.getAnimations().map(each => each.finished))"
+
+
+def page_faults(page: Page) -> list[str]:
+    """Return the serious faults that axe finds in a page, and whether the page is wider than the screen."""
+    found = Axe().run(page).response["violations"]
+    faults = [
+        f"{each['id']} at {each['nodes'][0]['html'][:80]}"
+        for each in found
+        if each["impact"] in ("serious", "critical")
+    ]
+    return [*faults, "wider than the screen"] if page.evaluate(TOO_WIDE) else faults
+
+
+def faults_in_all_views(page: Page) -> list[str]:
+    """Return the faults of a page at 400 and 1400 pixels, in the light and in the dark theme."""
+    faults = []
+    for width in (400, 1400):
+        page.set_viewport_size({"width": width, "height": 900})
+        for theme in THEMES:
+            page.emulate_media(color_scheme=theme)
+            page.evaluate(SETTLED)
+            faults += [f"{width} px, {theme}: {each}" for each in page_faults(page)]
+    return faults
 
 
 class Chromium:

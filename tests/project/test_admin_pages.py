@@ -7,7 +7,6 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
 from django.contrib.auth.models import User
 from django.test import override_settings
 from django.utils import timezone
@@ -18,7 +17,7 @@ from events.store import EventStore
 from projections.models import Heartbeat, ParkedEvent
 from projections.operations import actions
 from tests import FULL
-from tests.browser import Browser
+from tests.browser import TOO_WIDE, Browser, page_faults
 from tests.projections.support import catch_up
 from tests.support import AsgiServer, new, some, stored
 
@@ -307,10 +306,7 @@ def test_pages_are_accessible_and_fit_the_screen(
         for name, path in pages if FULL else pages[theme == "dark" :: 2]:
             page.goto(f"{asgi_server.url}/admin/{path.format(position=event.position, parked=parked.pk)}")
             page.evaluate("document.querySelectorAll('#content details').forEach(each => each.open = true)")
-            found = Axe().run(page).response["violations"]
-            faults += [f"{name}: {each['id']}" for each in found if each["impact"] in ("serious", "critical")]
-            if page.evaluate("document.documentElement.scrollWidth > document.documentElement.clientWidth"):
-                faults.append(f"{name}: wider than the screen")
+            faults += [f"{name}: {each}" for each in page_faults(page)]
             if page.evaluate(OVERFLOWING):
                 faults.append(f"{name}: a cell is too narrow for what is in it")
             if path.startswith("events/"):
@@ -389,7 +385,7 @@ def test_pages_run_from_right_to_left(admin: Browser, asgi_server: AsgiServer, s
             for name in ("events", "event", "aggregates", "history", "past", "form"):
                 page.goto(f"{asgi_server.url}/admin/{PAGES[name].format(position=event.position)}")
                 assert page.evaluate("document.documentElement.dir") == "rtl"
-                if page.evaluate("document.documentElement.scrollWidth > document.documentElement.clientWidth"):
+                if page.evaluate(TOO_WIDE):
                     faults.append(f"{name}: wider than the screen")
                 if page.evaluate("[...document.querySelectorAll('.json-tree, pre')].some(each => each.dir != 'ltr')"):
                     faults.append(f"{name}: JSON from right to left")

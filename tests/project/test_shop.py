@@ -14,12 +14,12 @@ from playwright.sync_api import Page, expect
 
 from events.models import Event
 from eventstore_project import demo
-from eventstore_project.domain import Order, orders
+from eventstore_project.domain import Order, UnknownProduct, orders
 from eventstore_project.management.commands.serve import Command as Serve
 from eventstore_project.management.commands.setup_demo import fill_read_models
 from eventstore_project.traffic import Customers
 from projections.models import ParkedEvent
-from tests.browser import Browser
+from tests.browser import Browser, faults_in_all_views
 from tests.support import AsgiServer
 
 
@@ -86,6 +86,13 @@ def test_customers_place_pay_and_break_rules() -> None:
     assert all({"correlation_id", "user"} <= event.metadata.keys() for event in Event.objects.all())
 
 
+@pytest.mark.django_db
+def test_order_for_what_the_shop_does_not_sell_is_rejected() -> None:
+    with pytest.raises(UnknownProduct, match="does not sell CAR-1; it sells BOOK-7, LAMP-2"):
+        orders.handle("1", Order.place, "somebody", {"CAR-1": 1})
+    assert Event.objects.count() == 0
+
+
 def test_traffic_can_be_turned_off(monkeypatch: pytest.MonkeyPatch) -> None:
     def traffic(*arguments: str) -> Any:
         parser = CommandParser()
@@ -117,6 +124,22 @@ def test_page_shows_events_as_they_are_stored(asgi_server: AsgiServer, browser: 
     browser(see_and_click)
     assert browser.errors == []
     assert Event.objects.count() == 2
+
+
+@pytest.mark.django_db(transaction=True)
+def test_page_is_accessible_in_both_themes_and_widths(asgi_server: AsgiServer, browser: Browser) -> None:
+    def look(page: Page) -> list[str]:
+        page.goto(asgi_server.url)
+        expect(page.get_by_text("live", exact=True)).to_be_visible()
+        page.get_by_role("button", name="Order: Desk").click()
+        expect(page.get_by_role("link", name="order-")).to_have_count(2)  # in the orders and in the events
+        page.get_by_role("button", name="with the wallet").click()
+        expect(page.get_by_text("Rejected: the wallet holds 200 EUR")).to_be_visible()
+        return faults_in_all_views(page)
+
+    assert browser(look) == []
+    assert browser.hosts == {"127.0.0.1"}
+    assert Event.objects.count() == 1
 
 
 def test_demo_is_sound() -> None:
