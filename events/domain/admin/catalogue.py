@@ -28,6 +28,7 @@ def catalogue_page(model_admin: EventAdmin, request: HttpRequest) -> HttpRespons
         {
             "entry": entry,
             "anchor": f"type-{number}",
+            "place": entry.event_type.place.split("."),
             "count": counts.shown(entry.event_type.name),
             "events_url": event_list_url(site, type=entry.event_type.name),
             "append_url": page_url(site, "events_event_add", type=entry.event_type.name) if may_append else "",
