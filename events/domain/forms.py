@@ -1,15 +1,18 @@
 """Django forms for payloads, made from the JSON Schema of their event type."""
 
+import json
 from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
 from django import forms
+from django.forms.fields import InvalidJSONInput
 
 from events.exceptions import InvalidEvent
+from events.formats.serialization import from_json, json_fault
 
 from .event_types import PayloadType, type_of
-from .schemas import alternatives, is_nullable, schema_of
+from .schemas import alternatives, example_of, is_nullable, schema_of
 
 
 class PayloadForm(forms.Form):
@@ -29,6 +32,10 @@ class PayloadForm(forms.Form):
     def payload(self) -> Any:
         """The payload of a valid form."""
         return self.event_type.to_payload(self.payload_data)
+
+    def entered(self) -> dict[str, Any]:
+        """Return what the user has entered, valid or not, as `initial` for a form that is shown again."""
+        return {each.name: each.field.bound_data(each.data, each.initial) for each in self}
 
     def clean(self) -> dict[str, Any]:
         cleaned = super().clean() or self.cleaned_data
@@ -55,9 +62,21 @@ class PayloadForm(forms.Form):
 
 
 class JSONField(forms.JSONField):
-    """A field for JSON, in which an empty list or object is a value."""
+    """A field for JSON, in which an empty list or object is a value; an error has its line and column."""
 
     empty_values = (None, "")
+    widget = forms.Textarea(attrs={"class": "event-json", "rows": 6, "spellcheck": "false", "dir": "ltr"})
+
+    def to_python(self, value: Any) -> Any:
+        if value in self.empty_values:
+            return None
+        try:
+            return from_json(value)
+        except ValueError as error:
+            raise forms.ValidationError(json_fault(error)) from None
+
+    def bound_data(self, data: Any, initial: Any) -> Any:
+        return None if data is None else InvalidJSONInput(data)  # the text is shown again as it was entered
 
     def prepare_value(self, value: Any) -> Any:
         return "" if value is None else super().prepare_value(value)
@@ -104,8 +123,14 @@ def _field(name: str, part: Mapping[str, Any], root: Mapping[str, Any], is_requi
         required=needs_value and make is not forms.BooleanField,
         initial=part.get("default"),
         label=name.replace("_", " ").capitalize(),
-        help_text=part.get("description") or _HINTS.get(options[0].get("format") if len(options) == 1 else None, ""),
+        help_text=" ".join(filter(None, (part.get("description"), _hint(make, options, root)))),
     )
+
+
+def _hint(make: Any, options: list[Any], root: Mapping[str, Any]) -> str:
+    if make is JSONField:
+        return f"JSON, for example {json.dumps(example_of(options[0], root), ensure_ascii=False)}"
+    return _HINTS.get(options[0].get("format"), "")
 
 
 def _maker(part: Mapping[str, Any]) -> Any:

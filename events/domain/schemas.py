@@ -15,6 +15,15 @@ _DEFINITIONS: Final = "#/$defs/"
 
 Schema = dict[str, Any]
 
+_MAX_EXAMPLE_DEPTH = 3  # a class may contain itself
+_EXAMPLES_OF_FORMATS: Final = {
+    "date": "2030-01-31",
+    "date-time": "2030-01-31T12:30:00Z",
+    "time": "12:30:00",
+    "uuid": "6f1c2a34-5b6d-4e7f-8a9b-0c1d2e3f4a5b",
+    "decimal": "1.50",
+}
+
 
 def schema_of(event_type: PayloadType) -> Schema:
     """Return the JSON Schema of the newest version of a type; the classes inside it are in its `$defs`.
@@ -111,6 +120,34 @@ def alternatives(part: Any, root: Mapping[str, Any]) -> Iterator[Any]:
 def is_nullable(part: Any, root: Mapping[str, Any]) -> bool:
     """Return whether a part of a schema allows null."""
     return any(each.get("type") == "null" for each in alternatives(part, root))
+
+
+def example_of(part: Any, root: Mapping[str, Any], *, depth: int = 0) -> Any:
+    """Return JSON data of the form that a part of a schema describes; patterns and lengths are not observed."""
+    options = [each for each in alternatives(part, root) if each.get("type") != "null"]
+    if not options:
+        return None
+    is_deep = depth >= _MAX_EXAMPLE_DEPTH
+    chosen = options[0]
+    if "enum" in chosen or "const" in chosen:
+        return chosen["enum"][0] if "enum" in chosen else chosen["const"]
+    kind = chosen.get("type")
+    if kind == "object" or "properties" in chosen:
+        properties = chosen.get("properties", {})
+        if is_deep and is_nullable(part, root):
+            return None
+        if not properties and isinstance(values := chosen.get("additionalProperties"), Mapping):
+            return {"name": example_of(values, root, depth=depth + 1)}
+        return {name: example_of(each, root, depth=depth + 1) for name, each in properties.items()}
+    if kind == "array":
+        items = [] if is_deep or not chosen.get("items") else [chosen["items"]]
+        members = chosen.get("prefixItems") or items
+        return [example_of(each, root, depth=depth + 1) for each in members]
+    if kind == "integer":
+        return max(chosen.get("minimum", 1), chosen.get("exclusiveMinimum", 0) + 1)
+    if kind == "string":
+        return _EXAMPLES_OF_FORMATS.get(chosen.get("format"), "text")
+    return {"number": 1.5, "boolean": True}.get(str(kind), {})
 
 
 def _schema_of_own(cls: Any) -> Schema:

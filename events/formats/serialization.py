@@ -85,6 +85,13 @@ def from_json(text: str) -> Any:
         raise ValueError(f"an integer has more than {digits:,} digits; send it as a string") from None
 
 
+def json_fault(error: ValueError) -> str:
+    """Return an error of `from_json` as a sentence, with the line and the column if it has them."""
+    if isinstance(error, json.JSONDecodeError):
+        return f"This is not valid JSON: {error.msg} at line {error.lineno}, column {error.colno}."
+    return f"This is not valid JSON: {error}."
+
+
 def is_lossless(value: Any, text: bytes) -> bool:
     """Return whether the `value` that orjson has read from `text` is written as the same text, except for spaces."""
     try:

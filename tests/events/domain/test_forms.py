@@ -74,6 +74,16 @@ def test_valid_form_has_the_payload() -> None:
     assert empty["number"].initial == 1
     assert "null" not in str(empty["lines"])
     assert empty.fields["at"].help_text == "For example 2030-01-31 12:30."
+    assert empty.fields["lines"].help_text == 'JSON, for example [{"qty": 1}]'
+
+
+def test_entered_values_are_shown_again_without_errors() -> None:
+    for lines in ('[ {"qty": 0} ]', '[{"qty": 1, "qty": 2}]', "[{"):
+        entered = form_for(define())({**VALID, "number": "many", "lines": lines}).entered()
+        again = form_for(define())(initial=entered)
+        assert 'value="many"' in str(again["number"])
+        assert str(again["lines"].value()) == lines
+        assert not again.errors
 
 
 def test_empty_field_gets_its_default_or_none() -> None:
@@ -91,7 +101,8 @@ def test_empty_field_gets_its_default_or_none() -> None:
         ("number", "0", "greater than or equal to 1"),
         ("size", "m", "Select a valid choice."),
         ("lines", '[{"qty": 0}]', "[0].qty: expected int ≥ 1"),
-        ("lines", "{", "Enter a valid JSON."),
+        ("lines", "{", "This is not valid JSON: Expecting property name"),
+        ("lines", '[{"qty": 1, "qty": 2}]', "occurs twice"),
         ("key", "x", "Enter a valid UUID."),
     ],
 )

@@ -2,7 +2,8 @@
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Annotated, Any
+from decimal import Decimal
+from typing import Annotated, Any, Literal
 
 import msgspec
 import pydantic
@@ -10,7 +11,7 @@ import pytest
 
 from events.domain import DomainEvent, Value, event_type, register_codec
 from events.domain.event_types import type_of
-from events.domain.schemas import components_of, schema_of
+from events.domain.schemas import components_of, example_of, schema_of
 
 
 class Card(Value):
@@ -65,6 +66,31 @@ def test_schema_has_constraints_defaults_and_the_format_of_moments() -> None:
 def test_class_that_contains_itself_is_a_definition_too() -> None:
     schema = schema_of(type_of(event_type("Parted")(Part)))
     assert schema["$defs"]["Part"]["properties"] == schema["properties"]
+
+
+def test_example_has_the_form_of_the_schema() -> None:
+    class Placed(DomainEvent):
+        by: Card | None
+        qty: Annotated[int, msgspec.Meta(ge=5)]
+        kinds: dict[str, Literal["a", "b"]]
+        pair: tuple[bool, float]
+        total: Decimal
+        part: Part
+        anything: Any
+
+    schema = schema_of(type_of(Placed))
+    example = example_of(schema, schema)
+    part = example.pop("part")
+    assert example == {
+        "by": {"type": "Card", "at": "2030-01-31T12:30:00Z"},
+        "qty": 5,
+        "kinds": {"name": "a"},
+        "pair": [True, 1.5],
+        "total": "1.50",
+        "anything": {},
+    }
+    assert part == {"at": "2030-01-31T12:30:00Z", "parts": [{"at": "2030-01-31T12:30:00Z", "parts": []}]}
+    assert type_of(Placed).to_payload({**example, "part": part}).qty == 5
 
 
 def test_components_of_a_type_begin_with_its_name() -> None:

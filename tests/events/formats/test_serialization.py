@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from events.exceptions import InvalidEvent
-from events.formats.serialization import from_json, moment, uuid_of
+from events.formats.serialization import from_json, json_fault, moment, uuid_of
 
 CAREFUL = json.JSONDecoder()
 TEXTS = st.text(st.sampled_from('ab "\\,:{}\u00e9'), max_size=4)
@@ -66,6 +66,19 @@ def test_first_name_that_is_there_twice_is_named() -> None:
 def test_invalid_json_is_rejected(text: str) -> None:
     with pytest.raises(ValueError):  # noqa: PT011  # in the words of the standard library
         from_json(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "fault"),
+    [
+        ('{\n "a" 1}', "This is not valid JSON: Expecting ':' delimiter at line 2, column 6."),
+        ('{"a": 1, "a": 2}', "This is not valid JSON: 'a' occurs twice in one object"),
+    ],
+)
+def test_fault_is_a_sentence_with_its_place(text: str, fault: str) -> None:
+    with pytest.raises(ValueError) as raised:  # noqa: PT011  # the sentence is compared below
+        from_json(text)
+    assert json_fault(raised.value).startswith(fault)
 
 
 @pytest.mark.parametrize(
