@@ -23,7 +23,7 @@ from . import timeline
 from .browsing import CategorizedAdmin, without_nul
 from .forms import AppendForm
 from .links import event_list_url, history_url
-from .suggestions import known_types
+from .suggestions import types_to_append
 
 SUGGESTED_AGGREGATES = 10
 SHOWN_BETWEEN = 20
@@ -90,7 +90,7 @@ class AppendView:
             # The user sees the new events before sending the form again.
             form.expect(conflict.actual)
         except EventStoreError as error:
-            form.add_error(None, f"Nothing was stored: {error}.")
+            form.add_error(None, not_stored(error))
         return None
 
     def _report(self, conflict: VersionConflict, expected: int) -> ConflictReport:
@@ -134,7 +134,7 @@ class AppendView:
             "opts": self._admin.opts,
             "form": form,
             "media": self._admin.media + form.media,
-            "types": known_types(self._admin.readable(self._request).names, self._store.using),
+            "types": types_to_append(self._admin.readable(self._request).names, self._store.using),
             "expected_version": version,
             "follows": follows,
             "conflict": self._conflict,
@@ -154,6 +154,12 @@ class AppendView:
             "expected_version": _version(self._request, aggregate_id, self._store.using),
             "event_id": NewEvent("", "").event_id,
         }
+
+
+def not_stored(error: EventStoreError) -> str:
+    """Return the message of an error because of which nothing was stored."""
+    reason = visible(str(error))
+    return f"Nothing was stored: {reason}{'' if reason.endswith(('.', '!', '?')) else '.'}"
 
 
 def suggestions(model_admin: CategorizedAdmin, request: HttpRequest) -> JsonResponse:

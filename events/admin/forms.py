@@ -1,6 +1,5 @@
 """The form that appends one event."""
 
-import json
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Any, Protocol
@@ -10,7 +9,7 @@ from django.contrib.admin.widgets import AdminSplitDateTime, AdminTextareaWidget
 from django.utils import timezone
 
 from events.exceptions import InvalidEvent
-from events.formats.serialization import from_json
+from events.formats.serialization import from_json, json_fault
 from events.types import MAX_BIGINT, NewEvent
 from events.validation import MAX_NAME_CHARACTERS, validate_events
 from events.visible import visible
@@ -22,12 +21,19 @@ class DataForm(Protocol):
     """A form with the fields of the data of one event type.
 
     Attributes:
+        is_bound: whether it holds what the user has entered.
+        initial: the values that it shows if it is not bound.
         payload_data: the data, once the form is valid.
     """
 
+    is_bound: bool
+    initial: Any
     payload_data: dict[str, Any]
 
     def is_valid(self) -> bool: ...
+
+    def entered(self) -> dict[str, Any]:
+        """Return what the user has entered, valid or not, as `initial` for a form that is shown again."""
 
 
 FindDataForm = Callable[[str], Callable[..., DataForm] | None]
@@ -48,11 +54,8 @@ class JSONObjectField(forms.CharField):
         text = super().clean(value)
         try:
             return from_json(text) if text else {}
-        except json.JSONDecodeError as error:
-            reason = f"{error.msg} at line {error.lineno}, column {error.colno}"
-        except ValueError as error:  # an integer of too many digits, nested too deep, a duplicate name in an object
-            reason = str(error)
-        raise forms.ValidationError(f"This is not valid JSON: {reason}.")
+        except ValueError as error:
+            raise forms.ValidationError(json_fault(error)) from None
 
 
 class MomentWidget(AdminSplitDateTime):
@@ -77,7 +80,7 @@ class AppendForm(forms.Form):
         max_length=MAX_NAME_CHARACTERS,
         strip=False,
         widget=AdminTextInputWidget(attrs={"list": "event-types", "autocomplete": "off", "dir": "auto"}),
-        help_text="What happened, for example OrderShipped.",
+        help_text="What happened, in the past tense.",
     )
     data = JSONObjectField(  # type: ignore[assignment]  # Django keeps the name apart from the form's own `data`
         required=False,
@@ -110,7 +113,7 @@ class AppendForm(forms.Form):
     @property
     def uses_fields(self) -> bool:
         """Whether the data is that of the fields, and not the JSON."""
-        return bool(self.is_bound and self.data_form and self._shown_type and not self["use_json"].value())
+        return bool(self.data_form and self.data_form.is_bound and not self["use_json"].value())
 
     @property
     def _shown_type(self) -> str:
@@ -121,16 +124,22 @@ class AppendForm(forms.Form):
         """Return the form with what was entered, and with the fields of its type, before it is sent."""
         entered: Any = self.data
         timestamp: Any = self.fields["timestamp"].widget.value_from_datadict(entered, self.files, "timestamp")
-        names = ("aggregate_id", "type", "data", "metadata", "expected_version", "event_id")
-        return AppendForm(initial={**{name: entered.get(name, "") for name in names}, "timestamp": timestamp})
+        names = ("aggregate_id", "type", "data", "metadata", "expected_version", "event_id", "use_json")
+        form = AppendForm(initial={**{name: entered.get(name, "") for name in names}, "timestamp": timestamp})
+        if self.data_form and self.data_form.is_bound and form.data_form:
+            form.data_form.initial = self.data_form.entered()
+        return form
 
     def _data_form(self) -> DataForm | None:
-        """Return the form with the fields of the type; None if it has none, or if the page does not show them."""
+        """Return the form with the fields of the type; None if it has none, or if the user has used the JSON.
+
+        It is bound if the page has shown these fields, and empty if the page has shown those of another type.
+        """
         event_type = str(self["type"].value() or "")
         make = next((make for find in _finders if (make := find(event_type))), None)
-        if make is None or (self.is_bound and self._shown_type != event_type):
+        if make is None or (self.is_bound and not self._shown_type):
             return None
-        if self.is_bound:
+        if self.is_bound and self._shown_type == event_type:
             return make(self.data, prefix="data")
         initial = {}
         with suppress(ValueError):
@@ -147,7 +156,11 @@ class AppendForm(forms.Form):
                 return cleaned
             cleaned["data"] = self.data_form.payload_data
         elif self._shown_type and self._shown_type != cleaned.get("type") and not self["use_json"].value():
-            self.add_error("type", f"The fields are those of {visible(self._shown_type)}. Press Show fields.")
+            self.add_error(
+                "type",
+                f"You have changed the type; the data was that of {visible(self._shown_type)}."
+                " Check the data, then append the event.",
+            )
         if self.errors:
             return cleaned
         try:

@@ -13,6 +13,11 @@ MAX_VALUES = 200
 _SAMPLED_AGGREGATES = 200
 
 
+def types_to_append(categories: Collection[str] | None, using: str) -> list[str]:
+    """Return the event types to suggest for an event: those of `known_types`, and those with a payload class."""
+    return _newest_names({*known_types(categories, using), *decoding.types})
+
+
 def known_types(categories: Collection[str] | None, using: str) -> list[str]:
     """Return the event types to suggest: of all events, or of some aggregates in each of `categories`.
 

@@ -11,6 +11,7 @@ from django.template.response import TemplateResponse
 
 from events import client_errors
 from events.admin.aggregates import AggregateAction, AggregateAdmin
+from events.admin.appending import not_stored
 from events.admin.links import history_url
 from events.domain.answers import KeyReused, answer_once
 from events.domain.commands import Command, commands_of_category
@@ -92,7 +93,7 @@ def _run(command: Command, aggregate_id: str, form: PayloadForm, request: HttpRe
     except KeyReused:
         form.add_error(None, "You have already sent this form. Open it again to run the command another time.")
     except EventStoreError as error:
-        form.add_error(None, visible(str(error)))
+        form.add_error(None, not_stored(error))
     return 0
 
 

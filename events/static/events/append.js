@@ -1,5 +1,6 @@
-// The append form: suggests aggregate ids, shows the version that the event will follow, and shows errors in the JSON
-// before it is sent. The form also works without this script; the server checks everything again.
+// The append form: suggests aggregate ids, shows the version that the event will follow, shows the fields of the type that
+// was chosen, and shows errors in the JSON before it is sent. The form also works without this script; the server checks
+// everything again.
 
 const form = document.getElementById("append");
 const aggregate = form.elements.aggregate_id;
@@ -56,8 +57,7 @@ if (history.state?.sent) {
   follows.hidden = true;
 }
 
-const jsonFields = [form.elements.data, form.elements.metadata];
-for (const field of jsonFields) {
+function equip(field) {
   const bar = document.createElement("div");
   bar.className = "event-json-bar";
   const message = Object.assign(document.createElement("p"), { id: `${field.id}_fault`, className: "event-fault" });
@@ -75,15 +75,63 @@ for (const field of jsonFields) {
   const box = Object.assign(document.createElement("div"), { className: "event-json-field" });
   field.replaceWith(box);
   box.append(field, bar);
-  field.setAttribute("aria-describedby", `${field.id}_helptext ${field.id}_fault`);
-  field.addEventListener("input", () => check(field));
+  const described = [field.getAttribute("aria-describedby"), message.id];
+  field.setAttribute("aria-describedby", described.filter(Boolean).join(" "));
+  field.addEventListener("input", () => {
+    check(field);
+    const instead = field.closest("details")?.querySelector("[name=use_json]");
+    if (instead) instead.checked = true;
+  });
+}
+
+equip(form.elements.data);
+equip(form.elements.metadata);
+
+// The fields of the type that was entered take the place of the JSON, or the JSON theirs.
+const data = document.getElementById("event-data");
+const asking = document.getElementById("show-fields");
+let shownType = form.elements.fields_of?.value ?? "";
+
+async function showFields() {
+  const type = form.elements.type.value;
+  if (type === shownType) return;
+  const json = form.elements.data.value;
+  const body = new FormData(form, asking.querySelector("button"));
+  const response = await fetch(location.href, { method: "POST", body });
+  if (!response.ok || response.redirected) throw new Error(response.statusText);
+  if (type !== form.elements.type.value || json !== form.elements.data.value) return;
+  const page = new DOMParser().parseFromString(await response.text(), "text/html");
+  const found = page.getElementById("event-data");
+  const hasFields = (part) => Boolean(part.querySelector("[name=fields_of]"));
+  shownType = type;
+  asking.hidden = true;
+  if (!hasFields(found) && !hasFields(data)) return;
+  const hadFocus = data.contains(document.activeElement);
+  data.replaceChildren(...found.childNodes);
+  equip(form.elements.data);
+  if (hadFocus) data.querySelector(":is(input, select, textarea):not([type=hidden])").focus();
+}
+
+if (asking) {
+  // The button appears only when it is needed: it would move the page under a click that leaves the field.
+  const show = () =>
+    showFields().catch(() => {
+      asking.hidden = false;
+    });
+  asking.hidden = !form.elements.type.value || Boolean(shownType);
+  form.elements.type.addEventListener("change", show);
+  if (history.state?.sent) show();
 }
 
 form.addEventListener("submit", (event) => {
   if (event.submitter?.name === "show_fields") return;
-  const faulty = jsonFields.filter((field) => !check(field));
+  const fields = [form.elements.metadata];
+  if (!form.elements.fields_of || form.elements.use_json.checked) fields.unshift(form.elements.data);
+  const faulty = fields.filter((field) => !check(field));
   if (faulty.length) {
     event.preventDefault();
+    const details = faulty[0].closest("details");
+    if (details) details.open = true;
     faulty[0].focus();
     return;
   }

@@ -7,8 +7,10 @@ from django.contrib.auth.models import User
 from django.db import connection
 from django.test import Client
 
-from events.admin.suggestions import known_categories
+from events.admin.suggestions import known_categories, known_types, types_to_append
+from events.domain import DomainEvent
 from events.store import EventStore
+from events.testing import isolated_registry
 from tests.events.support import ADD
 from tests.support import new, some
 
@@ -54,3 +56,17 @@ def test_categories_of_single_aggregates_are_not_suggested(store: EventStore) ->
     with connection.cursor() as cursor:
         cursor.execute("ANALYZE events_aggregate")
     assert known_categories("default") == ["cart", "order"]
+
+
+def test_types_with_a_class_are_suggested_before_an_event_of_them_is_stored(store: EventStore) -> None:
+    with isolated_registry(empty=True):
+        store.dispatch(new("order-1", "Odd"), new("order-1", "OrderSubmitted"))
+
+        class OrderReceived(DomainEvent, renamed_from=["OrderSubmitted"]):
+            pass
+
+        class OrderLost(DomainEvent):
+            pass
+
+        assert types_to_append(None, "default") == ["Odd", "OrderLost", "OrderReceived"]
+        assert known_types(None, "default") == ["Odd", "OrderReceived"]

@@ -26,7 +26,7 @@ def define() -> None:
 
 def test_page_shows_the_types_with_links(admin_client: Client, store: EventStore) -> None:
     store.dispatch(new("order-1", "OrderSubmitted", data={"customer": "ann"}), new("order-1", "Odd"))
-    assert "No class is registered" in admin_client.get(PATH).content.decode()
+    assert "There are no event types yet" in admin_client.get(PATH).content.decode()
     define()
     page = admin_client.get(PATH).content.decode()
     assert "A customer has placed &lt;an&gt; order." in page
@@ -81,6 +81,7 @@ def test_form_has_the_fields_of_a_type_and_appends_their_values(admin_client: Cl
     assert 'name="data-method"' not in admin_client.get(ADD).content.decode()
     form = form_of(admin_client)
     asked = {**form, "fields_of": "", "show_fields": "1", "data": '{"method": "cash"}', "timestamp_0": "2030-01-31"}
+    assert 'id="show-fields"' in admin_client.get(ADD).content.decode()
     page = admin_client.post(ADD, asked).content.decode()
     assert 'name="data-method" value="cash"' in page
     assert 'value="2030-01-31"' in page
@@ -88,6 +89,28 @@ def test_form_has_the_fields_of_a_type_and_appends_their_values(admin_client: Cl
     assert admin_client.post(ADD, form).status_code == 302
     (event,) = store.get_events_for_aggregate("order-1")
     assert (event.type, event.data) == ("OrderPaid", {"method": "card", "times": 2})
+
+
+def test_fields_that_are_shown_again_keep_what_was_entered(admin_client: Client, store: EventStore) -> None:
+    define_paid()
+    asked = form_of(admin_client, show_fields="1", **{"data-method": "cash", "data-times": "many"})
+    page = admin_client.post(ADD, asked).content.decode()
+    assert 'name="data-method" value="cash"' in page
+    assert 'name="data-times" value="many"' in page
+    assert 'role="alert"' not in page
+    assert [*store.read_all()] == []
+
+
+def test_another_type_gets_its_own_fields(admin_client: Client, store: EventStore) -> None:
+    define_paid()
+
+    class OrderDeclined(DomainEvent):
+        reason: str
+
+    page = admin_client.post(ADD, form_of(admin_client, type="OrderDeclined")).content.decode()
+    assert 'name="data-reason"' in page
+    assert 'name="fields_of" value="OrderDeclined"' in page
+    assert [*store.read_all()] == []
 
 
 def test_json_beside_the_fields_is_used_if_the_user_says_so(admin_client: Client, store: EventStore) -> None:
@@ -104,5 +127,5 @@ def test_error_is_at_its_field_and_nothing_is_stored(admin_client: Client, store
     assert "Correct the marked fields." in page
     assert "Ensure this value is greater than or equal to 1." in page
     page = admin_client.post(ADD, form_of(admin_client, type="Other")).content.decode()
-    assert "The fields are those of OrderPaid. Press Show fields." in page
+    assert "You have changed the type; the data was that of OrderPaid." in page
     assert [*store.read_all()] == []

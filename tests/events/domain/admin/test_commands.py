@@ -110,7 +110,7 @@ def test_wrong_arguments_are_errors_of_their_fields(cashier: Client) -> None:
 def test_rejection_is_a_message_on_the_form(cashier: Client) -> None:
     cashier.post(PAY, form_of(cashier) | {"method": "card"})
     html = cashier.post(PAY, form_of(cashier) | {"method": "card"}).content.decode()
-    assert "order-17 is paid already" in html
+    assert "Nothing was stored: order-17 is paid already." in html
     assert Event.objects.count() == 2
 
 
