@@ -55,7 +55,7 @@ def without_javascript(page: Page, walk: Callable[[Page], None]) -> None:
 
 
 def test_fields_of_the_type_appear_and_are_filled_in_by_keyboard(admin: Browser) -> None:
-    def refuse(page: Page) -> None:
+    def send_too_early(page: Page) -> None:
         page.goto(page.url + ADD)
         expect(page.get_by_role("button", name="Show fields")).to_be_hidden()
         assert page.locator("#event-types option[value=PaymentReceived]").count(), "no event of the type is stored yet"
@@ -81,7 +81,7 @@ def test_fields_of_the_type_appear_and_are_filled_in_by_keyboard(admin: Browser)
         page.keyboard.press("Enter")
         expect(page.get_by_text("PaymentReceived is version 2 of order-17.")).to_be_visible()
 
-    admin(refuse)
+    admin(send_too_early)
     assert stored() == []
     admin(correct)
     assert stored() == [("PaymentReceived", {"method": "card", "amount": "349.00"})]
