@@ -232,7 +232,8 @@ class EventsView(StoreView):
             headers = {**headers, "Link": f'<{following}>; rel="next"'}
         if self._wants_cloudevents():
             return Response([cloudevents.from_event(event) for event in events], headers=headers)
-        found = [event_row_as_dict(each) if isinstance(each, EventRow) else event_as_dict(each) for each in events]
+        as_dict: Any = event_row_as_dict if any(isinstance(each, EventRow) for each in events) else event_as_dict
+        found = [as_dict(each) for each in events]
         return Response({**envelope, "events": found, "next": following}, headers=headers)
 
     def appended(self, stored: DispatchResult, headers: dict[str, str], **envelope: Any) -> Response:

@@ -55,9 +55,15 @@ def event_as_dict(event: Event) -> dict[str, Any]:
     return {**content, UNREADABLE: event.unreadable} if event.unreadable else content
 
 
-def event_row_as_dict(event: EventRow) -> dict[str, Any]:
-    """Return a stored row in the shared format, for `to_json` only: `data` and `metadata` stay JSON text."""
-    return {**event._asdict(), "data": orjson.Fragment(event.data), "metadata": orjson.Fragment(event.metadata)}
+def event_row_as_dict(event: EventRow | Event) -> dict[str, Any]:
+    """Return a stored row, or a marked event beside rows, in the shared format, for `to_json` only.
+
+    `data` and `metadata` are JSON text: orjson, which alone can write rows, cannot write each of their values.
+    """
+    if isinstance(event, EventRow):
+        return {**event._asdict(), "data": orjson.Fragment(event.data), "metadata": orjson.Fragment(event.metadata)}
+    content = event_as_dict(event)
+    return {**content, **{name: orjson.Fragment(to_json(content[name])) for name in ("data", "metadata")}}
 
 
 def from_json(text: str) -> Any:

@@ -1,5 +1,6 @@
 """Events over HTTP: the pages of the store, one event, and appends to several aggregates."""
 
+import json
 from typing import Any
 from urllib.parse import quote
 from uuid import uuid4
@@ -98,6 +99,10 @@ def test_bad_append_to_several_is_named(api: APIClient, body: Any, headers: dict
     assert stored() == []
 
 
+def nested(levels: int) -> Any:
+    return [nested(levels - 1)] if levels else 1
+
+
 JSON, INDENTED, CLOUDEVENTS = "application/json", "application/json; indent=2", "application/cloudevents-batch+json"
 
 
@@ -120,6 +125,21 @@ def test_lists_mark_an_event_that_python_cannot_represent(
     assert "unreadable" not in first
     if media_type != CLOUDEVENTS:
         assert second[field] is None
+
+
+@pytest.mark.parametrize("media_type", [JSON, INDENTED, CLOUDEVENTS])
+@pytest.mark.parametrize("value", [2**70, nested(100)], ids=["integer beyond 64 bits", "deep"])
+def test_rest_of_a_marked_event_may_be_what_orjson_does_not_write(
+    api: APIClient, store: EventStore, value: Any, media_type: str
+) -> None:
+    store.dispatch(new(data={"n": 1}))
+    store_unchecked(data=json.dumps({"v": value}), timestamp="infinity")
+    response = api.get("/api/events/", HTTP_ACCEPT=media_type)
+    assert response.status_code == 200
+    body = response.json()
+    first, second = body if media_type == CLOUDEVENTS else body["events"]
+    assert second["unreadable"].startswith("timestamp")
+    assert (first["data"], second["data"]) == ({"n": 1}, {"v": value})
 
 
 @pytest.mark.parametrize("media_type", [JSON, "application/cloudevents+json"])
