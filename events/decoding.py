@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final, NamedTuple, Protocol
 
 from .exceptions import InvalidEvent, NewerEvent, UnreadableEvent
+from .summaries import message, summary
 
 # The key of the metadata with the schema version of the data; without it, the version is 1.
 SCHEMA: Final = "$schema"
@@ -240,4 +241,4 @@ def _is_version(version: Any) -> bool:
 
 
 def _reason(error: Exception) -> str:
-    return str(error) if isinstance(error, InvalidEvent) else f"{type(error).__name__}: {error}"
+    return message(error) if isinstance(error, InvalidEvent) else summary(error)

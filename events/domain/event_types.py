@@ -1,12 +1,13 @@
 """The event types with a payload class: their names, their versions, and the code that reads earlier versions."""
 
 from collections.abc import Callable, Collection
+from contextlib import suppress
 from functools import cached_property
 from typing import Any, Final
 
 import msgspec
 
-from events import decoding
+from events import decoding, jsonb
 from events.validation import check_name
 
 from .codecs import Codec, codec_of
@@ -60,11 +61,34 @@ class PayloadType:
         for to in range(version + 1, self.version + 1):
             if to not in self.upcasters:
                 raise LookupError(f"no upcaster to version {to}; write one with @upcasts({self.name}, to={to})")
-            data = self.upcasters[to](data)
+            data = self._upcast_to(to, data)
             if not isinstance(data, dict):
                 raise TypeError(f"the upcaster to version {to} returned a {type(data).__name__}; return the data")
-        upcast: Data = msgspec.to_builtins(data)  # an upcaster may write a Decimal
-        return upcast
+        return _as_json(data)
+
+    def _upcast_to(self, version: int, data: Data) -> Data:
+        try:
+            return self.upcasters[version](data)
+        except SystemExit as error:  # it would end each process that reads the event, worker after worker
+            if type(error) is not SystemExit:  # a worker is told to stop
+                raise
+            raise RuntimeError(f"the upcaster to version {version} called sys.exit({error.code!r})") from error
+
+
+def _as_json(data: Data) -> Data:
+    """Return what an upcaster has made, which may have a Decimal or a set in it, as JSON data.
+
+    Raises:
+        Exception: JSON or PostgreSQL cannot represent a part of it.
+    """
+    with suppress(UnicodeEncodeError):
+        text = msgspec.json.encode(data)
+        if b"null" not in text and b"u0000" not in text:  # msgspec writes NaN as null
+            read: Data = jsonb.loads(text)
+            return read
+    value: Data = msgspec.to_builtins(data, str_keys=True)
+    jsonb.dumps(value, "data")
+    return value
 
 
 # In the order of definition, also those whose name another class has taken, so that the system check finds them.

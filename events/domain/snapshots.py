@@ -15,6 +15,7 @@ from django.db import ProgrammingError, connections, transaction
 from events.exceptions import InvalidEvent
 from events.storage import server_errors
 from events.storage.prepared_statements import Call
+from events.summaries import message
 from events.types import MAX_BIGINT
 
 from .aggregates import Aggregate
@@ -86,7 +87,7 @@ class Snapshots(Generic[A]):
                 "The snapshot of %s at version %d cannot be read; all its events are applied instead: %s",
                 aggregate_id,
                 version,
-                error,
+                message(error),
             )
             return None
 
@@ -147,4 +148,6 @@ def _store(taken: Taken, using: str) -> None:
         with transaction.atomic(using), connections[using].cursor() as cursor:
             cursor.execute(_KEEP, taken)
     except Exception as error:
-        logger.warning("The snapshot of %s at version %d was not stored: %s", taken.aggregate_id, taken.version, error)
+        logger.warning(
+            "The snapshot of %s at version %d was not stored: %s", taken.aggregate_id, taken.version, message(error)
+        )

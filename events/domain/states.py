@@ -6,6 +6,7 @@ from typing import Any, Generic, TypeVar, get_type_hints
 import msgspec
 
 from events.exceptions import InvalidEvent
+from events.summaries import message
 
 from .aggregates import Aggregate, state_of, undeclared
 from .codecs import decoded, encoded, members_of
@@ -59,7 +60,7 @@ class StateCodec(Generic[A]):
             text = self._encoder.encode(state_of(aggregate)).decode()
             restored = self.to_aggregate(aggregate.aggregate_id, text)
         except Exception as error:  # also those of a codec of the project
-            raise NotExact(f"its state has no exact form in JSON: {error}") from error
+            raise NotExact(f"its state has no exact form in JSON: {message(error)}") from error
         if changed := differences(state_of(aggregate), state_of(restored)):
             raise NotExact(f"its state does not come back from JSON as it was: {_in_words(changed)}")
         if lost := [*undeclared(aggregate), *_lost_in_parts(state_of(aggregate))]:

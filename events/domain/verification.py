@@ -1,9 +1,11 @@
 """The comparison of snapshots with the events that they were computed from."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 from events.exceptions import InvalidEvent, UnreadableEvent
+from events.models import Event
+from events.summaries import message
 
 from . import aggregates
 from .aggregates import Aggregate, state_of
@@ -60,13 +62,15 @@ def _keys(aggregate_class: type[Aggregate], fingerprint: str, using: str) -> Ite
 def _problems(snapshot: Snapshot, snapshots: Snapshots[Any], repository: Repository[Any]) -> list[str]:
     """Return what is wrong with a snapshot."""
     aggregate_id, version = snapshot.aggregate_id, snapshot.version
-    last = repository.store.get_events_for_aggregate(aggregate_id, after_version=version - 1, up_to_version=version)
+    last: Sequence[Event] = []
+    if version > 0:
+        last = repository.store.get_events_for_aggregate(aggregate_id, after_version=version - 1, up_to_version=version)
     if [event.event_id for event in last] != [snapshot.event_id]:
         return [f"its last event, {snapshot.event_id}, is not in the history, so it is not used"]
     try:
         restored = snapshots.restored(aggregate_id, version, snapshot.state)
     except Exception as error:  # also those of a codec of the project
-        return [f"its state cannot be read, so it is not used: {error}"]
+        return [f"its state cannot be read, so it is not used: {message(error)}"]
     try:
         folded = repository.load(aggregate_id, version)
     except UnreadableEvent as error:

@@ -12,6 +12,7 @@ from django.utils import timezone
 from events.exceptions import NewerEvent, UnreadableEvent
 from events.models import Event
 from events.routing import database
+from events.summaries import readable, summary
 from projections.base import Mode, OnError, Projection
 from projections.conf import conf
 from projections.exceptions import HandlerFailed, StopNow
@@ -21,7 +22,6 @@ from . import checkpoints, parking
 
 logger = logging.getLogger(__name__)
 
-MAX_SUMMARY_CHARACTERS = 2000
 MAX_TRACEBACK_CHARACTERS = 20_000
 
 
@@ -104,16 +104,6 @@ def _lock_unchanged(projection: Projection, seen: Checkpoint) -> Checkpoint | No
     return checkpoint
 
 
-def summary(error: BaseException) -> str:
-    """Return the type and the message of an exception in one line."""
-    try:
-        message = str(error)
-    except Exception as failure:
-        message = f"its __str__ raised {type(failure).__name__}"
-    line = " ".join(readable(f"{type(error).__name__}: {message}".rstrip(": ")).split())
-    return line if len(line) <= MAX_SUMMARY_CHARACTERS else line[: MAX_SUMMARY_CHARACTERS - 1] + "…"
-
-
 def full(error: BaseException) -> str:
     """Return the traceback of an exception; a very long one without its middle."""
     try:
@@ -124,11 +114,6 @@ def full(error: BaseException) -> str:
         half = MAX_TRACEBACK_CHARACTERS // 2
         text = f"{text[:half]}\n[…]\n{text[-half:]}"
     return readable(text)
-
-
-def readable(text: str) -> str:
-    """Return `text` with escapes in place of what PostgreSQL cannot store: NUL, and halves of surrogate pairs."""
-    return text.replace("\0", "\\0").encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 def count_attempt(projection: Projection, checkpoint: Checkpoint, event: Event, error: BaseException) -> None:

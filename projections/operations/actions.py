@@ -10,6 +10,7 @@ from events.exceptions import NewerEvent
 from events.models import Event
 from events.routing import database
 from events.storage import autocommit, ordering, reader, rows
+from events.summaries import readable, summary
 from projections import registry
 from projections.base import Mode, Projection
 from projections.engine import failures, missed, registration
@@ -254,7 +255,7 @@ def _recorded(
     using = database()
     autocommit.require(using)
     registration.ensure_registered(projection)
-    by, reason = failures.readable(by)[:USER_CHARACTERS], failures.readable(reason)
+    by, reason = readable(by)[:USER_CHARACTERS], readable(reason)
     record = Operation(projection=projection.name, version=projection.version, action=action, by=by, reason=reason)
     with transaction.atomic(using):
         yield registration.lock_state(projection.name), record
@@ -300,10 +301,10 @@ def _replay(projection: Projection, parked: Sequence[ParkedEvent]) -> int:
             if has_lost_connection(using, session):
                 raise OperationRejected(
                     f"The connection was lost at the event at position {each.position}, and nothing has changed:"
-                    f" {failures.summary(cause)}. If this comes back, correct the handler, or skip the event"
+                    f" {summary(cause)}. If this comes back, correct the handler, or skip the event"
                 ) from error
             each.attempts += not isinstance(cause, NewerEvent)
-            each.error, each.traceback = failures.summary(cause), failures.full(cause)
+            each.error, each.traceback = summary(cause), failures.full(cause)
             each.save(using=using)
             return handled
     return len(parked)

@@ -10,6 +10,7 @@ from events.exceptions import NewerEvent
 from events.models import Event
 from events.routing import database
 from events.storage import ordering, reader
+from events.summaries import summary
 from projections.base import Mode, Projection
 from projections.engine import failures, missed, runner, target_tables
 from projections.engine.outages import is_outage
@@ -52,12 +53,12 @@ def swap(projection: Projection) -> bool:
         # The next pass over the shard fails at the same event, and retries or parks it.
         logger.warning("projection=%s rebuild=not swapped error=%r", projection, str(error))
     except IntegrityError as error:
-        stop_rebuild(projection, f"the swap: {failures.summary(error)}. {_hint(projection, error)}")
+        stop_rebuild(projection, f"the swap: {summary(error)}. {_hint(projection, error)}")
     except Exception as error:
         if is_outage(error, using, session):
             raise
         if not is_transient(error):
-            stop_rebuild(projection, f"the swap: {failures.summary(error)}")
+            stop_rebuild(projection, f"the swap: {summary(error)}")
     return False
 
 
@@ -95,7 +96,7 @@ def _swap(projection: Projection, using: str) -> bool:
     except BaseException as error:
         if isinstance(error, NewerEvent) or is_outage(error, using) or not failures.is_of_handler(error):
             raise
-        raise _CatchUpFailed(failures.summary(error.__cause__ or error)) from error
+        raise _CatchUpFailed(summary(error.__cause__ or error)) from error
     if caught_up is None:
         return False
     if not rebuild.in_place:

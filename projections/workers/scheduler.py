@@ -11,8 +11,8 @@ from typing import Final
 from django.db import connections, transaction
 
 from events.routing import database
+from events.summaries import summary
 from projections.base import Mode, Projection
-from projections.engine import failures
 from projections.engine.outages import is_outage
 from projections.engine.registration import create_checkpoints, ensure_registered
 from projections.exceptions import WaitsForNewerCode
@@ -160,7 +160,7 @@ def _prepare_rebuild(projection: Projection) -> list[Checkpoint]:
         if is_outage(error, database(), session):
             raise
         if not is_transient(error):
-            preparation.stop_rebuild(projection, f"its preparation: {failures.summary(error)}")
+            preparation.stop_rebuild(projection, f"its preparation: {summary(error)}")
         return []
 
 

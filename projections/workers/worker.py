@@ -14,10 +14,11 @@ from django.utils import timezone
 from events.routing import database
 from events.storage import autocommit, ordering, server_errors
 from events.storage.backoff import Backoff
+from events.summaries import summary
 from projections import registry
 from projections.base import Projection
 from projections.conf import conf
-from projections.engine import failures, missed, runner, unended
+from projections.engine import missed, runner, unended
 from projections.engine.outages import is_outage
 from projections.engine.runner import PassOutcome
 from projections.engine.unended import Traced
@@ -200,7 +201,7 @@ class Worker:
         """Log the error, close the connection, and wait before the next round."""
         pause = min(MAX_RECONNECT_SECONDS, 0.05 * 2 ** min(failed_rounds, 10))
         if self._is_outage(error) or server_errors.is_of_setup(error):
-            line = failures.summary(error.__cause__ or error)
+            line = summary(error.__cause__ or error)
             logger.warning("worker=%s database=unavailable error=%r retry_in_seconds=%s", self._heartbeat, line, pause)
         else:
             logger.exception("worker=%s failed retry_in_seconds=%s", self._heartbeat, pause)

@@ -9,6 +9,7 @@ from uuid import uuid4
 import pytest
 from django.core.management import call_command
 from django.db import connection
+from rest_framework.test import APIClient
 
 from events.domain import DomainEvent, upcasts
 from events.exceptions import DuplicateEvent, InvalidEvent, NewerEvent, UnreadableEvent
@@ -53,6 +54,10 @@ def order_placed(store: EventStore) -> type[DomainEvent]:
 
     store.dispatch(NewEvent("order-1", OrderPlaced(customer="bob", total="6", currency="USD")))
     return OrderPlaced
+
+
+def nested(levels: int) -> Any:
+    return [nested(levels - 1)] if levels else 1
 
 
 def stored_rows() -> list[tuple[Any, ...]]:
@@ -232,6 +237,97 @@ def test_results_of_upcasters_are_json(store: EventStore) -> None:
     (event,) = Event.objects.all()
     assert event.data == {"total": "5"}
     upcasts(OrderPlaced, to=3).__call__  # noqa: B018
+
+
+@pytest.mark.parametrize("value", [None, 1e23, -0.0, 1e-300, 2**70, "null", {"a": [None, "é"]}, nested(30)])
+def test_results_of_upcasters_are_exact(store: EventStore, value: Any) -> None:
+    store_first_version(store)
+
+    class OrderPlaced(DomainEvent, version=2, renamed_from=["OrderSubmitted"]):
+        pass
+
+    upcasts(OrderPlaced, to=2)(lambda data: {"value": value})
+    (event,) = Event.objects.all()
+    assert repr(event.data) == repr({"value": value})
+
+
+class WithoutText(Exception):
+    def __str__(self) -> str:
+        raise RuntimeError
+
+
+def raising(error: BaseException) -> Any:
+    def upcaster(data: dict[str, Any]) -> dict[str, Any]:
+        raise error
+
+    return upcaster
+
+
+@pytest.mark.parametrize(
+    ("upcaster", "reason"),
+    [
+        (raising(ValueError("half a pair: \ud800, NUL: \0")), r"ValueError: half a pair: \ud800, NUL: \0"),
+        (raising(WithoutText()), "WithoutText: its __str__ raised RuntimeError"),
+        (raising(ValueError("x" * 5000)), f"ValueError: {'x' * 1987}…"),
+        (raising(SystemExit(3)), "RuntimeError: the upcaster to version 2 called sys.exit(3)"),
+        (lambda data: {"total": float("nan")}, "data.total: is nan, which is not a JSON number"),
+        (lambda data: {"total": [float("-inf")]}, "data.total[0]: is -inf, which is not a JSON number"),
+        (lambda data: {"total": "\ud800"}, "data.total: contains a lone surrogate"),
+        (lambda data: {"total": "\0"}, "data.total: contains a NUL character"),
+        (lambda data: {"total": nested(400)}, "is nested more than 254 levels deep"),
+    ],
+    ids=range(9),
+)
+def test_any_fault_of_an_upcaster_makes_the_event_unreadable_at_each_door(
+    store: EventStore, api: APIClient, admin_client: Any, upcaster: Any, reason: str
+) -> None:
+    with isolated_registry():
+        store_first_version(store, "order-1")
+    store.dispatch(NewEvent("order-1", "Other"))
+
+    class OrderPlaced(DomainEvent, version=2, renamed_from=["OrderSubmitted"]):
+        pass
+
+    upcasts(OrderPlaced, to=2)(upcaster)
+    with pytest.raises(UnreadableEvent):
+        store.get_events_for_aggregate("order-1")
+    first = Event.objects.earliest("position")
+    assert reason in first.unreadable
+    assert len(first.unreadable) < 2100
+    for url in ("/api/events/", "/api/aggregates/order-1/events/", f"/api/events/{first.event_id}/"):
+        answered = api.get(url)
+        assert answered.status_code == 200
+        found = answered.json().get("events", [answered.json()])[0]
+        assert (found["data"], found["unreadable"]) == (None, first.unreadable)
+    answered = api.get("/api/events/", headers={"Accept": "application/cloudevents-batch+json"})
+    assert [each.get("unreadable") for each in answered.json()] == [first.unreadable, None]
+    for page in (f"event/{first.pk}", "aggregate/order-1"):
+        assert "cannot be read" in admin_client.get(f"/admin/events/{page}/change/").content.decode()
+
+
+def test_worker_that_is_told_to_stop_inside_an_upcaster_stops(store: EventStore) -> None:
+    store_first_version(store)
+
+    class OrderPlaced(DomainEvent, version=2, renamed_from=["OrderSubmitted"]):
+        pass
+
+    class StopNow(SystemExit):
+        pass
+
+    upcasts(OrderPlaced, to=2)(raising(StopNow()))
+    with pytest.raises(StopNow):
+        store.get_events_for_aggregate("order-1")
+
+
+def test_names_in_the_result_of_an_upcaster_are_text(store: EventStore) -> None:
+    store_first_version(store, "order-1")
+
+    class OrderPlaced(DomainEvent, version=2, renamed_from=["OrderSubmitted"]):
+        quantities: dict[int, int]
+
+    upcasts(OrderPlaced, to=2)(lambda data: {"quantities": {7: 2}})
+    (event,) = store.read_all()
+    assert (event.data, event.payload.quantities) == ({"quantities": {"7": 2}}, {7: 2})
 
 
 def test_event_newer_than_the_code(store: EventStore) -> None:

@@ -9,7 +9,7 @@ import pytest
 from django.core.management import CommandError, call_command
 from django.db import connection
 
-from events.domain import Aggregate, DomainEvent, Repository, applies, creates
+from events.domain import Aggregate, DomainEvent, Repository, applies, creates, register_codec
 from events.domain.models import Snapshot
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -84,6 +84,60 @@ def test_snapshot_that_no_load_would_use_is_wrong(counters: Any) -> None:
     assert "counter-a at version 3: its state cannot be read, so it is not used: " in printed
     assert "counter-b at version 60: its last event" in printed
     assert error.startswith("Wrong: 2 snapshots.")
+
+
+@pytest.mark.parametrize("version", [0, -1])
+def test_version_that_no_event_has_is_wrong(counters: Any, version: int) -> None:
+    Snapshot.objects.filter(aggregate_id="counter-a").update(version=version)
+    printed, error = verify("--delete")
+    assert f"counter-a at version {version}: its last event" in printed
+    assert printed.endswith("Verified: 2 snapshots.\n")
+    assert "They were deleted" in error
+    assert verify() == ("Verified: 1 snapshot.\n", "")
+
+
+def test_error_without_text_of_a_codec_is_named() -> None:
+    class WithoutText(Exception):
+        def __str__(self) -> str:
+            raise RuntimeError
+
+    class Amount:
+        is_broken = False
+
+        def __eq__(self, other: object) -> bool:
+            return isinstance(other, Amount)
+
+        __hash__ = None  # type: ignore[assignment]
+
+    def code(value: Any) -> Any:
+        if Amount.is_broken:
+            raise WithoutText
+        return 5 if isinstance(value, Amount) else Amount()
+
+    register_codec(Amount, encode=code, decode=code, schema={"type": "integer"})
+
+    class Added(DomainEvent):
+        pass
+
+    class Priced(Aggregate, category="priced"):
+        price: Amount | None = None
+
+        @applies(Added)
+        def was_added(self, event: Added) -> None:
+            self.price = Amount()
+
+        @creates
+        def add(self) -> None:
+            self.record(Added())
+
+    priced = Repository(Priced, snapshot_every=1)
+    priced.handle("a", Priced.add)
+    priced.handle("a", Priced.add)
+    assert Snapshot.objects.count() == 1
+    Amount.is_broken = True
+    priced.handle("a", Priced.add)
+    assert priced.get("a").version == 3
+    assert "its state cannot be read, so it is not used: its __str__ raised RuntimeError" in verify()[0]
 
 
 def test_events_that_cannot_be_read_are_named(counters: Any) -> None:

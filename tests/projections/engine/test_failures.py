@@ -9,10 +9,11 @@ import pytest
 from django.db import DataError, Error, connection, transaction
 from django.utils import timezone
 
+from events import summaries
 from events.models import Event
 from events.store import EventStore
 from projections.base import STOP
-from projections.engine import failures, registration, runner
+from projections.engine import registration, runner
 from projections.exceptions import OperationRejected, StopNow
 from projections.models import Build, Checkpoint, ParkedEvent, Rebuild
 from projections.operations import actions, status
@@ -134,7 +135,7 @@ def test_failure_is_counted_and_parked_whatever_its_text(
     catch_up("fragile")
     (parked,) = ParkedEvent.objects.all()
     assert parked.error.startswith(text)
-    assert len(parked.error) <= failures.MAX_SUMMARY_CHARACTERS
+    assert len(parked.error) <= summaries.MAX_CHARACTERS
     assert "Traceback" in parked.traceback
     assert notes() == [("a-1", 1), ("a-1", 2)]
     assert actions.retry("fragile", by="caf\udce9", reason="\0") == (0, 1)
