@@ -7,10 +7,10 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from copy import deepcopy
 from dataclasses import fields, is_dataclass
-from datetime import datetime
+from datetime import datetime, time, timedelta
 from decimal import Decimal
 from functools import cache, cached_property
-from typing import Any, NamedTuple, Protocol, dataclass_transform, get_args, get_type_hints
+from typing import Any, Final, NamedTuple, Protocol, dataclass_transform, get_args, get_type_hints
 
 import msgspec
 from django.utils.functional import Promise
@@ -91,6 +91,7 @@ class _MsgspecCodec:
 
     def to_data(self, payload: Any) -> dict[str, Any]:
         cls = self._class
+        _check_moments(payload, cls)
         given = _builtins(payload)
         # A constructor checks nothing, so what is stored is what is read back: 5 for a Decimal becomes "5".
         read = self.to_payload(given)
@@ -99,7 +100,8 @@ class _MsgspecCodec:
         # The constructor has set all attributes, unless the payload was read from data without some fields.
         if payload.__class__ is cls and len(given) == self._members:
             complete: dict[str, Any] = msgspec.to_builtins(read, enc_hook=encoded, str_keys=True)
-            return complete
+            if complete == given:
+                return complete
         _set_defaults(read)
         data: dict[str, Any] = _builtins(read)
         _check_names(given, data, "data", cls)
@@ -149,6 +151,7 @@ class _PydanticCodec:
         self._class = payload_class
 
     def to_data(self, payload: Any) -> dict[str, Any]:
+        _check_moments(payload, self._class)
         given = payload.model_dump(mode="json") if isinstance(payload, self._class) else payload
         read = self.to_payload(given)
         for name in _members_to_check(self._class):
@@ -208,6 +211,9 @@ def decoded(cls: type, value: Any) -> Any:
         raise NotImplementedError(f"{cls.__qualname__} has no codec; register one with events.domain.register_codec")
     return own.decode(value)
 
+
+_MOMENTS: Final = (datetime, time)
+_MINUTE: Final = timedelta(minutes=1)
 
 _ERROR = re.compile(r"(?P<reason>.*?)(?: - at (?P<key>`key` in )?`\$(?P<path>[^`]*)`)?", re.DOTALL)
 _MISSING = re.compile(r"Object missing required field `(?P<name>[^`]*)`")
@@ -275,8 +281,17 @@ def _lowered(sentence: str) -> str:
     return sentence[:1].lower() + sentence[1:]
 
 
+def _check_moments(payload: Any, cls: Any) -> None:
+    """Check the moments in a payload of a class as they were given: their form in JSON is rounded."""
+    for name in _members_with_moments(cls):
+        given = payload.get(name) if isinstance(payload, Mapping) else getattr(payload, name, None)
+        _check_value(given, "data", name)
+
+
 def _check_value(value: Any, path: str, name: str) -> None:
     """Check what JSON Schema and msgspec let pass: a Decimal must be finite, and a moment must have a time zone.
+
+    The zone must be whole minutes from UTC, as those of tables are since about 1900: JSON has no seconds of it.
 
     Args:
         path, name: where the value is; a name that begins with a bracket is an index.
@@ -284,9 +299,14 @@ def _check_value(value: Any, path: str, name: str) -> None:
     if isinstance(value, Decimal):
         if not value.is_finite():
             raise InvalidEvent(_joined(path, name), f"is {value}; give a finite number")
-    elif isinstance(value, datetime):
-        if value.utcoffset() is None:
-            reason = "has no time zone; add one, for example with django.utils.timezone.make_aware"
+    elif isinstance(value, _MOMENTS):
+        offset = value.utcoffset()
+        if offset is None:
+            if isinstance(value, datetime):
+                reason = "has no time zone; add one, for example with django.utils.timezone.make_aware"
+                raise InvalidEvent(_joined(path, name), reason)
+        elif offset % _MINUTE:
+            reason = f"is {offset} from UTC, and JSON has only whole minutes; convert it with .astimezone(UTC)"
             raise InvalidEvent(_joined(path, name), reason)
     elif isinstance(value, dict):
         here = _joined(path, name)
@@ -312,7 +332,13 @@ def _joined(path: str, name: str) -> str:
 @cache
 def _members_to_check(cls: Any) -> tuple[str, ...]:
     """Return the fields of a class that may have a Decimal or a moment in them; most have none."""
-    return tuple(name for name, annotation in members_of(cls).items() if _may_have_faults(annotation, frozenset()))
+    kinds = (Decimal, *_MOMENTS)
+    return tuple(name for name, annotation in members_of(cls).items() if _may_have(kinds, annotation, frozenset()))
+
+
+@cache
+def _members_with_moments(cls: Any) -> tuple[str, ...]:
+    return tuple(name for name, annotation in members_of(cls).items() if _may_have(_MOMENTS, annotation, frozenset()))
 
 
 @cache
@@ -331,13 +357,13 @@ def _member_names(cls: Any) -> list[str]:
     return list(getattr(cls, "__struct_fields__", None) or getattr(cls, "model_fields", None) or ())
 
 
-def _may_have_faults(annotation: Any, seen: frozenset[Any]) -> bool:
+def _may_have(kinds: tuple[type, ...], annotation: Any, seen: frozenset[Any]) -> bool:
     if annotation in seen:
         return False
-    if isinstance(annotation, type) and issubclass(annotation, (Decimal, datetime)):
+    if isinstance(annotation, type) and issubclass(annotation, kinds):
         return True
     parts = [*get_args(annotation), *members_of(annotation).values()]
-    return any(_may_have_faults(part, seen | {annotation}) for part in _hashable(parts))
+    return any(_may_have(kinds, part, seen | {annotation}) for part in _hashable(parts))
 
 
 def _hashable(parts: list[Any]) -> Iterator[Any]:

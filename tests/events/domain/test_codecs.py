@@ -1,11 +1,14 @@
 """The conversion of payloads: what is rejected, and the path in the error."""
 
+import re
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime, time, timedelta, timezone
 from decimal import Decimal
 from typing import Annotated, Any, ClassVar, Literal, Optional
+from zoneinfo import ZoneInfo
 
 import msgspec
+import pydantic
 import pytest
 
 from events.domain import DomainEvent, Value, register_codec
@@ -88,6 +91,52 @@ def test_data_that_does_not_fit_is_rejected_with_its_path(data: Any, error: str)
         codec_of(Order).to_data(data)
     assert str(caught.value).startswith(error)
     assert repr(data) == before, "what the caller gave is not changed"
+
+
+@dataclass
+class Shift:
+    at: datetime | None = None
+    by_day: dict[str, list[datetime]] = field(default_factory=dict)
+    opens: time | None = None
+
+
+class Meeting(pydantic.BaseModel):
+    at: datetime
+
+
+BEFORE_1893 = datetime(1850, 1, 1, tzinfo=ZoneInfo("Europe/Berlin"))  # 0:53:28 from UTC
+
+
+@pytest.mark.parametrize(
+    ("payload", "path"),
+    [
+        (Shift(at=BEFORE_1893), "data.at"),
+        ({"at": BEFORE_1893}, "data.at"),
+        (Shift(by_day={"monday": [datetime.now(UTC), BEFORE_1893]}), "data.by_day.monday[1]"),
+        (Shift(opens=time(9, tzinfo=timezone(timedelta(seconds=3208)))), "data.opens"),
+        (Meeting(at=BEFORE_1893), "data.at"),
+    ],
+    ids=range(5),
+)
+def test_moment_that_json_would_change_is_rejected(payload: Any, path: str) -> None:
+    codec = codec_of(Shift if isinstance(payload, dict) else type(payload))
+    with pytest.raises(
+        InvalidEvent, match=rf"^{re.escape(path)}: is 0:53:28 from UTC, and JSON has only whole minutes"
+    ):
+        codec.to_data(payload)
+
+
+def test_moment_in_a_zone_of_whole_minutes_is_kept() -> None:
+    moment = datetime(2026, 3, 29, 12, tzinfo=ZoneInfo("Asia/Kathmandu"))
+    shift = Shift(at=moment, opens=time(9))
+    codec = codec_of(Shift)
+    assert codec.to_payload(codec.to_data(shift)) == shift
+
+
+def test_unknown_name_in_a_dictionary_that_is_part_of_an_object_is_rejected() -> None:
+    line: Any = {"sku": "x", "color": "red"}
+    with pytest.raises(InvalidEvent, match=r"^data.lines\[0\].color: is not a field of Order"):
+        codec_of(Order).to_data(Order(lines=[line]))
 
 
 def test_object_without_a_form_in_json_is_rejected() -> None:
