@@ -22,6 +22,7 @@ from events.exceptions import (
     DuplicateEvent,
     EventStoreError,
     InvalidEvent,
+    NewerEvent,
     Rejected,
     VersionConflict,
 )
@@ -58,7 +59,8 @@ TYPES = {
     ),
     "idempotency-key-reused": ProblemType(
         "The idempotency key belongs to another request",
-        "An earlier request with this key had other events. Use a new key for a new request.",
+        "An earlier request with this key had other events, or other arguments of a command. Use a new key for a new"
+        " request.",
     ),
     "rejected": ProblemType(
         "The event was rejected",
@@ -173,6 +175,12 @@ def _(error: InvalidEvent) -> Response:
 @problem_for.register
 def _(error: AggregateNotFound) -> Response:
     return Problem(404, str(error))
+
+
+@problem_for.register
+def _(error: NewerEvent) -> Response:
+    detail = "This process runs older code than the one that stored an event of the aggregate. Try again."
+    return Problem(503, detail, headers={"Retry-After": "5"})
 
 
 @problem_for.register

@@ -141,9 +141,15 @@ def commands_of(aggregate_class: type[Aggregate]) -> dict[str, Command]:
     return found
 
 
-def commands_of_category(category: str) -> dict[str, Command]:
-    """Return the commands of the aggregates of a category that are open to users, by name."""
-    found = next((each for each in aggregates.defined() if each.category == category), None)
+def commands_of_aggregate(aggregate_id: str) -> dict[str, Command]:
+    """Return the commands of an aggregate that are open to users, by name.
+
+    Args:
+        aggregate_id: the whole id. An id without anything behind its category has no commands: a repository would take
+            it for another aggregate, whose id it completes.
+    """
+    category, _, rest = aggregate_id.partition("-")
+    found = next((each for each in aggregates.defined() if rest and each.category == category), None)
     return commands_of(found) if found else {}
 
 

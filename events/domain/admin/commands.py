@@ -14,14 +14,13 @@ from events.admin.aggregates import AggregateAction, AggregateAdmin
 from events.admin.appending import not_stored
 from events.admin.links import history_url
 from events.domain.answers import KeyReused, answer_once
-from events.domain.commands import Command, commands_of_category
+from events.domain.commands import Command, commands_of_aggregate
 from events.domain.event_types import PayloadType
 from events.domain.forms import PayloadForm, form_of_type
 from events.domain.repository import Repository
 from events.exceptions import EventStoreError
 from events.routing import database
 from events.storage.identity import derived_id
-from events.types import category_of
 from events.visible import visible
 
 TEMPLATE = "admin/events/aggregate/command.html"
@@ -29,8 +28,8 @@ TEMPLATE = "admin/events/aggregate/command.html"
 
 def commands_for(request: HttpRequest, aggregate_id: str) -> list[tuple[str, str]]:
     """Return the names and the titles of the commands of an aggregate that a user may run."""
-    commands = commands_of_category(category_of(aggregate_id)).values()
-    return [(each.name, each.title) for each in commands if each.is_allowed(request.user)]
+    found = commands_of_aggregate(aggregate_id).values()
+    return [(each.name, each.title) for each in found if each.is_allowed(request.user)]
 
 
 def command_page(model_admin: AggregateAdmin, request: HttpRequest, aggregate_id: str, name: str) -> HttpResponse:
@@ -40,7 +39,7 @@ def command_page(model_admin: AggregateAdmin, request: HttpRequest, aggregate_id
         PermissionDenied: the user may not run the command.
         Http404: there is no such command.
     """
-    command = commands_of_category(category_of(aggregate_id)).get(name)
+    command = commands_of_aggregate(aggregate_id).get(name)
     if command is None:
         raise Http404(f"There is no command {visible(name)} here")
     if not command.is_allowed(request.user):

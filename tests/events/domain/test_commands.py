@@ -9,7 +9,7 @@ from django.contrib.auth.models import Permission
 from django.core.checks import run_checks
 
 from events.domain import Aggregate, command, creates
-from events.domain.commands import commands_of, commands_of_category, create_permissions
+from events.domain.commands import commands_of, commands_of_aggregate, create_permissions
 from events.exceptions import InvalidEvent
 
 
@@ -42,8 +42,8 @@ def test_commands_are_found_with_their_texts() -> None:
     assert list(found) == ["resize_all", "start"]
     assert (found["resize_all"].title, found["resize_all"].description) == ("Resize all", "Change the size.")
     assert [each.creates for each in found.values()] == [True, True]
-    assert commands_of_category("order") == found
-    assert commands_of_category("other") == {}
+    assert commands_of_aggregate("order-1") == found
+    assert commands_of_aggregate("other-1") == {}
 
 
 def test_arguments_are_read_from_json_by_their_annotations() -> None:
@@ -81,7 +81,7 @@ def test_command_without_a_right_permission_is_an_error_of_check(permission: str
     assert len(messages) == 2
     assert reason in messages[0].msg
     create_permissions("default") if permission == "" else None
-    assert not commands_of_category("order")["start"].is_allowed(None)
+    assert not commands_of_aggregate("order-1")["start"].is_allowed(None)
 
 
 def test_parameters_that_json_cannot_give_are_an_error_of_check() -> None:

@@ -19,11 +19,12 @@ from events.api.serializers import JSON_OBJECT
 from events.domain import answers
 from events.domain.aggregates import Aggregate
 from events.domain.codecs import json_value
-from events.domain.commands import Command, commands_of_category
+from events.domain.commands import Command, commands_of_aggregate
 from events.domain.repository import Repository
 from events.exceptions import Conflict, InvalidEvent, VersionConflict
+from events.jsonb import dumps
 from events.storage.identity import derived_id
-from events.types import EXISTS, category_of
+from events.types import EXISTS
 
 
 class HandledSerializer(serializers.Serializer):
@@ -47,7 +48,7 @@ class CommandView(StoreView):
         "Run a command of an aggregate",
         HandledSerializer,
         {"aggregate_id": "order-18", "version": 2, "position": 8, "result": None},
-        errors=(*schema.APPEND_ERRORS, 404, 412),
+        errors=(*schema.APPEND_ERRORS, 404, 412, 503),
         parameters=[schema.IF_MATCH, schema.IF_NONE_MATCH, schema.IDEMPOTENCY_KEY, schema.ETAG],
         request={schema.JSON: JSON_OBJECT},
     )
@@ -71,9 +72,9 @@ class CommandView(StoreView):
         return Response(answer, headers={"ETag": preconditions.etag(answer["version"])})
 
     def _command(self, aggregate_id: str, name: str) -> Command:
-        command = commands_of_category(category_of(aggregate_id)).get(name)
+        command = commands_of_aggregate(aggregate_id).get(name)
         if command is None:
-            raise Http404(f"The category {category_of(aggregate_id)!r} has no command {name!r}")
+            raise Http404(f"The aggregate {aggregate_id!r} has no command {name!r}")
         if not command.is_allowed(self.request.user):
             needed = f"you need {command.permission}" if command.permission else "nobody may"
             raise PermissionDenied(f"You may not run the command {name!r} of {aggregate_id!r}; {needed}")
@@ -86,8 +87,7 @@ class CommandView(StoreView):
             met = aggregate.version > 0 if expected is EXISTS else aggregate.version == expected
             if expected is not None and not met:
                 raise PreconditionFailed(VersionConflict([Conflict(aggregate_id, expected, aggregate.version)]))
-            # Before the append: a result that JSON cannot represent is a fault of the code, and nothing is stored.
-            return json_value(command.call(aggregate, arguments))
+            return _as_json(command.call(aggregate, arguments))
 
         repository = Repository(command.aggregate_class, using=self.store.using)
         with client_errors.shown(self.request.user, named=[aggregate_id]):
@@ -99,3 +99,16 @@ class CommandView(StoreView):
             "position": position,
             "result": handled.result,
         }
+
+
+def _as_json(result: Any) -> Any:
+    """Return the result of a command as JSON, before its events are stored.
+
+    Raises:
+        TypeError: JSON cannot represent it. This is a fault of the code, and not of the request.
+    """
+    value = json_value(result)
+    try:
+        return dumps(value, "result")[1]
+    except InvalidEvent as error:
+        raise TypeError(f"the command returned what JSON cannot represent: {error}") from error

@@ -13,6 +13,8 @@ from events.domain import Aggregate, DomainEvent, Repository, applies, command, 
 from events.domain.commands import create_permissions
 from events.exceptions import Rejected
 from events.models import Event
+from events.store import EventStore
+from events.types import NewEvent
 
 PAGE = "/admin/events/aggregate/order-17/change/"
 PAY = "/admin/events/aggregate/order-17/commands/pay/"
@@ -84,6 +86,12 @@ def test_page_of_an_aggregate_links_to_the_commands_that_the_user_may_run(
     assert cashier.get(PAY.replace("pay", "place")).status_code == 403
     assert cashier.get(PAY.replace("pay", "refund")).status_code == 404
     assert cashier.get(PAY.replace("order-17", "cart-1")).status_code == 404
+
+
+def test_id_of_a_category_alone_has_no_commands(cashier: Client, store: EventStore) -> None:
+    store.dispatch(NewEvent("order", "Other"))
+    assert "/commands/" not in cashier.get(PAGE.replace("order-17", "order")).content.decode()
+    assert cashier.get(PAY.replace("order-17", "order")).status_code == 404
 
 
 def test_form_runs_the_command_and_says_what_it_did(cashier: Client, order: Any) -> None:

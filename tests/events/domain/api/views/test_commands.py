@@ -16,6 +16,8 @@ from events.domain.commands import create_permissions
 from events.exceptions import Rejected
 from events.models import Event
 from events.store import EventStore
+from events.testing import isolated_registry
+from events.types import NewEvent
 
 PAY = "/api/aggregates/order-17/commands/pay/"
 PLACE = "/api/aggregates/order-17/commands/place/"
@@ -62,6 +64,11 @@ def order() -> Any:
         @command(permission="events_domain.pay_order")
         def nothing(self) -> Any:
             return {"total": self.total, "object": object()} if self.paid else None
+
+        @command(permission="events_domain.pay_order")
+        def pay_and_return(self, kind: str) -> Any:
+            self.record(OrderPaid(method=kind))
+            return {"nan": float("nan"), "lone surrogate": "\ud800", "NUL": ["\0"], "huge": 10**5000}[kind]
 
         @command
         def nobody_may(self) -> None:
@@ -166,6 +173,39 @@ def test_result_without_a_form_in_json_is_a_fault_before_anything_is_stored(clie
     client.post(PAY, {"method": "card"}, format="json")
     with pytest.raises(TypeError, match="a object has no form in JSON"):
         client.post(PAY.replace("pay", "nothing"), {}, format="json")
+
+
+@pytest.mark.parametrize("key", [{}, {"HTTP_IDEMPOTENCY_KEY": "k-1"}], ids=["", "key"])
+@pytest.mark.parametrize("kind", ["nan", "lone surrogate", "NUL", "huge"])
+def test_result_that_json_cannot_represent_is_a_fault_before_anything_is_stored(
+    client: APIClient, kind: str, key: Any
+) -> None:
+    client.post(PLACE, {"customer": "ann"}, format="json")
+    with pytest.raises(TypeError, match="the command returned what JSON cannot represent: result"):
+        client.post(PAY.replace("pay", "pay_and_return"), {"kind": kind}, format="json", **key)
+    assert types() == ["OrderPlaced"]
+
+
+def test_id_of_a_category_alone_has_no_commands(client: APIClient, store: EventStore) -> None:
+    store.dispatch(NewEvent("order", "OrderPlaced", {"customer": "ann", "total": "5"}))
+    for aggregate_id in ("order", "order-"):
+        response = client.post(PAY.replace("order-17", aggregate_id), {"method": "card"}, format="json")
+        assert response.status_code == 404
+        assert "has no command 'pay'" in response.json()["detail"]
+    assert types() == ["OrderPlaced"]
+
+
+def test_process_with_older_code_asks_to_try_again(client: APIClient, store: EventStore) -> None:
+    client.post(PLACE, {"customer": "ann"}, format="json")
+    with isolated_registry(empty=True):
+
+        class OrderPaid(DomainEvent, version=2):
+            pass
+
+        store.dispatch(NewEvent("order-17", OrderPaid()))
+    response = client.post(PAY, {"method": "card"}, format="json")
+    assert (response.status_code, response["Retry-After"]) == (503, "5")
+    assert "older code" in response.json()["detail"]
 
 
 def test_repeated_request_gets_the_first_answer_and_the_command_does_not_run_again(client: APIClient) -> None:
