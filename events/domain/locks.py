@@ -12,12 +12,16 @@ from typing import Any, Final
 
 from django.apps import apps
 
+from events.formats.outputs import unwritable, written
+
 from .compatibility import incompatible_changes
 from .event_types import PayloadType, defined
 from .schemas import Schema, schema_of
 
 FILE_NAME: Final = "event_schemas.json"
 FORMAT: Final = 1
+# What code that reads a file of another shape may raise.
+_MALFORMED: Final = (ValueError, KeyError, TypeError, AttributeError, RecursionError)
 _NOTE: Final = "description"  # the docstring of a class, which says nothing of stored data
 
 Entry = dict[str, Any]
@@ -49,11 +53,20 @@ class Lock:
         return [path for path in sorted(self.after) if self.after[path] != self.before[path]]
 
     def write(self) -> list[Path]:
-        """Write the files that are out of date, remove those that are not needed, and return them."""
+        """Write the files that are out of date, remove those that are not needed, and return them.
+
+        Raises:
+            Unwritable: a file cannot be written; it is as it was before.
+        """
         changed = self.outdated
         for path in changed:
             text = self.after[path]
-            path.unlink() if text is None else path.write_text(text, encoding="utf-8")
+            if text is None:
+                with unwritable(path):
+                    path.unlink()
+            else:
+                with written(path) as file:
+                    file.write(text.encode())
         return changed
 
 
@@ -69,7 +82,7 @@ def compare() -> Lock:
     known: Entries = {}
     where: dict[str, Path] = {}
     for path in places.values():
-        lock.before[path] = path.read_text(encoding="utf-8") if path.exists() else None
+        lock.before[path] = _read(path)
         entries = _entries(path, lock.before[path])
         known.update(entries)
         where.update(dict.fromkeys(entries, path))
@@ -80,19 +93,24 @@ def compare() -> Lock:
             lock.homeless.append(event_type)
             continue
         path = places[config.name]
-        earlier = [known[name] for name in event_type.names if name in known]
-        lock.problems += _problems(event_type, earlier)
-        new[path][event_type.name] = _entry(event_type, earlier)
+        names = [name for name in event_type.names if name in known]
+        earlier = [known[name] for name in names]
+        schema = _without_notes(schema_of(event_type))
+        try:
+            lock.problems += _problems(event_type, earlier, schema)
+        except _MALFORMED as error:
+            raise _broken(where[names[0]], error) from error
+        new[path][event_type.name] = _entry(event_type, earlier, schema)
     lock.problems += _removed(where)
     lock.after = {path: _text(new[path]) if new[path] else None for path in places.values()}
     return lock
 
 
-def _entry(event_type: PayloadType, earlier: Iterable[Entry]) -> Entry:
+def _entry(event_type: PayloadType, earlier: Iterable[Entry], schema: Schema) -> Entry:
     versions: dict[int, Schema] = {}
     for entry in earlier:
         versions.update({int(version): schema for version, schema in entry["versions"].items()})
-    versions[event_type.version] = _without_notes(schema_of(event_type))
+    versions[event_type.version] = schema
     return {
         "names": list(event_type.names),
         "version": event_type.version,
@@ -100,7 +118,7 @@ def _entry(event_type: PayloadType, earlier: Iterable[Entry]) -> Entry:
     }
 
 
-def _problems(event_type: PayloadType, earlier: Iterable[Entry]) -> list[str]:
+def _problems(event_type: PayloadType, earlier: Iterable[Entry], schema: Schema) -> list[str]:
     name, cls = event_type.name, event_type.payload_class.__name__
     found = [
         f"{name}: no upcaster makes version {version}. Write one: @upcasts({cls}, to={version})."
@@ -118,7 +136,7 @@ def _problems(event_type: PayloadType, earlier: Iterable[Entry]) -> list[str]:
             if lost not in event_type.names
         ]
         same = entry["versions"].get(str(event_type.version))
-        changes = incompatible_changes(same, _without_notes(schema_of(event_type))) if same else []
+        changes = incompatible_changes(same, schema) if same else []
         if changes:
             way_out = (
                 f"Raise the version to {event_type.version + 1} and write @upcasts({cls}, to={event_type.version + 1})"
@@ -146,15 +164,35 @@ def _entries(path: Path, text: str | None) -> Entries:
         if content["format"] != FORMAT:
             raise BrokenLock(f"{path} has the format {content['format']!r}; this code reads {FORMAT}")
         types: Entries = content["types"]
-        for entry in types.values():
-            int(entry["version"])
-            dict(entry["versions"])
-            list(entry["names"])
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise BrokenLock(
-            f"{path} is not a lock of event schemas ({error}); restore it from version control, or solve its conflict"
-        ) from error
+        for name, entry in types.items():
+            if not _is_entry(entry):
+                raise ValueError(f"the entry of {name} has other names, versions or schemas than a lock has")
+    except _MALFORMED as error:
+        raise _broken(path, error) from error
     return types
+
+
+def _read(path: Path) -> str | None:
+    try:
+        return path.read_text(encoding="utf-8") if path.exists() else None
+    except (OSError, UnicodeDecodeError) as error:
+        raise _broken(path, error) from error
+
+
+def _is_entry(entry: Any) -> bool:
+    names, version, versions = entry["names"], entry["version"], entry["versions"]
+    return (
+        isinstance(names, list)
+        and all(isinstance(name, str) for name in names)
+        and type(version) is int
+        and all(number.isdecimal() and isinstance(schema, dict) for number, schema in versions.items())
+    )
+
+
+def _broken(path: Path, error: Exception) -> BrokenLock:
+    return BrokenLock(
+        f"{path} is not a lock of event schemas ({error}); restore it from version control, or solve its conflict"
+    )
 
 
 def _text(entries: Entries) -> str:

@@ -92,8 +92,16 @@ def as_components(schema: Schema, name: str, ref_template: str) -> dict[str, Sch
 
 
 def resolved(part: Any, root: Mapping[str, Any]) -> Any:
-    """Return the schema to which a part of a schema refers; the part itself if it does not refer to another."""
+    """Return the schema to which a part of a schema refers; the part itself if it does not refer to another.
+
+    Raises:
+        ValueError: it refers to itself, as no class does.
+    """
+    seen = set()
     while isinstance(part, Mapping) and "$ref" in part:
+        if part["$ref"] in seen:
+            raise ValueError(f"{part['$ref']} refers to itself")
+        seen.add(part["$ref"])
         part = root.get("$defs", {}).get(part["$ref"].removeprefix(_DEFINITIONS), {})
     return part
 

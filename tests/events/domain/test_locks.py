@@ -1,6 +1,7 @@
 """The lock of event schemas: what it accepts, what it rejects with which way out, and its file."""
 
 import json
+import resource
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Annotated, Any
@@ -10,6 +11,7 @@ import pytest
 from django.apps import apps
 
 from events.domain import DomainEvent, locks, upcasts
+from events.formats.outputs import Unwritable
 from events.testing import isolated_registry
 
 PLACED = {"customer": str, "qty": int}
@@ -151,6 +153,80 @@ def test_file_that_cannot_be_read_is_named(path: Path, text: str) -> None:
     path.write_text(text)
     with pytest.raises(locks.BrokenLock, match=r"event_schemas\.json"):
         locks.compare()
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"version": "1"},
+        {"version": 1.5},
+        {"version": True},
+        {"names": "Placed"},
+        {"names": [None]},
+        {"versions": []},
+        {"versions": {"x": {}}},
+        {"versions": {"1": 5}},
+        {"versions": {"1": {"properties": None, "type": "object"}}},
+        {"versions": {"1": {"properties": {"qty": None}, "type": "object"}}},
+        {"versions": {"1": {"properties": {"qty": {"$ref": 5}}, "type": "object"}}},
+        {
+            "versions": {
+                "1": {
+                    "properties": {"qty": {"$ref": "#/$defs/A"}},
+                    "type": "object",
+                    "$defs": {"A": {"$ref": "#/$defs/A"}},
+                }
+            }
+        },
+        {
+            "versions": {
+                "1": {
+                    "properties": {"qty": {"$ref": "#/$defs/A"}},
+                    "type": "object",
+                    "$defs": {"A": {"anyOf": [{"$ref": "#/$defs/A"}]}},
+                }
+            }
+        },
+    ],
+    ids=range(13),
+)
+def test_entry_of_another_shape_is_named(path: Path, changed: dict[str, Any]) -> None:
+    locked()
+    content = json.loads(path.read_text())
+    content["types"]["Placed"].update(changed)
+    path.write_text(json.dumps(content))
+    define("Placed", PLACED)
+    with pytest.raises(locks.BrokenLock, match=r"event_schemas\.json is not a lock of event schemas"):
+        locks.compare()
+
+
+@pytest.mark.parametrize("content", [b"\xff\xfe", b"[" * 100_000], ids=["not UTF-8", "deep"])
+def test_bytes_that_are_no_json_are_named(path: Path, content: bytes) -> None:
+    path.write_bytes(content)
+    with pytest.raises(locks.BrokenLock, match=r"event_schemas\.json is not a lock"):
+        locks.compare()
+
+
+def test_folder_in_place_of_the_file_is_named(path: Path) -> None:
+    path.mkdir()
+    with pytest.raises(locks.BrokenLock, match=r"event_schemas\.json is not a lock"):
+        locks.compare()
+
+
+def test_full_disk_leaves_the_file_as_it_was(path: Path) -> None:
+    locked()
+    before = path.read_bytes()
+    define("Placed", {**PLACED, "note": (str, "")})
+    lock = locks.compare()
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (10, hard))
+    try:
+        with pytest.raises(Unwritable, match=r"event_schemas\.json cannot be written: File too large"):
+            lock.write()
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert path.read_bytes() == before
+    assert [*path.parent.iterdir()] == [path]
 
 
 def test_description_of_a_class_is_not_locked(path: Path) -> None:
