@@ -13,7 +13,9 @@ from django.apps import apps as installed_apps
 from django.apps.registry import Apps
 from django.db import router
 
+from . import decoding
 from .conf import conf
+from .setting_kinds import ALL, NONE
 from .types import category_of
 
 READ, APPEND = "events.view_event", "events.add_event"
@@ -52,6 +54,16 @@ def readable(user: Any, permission: str = READ) -> Categories:
 def appendable(user: Any) -> Categories:
     """Return the categories that `user` may append to."""
     return _granted(user, APPEND, APPEND)
+
+
+def appendable_in_admin(user: Any) -> Categories:
+    """Return the categories that `user` may append to in the admin; `EVENTS_APPEND_OVER_HTTP` may close them all."""
+    return Categories(frozenset()) if conf.append_over_http == NONE else appendable(user)
+
+
+def may_be_sent(event_type: str) -> bool:
+    """Return whether `EVENTS_APPEND_OVER_HTTP` lets users append events of a type, over HTTP and in the admin."""
+    return conf.append_over_http == ALL or (conf.append_over_http != NONE and event_type in decoding.types)
 
 
 def for_category(permission: str, category: str) -> str:

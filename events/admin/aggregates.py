@@ -101,7 +101,7 @@ class AggregateAdmin(CategorizedAdmin):
         ]
 
     def _append_url(self, request: HttpRequest, aggregate_id: str) -> str:
-        may_append = authorization.appendable(request.user).contains(aggregate_id)
+        may_append = authorization.appendable_in_admin(request.user).contains(aggregate_id)
         return page_url(self.admin_site.name, "events_event_add", aggregate_id=aggregate_id) if may_append else ""
 
     def _timeline(self, request: HttpRequest, aggregate: Aggregate) -> dict[str, Any]:

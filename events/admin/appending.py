@@ -81,6 +81,12 @@ class AppendView:
                 "aggregate_id", f"You may not append to the category '{visible(category_of(event.aggregate_id))}'."
             )
             return None
+        if not authorization.may_be_sent(event.type):
+            form.add_error(
+                "type",
+                "This event type is not registered. Only registered types may be appended (EVENTS_APPEND_OVER_HTTP).",
+            )
+            return None
         try:
             with client_errors.shown(self._request.user, named=[event.aggregate_id]):
                 return self._store.dispatch(*enforced([event]), expected_version=expected)

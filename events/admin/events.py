@@ -139,7 +139,7 @@ class EventAdmin(CategorizedAdmin):
         return exporting.respond(request, self, file_format)
 
     def has_add_permission(self, request: HttpRequest) -> bool:
-        return bool(authorization.appendable(request.user))
+        return bool(authorization.appendable_in_admin(request.user))
 
     def add_view(
         self, request: HttpRequest, form_url: str = "", extra_context: dict[str, Any] | None = None

@@ -8,7 +8,8 @@ from uuid import UUID
 from rest_framework.exceptions import PermissionDenied
 from rest_framework.request import Request
 
-from events import client_errors, decoding
+from events import client_errors
+from events.authorization import may_be_sent
 from events.conf import conf
 from events.context import KEYS, enforced, is_active
 from events.exceptions import DuplicateEvent, InvalidEvent, VersionConflict
@@ -82,14 +83,12 @@ def check_open(event_types: Collection[Any] | None) -> None:
     Raises:
         PermissionDenied: it does not.
     """
-    if conf.append_over_http == ALL:
-        return
     if conf.append_over_http == NONE:
         raise PermissionDenied("Events cannot be appended over HTTP here (EVENTS_APPEND_OVER_HTTP); use a command")
-    if event_types is None:
+    if event_types is None and conf.append_over_http != ALL:
         raise PermissionDenied("Events cannot be imported over HTTP here (EVENTS_APPEND_OVER_HTTP)")
-    for event_type in event_types:
-        if event_type not in decoding.types:
+    for event_type in event_types or ():
+        if not may_be_sent(event_type):
             raise PermissionDenied(
                 f"The event type {shown(event_type)} is not registered, and only registered types can be appended over"
                 " HTTP here (EVENTS_APPEND_OVER_HTTP)"

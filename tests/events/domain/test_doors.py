@@ -257,6 +257,25 @@ def test_types_that_nobody_registered_can_be_rejected_at_each_door(
     assert Event.objects.get().data == {"total": "5", "lines": []}
 
 
+def test_form_of_the_admin_can_be_limited_to_registered_types_or_closed(
+    placed: Any, settings: Any, admin_client: Client
+) -> None:
+    typed = {**form_of(admin_client, "order-1"), "type": "Placed", "data": '{"total": "5"}'}
+    other = {**form_of(admin_client, "order-2"), "type": "Other"}
+    page = "/admin/events/aggregate/order-1/change/"
+    settings.EVENTS_APPEND_OVER_HTTP = "typed"
+    assert admin_client.post(ADD, typed).status_code == 302
+    assert "Only registered types may be appended" in admin_client.post(ADD, other).content.decode()
+    assert ADD in admin_client.get(page).content.decode()
+    settings.EVENTS_APPEND_OVER_HTTP = "none"
+    assert {admin_client.post(ADD, each).status_code for each in (typed, other)} == {403}
+    assert admin_client.get(ADD).status_code == 403
+    assert not any(ADD in admin_client.get(each).content.decode() for each in (page, "/admin/events/event/", "/admin/"))
+    assert Event.objects.count() == 1
+    settings.EVENTS_APPEND_OVER_HTTP = "all"
+    assert admin_client.post(ADD, other).status_code == 302
+
+
 def test_appends_over_http_can_be_limited_to_registered_types_or_closed(
     placed: Any, settings: Any, api: APIClient, store: EventStore
 ) -> None:
