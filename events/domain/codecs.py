@@ -115,6 +115,15 @@ class _MsgspecCodec:
     def _members(self) -> int:
         return len(members_of(self._class))
 
+    @cached_property
+    def _is_plain(self) -> bool:
+        """Whether msgspec converts the class without codecs of ours, and without keys that are no strings."""
+        try:
+            schemas = msgspec.json.schema_components([self._class])
+        except (TypeError, NameError):
+            return False
+        return "additionalProperties" not in repr(schemas)
+
     def to_payload(self, data: Any) -> Any:
         try:
             return self._convert(data)
@@ -124,6 +133,8 @@ class _MsgspecCodec:
             raise InvalidEvent("data", "is nested too deep; flatten it") from None
 
     def _convert(self, data: Any) -> Any:
+        if self._is_plain:  # each keyword argument costs msgspec a third of the time
+            return msgspec.convert(data, self._class)
         return msgspec.convert(data, self._class, dec_hook=decoded, str_keys=True)
 
 
