@@ -13,8 +13,9 @@ _UNSEEN = (
 # Joiners and variation selectors shape scripts such as Persian, and emoji. Beside other text they change nothing.
 _SHAPED = r"[\u0590-\U0001ffff]"
 _SHAPING = rf"(?<!{_SHAPED})[\u200c\u200d\ufe00-\ufe0f]|[\u200c\u200d](?!{_SHAPED})"
-_IN_TEXT = re.compile(f"[{_UNSEEN}]|{_SHAPING}")
-_IN_NAME = re.compile(f"{_IN_TEXT.pattern}|^ +| +$")
+# `re` compiles them at the first use: each process starts without that.
+_IN_TEXT = f"[{_UNSEEN}]|{_SHAPING}"
+_IN_NAME = f"{_IN_TEXT}|^ +| +$"
 
 
 def visible(text: Any) -> str:
@@ -22,12 +23,12 @@ def visible(text: Any) -> str:
 
     It is plain text, so it fits into a title, an attribute and a picture too.
     """
-    return _IN_NAME.sub(lambda found: "".join(f"⟨U+{ord(each):04X}⟩" for each in found[0]), str(text))
+    return re.sub(_IN_NAME, lambda found: "".join(f"⟨U+{ord(each):04X}⟩" for each in found[0]), str(text))
 
 
 def escaped(json: str) -> str:
     r"""Return the same JSON with an escape such as \u202e in place of each unseen character."""
-    return _IN_TEXT.sub(lambda found: "".join(_escape(ord(each)) for each in found[0]), json)
+    return re.sub(_IN_TEXT, lambda found: "".join(_escape(ord(each)) for each in found[0]), json)
 
 
 def _escape(code: int) -> str:

@@ -1,5 +1,6 @@
 """Fixtures of Django with rows of the store: the database of a test takes them, any other database rejects them."""
 
+import sys
 from typing import Any
 
 from django.apps import AppConfig
@@ -7,7 +8,6 @@ from django.db import connections, models
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.backends.base.creation import TEST_DATABASE_PREFIX
 from django.db.models.signals import pre_save
-from django.test.utils import _TestState
 
 from events.exceptions import ImmutableEvent
 
@@ -47,4 +47,5 @@ def is_of_a_test(connection: BaseDatabaseWrapper) -> bool:
     """
     name, test_name = str(connection.settings_dict["NAME"]), connection.settings_dict["TEST"].get("NAME")
     made = name == test_name or name.startswith(f"{test_name}_" if test_name else TEST_DATABASE_PREFIX)
-    return made and hasattr(_TestState, "saved_data")
+    utils = sys.modules.get("django.test.utils")  # importing it would take every process a tenth of its start
+    return made and utils is not None and hasattr(utils._TestState, "saved_data")
