@@ -120,7 +120,7 @@ class PreconditionFailed(Exception):
 
 
 class IdempotencyKeyReused(Exception):
-    """An earlier request with the idempotency key had other events."""
+    """An earlier request with the idempotency key had another body."""
 
 
 def answer(error: Exception, context: Any) -> Response | None:

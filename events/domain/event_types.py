@@ -109,7 +109,7 @@ def define(
         raise TypeError(f"{payload_class.__qualname__}: version is {version!r}; give a whole number from 1 up")
     if isinstance(renamed_from, str):
         raise TypeError(f"{payload_class.__qualname__}: renamed_from is a string; give a list of names")
-    event_type = PayloadType(payload_class, name or payload_class.__name__, version, renamed_from)
+    event_type = PayloadType(payload_class, payload_class.__name__ if name is None else name, version, renamed_from)
     for each in event_type.names:
         check_name("type", each)
     _defined[event_type.place] = event_type

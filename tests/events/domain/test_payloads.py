@@ -309,6 +309,11 @@ def test_definitions_that_cannot_hold_are_errors_at_once() -> None:
         class C(DomainEvent, type="c\n"):
             pass
 
+    with pytest.raises(InvalidEvent, match="type: is empty"):
+
+        class E(DomainEvent, type=""):
+            pass
+
     class D(DomainEvent, version=2):
         pass
 
