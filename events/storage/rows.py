@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from itertools import takewhile
+from operator import attrgetter
 from typing import Any, NamedTuple
 from uuid import UUID
 
@@ -60,6 +61,11 @@ class EventRow(NamedTuple):
     metadata: str
     timestamp: datetime
     recorded_at: datetime
+
+    @property
+    def unreadable(self) -> str:
+        """Nothing: an event that cannot be read is no row, but an `Event` that says why."""
+        return ""
 
 
 class Page(list[Any]):
@@ -170,7 +176,7 @@ def fetch_page(events: EventQuerySet | Query, limit: int, *, as_rows: bool = Fal
 
 def is_marked(event: Event | EventRow) -> bool:
     """Return whether an event cannot be read."""
-    return isinstance(event, Event) and bool(event.unreadable)
+    return bool(event.unreadable)
 
 
 def as_query(events: EventQuerySet | Query) -> Query:
@@ -235,7 +241,7 @@ def _page(
 
 def _marked_page(events: Iterable[Event | EventRow]) -> Page:
     page = Page(events)
-    page.has_unreadable = any(map(is_marked, page))
+    page.has_unreadable = any(map(attrgetter("unreadable"), page))
     return page
 
 
