@@ -99,7 +99,8 @@ class _MsgspecCodec:
             _check_value(getattr(read, name), "data", name)
         # The constructor has set all attributes, unless the payload was read from data without some fields.
         if payload.__class__ is cls and len(given) == self._members:
-            complete: dict[str, Any] = msgspec.to_builtins(read, enc_hook=encoded, str_keys=True)
+            # msgspec has made what it read, so a plain class has nothing in it that needs a hook.
+            complete: dict[str, Any] = msgspec.to_builtins(read) if self._is_plain else json_value(read)
             if complete == given:
                 return complete
         _set_defaults(read)
