@@ -1,8 +1,9 @@
 """The base class of projections: a subclass names the events that it handles and the rows that it fills."""
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from enum import StrEnum
-from typing import Any, ClassVar, Final, TypeVar, overload
+from typing import Any, ClassVar, Concatenate, Final, ParamSpec, TypeVar, overload
 
 from django.db.models import Model
 
@@ -11,16 +12,39 @@ from events.generics import A, B, C
 from events.models import Event
 from events.types import ALL, Subscribed
 
-from .exceptions import HandlerFailed, StopNow
+from .exceptions import NOT_OF_HANDLER, HandlerFailed
 
-__all__ = ["ASYNC", "FIRST_EVENT", "INLINE", "NOW", "PARK", "STOP", "Mode", "OnError", "Projection", "Start", "handles"]
+__all__ = [
+    "ASYNC",
+    "FIRST_EVENT",
+    "INLINE",
+    "NOW",
+    "PARK",
+    "STOP",
+    "Kind",
+    "Mode",
+    "OnError",
+    "Projection",
+    "Start",
+    "handles",
+]
 
 Method = TypeVar("Method", bound=Callable[..., Any])
 Owner = TypeVar("Owner")
 Taken = TypeVar("Taken")
 Result = TypeVar("Result")
-# Of a method that takes one thing.
-Decorator = Callable[[Callable[[Owner, Taken], Result]], Callable[[Owner, Taken], Result]]
+Rest = ParamSpec("Rest")
+# Of a method that takes one thing, and in a reaction its actions too.
+Decorator = Callable[
+    [Callable[Concatenate[Owner, Taken, Rest], Result]], Callable[Concatenate[Owner, Taken, Rest], Result]
+]
+
+
+class Kind(StrEnum):
+    """What a durable consumer of events does."""
+
+    PROJECTION = "projection"  # it writes read models, which a rebuild makes again
+    REACTION = "reaction"  # it causes effects, and is never rebuilt
 
 
 class Mode(StrEnum):
@@ -64,15 +88,15 @@ def with_links(models: Iterable[type[Model]]) -> list[type[Model]]:
 
 # The last one is for names and for more than three classes.
 @overload
-def handles(event_type: type[A], /) -> Decorator[Owner, Event[A], Result]: ...  # type: ignore[overload-overlap]
+def handles(event_type: type[A], /) -> Decorator[Owner, Event[A], Rest, Result]: ...  # type: ignore[overload-overlap]
 @overload
 def handles(  # type: ignore[overload-overlap]
     first: type[A], second: type[B], /
-) -> Decorator[Owner, Event[A | B], Result]: ...
+) -> Decorator[Owner, Event[A | B], Rest, Result]: ...
 @overload
 def handles(  # type: ignore[overload-overlap]
     first: type[A], second: type[B], third: type[C], /
-) -> Decorator[Owner, Event[A | B | C], Result]: ...
+) -> Decorator[Owner, Event[A | B | C], Rest, Result]: ...
 @overload
 def handles(*event_types: str | type[Any] | Subscribed) -> Callable[[Method], Method]: ...
 def handles(*event_types: str | type[Any] | Subscribed) -> Callable[[Any], Any]:
@@ -127,12 +151,15 @@ class Projection:
     start: ClassVar[Start] = FIRST_EVENT
     batch_events: ClassVar[int] = 1000
     retry_delays_seconds: ClassVar[Sequence[float] | None] = None
+    kind: ClassVar[Kind] = Kind.PROJECTION
+    # What handlers and `project_batch` take besides the event or the events.
+    _further_arguments: ClassVar[tuple[str, ...]] = ()
     # Whether it needs the content of events. If not, it also gets the events that cannot be read.
     _reads_content: ClassVar[bool] = True
 
     def __init__(self) -> None:
-        self._handlers: dict[str, list[Callable[[Event], Any]]] = {}
-        self._handlers_of_all: list[Callable[[Event], Any]] = []
+        self._handlers: dict[str, list[Callable[..., Any]]] = {}
+        self._handlers_of_all: list[Callable[..., Any]] = []
         for event_type, method in self.marked_handlers():
             bound = getattr(self, method)
             if event_type is ALL:
@@ -169,6 +196,20 @@ class Projection:
         wanted = self.wanted_types()
         return None if wanted is None else sorted(decoding.stored_names(wanted))
 
+    @property
+    def events_per_pass(self) -> int:
+        """The largest number of events that a pass handles."""
+        return self.batch_events
+
+    @contextmanager
+    def open_pass(self) -> Iterator[Callable[[Sequence[Event]], None]]:
+        """Yield the function that handles events, for the `with` block of one transaction.
+
+        The block calls it with all events of the transaction, or with parts of them, each in a savepoint. What is done
+        after the block commits with them.
+        """
+        yield self.project_batch
+
     def project_batch(self, events: Sequence[Event]) -> None:
         """Update the read models with `events`, which are ordered by position.
 
@@ -176,15 +217,18 @@ class Projection:
             HandlerFailed: a handler raised an exception, which is its cause.
         """
         for event in events:
-            try:
-                for handler in self._handlers_of(event.type):
-                    handler(event)
-            except (KeyboardInterrupt, StopNow):
-                raise
-            except BaseException as error:  # a handler may raise SystemExit, and would end worker after worker
-                raise HandlerFailed(event) from error
+            self._call_handlers(event)
 
-    def _handlers_of(self, event_type: str) -> Iterator[Callable[[Event], Any]]:
+    def _call_handlers(self, event: Event, *arguments: Any) -> None:
+        try:
+            for handler in self._handlers_of(event.type):
+                handler(event, *arguments)
+        except NOT_OF_HANDLER:
+            raise
+        except BaseException as error:  # a handler may raise SystemExit, and would end worker after worker
+            raise HandlerFailed(event) from error
+
+    def _handlers_of(self, event_type: str) -> Iterator[Callable[..., Any]]:
         yield from self._handlers_of_all
         # A method may be marked with an earlier name of the type.
         for name in decoding.names_of(event_type):

@@ -20,7 +20,7 @@ from events.types import ALL
 from events.validation import check_name
 
 from . import registry
-from .base import Mode, OnError, Projection, Start, with_links
+from .base import Kind, Mode, OnError, Projection, Start, with_links
 from .conf import conf
 from .engine import registration
 from .models import ProjectionState
@@ -161,6 +161,8 @@ def _problems(cls: type[Projection], twice: Sequence[Any]) -> Iterator[tuple[str
         return
     yield from _handler_problems(cls)
     yield from _model_problems(cls)
+    if cls.kind is Kind.REACTION:
+        yield from _reaction_problems(cls)
 
 
 def _handler_problems(cls: type[Projection]) -> Iterator[tuple[str, str, str]]:
@@ -197,11 +199,25 @@ def _handler_problems(cls: type[Projection]) -> Iterator[tuple[str, str, str]]:
         if inspect.iscoroutinefunction(function) or inspect.isgeneratorfunction(function):
             yield "E008", f"{method}() is async or a generator, so a call does nothing", "Make it a plain method."
         try:
-            inspect.signature(getattr(cls, method)).bind(None, None)
+            inspect.signature(getattr(cls, method)).bind(None, None, *cls._further_arguments)
         except TypeError:
-            argument = "events" if cls.works_on_sets() else "event"
-            hint = f"Define it as {method}(self, {argument})."
-            yield "E008", f"{method}() does not accept the argument it is called with", hint
+            taken = ", ".join(("self", "events" if cls.works_on_sets() else "event", *cls._further_arguments))
+            yield (
+                "E008",
+                f"{method}() does not accept the arguments it is called with",
+                f"Define it as {method}({taken}).",
+            )
+
+
+def _reaction_problems(cls: type[Projection]) -> Iterator[tuple[str, str, str]]:
+    if cls.mode is not Mode.ASYNC:
+        yield "E016", "it is a reaction, and its mode is not ASYNC", "Leave mode out: workers run reactions."
+    if cls.version != 1:
+        hint = "Leave version out: a reaction is never rebuilt. To handle events again, run rewind_reaction."
+        yield "E016", "it is a reaction, and has a version", hint
+    if cls.models:
+        hint = "Leave models out: the handlers may write to any model of this database, and no rebuild replaces rows."
+        yield "E016", "it is a reaction, and lists models", hint
 
 
 def _model_problems(cls: type[Projection]) -> Iterator[tuple[str, str, str]]:

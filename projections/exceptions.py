@@ -1,7 +1,7 @@
 """The errors of the projections. Each error carries its data as attributes."""
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from events.plurals import number_of_events
 
@@ -14,11 +14,15 @@ __all__ = [
     "OperationRejected",
     "OutdatedCode",
     "ProjectionError",
+    "Unavailable",
     "UnknownProjection",
     "UnsafeTransaction",
     "WaitsForItself",
     "WaitsForNewerCode",
 ]
+
+
+MAX_PAUSE_SECONDS: Final = 86_400
 
 
 class ProjectionError(Exception):
@@ -44,6 +48,43 @@ class HandlerFailed(ProjectionError):
     def __init__(self, event: "Event") -> None:
         self.event = event
         super().__init__(f"the handler failed on {event} (position {event.position})")
+
+
+class Unavailable(ProjectionError):
+    """A handler raises it when a system that it needs is away: nothing is parked, and no attempt is counted.
+
+    The pass is rolled back, and tried again after a pause until the system is back.
+
+    Attributes:
+        retry_after_seconds: the pause, more than 0 and at most a day; None for pauses that grow from 1 s to 5 minutes.
+        done: the position of the last event that is done, if a `project_batch` raises it: what it has done up to there
+            is kept. None: nothing of the batch is done.
+    """
+
+    def __init__(self, reason: str = "", *, retry_after_seconds: float | None = None, done: int | None = None) -> None:
+        if retry_after_seconds is not None and not 0 < retry_after_seconds <= MAX_PAUSE_SECONDS:
+            raise ValueError(
+                f"retry_after_seconds is {retry_after_seconds!r}; give more than 0 and at most {MAX_PAUSE_SECONDS}"
+            )
+        self.retry_after_seconds = retry_after_seconds
+        self.done = done
+        super().__init__(reason or "a system that the handler needs is unavailable")
+
+
+class EffectOnCommit(ProjectionError):
+    """A handler called `transaction.on_commit`. Its pass is rolled back."""
+
+    def __init__(self, function: object) -> None:
+        name = getattr(function, "__qualname__", None) or repr(function)
+        super().__init__(
+            f"transaction.on_commit({name}) was called in a pass. A rebuild would call the function again for each"
+            " event, and a crash after the commit would lose the call. Write a Reaction (projections.reactions) for the"
+            " effect, or call the function in its handler directly"
+        )
+
+
+class PassTooLong(BaseException):
+    """The pass must run again with fewer events. No handler may take it for an error of its own."""
 
 
 class WaitsForNewerCode(ProjectionError):
@@ -84,6 +125,10 @@ class UnsafeTransaction(ProjectionError):
 
 class StopNow(SystemExit):
     """An operator ends this process at once. A handler's own SystemExit is a failure of the handler."""
+
+
+# What ends a pass without an error of the handler.
+NOT_OF_HANDLER: Final = (KeyboardInterrupt, StopNow, PassTooLong)
 
 
 class NotCaughtUp(ProjectionError):

@@ -17,6 +17,7 @@ from events.types import NewEvent
 from . import registry
 from .base import Mode, Projection
 from .engine import runner
+from .engine.handling import handlers_of
 from .exceptions import HandlerFailed, OperationRejected
 from .models import Build, Checkpoint, ProjectionState, Status
 from .operations import lag
@@ -36,7 +37,8 @@ def project(projection: type[Projection], *events: NewEvent) -> list[Event]:
         return stored
     wanted = projection().wanted_types()
     try:
-        projection().project_batch([event for event in stored if wanted is None or event.type in wanted])
+        with handlers_of(projection()) as call:
+            call([event for event in stored if wanted is None or event.type in wanted])
     except HandlerFailed as failure:
         raise failure.__cause__ or failure from None
     return stored

@@ -1,6 +1,6 @@
 """The append of what aggregates have recorded, and what a conflict means for the transaction around it."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from django.db import OperationalError, connections, transaction
@@ -15,11 +15,19 @@ from .aggregates import Aggregate, end_command, mark_stored, take_recorded
 _SERIALIZATION_FAILURE = "40001"  # https://www.postgresql.org/docs/current/errcodes-appendix.html
 
 
-def append_recorded(aggregates: Sequence[Aggregate], store: EventStore) -> Sequence[Event]:
+Prepare = Callable[[Sequence[NewEvent]], Sequence[NewEvent]]
+
+
+def append_recorded(
+    aggregates: Sequence[Aggregate], store: EventStore, prepare: Prepare | None = None
+) -> Sequence[Event]:
     """Append the recorded events of aggregates, all or none, if no other call has appended to any of them.
 
     An aggregate without recorded events must be unchanged too, because what others recorded may rest on it. Without
     any recorded event, nothing is checked. The events stay recorded until they are stored.
+
+    Args:
+        prepare: returns the recorded events with ids or metadata of its own.
 
     Returns:
         The stored events, in the order of recording.
@@ -29,6 +37,8 @@ def append_recorded(aggregates: Sequence[Aggregate], store: EventStore) -> Seque
         InvalidEvent: an event is not valid.
     """
     recorded = take_recorded(aggregates)
+    if recorded and prepare:
+        recorded = list(prepare(recorded))
     stored = _append(recorded, aggregates, store) if recorded else []
     for each in aggregates:
         end_command(each)

@@ -17,7 +17,7 @@ from events.validation import check_aggregate_id, check_number
 
 from . import aggregates
 from .aggregates import Aggregate
-from .appending import append_recorded, sees_other_commits
+from .appending import Prepare, append_recorded, sees_other_commits
 from .differences import Difference, differences
 from .snapshots import keep, snapshots_of
 from .states import codec_of_states
@@ -187,12 +187,20 @@ class Repository(Generic[A]):
         """
         return self.run(id, lambda aggregate: command(aggregate, *args, **kwargs), command).result
 
-    def run(self, id: Id, call: Callable[[A], Result], command: object) -> "Handled[Result]":  # noqa: A002
+    def run(
+        self,
+        id: Id,  # noqa: A002
+        call: Callable[[A], Result],
+        command: object,
+        *,
+        prepare: Prepare | None = None,
+    ) -> "Handled[Result]":
         """Do what `handle` does, and return the stored events too.
 
         Args:
             call: runs the command on an aggregate.
             command: the command, which may be marked with `@creates`.
+            prepare: returns the recorded events with ids or metadata of its own, before they are appended.
         """
         aggregate_id = self.aggregate_id(id)
         for left in range(self.retries, -1, -1):
@@ -203,7 +211,7 @@ class Repository(Generic[A]):
                 result.close()  # it has done nothing yet
                 raise TypeError(f"{command!r} is a coroutine function or a generator; write a plain function")
             try:
-                events = append_recorded([aggregate], self.store)
+                events = append_recorded([aggregate], self.store, prepare)
             except VersionConflict:
                 if not left or not sees_other_commits(self.store.using):
                     raise

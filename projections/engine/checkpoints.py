@@ -39,7 +39,8 @@ def save_position(checkpoint: Checkpoint, position: int, events: int) -> None:
     checkpoint.rate = rate_at(now, checkpoint) + events / RATE_SECONDS
     checkpoint.position, checkpoint.moved_at = max(position, checkpoint.position), now
     checkpoint.attempts, checkpoint.next_attempt_at = 0, None
-    checkpoint.failing_position, checkpoint.error, checkpoint.waiting_since = None, "", None
+    checkpoint.failing_position, checkpoint.error = None, ""
+    checkpoint.waiting_since, checkpoint.unavailable_since = None, None
     checkpoint.outages, checkpoint.begun_by = 0, None
     if checkpoint.suspect_until is not None and checkpoint.position >= checkpoint.suspect_until:
         checkpoint.suspect_until = None
@@ -49,7 +50,10 @@ def save_position(checkpoint: Checkpoint, position: int, events: int) -> None:
     )
 
 
-FAILURE_FIELDS = ("attempts", "next_attempt_at", "failing_position", "error", "waiting_since", "begun_by")
+FAILURE_FIELDS = (
+    *("attempts", "next_attempt_at", "failing_position", "error"),
+    *("waiting_since", "unavailable_since", "begun_by"),
+)
 
 
 def rate_at(now: datetime, checkpoint: Checkpoint) -> float:

@@ -15,7 +15,7 @@ from events.routing import database
 from events.summaries import readable, summary
 from projections.base import Mode, OnError, Projection
 from projections.conf import conf
-from projections.exceptions import HandlerFailed, StopNow
+from projections.exceptions import NOT_OF_HANDLER, HandlerFailed, Unavailable
 from projections.models import Build, Checkpoint, ProjectionState, Rebuild, Status
 
 from . import checkpoints, parking
@@ -23,11 +23,14 @@ from . import checkpoints, parking
 logger = logging.getLogger(__name__)
 
 MAX_TRACEBACK_CHARACTERS = 20_000
+# The pauses while a system is away.
+FIRST_PAUSE_SECONDS = 1.0
+LONGEST_PAUSE_SECONDS = 300.0
 
 
 def is_of_handler(error: BaseException) -> bool:
     """Return whether a handler may have raised `error`; otherwise a user or the worker has ended the process."""
-    return not isinstance(error, KeyboardInterrupt | StopNow)
+    return not isinstance(error, NOT_OF_HANDLER)
 
 
 def record_failure(projection: Projection, seen: Checkpoint, events: Sequence[Event], error: BaseException) -> None:
@@ -78,6 +81,55 @@ def record_wait(projection: Projection, seen: Checkpoint, error: NewerEvent) -> 
     )
 
 
+def unavailable(error: BaseException) -> Unavailable | None:
+    """Return the error of a handler that needs a system which is away; None if `error` is another one."""
+    cause = error.__cause__ if isinstance(error, HandlerFailed) else error
+    return cause if isinstance(cause, Unavailable) else None
+
+
+def record_unavailable(
+    projection: Projection, seen: Checkpoint, events: Sequence[Event], error: BaseException, away: Unavailable
+) -> bool:
+    """Save that a system which the handler needs is away; return whether the events before it can be handled at once.
+
+    The batch was rolled back. Nothing is parked, and no attempt is counted.
+
+    Args:
+        seen: the checkpoint that the pass locked. If it has changed since, another worker has gone further, and nothing
+            is saved.
+    """
+    before = list(events).index(error.event) if isinstance(error, HandlerFailed) and error.event in events else 0
+    with transaction.atomic(database(), durable=True):
+        checkpoint = _lock_unchanged(projection, seen)
+        if checkpoint is None:
+            return False
+        if before > 0:
+            checkpoint.batch_limit, checkpoint.begun_by = before, None
+            checkpoint.save(update_fields=["batch_limit", "begun_by"], using=database())
+        else:
+            save_unavailable(checkpoint, events[0].position, away)
+    return before > 0
+
+
+def save_unavailable(checkpoint: Checkpoint, position: int, away: Unavailable) -> None:
+    """Save that the event at `position` waits for a system that is away. The checkpoint is locked.
+
+    Without a pause of its own, each pause is as long as all before it together, from 1 second to 5 minutes.
+    """
+    now = timezone.now()
+    since = checkpoint.unavailable_since or now
+    pause = away.retry_after_seconds
+    if pause is None:
+        pause = min(max((now - since).total_seconds(), FIRST_PAUSE_SECONDS), LONGEST_PAUSE_SECONDS)
+    checkpoint.unavailable_since, checkpoint.next_attempt_at = since, now + timedelta(seconds=pause)
+    checkpoint.failing_position, checkpoint.error, checkpoint.begun_by = position, summary(away), None
+    checkpoint.save(update_fields=checkpoints.FAILURE_FIELDS, using=database())
+    logger.warning(
+        "projection=%s shard=%s position=%s unavailable_since=%s retry_in_seconds=%.1f error=%r",
+        *(checkpoint.projection_id, checkpoint.shard, position, since.isoformat(), pause, checkpoint.error),
+    )
+
+
 def outage_came_back(projection: Projection, seen: Checkpoint) -> bool:
     """Return whether an outage has ended a second pass at the same position, although the database answers.
 
@@ -124,7 +176,7 @@ def count_attempt(projection: Projection, checkpoint: Checkpoint, event: Event, 
         delays = ()
     checkpoint.attempts += 1
     checkpoint.failing_position, checkpoint.error, checkpoint.batch_limit = event.position, summary(error), 1
-    checkpoint.begun_by, checkpoint.waiting_since = None, None
+    checkpoint.begun_by, checkpoint.waiting_since, checkpoint.unavailable_since = None, None, None
     facts = (projection, checkpoint.shard, event.position, event.aggregate_id, checkpoint.attempts, summary(error))
     line = "projection=%s shard=%s position=%s aggregate=%s attempts=%s error=%r "
     if checkpoint.attempts <= len(delays):

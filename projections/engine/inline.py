@@ -19,6 +19,7 @@ from projections.base import Mode, Projection
 from projections.exceptions import HandlerFailed, OutdatedCode, UnsafeTransaction
 
 from . import missed, registration
+from .handling import handlers_of
 
 logger = logging.getLogger(__name__)
 
@@ -79,7 +80,8 @@ class Receiver:
             _warn(self._projection.name)
             return
         try:
-            self._projection.project_batch([event])
+            with handlers_of(self._projection) as call:
+                call([event])
         except HandlerFailed as failure:
             raise failure.__cause__ or failure from None
 

@@ -27,7 +27,7 @@ def park_behind(checkpoint: Checkpoint, events: Sequence[Event], *, waits: bool 
         ids = {event.aggregate_id for event in events}
         blocked = set(parked.filter(aggregate_id__in=ids).values_list("aggregate_id", flat=True).distinct())
         waiting = [_parked(checkpoint, event) for event in events if event.aggregate_id in blocked]
-        ParkedEvent.objects.using(database()).bulk_create(waiting)
+        ParkedEvent.objects.using(database()).bulk_create(waiting, ignore_conflicts=True)
         events = [event for event in events if event.aggregate_id not in blocked]
     return events
 

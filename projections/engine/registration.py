@@ -60,7 +60,12 @@ def _register(projection: Projection, before: int | None, using: str) -> Project
         start = ordering.settled_position(using) if projection.start is Start.NOW else 0
         state, is_new = states.get_or_create(
             name=projection.name,
-            defaults={"mode": projection.mode, "version": projection.version, "start_position": start},
+            defaults={
+                "kind": projection.kind,
+                "mode": projection.mode,
+                "version": projection.version,
+                "start_position": start,
+            },
         )
         if not is_new:
             return state

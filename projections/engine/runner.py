@@ -13,10 +13,11 @@ from events.models import Event
 from events.routing import database
 from events.storage import reader, rows
 from projections.base import Mode, Projection
-from projections.exceptions import HandlerFailed
+from projections.exceptions import HandlerFailed, PassTooLong, Unavailable
 from projections.models import Checkpoint
 
 from . import checkpoints, failures, parking
+from .handling import handlers_of
 from .outages import is_outage
 from .target_tables import tables_of
 
@@ -27,6 +28,7 @@ class PassOutcome(Enum):
     """How a pass ended."""
 
     DONE = "done"
+    UNAVAILABLE = "unavailable"  # a system that the handler needs is away; the next attempt is saved
     FAILED = "failed"  # the batch was rolled back, and the failure is saved
     NOT_LOCKED = "not locked"  # the checkpoint could not be locked
     WAITING = "waiting"  # the next event needs newer code; nothing has changed
@@ -63,18 +65,26 @@ def run_pass(projection: Projection, checkpoint_id: int, up_to: int, *, raise_er
                 return PassResult(PassOutcome.NOT_LOCKED)
             taken = copy(checkpoint)
             events, position = next_batch(projection, checkpoint, up_to)
-            handle(projection, checkpoint, events)
-            checkpoints.save_position(checkpoint, position, len(events))
+            away = handle(projection, checkpoint, events)
+            if away is None:
+                checkpoints.save_position(checkpoint, position, len(events))
+            else:
+                events = _save_part(checkpoint, events, away)
     except NewerEvent as error:
         if raise_errors or taken is None:
             raise
         failures.record_wait(projection, taken, error)
         return PassResult(PassOutcome.WAITING, position=taken.position)
+    except PassTooLong:
+        return PassResult(PassOutcome.DONE, position=taken.position if taken else 0)
     except BaseException as error:
         if raise_errors and isinstance(error, HandlerFailed) and error.__cause__:
             raise error.__cause__ from None
         if raise_errors or taken is None or not events or not failures.is_of_handler(error):
             raise
+        if away := failures.unavailable(error):
+            may_go_on = failures.record_unavailable(projection, taken, events, error, away)
+            return PassResult(PassOutcome.FAILED if may_go_on else PassOutcome.UNAVAILABLE, position=taken.position)
         if is_outage(error, using, session) and not failures.outage_came_back(projection, taken):
             raise
         failures.record_failure(projection, taken, events, error)
@@ -83,7 +93,8 @@ def run_pass(projection: Projection, checkpoint_id: int, up_to: int, *, raise_er
         logger.debug(
             "projection=%s shard=%s events=%s position=%s", projection, checkpoint.shard, len(events), position
         )
-    return PassResult(PassOutcome.DONE, len(events), checkpoint.position)
+    outcome = PassOutcome.DONE if away is None else PassOutcome.UNAVAILABLE
+    return PassResult(outcome, len(events), checkpoint.position)
 
 
 def next_batch(projection: Projection, checkpoint: Checkpoint, up_to: int) -> tuple[list[Event], int]:
@@ -94,14 +105,14 @@ def next_batch(projection: Projection, checkpoint: Checkpoint, up_to: int) -> tu
             new workers run side by side while new code is deployed, and an old one would park events that only newer
             code can read.
     """
-    limit = checkpoint.batch_limit or projection.batch_events
+    limit = min(checkpoint.batch_limit or projection.events_per_pass, projection.events_per_pass)
     wanted = reader.selection(projection.wanted_types(), None, database())
     wanted = checkpoints.of_shard(wanted.after(checkpoint.position).up_to(up_to), checkpoint)
     page = rows.fetch_page(wanted.order_by("position"), limit)
     if checkpoint.batch_limit and not checkpoint.attempts and checkpoint.suspect_until is None:
         # The shortened batch succeeded, so the failing event comes later: double the batch up to its usual size.
         wider = checkpoint.batch_limit * 2
-        checkpoint.batch_limit = wider if wider < projection.batch_events else None
+        checkpoint.batch_limit = wider if wider < projection.events_per_pass else None
     if newer := _newer_event(projection, page):
         before = page[: page.index(newer)]
         if not before:
@@ -118,10 +129,13 @@ def _newer_event(projection: Projection, page: rows.Page) -> Event | None:
     return next((event for event in page if isinstance(event.error, NewerEvent)), None)
 
 
-def handle(projection: Projection, checkpoint: Checkpoint, events: Sequence[Event]) -> None:
+def handle(projection: Projection, checkpoint: Checkpoint, events: Sequence[Event]) -> Unavailable | None:
     """Pass `events` to the projection, which writes to the tables of the checkpoint.
 
     Events of aggregates that already have parked events are parked too.
+
+    Returns:
+        The error of a `project_batch` that has done a part of the events, because a system is away; usually None.
 
     Raises:
         HandlerFailed: a method marked with `@handles` failed, or an event cannot be read; a `project_batch` raises its
@@ -130,12 +144,38 @@ def handle(projection: Projection, checkpoint: Checkpoint, events: Sequence[Even
     # Later events of an aggregate do not wait in an INLINE projection, whose writers do not look for parked events.
     events = parking.park_behind(checkpoint, events, waits=projection.mode is not Mode.INLINE)
     if not events:
-        return
+        return None
     unreadable = next(filter(rows.is_marked, events), None)
     if unreadable and projection._reads_content:
         raise HandlerFailed(unreadable) from unreadable.error
-    with tables_of(checkpoint):
-        projection.project_batch(events)
+    with tables_of(checkpoint), handlers_of(projection) as call:
+        try:
+            call(events)
+        except Unavailable as away:
+            if away.done is None:
+                raise
+            return away
+    return None
+
+
+def _save_part(checkpoint: Checkpoint, events: Sequence[Event], away: Unavailable) -> Sequence[Event]:
+    """Save that a part of the events is done, and that the next one waits for a system; return those that are done.
+
+    Raises:
+        ValueError: none of the events is at the position that is said to be done.
+    """
+    positions = [event.position for event in events]
+    if away.done not in positions:
+        raise ValueError(
+            f"Unavailable(done={away.done}): give the position of an event of the batch, {positions[0]} to"
+            f" {positions[-1]}, or None"
+        )
+    number = positions.index(away.done) + 1
+    since = checkpoint.unavailable_since
+    checkpoints.save_position(checkpoint, away.done, number)
+    checkpoint.unavailable_since = since
+    failures.save_unavailable(checkpoint, positions[min(number, len(positions) - 1)], away)
+    return events[:number]
 
 
 def _commit_without_waiting(using: str) -> None:

@@ -75,7 +75,7 @@ def _count(projection: Projection, checkpoint: Checkpoint, up_to: int) -> Traced
 
 def _next_positions(projection: Projection, checkpoint: Checkpoint, up_to: int) -> list[int]:
     """Return the positions of the next batch, without the events, whose size may be what kills the worker."""
-    limit = checkpoint.batch_limit or projection.batch_events
+    limit = checkpoint.batch_limit or projection.events_per_pass
     wanted = reader.selection(projection.wanted_types(), None, database())
     wanted = checkpoints.of_shard(wanted.after(checkpoint.position).up_to(up_to), checkpoint)
     return list(wanted.order_by("position").values_list("position", flat=True)[:limit])

@@ -43,6 +43,7 @@ class ProjectionState(models.Model):
     """The registered state of a projection. The code may have a newer or an older version."""
 
     name = models.CharField(primary_key=True, max_length=NAME_CHARACTERS)
+    kind = models.CharField(max_length=10, default="projection", help_text="A projection or a reaction.")
     mode = models.CharField(max_length=10, help_text="Describes the rows that are served.")
     version = models.PositiveIntegerField(help_text="Describes the rows that are served.")
     status = models.CharField(max_length=10, choices=Status, default=Status.RUNNING)
@@ -118,6 +119,10 @@ class Checkpoint(models.Model):
     error = models.TextField(blank=True)
     waiting_since = models.DateTimeField(
         null=True, help_text="Since when the event at failing_position waits for newer code."
+    )
+
+    unavailable_since = models.DateTimeField(
+        null=True, help_text="Since when a system that the handler needs at failing_position is away."
     )
 
     outages = models.PositiveSmallIntegerField(
@@ -223,6 +228,8 @@ class Operation(models.Model):
         REBUILD = "rebuild"
         CANCEL = "cancel"
         KEEP = "keep"
+        REWIND = "rewind"
+        SEND_AGAIN = "send again"  # a rewind with new idempotency keys
 
     projection = models.CharField(max_length=NAME_CHARACTERS)
     version = models.PositiveIntegerField()
@@ -231,7 +238,9 @@ class Operation(models.Model):
     by = models.CharField(max_length=150)
     reason = models.TextField(blank=True)
     aggregate_id = models.TextField(blank=True, db_collation="C")
-    position = models.BigIntegerField(null=True, help_text="The position of the skipped event.")
+    position = models.BigIntegerField(
+        null=True, help_text="Of the skipped event, or of the first event after a rewind."
+    )
     outcome = models.TextField(blank=True)
 
     class Meta:

@@ -12,8 +12,9 @@ from events.routing import database
 from events.storage import autocommit, ordering, reader, rows
 from events.summaries import readable, summary
 from projections import registry
-from projections.base import Mode, Projection
+from projections.base import Kind, Mode, Projection
 from projections.engine import failures, missed, registration
+from projections.engine.handling import handlers_of
 from projections.engine.outages import has_lost_connection
 from projections.exceptions import OperationRejected
 from projections.models import Build, Checkpoint, InlineCount, Operation, ParkedEvent, ProjectionState, Rebuild, Status
@@ -37,7 +38,7 @@ def pause(name: str, *, by: str, reason: str = "") -> None:
             f"Projection {name!r} is INLINE and cannot be paused: it would miss events permanently. Remove it from the"
             " code, or make it ASYNC"
         )
-    with _recorded(projection, Action.PAUSE, by, reason) as (state, _):
+    with recorded(projection, Action.PAUSE, by, reason) as (state, _):
         _check_decided(state)
         _set_status(state, Status.PAUSED, f"by {by}" + (f": {reason}" if reason else ""))
 
@@ -49,7 +50,7 @@ def resume(name: str, *, by: str, reason: str = "") -> None:
         OperationRejected: neither the projection nor its rebuild is paused or stopped.
         UnknownProjection: no projection has this name.
     """
-    with _recorded(registry.get(name), Action.RESUME, by, reason) as (state, _):
+    with recorded(registry.get(name), Action.RESUME, by, reason) as (state, _):
         if not Rebuild.objects.using(database()).filter(projection=state).exists():
             _check_decided(state)
         rebuild = Rebuild.objects.using(database()).filter(projection=state).exclude(error="")
@@ -71,7 +72,7 @@ def retry(name: str, *, by: str, reason: str = "", aggregate_id: str | None = No
         UnknownProjection: no projection has this name.
     """
     projection = registry.get(name)
-    with _recorded(projection, Action.RETRY, by, reason) as (state, record):
+    with recorded(projection, Action.RETRY, by, reason) as (state, record):
         waiting = _parked(projection, state, aggregate_id)
         handled = 0
         for aggregate in dict.fromkeys(event.aggregate_id for event in waiting):
@@ -92,7 +93,7 @@ def skip(name: str, position: int, *, by: str, reason: str) -> tuple[int, int]:
     projection = registry.get(name)
     if not reason.strip():
         raise OperationRejected("Give a reason, for the record: the event will be missing from the rows")
-    with _recorded(projection, Action.SKIP, by, reason) as (state, record):
+    with recorded(projection, Action.SKIP, by, reason) as (state, record):
         waiting = _parked(projection, state, None)
         skipped = next((event for event in waiting if event.position == position), None)
         if skipped is None or not skipped.error:
@@ -118,11 +119,16 @@ def ask_for_rebuild(name: str, *, by: str, reason: str = "", in_place: bool = Fa
         in_place: delete the rows that are served, and fill the tables again. The rows are incomplete until the end.
 
     Raises:
-        OperationRejected: a rebuild with another `in_place` is running.
+        OperationRejected: a rebuild with another `in_place` is running, or it is a reaction.
         UnknownProjection: no projection has this name.
     """
     projection = registry.get(name)
-    with _recorded(projection, Action.REBUILD, by, reason) as (state, record):
+    if projection.kind is Kind.REACTION:
+        raise OperationRejected(
+            f"{name!r} is a reaction, and a rebuild would cause its effects again. To handle events again on purpose:"
+            f" rewind_reaction {name} --from POSITION"
+        )
+    with recorded(projection, Action.REBUILD, by, reason) as (state, record):
         rebuild, is_new = Rebuild.objects.using(database()).get_or_create(
             projection_id=name, defaults={"version": projection.version, "in_place": in_place, "by": by}
         )
@@ -158,7 +164,7 @@ def keep_rows(name: str, *, by: str, reason: str = "") -> None:
         with transaction.atomic(using):
             if projection.mode is Mode.INLINE:
                 lock_out_writers(using)  # as in a swap, before the state is locked
-            with _recorded(projection, Action.KEEP, by, reason) as (state, record):
+            with recorded(projection, Action.KEEP, by, reason) as (state, record):
                 if state.status != Status.UNDECIDED or Rebuild.objects.using(using).filter(projection=state).exists():
                     raise OperationRejected(
                         f"Projection {name!r} does not wait for a decision about its rows, or a rebuild of it has been"
@@ -199,7 +205,7 @@ def cancel_rebuild(name: str, *, by: str, reason: str = "") -> None:
         OperationRejected: no rebuild is running, or it runs in place and has deleted the served rows.
         UnknownProjection: no projection has this name.
     """
-    with _recorded(registry.get(name), Action.CANCEL, by, reason) as (state, _):
+    with recorded(registry.get(name), Action.CANCEL, by, reason) as (state, _):
         rebuild = Rebuild.objects.using(database()).filter(pk=name).first()
         if rebuild is None:
             raise OperationRejected(f"No rebuild of {name!r} is running")
@@ -248,7 +254,7 @@ def _remove_rebuild(name: str) -> None:
 
 
 @contextmanager
-def _recorded(
+def recorded(
     projection: Projection, action: Action, by: str, reason: str
 ) -> Iterator[tuple[ProjectionState, Operation]]:
     """Open a transaction that locks the projection; at the end of the block, save the record of the operation."""
@@ -291,7 +297,8 @@ def _replay(projection: Projection, parked: Sequence[ParkedEvent]) -> int:
     for handled, each in enumerate(parked):
         try:
             with transaction.atomic(using):
-                projection.project_batch(rows.fetch_events(Event.objects.using(using).filter(position=each.position)))
+                with handlers_of(projection) as call:
+                    call(rows.fetch_events(Event.objects.using(using).filter(position=each.position)))
                 connections[using].check_constraints()  # per event: at the commit, one violation would roll back all
                 each.delete(using=using)
         except BaseException as error:

@@ -29,6 +29,7 @@ class ReportedStatus(StrEnum):
     PAUSED = "paused"  # by an operator
     STOPPED = "stopped"  # by an event that it could not handle
     WAITING = "waiting"  # for newer code, which knows the schema version of the next event
+    UNAVAILABLE = "unavailable"  # a system that the handler needs is away
     BUILDING = "building"  # INLINE, and not live yet
     REBUILDING = "rebuilding"
     OUTDATED = "outdated"  # the rows are of another version than the code, and are not updated until a rebuild
@@ -42,6 +43,7 @@ class Report:
     """The status of one projection.
 
     Attributes:
+        kind: "projection" or "reaction".
         name, mode, version: those of the code, or those of the rows if the code is gone.
         rows_version: the version of the rows that are served; 0 if there are none yet.
         status: what the projection is doing.
@@ -62,6 +64,7 @@ class Report:
     """
 
     name: str
+    kind: str
     mode: str
     version: int
     rows_version: int
@@ -160,14 +163,18 @@ def describe(
 
 
 def _with_wait(status: ReportedStatus, reason: str, checkpoints: Sequence[Checkpoint]) -> tuple[ReportedStatus, str]:
-    """Return a status and its reason with the wait for newer code, if a shard waits for it."""
-    waiting = next((each for each in checkpoints if each.waiting_since), None)
-    if waiting is None or status not in _WORKING:
+    """Return a status and its reason with what a shard waits for: newer code, or a system that is away."""
+    if status not in _WORKING:
         return status, reason
-    wait = f"waits for newer code at position {waiting.failing_position}"
-    if status is ReportedStatus.RUNNING:
-        return ReportedStatus.WAITING, wait
-    return status, f"{reason}; {wait}"
+    for waiting in checkpoints:
+        if waiting.waiting_since:
+            found, wait = ReportedStatus.WAITING, f"waits for newer code at position {waiting.failing_position}"
+        elif waiting.unavailable_since:
+            found, wait = ReportedStatus.UNAVAILABLE, f"waits at position {waiting.failing_position}: {waiting.error}"
+        else:
+            continue
+        return (found, wait) if status is ReportedStatus.RUNNING else (status, f"{reason}; {wait}")
+    return status, reason
 
 
 _WORKING = (ReportedStatus.RUNNING, ReportedStatus.REBUILDING, ReportedStatus.BUILDING)
@@ -202,6 +209,7 @@ def _report(
     lagging_since = lag.lagging_since(position)
     return Report(
         name=name,
+        kind=str(projection.kind if projection else state.kind if state else ""),
         mode=str(projection.mode if projection else state.mode if state else ""),
         version=projection.version if projection else state.version if state else 0,
         rows_version=state.version if state else 0,
@@ -239,6 +247,8 @@ def _since(
         return lagging_since
     if status is ReportedStatus.WAITING:
         return min(each.waiting_since for each in checkpoints if each.waiting_since)
+    if status is ReportedStatus.UNAVAILABLE:
+        return min(each.unavailable_since for each in checkpoints if each.unavailable_since)
     if state is None or status in (ReportedStatus.OUTDATED, ReportedStatus.ORPHANED):
         return None
     return state.status_since

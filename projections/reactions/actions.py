@@ -1,0 +1,180 @@
+"""What the handlers of a reaction may do: each action commits with the checkpoint of the pass, or not at all."""
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
+
+from django.db import transaction
+
+from events.conf import conf
+from events.context import caused_by, current_context
+from events.models import Event
+from events.routing import database
+from events.store import append_and_send
+from events.types import NewEvent
+from events.validation import ValidatedEvent, check_count, validate_events
+from projections.engine.handling import on_commit_allowed
+from projections.exceptions import PassTooLong
+
+from .keys import Keys
+
+if TYPE_CHECKING:
+    from events.domain import Aggregate, Repository
+
+    A = TypeVar("A", bound=Aggregate)
+Arguments = ParamSpec("Arguments")
+
+# The key of the metadata that names the reaction which has caused an event.
+REACTION = "reaction"
+# A pass that appends before its end holds back all readers of the store until it commits.
+MAX_EVENTS_BESIDE_COMMANDS = 50
+
+
+class Actions:
+    """The actions of one pass of a reaction.
+
+    Events that handlers cause inherit the correlation id of the handled event, and have its id as their causation id.
+    """
+
+    def __init__(self, reaction: str) -> None:
+        self._reaction = reaction
+        self._keys = Keys(reaction)
+        self._source: Event | None = None
+        self._counted: Counter[tuple[str, str]] = Counter()  # the events and calls of the handled event
+        self._collected: list[ValidatedEvent] = []
+        self._is_long = False
+        self.has_run_commands = False
+
+    @property
+    def idempotency_key(self) -> str:
+        """The idempotency key of the handled event: a UUID as text, the same at each attempt, and after a crash.
+
+        Raises:
+            RuntimeError: a `project_batch` asks for it; see `idempotency_key_of`.
+        """
+        return self.idempotency_key_of(self._handled("idempotency_key"))
+
+    def idempotency_key_of(self, event: Event) -> str:
+        """Return the idempotency key of an event of the batch, for a `project_batch`."""
+        return self._keys.key(event)
+
+    def dispatch(self, *events: NewEvent, key: str = "") -> None:
+        """Store events because of the handled event, at the end of the pass and in the order of the calls.
+
+        Their ids are derived from the reaction, the handled event and the number of the event among those that its
+        handlers dispatch. So they are stored once, however often the event is handled.
+
+        Args:
+            key: derive the ids from this name and the number within its calls instead, for handlers whose order or
+                number of calls may change.
+
+        Raises:
+            InvalidEvent: an event is not valid.
+            RuntimeError: a `project_batch` calls this outside of `because_of`.
+        """
+        source = self._handled("dispatch")
+        check_count("events", len(events))
+        begin = self._counted["dispatch", key]
+        self._counted["dispatch", key] += len(events)
+        named = self._named(events, source, "dispatch", key, begin=begin)
+        self._collected += validate_events(named, current_context())
+
+    def handle(
+        self,
+        repository: "Repository[A]",
+        id: Any,  # noqa: A002
+        command: "Callable[Concatenate[A, Arguments], object]",
+        /,
+        *args: Arguments.args,
+        **kwargs: Arguments.kwargs,
+    ) -> None:
+        """Run a command of an aggregate because of the handled event, as `Repository.handle` does.
+
+        Its events are stored at once, and commit with the pass. After a rewind, a command whose events are stored
+        already does not run again.
+
+        Raises:
+            Rejected: the command rejects it. The handler may catch it: what the command has done is rolled back alone.
+            AggregateNotFound, VersionConflict, InvalidEvent, UnreadableEvent: as `Repository.handle` raises them.
+            RuntimeError: a `project_batch` calls this outside of `because_of`.
+            ValueError: the repository is of another database than the reactions.
+        """
+        source = self._handled("handle")
+        using = database()
+        if repository.store.using != using:
+            raise ValueError(
+                f"the repository is of the database {repository.store.using!r}; a pass can commit only what is in"
+                f" {using!r}"
+            )
+        if self._is_long and not self.has_run_commands:
+            self.has_run_commands = True
+            raise PassTooLong
+        self.has_run_commands = True
+        self.flush()  # what was dispatched before comes before
+        whole_id = repository.aggregate_id(id)
+        call = self._counted["handle", whole_id]
+        self._counted["handle", whole_id] += 1
+        name = ("handle", whole_id, call)
+        if self._keys.are_rewound and self._stored([self._keys.event_id(source, *name, 0)]):
+            return
+        with on_commit_allowed(), transaction.atomic(using):
+            repository.run(
+                id,
+                lambda aggregate: command(aggregate, *args, **kwargs),
+                command,
+                prepare=lambda recorded: self._named(recorded, source, *name),
+            )
+
+    @contextmanager
+    def because_of(self, event: Event) -> Iterator[None]:
+        """Name, in a `project_batch`, the event because of which the actions of the `with` block are done."""
+        before, counted = self._source, self._counted
+        self._source, self._counted = event, Counter()
+        try:
+            with caused_by(event):
+                yield
+        finally:
+            self._source, self._counted = before, counted
+
+    @contextmanager
+    def undone_on_error(self, events: Sequence[Event]) -> Iterator[None]:
+        """Forget what the `with` block has collected while it handles `events`, if it ends with an error."""
+        before, self._is_long = len(self._collected), len(events) > MAX_EVENTS_BESIDE_COMMANDS
+        try:
+            yield
+        except BaseException:
+            del self._collected[before:]
+            raise
+
+    def flush(self) -> None:
+        """Store what was dispatched, in as few calls as possible."""
+        collected, self._collected = self._collected, []
+        if collected and self._keys.are_rewound:
+            stored = self._stored([each.event_id for each in collected])
+            collected = [each for each in collected if each.event_id not in stored]
+        for start in range(0, len(collected), conf.max_dispatch_events):
+            append_and_send(collected[start : start + conf.max_dispatch_events], {}, database())
+
+    def _handled(self, action: str) -> Event:
+        if self._source is None:
+            raise RuntimeError(
+                f"{action} needs the event that is handled; a project_batch writes: with do.because_of(event): …"
+            )
+        return self._source
+
+    def _named(self, events: Iterable[NewEvent], source: Event, *name: str | int, begin: int = 0) -> list[NewEvent]:
+        """Return events with the ids of an action, and with the name of the reaction."""
+        return [
+            replace(
+                event,
+                event_id=self._keys.event_id(source, *name, number),
+                metadata={REACTION: self._reaction, **event.metadata},
+            )
+            for number, event in enumerate(events, begin)
+        ]
+
+    def _stored(self, event_ids: Sequence[Any]) -> set[Any]:
+        stored = Event.objects.using(database()).filter(event_id__in=event_ids)
+        return set(stored.values_list("event_id", flat=True))
