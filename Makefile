@@ -7,6 +7,7 @@ RUN := $(VENV)/bin/python
 JOBS ?= $(shell n=$$(getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2); echo $$((n > 4 ? 4 : n)))
 
 .PHONY: help setup run test test-all lint format schema fuzz model torture memory bench bench-full bench-projections \
+	bench-failing \
 	bench-http bench-admin bench-domain bench-seals bench-growth screenshots architecture lock clean
 
 help:
@@ -17,6 +18,7 @@ help:
 	@echo "make bench     measure the store against PostgreSQL itself and Django (five minutes)"
 	@echo "make bench-full  the same with other event stores, then projections, HTTP and seals (half an hour)"
 	@echo "make bench-projections  measure projections against hand-written loops (a few minutes)"
+	@echo "make bench-failing  measure how long good events wait while others fail (two minutes)"
 	@echo "make bench-http  measure the HTTP interface against plain views (a few minutes)"
 	@echo "make bench-admin  measure every page of the admin on 5 million events (ten minutes)"
 	@echo "make bench-domain  measure typed events, aggregates and snapshots, beside the library eventsourcing (five minutes)"
@@ -64,6 +66,9 @@ bench-full: $(VENV)/installed
 
 bench-projections: $(VENV)/installed
 	@$(RUN) -m benchmarks.bench_projections
+
+bench-failing: $(VENV)/installed
+	@$(RUN) -m benchmarks.bench_failing
 
 bench-http: $(VENV)/installed
 	@$(RUN) -m benchmarks.bench_http

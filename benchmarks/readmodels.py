@@ -53,6 +53,16 @@ class ByEvent(Projection):
         with_orm(event.aggregate_id)
 
 
+class Failing(ByEvent):
+    """Counts with the ORM, and fails at some events at each attempt."""
+
+    name = "bench_failing"
+
+    @handles("Failing")
+    def fail(self, event: Event) -> None:
+        raise TimeoutError
+
+
 class Sharded(ByEvent):
     """Counts with the ORM, in four shards."""
 

@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from enum import StrEnum
 from typing import Any, ClassVar, Concatenate, Final, ParamSpec, TypeVar, overload
 
+from django.db import DataError, IntegrityError
 from django.db.models import Model
 
 from events import decoding
@@ -16,6 +17,7 @@ from .exceptions import NOT_OF_HANDLER, HandlerFailed
 
 __all__ = [
     "ASYNC",
+    "DETERMINISTIC_ERRORS",
     "FIRST_EVENT",
     "INLINE",
     "NOW",
@@ -57,8 +59,8 @@ class Mode(StrEnum):
 class OnError(StrEnum):
     """What happens to an event that still fails after all its retries."""
 
-    PARK = "park"  # the event and later events of its aggregate wait; all other events are handled
-    STOP = "stop"  # the projection stops until an operator resumes it
+    PARK = "park"  # it waits for an operator, and later events of its aggregate behind it; all others are handled
+    STOP = "stop"  # the projection stops until an operator resumes it; it has retried the event in place
 
 
 class Start(StrEnum):
@@ -74,6 +76,21 @@ PARK: Final = OnError.PARK
 STOP: Final = OnError.STOP
 FIRST_EVENT: Final = Start.FIRST_EVENT
 NOW: Final = Start.NOW
+
+DETERMINISTIC_ERRORS: Final[tuple[type[BaseException], ...]] = (
+    ArithmeticError,
+    AssertionError,
+    AttributeError,
+    DataError,
+    ImportError,
+    IntegrityError,
+    LookupError,  # KeyError, IndexError
+    NameError,
+    NotImplementedError,
+    TypeError,
+    ValueError,
+)
+"""Errors that the same event and the same code nearly always raise again."""
 
 
 def with_links(models: Iterable[type[Model]]) -> list[type[Model]]:
@@ -139,6 +156,8 @@ class Projection:
         batch_events: the maximum number of events handled in one transaction.
         retry_delays_seconds: the delay before each retry of an event; None for the setting
             PROJECTIONS_RETRY_DELAYS_SECONDS.
+        deterministic_errors: the exceptions after which an event is retried only once, after the first delay. An
+            exception that is an OSError as well, such as a broken answer of a server, gets all retries.
     """
 
     name: ClassVar[str]
@@ -151,6 +170,7 @@ class Projection:
     start: ClassVar[Start] = FIRST_EVENT
     batch_events: ClassVar[int] = 1000
     retry_delays_seconds: ClassVar[Sequence[float] | None] = None
+    deterministic_errors: ClassVar[tuple[type[BaseException], ...]] = DETERMINISTIC_ERRORS
     kind: ClassVar[Kind] = Kind.PROJECTION
     # What handlers and `project_batch` take besides the event or the events.
     _further_arguments: ClassVar[tuple[str, ...]] = ()
@@ -202,13 +222,18 @@ class Projection:
         return self.batch_events
 
     @contextmanager
-    def open_pass(self) -> Iterator[Callable[[Sequence[Event]], None]]:
+    def open_pass(self) -> Iterator[Callable[..., None]]:
         """Yield the function that handles events, for the `with` block of one transaction.
 
         The block calls it with all events of the transaction, or with parts of them, each in a savepoint. What is done
-        after the block commits with them.
+        after the block commits with them. The function may get a check as well, whose exception undoes the part.
         """
-        yield self.project_batch
+
+        def handle(events: Sequence[Event], check: Callable[[], Any] = lambda: None) -> None:
+            self.project_batch(events)
+            check()
+
+        yield handle
 
     def project_batch(self, events: Sequence[Event]) -> None:
         """Update the read models with `events`, which are ordered by position.

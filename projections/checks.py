@@ -153,6 +153,9 @@ def _problems(cls: type[Projection], twice: Sequence[Any]) -> Iterator[tuple[str
     delays = cls.retry_delays_seconds
     if delays is not None and any(DELAYS.mistakes(delays)):
         yield "E005", f"its retry_delays_seconds are {delays!r}", "Give a list of numbers of seconds, each from 0 up."
+    errors = cls.deterministic_errors
+    if not isinstance(errors, tuple) or not all(isinstance(e, type) and issubclass(e, BaseException) for e in errors):
+        yield "E005", f"its deterministic_errors are {errors!r}", "Give a tuple of exception classes."
     lists = {"models": cls.models, "types": cls.given_types()}
     wrong = [name for name, given in lists.items() if not _is_list(given or ())]
     for name in wrong:

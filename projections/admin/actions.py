@@ -45,7 +45,7 @@ class Button:
 
 
 PAUSE = Button(Action.PAUSE, "Pause", "Workers handle no more events of the projection until it is resumed.")
-RESUME = Button(Action.RESUME, "Resume", "Workers continue, and retry the event that failed.")
+RESUME = Button(Action.RESUME, "Resume", "Workers continue, and retry failed events at once.")
 REBUILD = Button(
     Action.REBUILD,
     "Rebuild …",
@@ -73,7 +73,7 @@ def buttons_for(report: Report, state: ProjectionState | None) -> list[Button]:
         buttons.append(RESUME)
     elif state.status == Status.RUNNING and report.mode == Mode.ASYNC:
         buttons.append(PAUSE)
-    if report.parked and state.version == report.version:
+    if (report.parked or report.retrying) and state.version == report.version:
         buttons.append(RETRY_ALL)
     if rebuild is None:
         buttons.append(REBUILD)

@@ -100,6 +100,10 @@ class ProjectionRow:
         return f"{self.report.parked:,}"
 
     @property
+    def retrying(self) -> str:
+        return f"{self.report.retrying:,}"
+
+    @property
     def percent(self) -> int | None:
         """How many percent of a rebuild are done, rounded down."""
         return None if self.report.rebuild is None else int(self.report.rebuild * 100)

@@ -6,8 +6,10 @@ from dataclasses import dataclass
 
 from django.db.models import Count, QuerySet, Window
 from django.db.models.functions import RowNumber
+from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
+from events.admin.browsing import to_the_second
 from events.routing import database
 from projections.models import Build, ParkedEvent
 
@@ -30,7 +32,7 @@ class BlockedAggregate:
     """An aggregate whose events are parked.
 
     Attributes:
-        failed: the event that could not be handled.
+        failed: the event that could not be handled; it is parked, or retried.
         position, aggregate: those of the failed event, as links for users who may read it.
         waiting: the first events behind it.
         count: the number of events behind it.
@@ -46,6 +48,17 @@ class BlockedAggregate:
     def more(self) -> int:
         """The number of events behind it that are not in `waiting`."""
         return self.count - len(self.waiting)
+
+    @property
+    def state(self) -> SafeString | str:
+        return state_of(self.failed)
+
+
+def state_of(event: ParkedEvent) -> SafeString | str:
+    """Return whether an event is retried, with the time, or is parked, or waits."""
+    if event.next_attempt_at:
+        return format_html("retrying at {}", to_the_second(event.next_attempt_at))
+    return "parked" if event.error else "waiting"
 
 
 def live() -> QuerySet[ParkedEvent]:

@@ -1,4 +1,4 @@
-"""Parked events in the admin: the list, and a page for each event with the events that wait behind it."""
+"""Parked and retried events in the admin: the list, and a page for each event with those that wait behind it."""
 
 from functools import partial
 from typing import Any
@@ -22,7 +22,7 @@ from .links import Links
 class ParkedEventAdmin(OperatingAdmin):
     page_template = "admin/projections/parkedevent/change_form.html"
     missing_row = "This event is no longer parked."
-    list_display = ["position", "projection", "aggregate", "type", "problem", "attempts", "parked"]
+    list_display = ["position", "projection", "aggregate", "type", "state", "problem", "attempts", "parked"]
     list_filter = ["projection"]
     ordering = ["position"]
     actions = ["retry", "skip"]
@@ -38,7 +38,11 @@ class ParkedEventAdmin(OperatingAdmin):
     def problem(self, event: ParkedEvent) -> str:
         return event.error or "waits behind an earlier event"
 
-    @admin.display(description="parked at")
+    @admin.display(ordering="next_attempt_at")
+    def state(self, event: ParkedEvent) -> SafeString | str:
+        return parked_aggregates.state_of(event)
+
+    @admin.display(description="stepped aside")
     def parked(self, event: ParkedEvent) -> SafeString:
         return to_the_second(event.parked_at)
 
@@ -50,6 +54,7 @@ class ParkedEventAdmin(OperatingAdmin):
             "position": links.event(row.position, row.aggregate_id),
             "aggregate": links.aggregate(row.aggregate_id),
             "parked_at": to_the_second(row.parked_at),
+            "retry_at": row.next_attempt_at,
             "blocked": parked_aggregates.of_failed(row.projection_id, [row], links)[0] if row.error else None,
             "in_front": None if row.error else parked_aggregates.in_front_of(row),
             "may_view_projections": request.user.has_perm("projections.view_projectionstate"),

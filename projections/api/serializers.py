@@ -22,10 +22,11 @@ class ProjectionSerializer(serializers.Serializer):
     lag_seconds = serializers.FloatField()
     rate = serializers.FloatField(help_text="Events per second, lately.")
     missed = serializers.IntegerField(help_text="Events that were stored without it; INLINE only.")
-    parked = serializers.IntegerField()
+    retrying = serializers.IntegerField(help_text="Failed events that are retried in the background.")
+    parked = serializers.IntegerField(help_text="Events that failed too often, and those that wait behind them.")
     last_error = serializers.CharField(allow_blank=True)
-    attempts = serializers.IntegerField()
-    next_attempt_at = serializers.DateTimeField(allow_null=True)
+    attempts = serializers.IntegerField(help_text="How often the event that is retried next has failed.")
+    next_attempt_at = serializers.DateTimeField(allow_null=True, help_text="When this event is retried.")
     rebuild = serializers.FloatField(allow_null=True, help_text="How much of a rebuild is done, from 0 to 1.")
 
 
@@ -41,6 +42,9 @@ class ParkedEventSerializer(serializers.Serializer):
     attempts = serializers.IntegerField()
     error = serializers.CharField(allow_blank=True)
     waits = serializers.BooleanField(help_text="Whether it waits behind an earlier event of its aggregate.")
+    next_attempt_at = serializers.DateTimeField(
+        allow_null=True, help_text="When it is retried in the background; null if it is parked, or waits."
+    )
 
 
 class ParkedPageSerializer(PageSerializer):

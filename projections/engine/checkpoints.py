@@ -2,15 +2,18 @@
 
 import math
 from datetime import datetime
+from typing import Any, TypeVar
 
-from django.db.models import Func, IntegerField, Q, Value
+from django.db import connections
+from django.db.models import Func, IntegerField, Q, QuerySet, Value
 from django.db.models.lookups import Exact
 from django.utils import timezone
 
-from events.models import EventQuerySet
 from events.routing import database
 from projections.base import Projection
 from projections.models import Build, Checkpoint, Status
+
+Rows = TypeVar("Rows", bound=QuerySet[Any])
 
 # The time constant of the rate: after it, the weight of the past has fallen to 1/e.
 RATE_SECONDS = 15.0
@@ -33,6 +36,16 @@ def lock_checkpoint(checkpoint_id: int, projection: Projection) -> Checkpoint | 
     return checkpoint
 
 
+def commit_without_waiting(using: str) -> None:
+    """Commit this transaction without waiting for the disk.
+
+    Rows and checkpoint commit together. If the server crashes before they are on disk, both are lost, and the pass is
+    repeated. The write-ahead log keeps their order against all other commits.
+    """
+    with connections[using].cursor() as cursor:
+        cursor.execute("SET LOCAL synchronous_commit = off")
+
+
 def save_position(checkpoint: Checkpoint, position: int, events: int) -> None:
     """Save that all events up to `position` are handled, `events` of them in this pass, and clear the failure."""
     now = timezone.now()
@@ -45,11 +58,15 @@ def save_position(checkpoint: Checkpoint, position: int, events: int) -> None:
     if checkpoint.suspect_until is not None and checkpoint.position >= checkpoint.suspect_until:
         checkpoint.suspect_until = None
     checkpoint.save(
-        update_fields=["position", "moved_at", "rate", "batch_limit", "outages", "suspect_until", *FAILURE_FIELDS],
+        update_fields=[*_POSITION_FIELDS, *FAILURE_FIELDS],
         using=checkpoint._state.db,
     )
 
 
+_POSITION_FIELDS = (
+    *("position", "moved_at", "rate", "batch_limit", "outages", "suspect_until"),
+    *("recent", "failing_since"),
+)
 FAILURE_FIELDS = (
     *("attempts", "next_attempt_at", "failing_position", "error"),
     *("waiting_since", "unavailable_since", "begun_by"),
@@ -61,8 +78,8 @@ def rate_at(now: datetime, checkpoint: Checkpoint) -> float:
     return checkpoint.rate * math.exp(-max(0.0, (now - checkpoint.moved_at).total_seconds()) / RATE_SECONDS)
 
 
-def of_shard(events: EventQuerySet, checkpoint: Checkpoint) -> EventQuerySet:
-    """Narrow to the events of a shard. All events of an aggregate belong to one shard, so they stay in order.
+def of_shard(events: Rows, checkpoint: Checkpoint) -> Rows:
+    """Narrow to the events, or parked events, of a shard. All of an aggregate belong to one, so they stay in order.
 
     The results of the hash function are stable: PostgreSQL assigns rows to hash partitions with it.
     """

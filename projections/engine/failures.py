@@ -1,9 +1,13 @@
-"""Handle failed passes: find the failing event, retry it after growing delays, then park it or stop."""
+"""What follows from the failure of an event: it is retried after growing delays, then parked, or the projection stops.
+
+A projection with `on_error = PARK` lets the event step aside, so that only its aggregate waits. All others retry it in
+place: the shard waits.
+"""
 
 import logging
 import traceback
 from collections.abc import Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from django.db import Error, connections, transaction
@@ -16,9 +20,9 @@ from events.summaries import readable, summary
 from projections.base import Mode, OnError, Projection
 from projections.conf import conf
 from projections.exceptions import NOT_OF_HANDLER, HandlerFailed, Unavailable
-from projections.models import Build, Checkpoint, ProjectionState, Rebuild, Status
+from projections.models import Build, Checkpoint, ParkedEvent, ProjectionState, Rebuild, Status
 
-from . import checkpoints, parking
+from . import breaker, checkpoints, parking
 
 logger = logging.getLogger(__name__)
 
@@ -26,6 +30,9 @@ MAX_TRACEBACK_CHARACTERS = 20_000
 # The pauses while a system is away.
 FIRST_PAUSE_SECONDS = 1.0
 LONGEST_PAUSE_SECONDS = 300.0
+NEWER_CODE_SECONDS = 5.0  # how long an event that stepped aside waits for a worker with newer code
+
+_LINE = "projection=%s shard=%s position=%s aggregate=%s attempts=%s error=%r "
 
 
 def is_of_handler(error: BaseException) -> bool:
@@ -33,30 +40,39 @@ def is_of_handler(error: BaseException) -> bool:
     return not isinstance(error, NOT_OF_HANDLER)
 
 
-def record_failure(projection: Projection, seen: Checkpoint, events: Sequence[Event], error: BaseException) -> None:
-    """Save that the batch `events` failed with `error`; the next pass continues from there.
+def cause_of(error: BaseException) -> BaseException:
+    """Return the exception that a handler raised."""
+    return error.__cause__ if isinstance(error, HandlerFailed) and error.__cause__ else error
 
-    The batch was rolled back. If the failing event is unknown, or is not the first of the batch, the next passes handle
-    fewer events, until the failing event is the first. Then the failure counts as an attempt at this event.
+
+def steps_aside(projection: Projection) -> bool:
+    """Return whether a failing event delays only its own aggregate."""
+    return projection.mode is Mode.ASYNC and projection.on_error is OnError.PARK
+
+
+def record_failure(projection: Projection, seen: Checkpoint, events: Sequence[Event], error: BaseException) -> None:
+    """Save that the batch `events` failed with `error`, which took the transaction with it, as a lost connection does.
+
+    If the failing event is unknown, or is not the first of the batch, the next passes handle fewer events, until the
+    failing event is the first. Then the failure counts as an attempt at this event.
 
     Args:
         seen: the checkpoint that the failed pass locked. If it has changed since, another worker has gone further, and
             nothing is saved.
     """
     with transaction.atomic(database(), durable=True):
-        checkpoint = _lock_unchanged(projection, seen)
+        checkpoint = lock_unchanged(projection, seen)
         if checkpoint is None:
             return
         if isinstance(error, HandlerFailed) and error.event in events:
             before = list(events).index(error.event)
         else:
             before = len(events) // 2
-        cause = error.__cause__ if isinstance(error, HandlerFailed) and error.__cause__ else error
         if before > 0:
             checkpoint.batch_limit, checkpoint.begun_by = before, None
             checkpoint.save(update_fields=["batch_limit", "begun_by"], using=database())
         else:
-            count_attempt(projection, checkpoint, events[0], cause)
+            count_attempt(projection, checkpoint, events[0], cause_of(error))
 
 
 def record_wait(projection: Projection, seen: Checkpoint, error: NewerEvent) -> None:
@@ -69,7 +85,7 @@ def record_wait(projection: Projection, seen: Checkpoint, error: NewerEvent) -> 
     if seen.waiting_since is not None and seen.failing_position == error.position:
         return
     with transaction.atomic(database(), durable=True):
-        checkpoint = _lock_unchanged(projection, seen)
+        checkpoint = lock_unchanged(projection, seen)
         if checkpoint is None or checkpoint.attempts:  # newer code has failed at this event
             return
         checkpoint.waiting_since, checkpoint.begun_by = timezone.now(), None
@@ -100,7 +116,7 @@ def record_unavailable(
     """
     before = list(events).index(error.event) if isinstance(error, HandlerFailed) and error.event in events else 0
     with transaction.atomic(database(), durable=True):
-        checkpoint = _lock_unchanged(projection, seen)
+        checkpoint = lock_unchanged(projection, seen)
         if checkpoint is None:
             return False
         if before > 0:
@@ -118,9 +134,7 @@ def save_unavailable(checkpoint: Checkpoint, position: int, away: Unavailable) -
     """
     now = timezone.now()
     since = checkpoint.unavailable_since or now
-    pause = away.retry_after_seconds
-    if pause is None:
-        pause = min(max((now - since).total_seconds(), FIRST_PAUSE_SECONDS), LONGEST_PAUSE_SECONDS)
+    pause = _pause_since(since, away)
     checkpoint.unavailable_since, checkpoint.next_attempt_at = since, now + timedelta(seconds=pause)
     checkpoint.failing_position, checkpoint.error, checkpoint.begun_by = position, summary(away), None
     checkpoint.save(update_fields=checkpoints.FAILURE_FIELDS, using=database())
@@ -139,7 +153,7 @@ def outage_came_back(projection: Projection, seen: Checkpoint) -> bool:
     connections[database()].close_if_unusable_or_obsolete()
     try:
         with transaction.atomic(database(), durable=True):
-            checkpoint = _lock_unchanged(projection, seen)
+            checkpoint = lock_unchanged(projection, seen)
             if checkpoint is None:
                 return False
             checkpoint.outages += 1
@@ -149,7 +163,8 @@ def outage_came_back(projection: Projection, seen: Checkpoint) -> bool:
         return False
 
 
-def _lock_unchanged(projection: Projection, seen: Checkpoint) -> Checkpoint | None:
+def lock_unchanged(projection: Projection, seen: Checkpoint) -> Checkpoint | None:
+    """Lock the checkpoint of a pass that has failed; None if another worker has gone further since."""
     checkpoint = checkpoints.lock_checkpoint(seen.pk, projection)
     if checkpoint is None or (checkpoint.position, checkpoint.attempts) != (seen.position, seen.attempts):
         return None
@@ -170,30 +185,102 @@ def full(error: BaseException) -> str:
 
 def count_attempt(projection: Projection, checkpoint: Checkpoint, event: Event, error: BaseException) -> None:
     """Count an attempt at `event`, which comes next: retry it later, park it, or stop. The checkpoint is locked."""
-    delays = projection.retry_delays_seconds
-    delays = conf.retry_delays_seconds if delays is None else delays
-    if isinstance(error, UnreadableEvent):
-        delays = ()
+    if steps_aside(projection):
+        set_aside(projection, checkpoint, event, error)
+        checkpoints.save_position(checkpoint, event.position, 0)
+        stop_if_broken(projection, checkpoint)
+        return
     checkpoint.attempts += 1
     checkpoint.failing_position, checkpoint.error, checkpoint.batch_limit = event.position, summary(error), 1
     checkpoint.begun_by, checkpoint.waiting_since, checkpoint.unavailable_since = None, None, None
     facts = (projection, checkpoint.shard, event.position, event.aggregate_id, checkpoint.attempts, summary(error))
-    line = "projection=%s shard=%s position=%s aggregate=%s attempts=%s error=%r "
-    if checkpoint.attempts <= len(delays):
-        delay = delays[checkpoint.attempts - 1]
+    delay = retry_delay(projection, error, checkpoint.attempts)
+    if delay is not None:
         checkpoint.next_attempt_at = timezone.now() + timedelta(seconds=delay)
-        logger.warning(line + "retry_in_seconds=%s", *facts, delay)
+        logger.warning(_LINE + "retry_in_seconds=%s", *facts, delay)
     elif _stops(projection, error):
         checkpoint.next_attempt_at = None
         _stop(checkpoint, f"position {event.position} ({event}): {summary(error)}")
-        _log(line + "stopped=true", facts, error)
+        _log(_LINE + "stopped=true", facts, error)
     else:
         attempts = checkpoint.attempts
         checkpoints.save_position(checkpoint, event.position, 0)
-        parking.park(checkpoint, event, attempts, summary(error), full(error))
-        _log(line + "parked=true", facts, error)
+        parking.park(checkpoint, event, attempts, summary(error), full(error), None)
+        _log(_LINE + "parked=true", facts, error)
         return
     checkpoint.save(update_fields=[*checkpoints.FAILURE_FIELDS, "batch_limit"], using=database())
+
+
+def set_aside(projection: Projection, checkpoint: Checkpoint, event: Event, error: BaseException) -> datetime | None:
+    """Let `event`, which has failed for the first time, step aside; return when it is retried, None if it is parked."""
+    delay = retry_delay(projection, error, 1)
+    retry_at = None if delay is None else timezone.now() + timedelta(seconds=delay)
+    breaker.note_failed(checkpoint, event.aggregate_id)  # first: the record begins before its first event is parked
+    parking.park(checkpoint, event, 1, summary(error), full(error), retry_at)
+    _log_attempt(projection, event, 1, error, delay)
+    return retry_at
+
+
+def count_retry(projection: Projection, parked: ParkedEvent, error: BaseException) -> None:
+    """Save that an event which has stepped aside has failed again, and retry it later, or park it.
+
+    An event that was parked already stays so. If an event needs newer code, or a system that is away, no attempt is
+    counted, and it is retried later.
+    """
+    was_parked = bool(parked.error) and parked.next_attempt_at is None
+    pause = _pause(parked, error)
+    parked.attempts += pause is None
+    parked.error, parked.traceback = summary(error), full(error)
+    parked.begun_by, parked.outages = None, 0
+    delay = pause
+    if pause is None and not was_parked:
+        delay = retry_delay(projection, error, parked.attempts)
+    parked.next_attempt_at = None if delay is None else timezone.now() + timedelta(seconds=delay)
+    parked.save(using=database())
+    _log_attempt(projection, parked, parked.attempts, error, delay)
+
+
+def _pause(parked: ParkedEvent, error: BaseException) -> float | None:
+    """Return how many seconds to wait for what is away; None if the event itself has failed."""
+    if isinstance(error, NewerEvent):
+        return NEWER_CODE_SECONDS
+    if not isinstance(error, Unavailable):
+        return None
+    return _pause_since(parked.parked_at, error)
+
+
+def _pause_since(since: datetime, away: Unavailable) -> float:
+    """Return the pause before the next attempt; without one of its own, as long as all pauses before it together."""
+    if away.retry_after_seconds is not None:
+        return away.retry_after_seconds
+    return min(max((timezone.now() - since).total_seconds(), FIRST_PAUSE_SECONDS), LONGEST_PAUSE_SECONDS)
+
+
+def retry_delay(projection: Projection, error: BaseException, attempts: int) -> float | None:
+    """Return how many seconds to wait after so many failed attempts at an event; None if it is not retried again."""
+    delays = projection.retry_delays_seconds
+    delays = conf.retry_delays_seconds if delays is None else delays
+    if isinstance(error, UnreadableEvent):
+        delays = ()
+    elif isinstance(error, projection.deterministic_errors) and not isinstance(error, OSError):
+        delays = delays[:1]
+    return delays[attempts - 1] if attempts <= len(delays) else None
+
+
+def stop_if_broken(projection: Projection, checkpoint: Checkpoint) -> bool:
+    """Stop the projection, or its rebuild, if its code or a dependency is broken; return whether it is.
+
+    The events that were parked because of it are retried when an operator resumes the projection.
+    """
+    if not breaker.is_broken(checkpoint) or checkpoint.failing_since is None:
+        return False
+    parked = ParkedEvent.objects.using(database()).of(checkpoint).failed()
+    newest = parked.order_by("-parked_at").values_list("error", flat=True).first() or ""
+    reason = breaker.reason(checkpoint, projection.name, newest)
+    _stop(checkpoint, f"position {checkpoint.position}: {reason}")
+    parking.retry_soon(checkpoint, checkpoint.failing_since)
+    logger.error("projection=%s shard=%s stopped=true error=%r", projection, checkpoint.shard, reason)
+    return True
 
 
 def _stops(projection: Projection, error: BaseException) -> bool:
@@ -205,6 +292,17 @@ def _stops(projection: Projection, error: BaseException) -> bool:
     if projection.mode is Mode.INLINE:
         return not isinstance(error, UnreadableEvent)
     return projection.on_error is OnError.STOP
+
+
+def _log_attempt(
+    projection: Projection, event: Event | ParkedEvent, attempts: int, error: BaseException, delay: float | None
+) -> None:
+    line = "projection=%s position=%s aggregate=%s attempts=%s error=%r "
+    facts = (projection, event.position, event.aggregate_id, attempts, summary(error))
+    if delay is None:
+        _log(line + "parked=true", facts, error)
+    else:
+        logger.warning(line + "retry_in_seconds=%s", *facts, delay)
 
 
 def _log(line: str, facts: tuple[Any, ...], error: BaseException) -> None:

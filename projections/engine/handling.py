@@ -8,26 +8,39 @@ from django.db import connections
 
 from events.models import Event
 from events.routing import database
+from events.storage import rows
 from projections.base import Projection
-from projections.exceptions import EffectOnCommit
+from projections.exceptions import EffectOnCommit, HandlerFailed
 
 # The packages whose own functions may run after the commit: on-commit subscribers, snapshots, notes.
 _OURS = ("events.", "projections.")
 
 
 @contextmanager
-def handlers_of(projection: Projection) -> Iterator[Callable[[Sequence[Event]], None]]:
+def handlers_of(projection: Projection) -> Iterator[Callable[..., None]]:
     """Yield the function that calls the handlers, for the `with` block of one transaction.
 
+    If the events are handled in a savepoint, the function takes the check that may undo them, too.
     At the end of the block, a reaction appends what its handlers have dispatched.
     """
     with projection.open_pass() as handle:
 
-        def guarded(events: Sequence[Event]) -> None:
+        def guarded(events: Sequence[Event], check: Callable[[], Any] = lambda: None) -> None:
             with _on_commit_rejected():
-                handle(events)
+                handle(events, check)
 
         yield guarded
+
+
+def reject_unreadable(projection: Projection, events: Sequence[Event]) -> None:
+    """Reject events that cannot be read, before the handlers get any.
+
+    Raises:
+        HandlerFailed: one of the events cannot be read.
+    """
+    unreadable = next(filter(rows.is_marked, events), None)
+    if unreadable and projection._reads_content:
+        raise HandlerFailed(unreadable) from unreadable.error
 
 
 @contextmanager

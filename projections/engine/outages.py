@@ -27,6 +27,8 @@ def has_lost_connection(using: str, session: Any = None) -> bool:
 
 
 def _chain(error: BaseException | None) -> Iterator[BaseException]:
-    while error:
+    seen: set[int] = set()  # an exception that is raised again is in its own chain
+    while error and id(error) not in seen:
+        seen.add(id(error))
         yield error
         error = error.__cause__ or error.__context__

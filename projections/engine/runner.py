@@ -4,7 +4,9 @@ import logging
 from collections.abc import Sequence
 from copy import copy
 from dataclasses import dataclass
+from datetime import datetime
 from enum import Enum
+from typing import Any
 
 from django.db import connections, transaction
 
@@ -16,8 +18,8 @@ from projections.base import Mode, Projection
 from projections.exceptions import HandlerFailed, PassTooLong, Unavailable
 from projections.models import Checkpoint
 
-from . import checkpoints, failures, parking
-from .handling import handlers_of
+from . import breaker, checkpoints, failures, parking, repetition
+from .handling import handlers_of, reject_unreadable
 from .outages import is_outage
 from .target_tables import tables_of
 
@@ -29,18 +31,25 @@ class PassOutcome(Enum):
 
     DONE = "done"
     UNAVAILABLE = "unavailable"  # a system that the handler needs is away; the next attempt is saved
-    FAILED = "failed"  # the batch was rolled back, and the failure is saved
+    FAILED = "failed"  # the shard waits: for a retry in place, a shorter batch, or an operator
     NOT_LOCKED = "not locked"  # the checkpoint could not be locked
     WAITING = "waiting"  # the next event needs newer code; nothing has changed
 
 
 @dataclass(frozen=True)
 class PassResult:
-    """The result of a pass: its outcome, the number of handled events, and the position that the shard has reached."""
+    """The result of a pass.
+
+    Attributes:
+        events: the number of handled events.
+        position: the position that the shard has reached.
+        retry_at: when the first event that has stepped aside in this pass is retried; None if none is.
+    """
 
     outcome: PassOutcome
     events: int = 0
     position: int = 0
+    retry_at: datetime | None = None
 
 
 def run_pass(projection: Projection, checkpoint_id: int, up_to: int, *, raise_errors: bool = False) -> PassResult:
@@ -56,10 +65,11 @@ def run_pass(projection: Projection, checkpoint_id: int, up_to: int, *, raise_er
     using = database()
     checkpoint = taken = session = None
     events: Sequence[Event] = ()
+    position = 0
     try:
         with transaction.atomic(using, durable=True):
             session = connections[using].connection
-            _commit_without_waiting(using)
+            checkpoints.commit_without_waiting(using)
             checkpoint = checkpoints.lock_checkpoint(checkpoint_id, projection)
             if checkpoint is None:
                 return PassResult(PassOutcome.NOT_LOCKED)
@@ -70,6 +80,7 @@ def run_pass(projection: Projection, checkpoint_id: int, up_to: int, *, raise_er
                 checkpoints.save_position(checkpoint, position, len(events))
             else:
                 events = _save_part(checkpoint, events, away)
+            failures.stop_if_broken(projection, checkpoint)
     except NewerEvent as error:
         if raise_errors or taken is None:
             raise
@@ -85,16 +96,47 @@ def run_pass(projection: Projection, checkpoint_id: int, up_to: int, *, raise_er
         if away := failures.unavailable(error):
             may_go_on = failures.record_unavailable(projection, taken, events, error, away)
             return PassResult(PassOutcome.FAILED if may_go_on else PassOutcome.UNAVAILABLE, position=taken.position)
-        if is_outage(error, using, session) and not failures.outage_came_back(projection, taken):
-            raise
-        failures.record_failure(projection, taken, events, error)
-        return PassResult(PassOutcome.FAILED, position=taken.position)
+        return _repeat(projection, taken, events, position, error, session)
     if events:
         logger.debug(
             "projection=%s shard=%s events=%s position=%s", projection, checkpoint.shard, len(events), position
         )
     outcome = PassOutcome.DONE if away is None else PassOutcome.UNAVAILABLE
     return PassResult(outcome, len(events), checkpoint.position)
+
+
+def _repeat(
+    projection: Projection,
+    taken: Checkpoint,
+    events: Sequence[Event],
+    position: int,
+    error: BaseException,
+    session: Any,
+) -> PassResult:
+    """Handle a failed batch again, without the events that fail; if that cannot be, save the failure.
+
+    Raises:
+        BaseException: an outage that no event has caused, as far as is known yet.
+    """
+    using = database()
+    if not is_outage(error, using, session):
+        try:
+            done = repetition.repeat(projection, taken, events, position, error)
+        except PassTooLong:
+            return PassResult(PassOutcome.DONE, position=taken.position)
+        except BaseException as again:
+            if not failures.is_of_handler(again):
+                raise
+            error = again
+        else:
+            if done is None:
+                return PassResult(PassOutcome.NOT_LOCKED)
+            outcome = PassOutcome.DONE if done.goes_on else PassOutcome.FAILED
+            return PassResult(outcome, done.events, done.position, done.retry_at)
+    if is_outage(error, using, session) and not failures.outage_came_back(projection, taken):
+        raise error
+    failures.record_failure(projection, taken, events, error)
+    return PassResult(PassOutcome.FAILED, position=taken.position)
 
 
 def next_batch(projection: Projection, checkpoint: Checkpoint, up_to: int) -> tuple[list[Event], int]:
@@ -130,9 +172,7 @@ def _newer_event(projection: Projection, page: rows.Page) -> Event | None:
 
 
 def handle(projection: Projection, checkpoint: Checkpoint, events: Sequence[Event]) -> Unavailable | None:
-    """Pass `events` to the projection, which writes to the tables of the checkpoint.
-
-    Events of aggregates that already have parked events are parked too.
+    """Pass `events` to the projection; those whose aggregate has parked events wait behind them.
 
     Returns:
         The error of a `project_batch` that has done a part of the events, because a system is away; usually None.
@@ -145,9 +185,7 @@ def handle(projection: Projection, checkpoint: Checkpoint, events: Sequence[Even
     events = parking.park_behind(checkpoint, events, waits=projection.mode is not Mode.INLINE)
     if not events:
         return None
-    unreadable = next(filter(rows.is_marked, events), None)
-    if unreadable and projection._reads_content:
-        raise HandlerFailed(unreadable) from unreadable.error
+    reject_unreadable(projection, events)
     with tables_of(checkpoint), handlers_of(projection) as call:
         try:
             call(events)
@@ -155,6 +193,7 @@ def handle(projection: Projection, checkpoint: Checkpoint, events: Sequence[Even
             if away.done is None:
                 raise
             return away
+    breaker.note_handled(checkpoint, len(events))
     return None
 
 
@@ -176,13 +215,3 @@ def _save_part(checkpoint: Checkpoint, events: Sequence[Event], away: Unavailabl
     checkpoint.unavailable_since = since
     failures.save_unavailable(checkpoint, positions[min(number, len(positions) - 1)], away)
     return events[:number]
-
-
-def _commit_without_waiting(using: str) -> None:
-    """Commit this transaction without waiting for the disk.
-
-    Rows and checkpoint commit together. If the server crashes before they are on disk, both are lost, and the pass is
-    repeated. The write-ahead log keeps their order against all other commits.
-    """
-    with connections[using].cursor() as cursor:
-        cursor.execute("SET LOCAL synchronous_commit = off")

@@ -7,7 +7,7 @@ from django.db import connections
 
 from events.routing import database
 from projections.base import Projection, with_links
-from projections.models import Build, Checkpoint, Rebuild
+from projections.models import Build, Checkpoint, ParkedEvent, Rebuild
 
 
 def tables(projection: Projection) -> list[str]:
@@ -36,12 +36,12 @@ def shadow_schema(name: str) -> str:
 
 
 @contextmanager
-def tables_of(checkpoint: Checkpoint) -> Iterator[None]:
-    """Resolve unqualified table names to the tables of a checkpoint, inside the block."""
-    if checkpoint.build == Build.LIVE:
+def tables_of(row: Checkpoint | ParkedEvent) -> Iterator[None]:
+    """Resolve unqualified table names to the tables of a checkpoint or a parked event, inside the block."""
+    if row.build == Build.LIVE:
         yield
         return
-    rebuild = Rebuild.objects.using(database()).get(pk=checkpoint.projection_id)
+    rebuild = Rebuild.objects.using(database()).get(pk=row.projection_id)
     if rebuild.in_place:
         yield
         return

@@ -1,4 +1,4 @@
-"""Passes that do not end, because their worker is killed: leave a trace before a pass, and count it as an attempt.
+"""Passes and retries that do not end, because their worker is killed: leave a trace before, and count it as an attempt.
 
 A trace is a transaction of its own, and most passes end. So workers leave traces only after one of them was killed.
 """
@@ -15,9 +15,12 @@ from events.storage import reader
 from projections.base import Projection
 from projections.models import Checkpoint
 
-from . import checkpoints, failures, parking
+from . import checkpoints, failures, parking, retries
 
 logger = logging.getLogger(__name__)
+
+
+_KILLED = "the worker was killed while it handled this event, perhaps because it ran out of memory"
 
 
 class WorkerKilled(Exception):
@@ -27,9 +30,9 @@ class WorkerKilled(Exception):
 class Traced(Enum):
     """What came of the attempt to leave a trace."""
 
-    BEGIN = "begin"  # the trace is left, and the pass can begin
+    BEGIN = "begin"  # the trace is left, and the pass or the retry can begin
     BUSY = "busy"  # the shard cannot be locked, or belongs to another worker that is alive
-    COUNTED = "counted"  # the pass of a killed worker has been counted as an attempt at its event
+    COUNTED = "counted"  # the pass or retry of a killed worker has been counted as an attempt at its event
 
 
 def leave_trace(
@@ -64,12 +67,37 @@ def leave_trace(
         return Traced.BEGIN
 
 
+def leave_retry_trace(
+    projection: Projection, checkpoint_id: int, worker: UUID, is_alive: Callable[[UUID], bool]
+) -> tuple[Traced, int | None]:
+    """Save that `worker` begins the next retry of a shard; return the key of its event, too.
+
+    If the retry was begun before and has not ended, it counts as an attempt.
+
+    Args:
+        is_alive: returns whether a worker is alive.
+    """
+    with transaction.atomic(database(), durable=True):
+        checkpoint = checkpoints.lock_checkpoint(checkpoint_id, projection)
+        parked = checkpoint and retries.due(checkpoint).first()
+        if not parked:
+            return Traced.BUSY, None
+        before = None if parked.begun_by == worker else parked.begun_by
+        if before is not None and is_alive(before):
+            return Traced.BUSY, None
+        if before is not None:
+            failures.count_retry(projection, parked, WorkerKilled(_KILLED))
+            return Traced.COUNTED, None
+        parked.begun_by = worker
+        parked.save(update_fields=["begun_by"], using=database())
+        return Traced.BEGIN, parked.pk
+
+
 def _count(projection: Projection, checkpoint: Checkpoint, up_to: int) -> Traced:
     positions = _next_positions(projection, checkpoint, up_to)
     if not positions:
         return Traced.BUSY
-    error = WorkerKilled("the worker was killed while it handled this event, perhaps because it ran out of memory")
-    failures.count_attempt(projection, checkpoint, parking.without_content(positions[0]), error)
+    failures.count_attempt(projection, checkpoint, parking.without_content(positions[0]), WorkerKilled(_KILLED))
     return Traced.COUNTED
 
 

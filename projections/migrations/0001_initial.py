@@ -134,6 +134,7 @@ class Migration(migrations.Migration):
                 ('started_at', models.DateTimeField(auto_now_add=True)),
                 ('by', models.CharField(max_length=150)),
                 ('error', models.TextField(blank=True, help_text='Why the rebuild has stopped.')),
+                ('retries_up_to', models.BigIntegerField(help_text='Its rows are swapped in when no event up to this position is retried any more.', null=True)),
             ],
         ),
         migrations.CreateModel(
@@ -148,11 +149,14 @@ class Migration(migrations.Migration):
                 ('attempts', models.PositiveIntegerField(default=0)),
                 ('error', models.TextField(blank=True, help_text='Empty if the event only waits behind a failed event of its aggregate.')),
                 ('traceback', models.TextField(blank=True)),
+                ('next_attempt_at', models.DateTimeField(help_text='When it is retried; empty if it is parked, or waits behind an earlier event.', null=True)),
+                ('outages', models.PositiveSmallIntegerField(default=0, help_text='How often the connection was lost, or the server short of resources, during a retry.')),
+                ('begun_by', models.UUIDField(help_text='The worker whose retry has begun; empty after its end.', null=True)),
                 ('projection', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='parked_events', to='projections.projectionstate')),
             ],
             options={
                 'ordering': ['position'],
-                'indexes': [models.Index(fields=['projection', 'build', 'aggregate_id', 'position'], name='projections_parked_behind')],
+                'indexes': [models.Index(fields=['projection', 'build', 'aggregate_id', 'position'], name='projections_parked_behind'), models.Index(condition=models.Q(('next_attempt_at__isnull', False)), fields=['projection', 'build', 'next_attempt_at'], name='projections_parked_retries')],
                 'constraints': [models.UniqueConstraint(fields=('projection', 'build', 'position'), name='projections_parked_position')],
             },
         ),
@@ -177,6 +181,8 @@ class Migration(migrations.Migration):
                 ('outages', models.PositiveSmallIntegerField(default=0, help_text='How often the connection was lost, or the server short of resources, at this position.')),
                 ('begun_by', models.UUIDField(help_text='The worker whose pass has begun; empty after its end.', null=True)),
                 ('suspect_until', models.BigIntegerField(help_text='Events up to here are handled one by one, because a worker was killed during a pass.', null=True)),
+                ('recent', models.JSONField(help_text='The last events, if one has failed: numbers of handled events, between them failed aggregates.', null=True)),
+                ('failing_since', models.DateTimeField(help_text='When the first of the failures in recent happened.', null=True)),
                 ('projection', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='checkpoints', to='projections.projectionstate')),
             ],
             options={

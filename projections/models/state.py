@@ -16,7 +16,7 @@ class Status(models.TextChoices):
 
     RUNNING = "running"
     PAUSED = "paused"  # by an operator
-    STOPPED = "stopped"  # by an event that it could not handle
+    STOPPED = "stopped"  # by an event that it could not handle, or by the breaker
     BUILDING = "building"  # INLINE, and not live before a rebuild has handled the earlier events
     UNDECIDED = "undecided"  # its tables held rows when it was registered; an operator rebuilds or keeps them
 
@@ -133,6 +133,12 @@ class Checkpoint(models.Model):
         null=True, help_text="Events up to here are handled one by one, because a worker was killed during a pass."
     )
 
+    recent = models.JSONField(
+        null=True,
+        help_text="The last events, if one has failed: numbers of handled events, between them failed aggregates.",
+    )
+    failing_since = models.DateTimeField(null=True, help_text="When the first of the failures in recent happened.")
+
     objects = CheckpointQuerySet.as_manager()
 
     class Meta:
@@ -145,16 +151,29 @@ class Checkpoint(models.Model):
 
 
 class ParkedEventQuerySet(models.QuerySet["ParkedEvent"]):
-    def of(self, checkpoint: Checkpoint) -> Self:
-        return self.filter(projection=checkpoint.projection_id, build=checkpoint.build)
+    def of(self, row: "Checkpoint | ParkedEvent") -> Self:
+        """Return the events of the same build of the same projection."""
+        return self.filter(projection=row.projection_id, build=row.build)
 
     def failed(self) -> Self:
         """Return the events that failed, without the events that wait behind them."""
         return self.exclude(error="")
 
+    def retried(self) -> Self:
+        """Return the events that are retried in the background: at most one of each aggregate, its first."""
+        return self.filter(next_attempt_at__isnull=False)
+
+    def given_up(self) -> Self:
+        """Return the events that failed too often, which only an operator retries or skips."""
+        return self.failed().filter(next_attempt_at__isnull=True)
+
 
 class ParkedEvent(models.Model):
-    """An event that a projection could not handle, or one that waits behind such an event of the same aggregate."""
+    """An event that has stepped aside: it failed, or it waits behind such an event of the same aggregate.
+
+    The first event of an aggregate is retried in the background, as long as it has a `next_attempt_at`. A failed event
+    without one is parked: an operator retries or skips it.
+    """
 
     projection = models.ForeignKey(ProjectionState, models.CASCADE, related_name="parked_events")
     build = models.CharField(max_length=10, choices=Build, default=Build.LIVE)
@@ -167,6 +186,13 @@ class ParkedEvent(models.Model):
         blank=True, help_text="Empty if the event only waits behind a failed event of its aggregate."
     )
     traceback = models.TextField(blank=True)
+    next_attempt_at = models.DateTimeField(
+        null=True, help_text="When it is retried; empty if it is parked, or waits behind an earlier event."
+    )
+    outages = models.PositiveSmallIntegerField(
+        default=0, help_text="How often the connection was lost, or the server short of resources, during a retry."
+    )
+    begun_by = models.UUIDField(null=True, help_text="The worker whose retry has begun; empty after its end.")
 
     objects = ParkedEventQuerySet.as_manager()
 
@@ -176,7 +202,12 @@ class ParkedEvent(models.Model):
             models.UniqueConstraint(fields=["projection", "build", "position"], name="projections_parked_position")
         ]
         indexes = [
-            models.Index(fields=["projection", "build", "aggregate_id", "position"], name="projections_parked_behind")
+            models.Index(fields=["projection", "build", "aggregate_id", "position"], name="projections_parked_behind"),
+            models.Index(
+                fields=["projection", "build", "next_attempt_at"],
+                condition=models.Q(next_attempt_at__isnull=False),
+                name="projections_parked_retries",
+            ),
         ]
 
     def __str__(self) -> str:
@@ -192,6 +223,9 @@ class Rebuild(models.Model):
     started_at = models.DateTimeField(auto_now_add=True)
     by = models.CharField(max_length=150)
     error = models.TextField(blank=True, help_text="Why the rebuild has stopped.")
+    retries_up_to = models.BigIntegerField(
+        null=True, help_text="Its rows are swapped in when no event up to this position is retried any more."
+    )
 
     def __str__(self) -> str:
         return f"{self.projection_id}, version {self.version}"

@@ -3,19 +3,16 @@
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
-from django.db import OperationalError, connections, transaction
+from django.db import OperationalError, transaction
+from django.db.models import QuerySet
 from django.utils import timezone
 
-from events.exceptions import NewerEvent
-from events.models import Event
 from events.routing import database
-from events.storage import autocommit, ordering, reader, rows
-from events.summaries import readable, summary
+from events.storage import autocommit, ordering, reader
+from events.summaries import summary
 from projections import registry
 from projections.base import Kind, Mode, Projection
-from projections.engine import failures, missed, registration
-from projections.engine.handling import handlers_of
-from projections.engine.outages import has_lost_connection
+from projections.engine import failures, missed, registration, retries
 from projections.exceptions import OperationRejected
 from projections.models import Build, Checkpoint, InlineCount, Operation, ParkedEvent, ProjectionState, Rebuild, Status
 from projections.rebuild import shadow_tables
@@ -46,6 +43,8 @@ def pause(name: str, *, by: str, reason: str = "") -> None:
 def resume(name: str, *, by: str, reason: str = "") -> None:
     """Resume a projection that is paused or stopped, and its rebuild if that has stopped.
 
+    Events that have stepped aside are retried at once, with all their attempts, and the breaker forgets its count.
+
     Raises:
         OperationRejected: neither the projection nor its rebuild is paused or stopped.
         UnknownProjection: no projection has this name.
@@ -59,7 +58,10 @@ def resume(name: str, *, by: str, reason: str = "") -> None:
         if state.status in (Status.PAUSED, Status.STOPPED):
             _set_status(state, Status.RUNNING, "")
         rebuild.update(error="")
-        state.checkpoints.using(database()).update(attempts=0, next_attempt_at=None)
+        _begin_again(state.checkpoints.using(database()).all())
+        ParkedEvent.objects.using(database()).filter(projection=state).retried().update(
+            attempts=0, next_attempt_at=timezone.now()
+        )
 
 
 def retry(name: str, *, by: str, reason: str = "", aggregate_id: str | None = None) -> tuple[int, int]:
@@ -145,9 +147,12 @@ def ask_for_rebuild(name: str, *, by: str, reason: str = "", in_place: bool = Fa
         rebuild.version, rebuild.error = projection.version, ""
         rebuild.save(using=database())
         record.outcome = "continues"
-        Checkpoint.objects.using(database()).of_rebuild().filter(projection=name).update(
-            attempts=0, next_attempt_at=None
-        )
+        _begin_again(Checkpoint.objects.using(database()).of_rebuild().filter(projection=name))
+
+
+def _begin_again(shards: QuerySet[Checkpoint]) -> None:
+    """Forget the attempts of shards, and the failures that the breaker has counted."""
+    shards.update(attempts=0, next_attempt_at=None, recent=None, failing_since=None)
 
 
 def keep_rows(name: str, *, by: str, reason: str = "") -> None:
@@ -292,26 +297,13 @@ def _parked(projection: Projection, state: ProjectionState, aggregate_id: str | 
 
 def _replay(projection: Projection, parked: Sequence[ParkedEvent]) -> int:
     """Handle the parked events of one aggregate in order, up to the first failure; return how many were handled."""
-    using = database()
-    session = connections[using].connection
-    for handled, each in enumerate(parked):
-        try:
-            with transaction.atomic(using):
-                with handlers_of(projection) as call:
-                    call(rows.fetch_events(Event.objects.using(using).filter(position=each.position)))
-                connections[using].check_constraints()  # per event: at the commit, one violation would roll back all
-                each.delete(using=using)
-        except BaseException as error:
-            if not failures.is_of_handler(error):
-                raise
-            cause = error.__cause__ or error
-            if has_lost_connection(using, session):
-                raise OperationRejected(
-                    f"The connection was lost at the event at position {each.position}, and nothing has changed:"
-                    f" {summary(cause)}. If this comes back, correct the handler, or skip the event"
-                ) from error
-            each.attempts += not isinstance(cause, NewerEvent)
-            each.error, each.traceback = summary(cause), failures.full(cause)
-            each.save(using=using)
-            return handled
-    return len(parked)
+    try:
+        handled = retries.replay(projection, parked)
+    except retries.RetryInterrupted as interrupted:
+        raise OperationRejected(
+            f"The connection was lost, or the server ran short of resources, at the event at position"
+            f" {interrupted.parked.position}, and nothing has changed:"
+            f" {summary(interrupted.__cause__ or interrupted)}. If this comes back, correct the handler, or"
+            " skip the event"
+        ) from interrupted
+    return handled

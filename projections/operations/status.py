@@ -1,11 +1,11 @@
 """The status of the projections: what they do, how far behind they are, and which errors they have."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
 
-from django.db.models import Count, Min
+from django.db.models import Count, Exists, Min, OuterRef
 from django.utils import timezone
 
 from events.plurals import number_of_events
@@ -27,7 +27,7 @@ class ReportedStatus(StrEnum):
     NEW = "new"  # no worker has registered it yet
     RUNNING = "running"
     PAUSED = "paused"  # by an operator
-    STOPPED = "stopped"  # by an event that it could not handle
+    STOPPED = "stopped"  # by an event that it could not handle, or by the breaker
     WAITING = "waiting"  # for newer code, which knows the schema version of the next event
     UNAVAILABLE = "unavailable"  # a system that the handler needs is away
     BUILDING = "building"  # INLINE, and not live yet
@@ -55,10 +55,11 @@ class Report:
         lag_seconds: how long ago that was.
         rate: the events that it has handled per second, lately.
         missed: the number of events that were stored without it; INLINE only.
-        parked: the number of parked events: those that failed, and those that wait behind them.
-        parked_since: when the first of them was parked.
-        last_error: the error of the event that is retried, that stopped it, or that was parked last.
-        attempts: how often the event that is retried has failed.
+        retrying: the number of events that have failed, and are retried in the background.
+        parked: the number of parked events: those that failed too often, and those that wait behind them.
+        parked_since: when the first of them stepped aside.
+        last_error: the error that stopped it, of the event that is retried next, or of the event that was parked last.
+        attempts: how often the event that is retried next has failed.
         next_attempt_at: when this event is retried.
         rebuild: how much of a rebuild is done, from 0 to 1; None if no rebuild is running.
     """
@@ -77,6 +78,7 @@ class Report:
     lag_seconds: float
     rate: float
     missed: int
+    retrying: int
     parked: int
     parked_since: datetime | None
     last_error: str
@@ -118,15 +120,40 @@ def reports(names: Sequence[str] = ()) -> list[Report]:
         if name not in known:
             registry.get(name)
     settled = ordering.settled_position(using)
-    waiting = ParkedEvent.objects.using(using).filter(build=Build.LIVE).order_by()
     missing = missed.missed_events()
-    numbers = waiting.values_list("projection").annotate(Count("pk"), Min("parked_at"))
-    parked = {name: (number, since) for name, number, since in numbers}
-    nothing = (0, None)
+    aside = _aside()
     return [
-        _report(name, by_name.get(name), known.get(name), settled, *parked.get(name, nothing), missing.get(name, 0))
+        _report(name, by_name.get(name), known.get(name), settled, aside.get(name, _Aside()), missing.get(name, 0))
         for name in wanted
     ]
+
+
+@dataclass(frozen=True)
+class _Aside:
+    """The events of a projection that have stepped aside.
+
+    Attributes:
+        retried: the event that is retried next.
+    """
+
+    retrying: int = 0
+    parked: int = 0
+    parked_since: datetime | None = None
+    retried: ParkedEvent | None = None
+
+
+def _aside() -> dict[str, _Aside]:
+    """Return the events that have stepped aside, by projection."""
+    live = ParkedEvent.objects.using(database()).filter(build=Build.LIVE).order_by()
+    retried = live.retried()
+    behind = retried.filter(projection=OuterRef("projection"), aggregate_id=OuterRef("aggregate_id"))
+    parked = live.exclude(Exists(behind)) if retried.exists() else live
+    numbers = parked.values_list("projection").annotate(Count("pk"), Min("parked_at"))
+    found = {name: _Aside(0, number, since) for name, number, since in numbers}
+    for name, number in retried.values_list("projection").annotate(Count("pk")):
+        first = retried.filter(projection=name).defer("traceback").order_by("next_attempt_at").first()
+        found[name] = replace(found.get(name, _Aside()), retrying=number, retried=first)
+    return found
 
 
 def report(name: str) -> Report:
@@ -193,8 +220,7 @@ def _report(
     projection: Projection | None,
     state: ProjectionState | None,
     settled: int,
-    parked: int,
-    parked_since: datetime | None,
+    aside: _Aside,
     missing: int,
 ) -> Report:
     rebuild: Rebuild | None = getattr(state, "rebuild", None)
@@ -205,7 +231,7 @@ def _report(
     if state and status is ReportedStatus.INCOMPLETE:
         position = lag.complete_position(state)
     now = timezone.now()
-    failing = next((each for each in checkpoints if each.error), None)
+    failing = next((each for each in checkpoints if each.error), aside.retried)
     lagging_since = lag.lagging_since(position)
     return Report(
         name=name,
@@ -222,9 +248,10 @@ def _report(
         lag_seconds=max(0.0, (now - lagging_since).total_seconds()) if lagging_since else 0.0,
         rate=sum(rate_at(now, each) for each in checkpoints),
         missed=missing,
-        parked=parked,
-        parked_since=parked_since,
-        last_error=failing.error if failing else _last_parked_error(name) if parked else "",
+        retrying=aside.retrying,
+        parked=aside.parked,
+        parked_since=aside.parked_since,
+        last_error=failing.error if failing else _last_parked_error(name) if aside.parked else "",
         attempts=failing.attempts if failing else 0,
         next_attempt_at=failing.next_attempt_at if failing else None,
         rebuild=progress(rebuild) if rebuild else None,
@@ -255,7 +282,7 @@ def _since(
 
 
 def _last_parked_error(name: str) -> str:
-    parked = ParkedEvent.objects.using(database()).filter(projection=name, build=Build.LIVE).failed()
+    parked = ParkedEvent.objects.using(database()).filter(projection=name, build=Build.LIVE).given_up()
     return parked.order_by("-parked_at").values_list("error", flat=True).first() or ""
 
 

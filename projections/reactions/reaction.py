@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from enum import StrEnum
-from typing import ClassVar, Final
+from typing import Any, ClassVar, Final
 
 from events.models import Event
 from events.routing import database
@@ -67,15 +67,16 @@ class Reaction(Projection):
         return cls.project_batch is not Reaction.project_batch
 
     @contextmanager
-    def open_pass(self) -> Iterator[Callable[[Sequence[Event]], None]]:
+    def open_pass(self) -> Iterator[Callable[..., None]]:
         do = Actions(self.name)
         if self.effects is EXTERNAL:
             limit_transaction(self.time_limit_seconds, database())
 
-        def handle(events: Sequence[Event]) -> None:
+        def handle(events: Sequence[Event], check: Callable[[], Any] = lambda: None) -> None:
             try:
                 with do.undone_on_error(events):
                     self._handle(events, do)
+                    check()
             finally:
                 # The next passes are shorter from the beginning.
                 self._runs_commands |= do.has_run_commands

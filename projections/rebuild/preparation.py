@@ -42,7 +42,7 @@ def prepare(projection: Projection) -> list[Checkpoint]:
             _delete_served_rows(projection, state, using)
         else:
             shadow_tables.create(projection)
-        rebuild.version, rebuild.error = projection.version, ""
+        rebuild.version, rebuild.error, rebuild.retries_up_to = projection.version, "", None
         rebuild.save(using=using)
         logger.info("projection=%s rebuild=begun version=%s", projection, projection.version)
         return create_checkpoints(projection, state, state.start_position, build=Build.REBUILD)

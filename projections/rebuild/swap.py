@@ -90,6 +90,8 @@ def _swap(projection: Projection, using: str) -> bool:
     rebuild = Rebuild.objects.using(using).filter(pk=projection.name, version=projection.version, error="").first()
     if rebuild is None or not rebuilt:
         return False
+    if _waits_for_retries(rebuild, rebuilt, using):
+        return False
     try:
         caught_up = _catch_up(projection, rebuilt, live, using)
         connections[using].check_constraints()  # here, so that errors in the new rows are retried as failed passes
@@ -119,6 +121,21 @@ def _swap(projection: Projection, using: str) -> bool:
     rebuild.delete(using=using)
     logger.info("projection=%s rebuild=done version=%s position=%s", projection, projection.version, caught_up.position)
     return True
+
+
+def _waits_for_retries(rebuild: Rebuild, rebuilt: list[Checkpoint], using: str) -> bool:
+    """Return whether an event is still retried that had stepped aside when the rebuild caught up for the first time.
+
+    The rows without it would be older than the served ones. Events that step aside later do not delay the swap, because
+    it might never come; they are retried on the served tables.
+    """
+    retried = ParkedEvent.objects.using(using).filter(projection=rebuild.pk, build=Build.REBUILD).retried()
+    if not retried.exists():
+        return False
+    if rebuild.retries_up_to is None:
+        rebuild.retries_up_to = max(each.position for each in rebuilt)
+        rebuild.save(update_fields=["retries_up_to"], using=using)
+    return retried.filter(position__lte=rebuild.retries_up_to).exists()
 
 
 class _CaughtUp(NamedTuple):
@@ -156,7 +173,8 @@ def _catch_up(
             return None
         while checkpoint.position < up_to:
             events, position = runner.next_batch(projection, checkpoint, up_to)
-            runner.handle(projection, checkpoint, events)
+            if away := runner.handle(projection, checkpoint, events):
+                raise away  # it has done a part; the next pass over the shard does it again
             handled += sum(event.position > checked for event in events)
             checkpoint.position = position
         checkpoint.save(update_fields=["position"], using=using)

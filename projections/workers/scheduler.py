@@ -9,6 +9,7 @@ from datetime import datetime
 from typing import Final
 
 from django.db import connections, transaction
+from django.db.models import OuterRef, Subquery
 
 from events.routing import database
 from events.summaries import summary
@@ -16,7 +17,7 @@ from projections.base import Mode, Projection
 from projections.engine.outages import is_outage
 from projections.engine.registration import create_checkpoints, ensure_registered
 from projections.exceptions import WaitsForNewerCode
-from projections.models import Build, Checkpoint, ProjectionState, Rebuild, Status
+from projections.models import Build, Checkpoint, ParkedEvent, ProjectionState, Rebuild, Status
 from projections.rebuild import preparation
 from projections.rebuild.locking import is_transient
 
@@ -37,6 +38,7 @@ class Task:
         up_to: the last position to handle; None for no limit.
         not_before: when to retry a failed event; None for now.
         waits: why the shard waits for newer code; empty if it does not.
+        retry_at: when an event that has stepped aside may have to be retried; None if none has.
     """
 
     projection: Projection
@@ -47,6 +49,7 @@ class Task:
     up_to: int | None = None
     not_before: datetime | None = None
     waits: str = ""
+    retry_at: datetime | None = None
 
     def __str__(self) -> str:
         shard = f"[{self.shard}]" if self.projection.shards > 1 else ""
@@ -103,7 +106,7 @@ class Schedule:
         self.settled = settled if all_done else min(self.settled, settled)
 
     def has_reached(self, position: int, waiting: Container[int] = ()) -> bool:
-        """Return whether, in a new plan, every task has reached `position` and no rebuild is left.
+        """Return whether, in a new plan, every task has reached `position`, and no rebuild and no retry is left.
 
         A rebuild that cannot begin yet, because it waits for a lock, has no tasks.
 
@@ -113,10 +116,11 @@ class Schedule:
         Raises:
             WaitsForNewerCode: all that is left needs newer code.
         """
-        left = [task for task in self._plan() if task.position < position or task.build == Build.REBUILD]
+        tasks = self._plan()
+        left = [task for task in tasks if task.position < position or task.build == Build.REBUILD]
         if left and all(task.waits and task.checkpoint_id in waiting for task in left):
             raise WaitsForNewerCode(left[0].projection.name, left[0].waits)
-        if left:
+        if left or _has_retries([task for task in tasks if task.retry_at], position):
             return False
         versions = {each.name: each.version for each in self._projections}
         asked = Rebuild.objects.using(database()).filter(projection__in=versions, error="")
@@ -130,7 +134,8 @@ def plan(projections: Iterable[Projection], *, rebuilds_only: bool = False) -> l
     """Register `projections` if needed, prepare requested rebuilds, and return the tasks that this process may run."""
     by_name = {each.name: each for each in projections}
     states = ProjectionState.objects.using(database()).filter(name__in=by_name).prefetch_related("checkpoints")
-    known = {state.name: state for state in states.select_related("rebuild")}
+    states = states.annotate(retry_live_at=_first_retry(Build.LIVE), retry_rebuild_at=_first_retry(Build.REBUILD))
+    known: dict[str, ProjectionState] = {state.name: state for state in states.select_related("rebuild")}
     for name in by_name.keys() - known.keys():
         known[name] = ensure_registered(by_name[name])
     tasks: list[Task] = []
@@ -141,7 +146,21 @@ def plan(projections: Iterable[Projection], *, rebuilds_only: bool = False) -> l
             tasks += _rebuild_tasks(by_name[name], asked, checkpoints)
         if not rebuilds_only and state.status == Status.RUNNING:
             tasks += _live_tasks(by_name[name], checkpoints, may_reshard=asked is None)
+    for task in tasks:
+        task.retry_at = getattr(known[task.projection.name], f"retry_{task.build}_at", None)
     return tasks
+
+
+def _first_retry(build: Build) -> Subquery:
+    """Return the time of the first retry of a projection, whatever its shard; an index answers it."""
+    parked = ParkedEvent.objects.filter(projection=OuterRef("name"), build=build).retried()
+    return Subquery(parked.order_by("next_attempt_at").values("next_attempt_at")[:1])
+
+
+def _has_retries(tasks: Sequence[Task], up_to: int) -> bool:
+    """Return whether an event up to a position is still retried by one of `tasks`."""
+    retried = ParkedEvent.objects.using(database()).retried().filter(position__lte=up_to)
+    return any(retried.filter(projection=task.projection.name, build=task.build).exists() for task in tasks)
 
 
 def _rebuild_tasks(projection: Projection, asked: Rebuild, checkpoints: Sequence[Checkpoint]) -> list[Task]:

@@ -5,6 +5,7 @@ import os
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from datetime import timedelta
 from enum import Enum
 from typing import Any, Final
 
@@ -18,7 +19,7 @@ from events.summaries import summary
 from projections import registry
 from projections.base import Projection
 from projections.conf import conf
-from projections.engine import missed, runner, unended
+from projections.engine import failures, missed, retries, runner, unended
 from projections.engine.outages import is_outage
 from projections.engine.runner import PassOutcome
 from projections.engine.unended import Traced
@@ -26,13 +27,17 @@ from projections.models import Build
 from projections.rebuild import swap
 
 from .heartbeat import WorkerHeartbeat
-from .scheduler import Schedule, Task
+from .scheduler import PLAN_SECONDS, Schedule, Task
 from .supervisor import stop_on_signals
 
 logger = logging.getLogger(__name__)
 
 CHECK_INLINE_SECONDS: Final = 10.0
 MAX_RECONNECT_SECONDS: Final = 2.0
+# How long a worker retries events that have stepped aside before it handles new ones again, and how many times as long
+# it then handles new ones before it retries again, if there are any.
+RETRY_SECONDS: Final = 0.1
+REST_AFTER_RETRIES: Final = 3
 # A worker that ends by itself gives up if the database is unavailable for this long.
 GIVE_UP_SECONDS: Final = 30.0
 
@@ -87,6 +92,7 @@ class Worker:
         self._target: int | None = None  # the settled position of the first round
         self._session: Any = None  # the database connection that the round began with
         self._checked_at = float("-inf")
+        self._rests_until = float("-inf")  # no retry begins before, on the monotonic clock
         self._waiting: set[int] = set()  # the checkpoints whose next event needs newer code
         self._backoff = Backoff()
         self._schedule = Schedule(projections, rebuilds_only=rebuilds_only)
@@ -128,12 +134,16 @@ class Worker:
         settled = ordering.settled_position_after(self._schedule.settled, database())
         if self._target is None:
             self._target = settled
+        retries_left = self._retry()
         more = False
         for task in list(self._schedule.tasks):
             if self._stopping:
                 return False
             more |= self._work_on(task, settled)
         self._schedule.note_settled(settled)
+        if not more:
+            self._rests_until = float("-inf")
+        more |= retries_left
         if more:
             self._backoff.reset()
         return more
@@ -143,6 +153,30 @@ class Worker:
         if time.monotonic() - self._checked_at >= CHECK_INLINE_SECONDS:
             self._checked_at = time.monotonic()
             missed.check()
+
+    def _retry(self) -> bool:
+        """Retry events that have stepped aside, for a short time; return whether more may be due."""
+        now = timezone.now()
+        due = [task for task in self._schedule.tasks if task.retry_at and task.retry_at <= now]
+        started = time.monotonic()
+        if not due or started < self._rests_until:
+            return False
+        task = min(due, key=lambda each: each.retry_at or now)
+        self._heartbeat.beat(f"{task}, retries", self.events)
+        traced, only = Traced.BEGIN, None
+        if self._heartbeat.has_missed_worker:
+            heartbeat = self._heartbeat
+            traced, only = unended.leave_retry_trace(
+                task.projection, task.checkpoint_id, heartbeat.id, heartbeat.is_alive
+            )
+        if traced is Traced.BUSY:
+            task.retry_at = None  # until the next plan
+        elif traced is Traced.BEGIN:
+            retried = retries.retry_due(task.projection, task.checkpoint_id, seconds=RETRY_SECONDS, only=only)
+            self.events += retried.events
+            task.retry_at = retried.next_at
+        self._rests_until = time.monotonic() + REST_AFTER_RETRIES * (time.monotonic() - started)
+        return True
 
     def _work_on(self, task: Task, settled: int) -> bool:
         """Run a pass over a shard if it has events to handle; return whether more can be done at once."""
@@ -164,6 +198,7 @@ class Worker:
             return result.outcome is PassOutcome.FAILED
         self.events += result.events
         task.position, task.not_before = result.position, None
+        task.retry_at = min(filter(None, (task.retry_at, result.retry_at)), default=None)
         if task.build == Build.REBUILD and task.position >= up_to:
             return self._swap(task, settled)
         if task.up_to is not None:
@@ -184,7 +219,7 @@ class Worker:
         if swap.is_near(task.projection, settled) and swap.swap(task.projection):
             self._schedule.expire()
             return True
-        self._schedule.drop(task)
+        task.not_before = timezone.now() + timedelta(seconds=PLAN_SECONDS)  # its retries go on
         return False
 
     def _is_done(self, more: bool) -> bool:

@@ -62,6 +62,8 @@ def proxy_of_total() -> Any:
         ({"shards": 65}, "E005", "its shards are 65"),
         ({"batch_events": 0}, "E005", "its batch_events are 0"),
         ({"retry_delays_seconds": [-1]}, "E005", "its retry_delays_seconds are [-1]"),
+        ({"deterministic_errors": (KeyError, "x")}, "E005", "its deterministic_errors are (<class 'KeyError'>, 'x')"),
+        ({"deterministic_errors": KeyError}, "E005", "its deterministic_errors are <class 'KeyError'>"),
         ({"note": ...}, "E006", "it handles nothing"),
         ({"note": handles()(lambda self, event: None)}, "E006", "its handler note() has no event type"),
         ({"project_batch": on_sets}, "E006", "its handler note() is never called"),

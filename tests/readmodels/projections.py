@@ -2,6 +2,7 @@
 
 import os
 import signal
+import time
 
 from django.db import connection
 
@@ -76,6 +77,7 @@ class Fragile(Projection):
     name = "fragile"
     mode = ASYNC
     models = [FragileNote]
+    retry_delays_seconds = [0.05] * 200 if "TEST_MANY_RETRIES" in os.environ else None
 
     @handles("Fragile")
     def note(self, event: Event) -> None:
@@ -86,4 +88,6 @@ class Fragile(Projection):
     def check(self, event: Event) -> None:
         if event.data["poison"] == "kill" and "TEST_KILL" in os.environ:
             os.kill(os.getpid(), signal.SIGKILL)
+        if event.data["poison"] == "until" and time.time() >= event.data["until"]:
+            return
         raise Broken(f"cannot handle {event.data['poison']!r}")

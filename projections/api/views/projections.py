@@ -55,7 +55,7 @@ class ProjectionDetail(StoreView):
 
 
 class ParkedEventList(StoreView):
-    """The parked events of a projection, by position: those that failed, and those that wait behind them."""
+    """The events of a projection that have stepped aside, by position: retried, parked, or waiting behind another."""
 
     view_permission = "projections.view_parkedevent"
     by_category = False
@@ -89,4 +89,5 @@ def _parked_as_dict(event: ParkedEvent) -> dict[str, Any]:
         "attempts": event.attempts,
         "error": event.error,
         "waits": not event.error,
+        "next_attempt_at": event.next_attempt_at.isoformat() if event.next_attempt_at else None,
     }

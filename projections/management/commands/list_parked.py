@@ -1,4 +1,4 @@
-"""`manage.py list_parked`: the events that projections could not handle."""
+"""`manage.py list_parked`: the events that projections could not handle, parked or retried in the background."""
 
 from typing import Any
 
@@ -28,7 +28,11 @@ class Command(ProjectionCommand):
             behind = parked.filter(projection=event.projection_id, aggregate_id=event.aggregate_id, error="").count()
             self.stdout.write(
                 f"{event.projection_id}: position {event.position}, {event.type} of {event.aggregate_id}:"
-                f" {event.error} ({event.attempts} attempts, {behind} waiting behind it)"
+                f" {event.error} ({event.attempts} attempts, {behind} waiting behind it{_retried(event)})"
             )
             if options["details"]:
                 self.stdout.write(event.traceback)
+
+
+def _retried(event: ParkedEvent) -> str:
+    return f", retried at {event.next_attempt_at:%H:%M:%S %Z}" if event.next_attempt_at else ""

@@ -36,11 +36,12 @@ class Command(ProjectionCommand):
         text, is_terminal = io.StringIO(), self.stdout.isatty()
         console = Console(file=text, force_terminal=is_terminal, width=None if is_terminal else 250)
         table = Table("name", "mode", "status", box=None, pad_edge=False)
-        for column in ("position", "lag", "seconds", "rate/s", "parked"):
+        for column in ("position", "lag", "seconds", "rate/s", "retrying", "parked"):
             table.add_column(column, justify="right")
         for each in found:
             lag_and_rate = _counted(each.lag_events), f"{each.lag_seconds:.1f}", f"{each.rate:.0f}"
-            table.add_row(each.name, each.mode, _status(each), str(each.position), *lag_and_rate, str(each.parked))
+            aside = str(each.retrying), str(each.parked)
+            table.add_row(each.name, each.mode, _status(each), str(each.position), *lag_and_rate, *aside)
         console.print(table)
         for each in found:
             for line in filter(None, (each.status_reason, each.last_error)):

@@ -15,6 +15,7 @@ from events.models import Event
 from events.store import EventStore
 from events.testing import isolated_registry
 from events.types import NewEvent
+from projections.base import STOP
 from projections.engine import runner
 from projections.models import Build, Checkpoint, ParkedEvent
 from projections.operations import actions, status
@@ -90,6 +91,7 @@ def test_old_code_does_not_undo_the_attempts_of_newer_code(
     stored: list[Event], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(Fragile, "retry_delays_seconds", (0, 0, 0))
+    monkeypatch.setattr(Fragile, "on_error", STOP)  # which retries in place
     with code_of(1):
         one_pass()
         assert one_pass() is runner.PassOutcome.WAITING

@@ -4,7 +4,7 @@ import pytest
 from django.db import connection
 
 from events.store import EventStore
-from projections.base import handles
+from projections.base import STOP, handles
 from projections.engine import checkpoints
 from projections.engine.runner import PassOutcome, PassResult, run_pass
 from projections.models import Checkpoint
@@ -50,7 +50,8 @@ def test_rows_and_checkpoint_go_together_when_the_pass_breaks(monkeypatch: pytes
     assert (checkpoint("tally").position, tally()) == (before, {})
 
 
-def test_failed_pass_keeps_nothing_but_the_failure(store: EventStore) -> None:
+def test_failed_pass_keeps_nothing_but_the_failure(store: EventStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Fragile, "on_error", STOP)
     poison, _ = store.dispatch(new("a-2", "Fragile", data={"poison": 1}), new("a-1", "Fragile"))
     before = checkpoint("fragile").position
     with pytest.raises(Broken):
