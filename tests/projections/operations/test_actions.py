@@ -61,7 +61,7 @@ def test_error_that_shows_at_commit_is_found_by_a_retry_too(store: EventStore, m
     catch_up("fragile")
     assert ParkedEvent.objects.get().error.startswith("IntegrityError")
     assert actions.retry("fragile", by="x") == (0, 1)
-    assert ParkedEvent.objects.get().attempts == 4
+    assert ParkedEvent.objects.get().attempts == 3
 
 
 def test_retry_and_workers_side_by_side_keep_the_order(store: EventStore, mended: Any) -> None:
