@@ -4,13 +4,12 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.projections.reactions.support import Answers, Counts, Sends, Target, registered, target
+from tests.projections.reactions.support import Answers, Counts, Sends, registered, target
 
 
 @pytest.fixture(autouse=True)
-def fresh_target() -> Iterator[Target]:
-    target.__init__()  # type: ignore[misc]
-    yield target
+def fresh_target() -> None:
+    target.reset()
 
 
 @pytest.fixture

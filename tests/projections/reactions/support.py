@@ -88,6 +88,9 @@ class Target:
     """An external system: it remembers each call, and ignores none."""
 
     def __init__(self) -> None:
+        self.reset()
+
+    def reset(self) -> None:
         self.calls: list[tuple[str, int]] = []
         self.is_away = False
         self.retry_after_seconds: float | None = None
