@@ -9,10 +9,10 @@ from django.utils import timezone
 
 from events.routing import database
 from events.storage import autocommit, ordering, reader
-from events.summaries import summary
+from events.summaries import readable, summary
 from projections import registry
 from projections.base import Kind, Mode, Projection
-from projections.engine import failures, missed, registration, retries
+from projections.engine import missed, registration, retries
 from projections.exceptions import OperationRejected
 from projections.models import Build, Checkpoint, InlineCount, Operation, ParkedEvent, ProjectionState, Rebuild, Status
 from projections.rebuild import shadow_tables

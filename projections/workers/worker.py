@@ -19,7 +19,7 @@ from events.summaries import summary
 from projections import registry
 from projections.base import Projection
 from projections.conf import conf
-from projections.engine import failures, missed, retries, runner, unended
+from projections.engine import missed, retries, runner, unended
 from projections.engine.outages import is_outage
 from projections.engine.runner import PassOutcome
 from projections.engine.unended import Traced
