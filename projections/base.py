@@ -235,6 +235,10 @@ class Projection:
 
         yield handle
 
+    def fire_due_timers(self) -> int:
+        """Store events whose timers are due, oldest first; return how many. A projection has no timers."""
+        return 0
+
     def project_batch(self, events: Sequence[Event]) -> None:
         """Update the read models with `events`, which are ordered by position.
 

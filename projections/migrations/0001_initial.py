@@ -2,6 +2,7 @@
 
 import django.contrib.postgres.fields
 import django.db.models.deletion
+import events.fields
 from django.db import migrations, models
 
 
@@ -112,7 +113,7 @@ class Migration(migrations.Migration):
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
                 ('projection', models.CharField(max_length=40)),
                 ('version', models.PositiveIntegerField()),
-                ('action', models.CharField(choices=[('pause', 'Pause'), ('resume', 'Resume'), ('retry', 'Retry'), ('skip', 'Skip'), ('rebuild', 'Rebuild'), ('cancel', 'Cancel'), ('keep', 'Keep'), ('rewind', 'Rewind'), ('send again', 'Send Again')], max_length=10)),
+                ('action', models.CharField(choices=[('pause', 'Pause'), ('resume', 'Resume'), ('retry', 'Retry'), ('skip', 'Skip'), ('rebuild', 'Rebuild'), ('cancel', 'Cancel'), ('keep', 'Keep'), ('rewind', 'Rewind'), ('send again', 'Send Again'), ('fire timers', 'Fire Timers'), ('cancel timers', 'Cancel Timers'), ('move timers', 'Move Timers')], max_length=20)),
                 ('at', models.DateTimeField(auto_now_add=True)),
                 ('by', models.CharField(max_length=150)),
                 ('reason', models.TextField(blank=True)),
@@ -123,6 +124,30 @@ class Migration(migrations.Migration):
             options={
                 'ordering': ['-at'],
                 'indexes': [models.Index(fields=['projection', 'action', 'position'], name='projections_operation_skips')],
+            },
+        ),
+        migrations.CreateModel(
+            name='Timer',
+            fields=[
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('reaction', models.CharField(max_length=40)),
+                ('key', models.CharField(db_collation='C', max_length=255)),
+                ('due_at', models.DateTimeField(help_text='The timestamp of the event.')),
+                ('scheduled_at', models.DateTimeField(auto_now_add=True)),
+                ('source_position', models.BigIntegerField(help_text='Of the event because of which it was scheduled.')),
+                ('event_id', models.UUIDField()),
+                ('aggregate_id', models.TextField(db_collation='C')),
+                ('type', models.TextField()),
+                ('data', events.fields.ExactJSONField()),
+                ('metadata', events.fields.ExactJSONField()),
+                ('attempts', models.PositiveIntegerField(default=0, help_text='How often the event was rejected.')),
+                ('next_attempt_at', models.DateTimeField(help_text='When it fires, or is retried; empty if its event was rejected too often.', null=True)),
+                ('error', models.TextField(blank=True)),
+            ],
+            options={
+                'ordering': ['due_at', 'id'],
+                'indexes': [models.Index(fields=['reaction', 'next_attempt_at', 'id'], name='projections_timer_due')],
+                'constraints': [models.UniqueConstraint(fields=('reaction', 'key'), name='projections_timer_key')],
             },
         ),
         migrations.CreateModel(

@@ -2,6 +2,7 @@
 
 from .read_models import AggregateActivity, DailyActivity, EventTypeActivity
 from .state import Build, Checkpoint, Heartbeat, InlineCount, Operation, ParkedEvent, ProjectionState, Rebuild, Status
+from .timers import Timer
 
 __all__ = [
     "AggregateActivity",
@@ -16,4 +17,5 @@ __all__ = [
     "ProjectionState",
     "Rebuild",
     "Status",
+    "Timer",
 ]

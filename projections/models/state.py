@@ -264,10 +264,13 @@ class Operation(models.Model):
         KEEP = "keep"
         REWIND = "rewind"
         SEND_AGAIN = "send again"  # a rewind with new idempotency keys
+        FIRE_TIMERS = "fire timers"
+        CANCEL_TIMERS = "cancel timers"
+        MOVE_TIMERS = "move timers"
 
     projection = models.CharField(max_length=NAME_CHARACTERS)
     version = models.PositiveIntegerField()
-    action = models.CharField(max_length=10, choices=Action)
+    action = models.CharField(max_length=20, choices=Action)
     at = models.DateTimeField(auto_now_add=True)
     by = models.CharField(max_length=150)
     reason = models.TextField(blank=True)

@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
 
 from django.db import transaction
@@ -19,6 +20,7 @@ from projections.engine.handling import on_commit_allowed
 from projections.exceptions import PassTooLong
 
 from .keys import Keys
+from .scheduling import PendingTimers, check_key, timer_for
 
 if TYPE_CHECKING:
     from events.domain import Aggregate, Repository
@@ -44,6 +46,7 @@ class Actions:
         self._source: Event | None = None
         self._counted: Counter[tuple[str, str]] = Counter()  # the events and calls of the handled event
         self._collected: list[ValidatedEvent] = []
+        self._timers = PendingTimers(reaction)
         self._is_long = False
         self.has_run_commands = False
 
@@ -127,6 +130,42 @@ class Actions:
                 prepare=lambda recorded: self._named(recorded, source, *name),
             )
 
+    def schedule(
+        self, event: NewEvent, *, key: str, after: timedelta | None = None, at: datetime | None = None
+    ) -> None:
+        """Store an event later because of the handled event, once, with the time at which it is due as `timestamp`.
+
+        A timer of the reaction with the same key is replaced. The timer commits with the pass.
+
+        Args:
+            key: names the timer among those of the reaction, to replace or to cancel it; 1 to 255 characters.
+            after: when it is due, counted from the `timestamp` of the handled event, whenever that is handled.
+            at: when it is due, timezone-aware; a moment that is over is due at once.
+
+        Raises:
+            InvalidEvent: an argument or the event is not valid.
+            RuntimeError: a `project_batch` calls this outside of `because_of`.
+        """
+        source = self._handled("schedule")
+        check_key(key)
+        (named,) = self._named([event], source, "timer", key)
+        timer = timer_for(self._reaction, key, source, named, after=after, at=at)
+        if self._keys.are_rewound and self._stored([timer.event_id]):
+            self._timers.cancel(key)  # it has fired before the rewind, and it had replaced an earlier one
+            return
+        self._timers.add(timer)
+
+    def cancel(self, key: str) -> bool:
+        """Cancel the timer with this key; return whether there was one that had not fired.
+
+        If it is due at this moment, either it fires and this returns False, or this returns True and it never fires.
+
+        Raises:
+            InvalidEvent: the key is not valid.
+        """
+        check_key(key)
+        return self._timers.cancel(key)
+
     @contextmanager
     def because_of(self, event: Event) -> Iterator[None]:
         """Name, in a `project_batch`, the event because of which the actions of the `with` block are done."""
@@ -142,11 +181,18 @@ class Actions:
     def undone_on_error(self, events: Sequence[Event]) -> Iterator[None]:
         """Forget what the `with` block has collected while it handles `events`, if it ends with an error."""
         before, self._is_long = len(self._collected), len(events) > MAX_EVENTS_BESIDE_COMMANDS
+        timers = self._timers.snapshot()
         try:
             yield
         except BaseException:
             del self._collected[before:]
+            self._timers.restore(timers)
             raise
+
+    def finish(self) -> None:
+        """Save the timers, and then store what was dispatched: readers of the store wait from there to the commit."""
+        self._timers.save()
+        self.flush()
 
     def flush(self) -> None:
         """Store what was dispatched, in as few calls as possible."""

@@ -10,6 +10,7 @@ from events.routing import database
 from projections.base import ASYNC, NOW, Kind, Mode, Projection, Start
 
 from .actions import MAX_EVENTS_BESIDE_COMMANDS, Actions
+from .firing import fire_due
 from .limits import limit_transaction, time_limit
 
 
@@ -82,7 +83,7 @@ class Reaction(Projection):
                 self._runs_commands |= do.has_run_commands
 
         yield handle
-        do.flush()
+        do.finish()
 
     def project_batch(self, events: Sequence[Event], do: Actions) -> None:  # type: ignore[override]
         """React to `events`, which are ordered by position.
@@ -94,6 +95,9 @@ class Reaction(Projection):
         for event in events:
             with do.because_of(event):
                 self._call_handlers(event, do)
+
+    def fire_due_timers(self) -> int:
+        return fire_due(self)
 
     def _handle(self, events: Sequence[Event], do: Actions) -> None:
         if self.effects is EXTERNAL:

@@ -29,6 +29,7 @@ from projections.rebuild import swap
 from .heartbeat import WorkerHeartbeat
 from .scheduler import PLAN_SECONDS, Schedule, Task
 from .supervisor import stop_on_signals
+from .timers import DueTimers
 
 logger = logging.getLogger(__name__)
 
@@ -97,6 +98,7 @@ class Worker:
         self._backoff = Backoff()
         self._schedule = Schedule(projections, rebuilds_only=rebuilds_only)
         self._heartbeat = WorkerHeartbeat(projections)
+        self._timers = DueTimers()
 
     def stop(self) -> None:
         """End the worker after its present pass. A signal handler may call it."""
@@ -131,6 +133,7 @@ class Worker:
         if self._schedule.refresh_if_due(self._backoff.quiet_seconds()):
             self._heartbeat.beat("", self.events)
             self._check_inline()
+            self._timers.plan(self._schedule.tasks)
         settled = ordering.settled_position_after(self._schedule.settled, database())
         if self._target is None:
             self._target = settled
@@ -141,6 +144,7 @@ class Worker:
                 return False
             more |= self._work_on(task, settled)
         self._schedule.note_settled(settled)
+        more |= self._timers.fire(look=more)
         if not more:
             self._rests_until = float("-inf")
         more |= retries_left

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 
 from events.domain import Aggregate, DomainEvent, Repository, applies, creates
 from events.exceptions import Rejected
@@ -126,3 +127,30 @@ def ask(*numbers: int, aggregate_id: str = "question-1") -> list[Event]:
 
 def answers() -> list[Event]:
     return list(store.read_all(types=[Answered]))
+
+
+class Reminded(DomainEvent, type="reactions-reminded"):
+    number: int
+
+
+class Reminds(Reaction):
+    """Reminds of each question after an hour, unless an answer comes before."""
+
+    name = "reminds"
+    start = FIRST_EVENT
+
+    @handles(Asked)
+    def start_timer(self, event: Event[Asked], do: Actions) -> None:
+        reminder = NewEvent(event.aggregate_id, Reminded(number=event.payload.number))
+        do.schedule(reminder, after=timedelta(hours=1), key=f"{event.aggregate_id}:{event.payload.number}")
+
+    @handles(Answered)
+    def stop_timer(self, event: Event[Answered], do: Actions) -> None:
+        cancelled.append(do.cancel(f"{event.aggregate_id}:{event.payload.number}"))
+
+
+cancelled: list[bool] = []
+
+
+def reminders() -> list[Event[Reminded]]:
+    return list(store.read_all(types=Reminded))

@@ -1,0 +1,162 @@
+"""Fire timers: store the events that are due, each once, and delete their timers in the same transaction.
+
+A timer fires when its reaction has handled every event that was stored before the timer was due. So an event that
+cancels it in time does so even if the workers were down for days.
+"""
+
+import logging
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import Final
+
+from django.db import connections, transaction
+from django.db.models import Min
+from django.utils import timezone
+
+from events.conf import conf
+from events.routing import database
+from events.storage import reader
+from events.storage.query_files import fetch_tuples, read_query
+from events.store import append_and_send
+from events.summaries import summary
+from events.types import ExportedEvent
+from events.validation import validate_events
+from projections.base import Projection
+from projections.engine import failures
+from projections.engine.outages import is_outage
+from projections.models import Build, Checkpoint, ProjectionState, Status, Timer
+from projections.rebuild.locking import is_transient
+
+logger = logging.getLogger(__name__)
+
+BATCH_TIMERS: Final = 500
+
+
+def fire_due(reaction: Projection, *, now: datetime | None = None) -> int:
+    """Store the events of the first timers that are due, oldest first; return how many timers are done with.
+
+    If an event is rejected, its timer is retried later, and the others fire.
+
+    Args:
+        now: fire the timers that are due then.
+
+    Raises:
+        Exception: an outage.
+    """
+    using = database()
+    session = connections[using].connection
+    try:
+        return _fire(reaction, now or timezone.now(), BATCH_TIMERS)
+    except Exception as error:
+        if is_outage(error, using, session):
+            raise
+        if is_transient(error):
+            return 0
+    return _fire_each(reaction, now or timezone.now())
+
+
+def _fire(reaction: Projection, now: datetime, limit: int) -> int:
+    with transaction.atomic(database(), durable=True):
+        if not lock_running(reaction.name):
+            return 0
+        timers = take_due(reaction.name, clock_of(reaction, now), limit)
+        store(timers)
+    return len(timers)
+
+
+def _fire_each(reaction: Projection, now: datetime) -> int:
+    """Fire the first timers one by one, because the event of at least one of them is rejected."""
+    using = database()
+    session = connections[using].connection
+    fired = 0
+    for _ in range(BATCH_TIMERS):
+        taken: Sequence[Timer] = ()
+        try:
+            with transaction.atomic(using, durable=True):
+                if lock_running(reaction.name):
+                    taken = take_due(reaction.name, clock_of(reaction, now), 1)
+                    store(taken)
+        except Exception as error:
+            if not taken or is_outage(error, using, session):
+                raise
+            if is_transient(error):
+                return fired
+            count_rejection(reaction, taken[0], error)
+        if not taken:
+            return fired
+        fired += 1
+    return fired
+
+
+def lock_running(reaction: str) -> bool:
+    """Lock the state of a reaction until the transaction ends; return False if it is not running, or is locked.
+
+    So one worker fires its timers at a time, oldest first, and a pause or a rewind waits for it.
+    """
+    states = ProjectionState.objects.using(database()).filter(pk=reaction, status=Status.RUNNING)
+    return states.select_for_update(no_key=True, skip_locked=True).exists()
+
+
+def clock_of(reaction: Projection, now: datetime) -> datetime:
+    """Return the time up to which a reaction knows the events: when the first one that it has not handled was stored.
+
+    An event that has stepped aside counts as handled. `now` is the latest time.
+    """
+    using = database()
+    live = Checkpoint.objects.using(using).filter(projection=reaction.name, build=Build.LIVE)
+    position = live.aggregate(least=Min("position"))["least"] or 0
+    unhandled = reader.selection(reaction.wanted_types(), None, using).after(position).order_by("position")
+    stored_at = unhandled.values_list("recorded_at", flat=True).first()
+    return now if stored_at is None else min(now, stored_at)
+
+
+def take_due(reaction: str, clock: datetime, limit: int) -> list[Timer]:
+    """Delete the first timers that are due, as many as fit into one append, and return them, oldest first.
+
+    `do.cancel` waits for the row lock of such a timer, and then finds no row.
+    """
+    using = database()
+    due = fetch_tuples(using, read_query(__package__, "due_timers"), [reaction, clock, limit])
+    keys, size = [], 0
+    for key, bytes_of_timer in due:
+        size += bytes_of_timer
+        if keys and size > conf.max_dispatch_bytes:
+            break
+        keys.append(key)
+    found = Timer.objects.using(using).filter(pk__in=keys)
+    timers = sorted(found, key=lambda timer: keys.index(timer.pk))
+    found.delete()
+    return timers
+
+
+def store(timers: Sequence[Timer]) -> None:
+    """Store the events of timers, except those that an earlier handling of their source event has stored."""
+    using = database()
+    stored = {each.event_id for each in reader.stored_ids([timer.event_id for timer in timers], using)}
+    events = [event_of(timer) for timer in timers if timer.event_id not in stored]
+    if events:
+        append_and_send([row for event in events for row in validate_events([event])], {}, using)
+
+
+def event_of(timer: Timer) -> ExportedEvent:
+    """Return the event of a timer, in the schema version that it was scheduled in."""
+    return ExportedEvent(
+        timer.aggregate_id,
+        timer.type,
+        timer.data,
+        timer.due_at,
+        metadata=timer.metadata,
+        event_id=timer.event_id,
+    )
+
+
+def count_rejection(reaction: Projection, timer: Timer, error: BaseException) -> None:
+    """Save that the event of a timer was rejected, and retry it later; after the last attempt, an operator does."""
+    cause = failures.cause_of(error)
+    attempts = timer.attempts + 1
+    delay = failures.retry_delay(reaction, cause, attempts)
+    retry_at = None if delay is None else timezone.now() + timedelta(seconds=delay)
+    unchanged = Timer.objects.using(database()).filter(pk=timer.pk, event_id=timer.event_id, attempts=timer.attempts)
+    unchanged.update(attempts=attempts, next_attempt_at=retry_at, error=summary(cause))
+    line = "reaction=%s timer=%s attempts=%s retry_in_seconds=%s error=%r"
+    logger.warning(line, reaction, timer.key, attempts, delay, summary(cause))
