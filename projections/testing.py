@@ -7,23 +7,28 @@ class OrderTotals(TestCase):
 """
 
 from collections.abc import Iterable, Sequence
+from datetime import datetime
+
+from django.utils import timezone
 
 from events.models import Event
 from events.routing import database
 from events.storage import ordering, reader
 from events.store import EventStore
 from events.types import NewEvent
+from events.validation import check_moment
 
 from . import registry
-from .base import Mode, Projection
+from .base import Kind, Mode, Projection
 from .engine import runner
 from .engine.handling import handlers_of
 from .exceptions import HandlerFailed, OperationRejected
-from .models import Build, Checkpoint, ProjectionState, Status
+from .models import Build, Checkpoint, ProjectionState, Status, Timer
 from .operations import lag
+from .reactions import firing
 from .workers.scheduler import Task, plan
 
-__all__ = ["project", "run_until_caught_up"]
+__all__ = ["project", "run_due_timers", "run_until_caught_up"]
 
 
 def project(projection: type[Projection], *events: NewEvent) -> list[Event]:
@@ -52,6 +57,8 @@ def _has_handled(projection: type[Projection], events: Sequence[Event]) -> bool:
 def run_until_caught_up(*names: str) -> int:
     """Run projections in this thread and transaction until they have caught up; return how many events they handled.
 
+    Reactions run too, and their timers that are due now fire.
+
     Args:
         names: the projections to run; all registered projections if none is given.
 
@@ -61,6 +68,49 @@ def run_until_caught_up(*names: str) -> int:
         UnknownProjection: no projection has one of the names.
     """
     projections = registry.named(names)
+    handled = _catch_up(projections)
+    while _fire_next(projections, timezone.now()):
+        handled += _catch_up(projections)
+    return handled
+
+
+def run_due_timers(at: datetime | None = None) -> int:
+    """Fire the timers that are due at a moment, as if time had moved there; return how many have fired.
+
+    They fire in the order of their due times. After each due time, all projections and reactions handle what was
+    stored, so a timer that they cancel does not fire, and one that they schedule does.
+
+    Args:
+        at: the moment, timezone-aware; None stands for now.
+
+    Raises:
+        Exception: the exception that a handler raised, or that rejects the event of a timer.
+        InvalidEvent: `at` has no time zone.
+    """
+    check_moment("at", at)
+    until = at or timezone.now()
+    projections = registry.all_projections()
+    _catch_up(projections)
+    fired = 0
+    while number := _fire_next(projections, until):
+        fired += number
+        _catch_up(projections)
+    return fired
+
+
+def _fire_next(projections: Iterable[Projection], until: datetime) -> int:
+    """Fire the timers with the earliest due time up to `until`; return how many have fired."""
+    running = ProjectionState.objects.using(database()).filter(kind=Kind.REACTION, status=Status.RUNNING)
+    reactions = {each.name: each for each in projections if each.kind is Kind.REACTION}
+    if not reactions:
+        return 0
+    names = running.filter(name__in=reactions).values_list("name", flat=True)
+    due = sorted((at, name) for name, at in Timer.objects.using(database()).next_due(names).items() if at <= until)
+    return firing.fire_batch(reactions[due[0][1]], due[0][0]) if due else 0
+
+
+def _catch_up(projections: Sequence[Projection]) -> int:
+    """Run projections until they have caught up; return how many events they handled."""
     tasks = plan(projections)
     _check_started(projections)
     settled = ordering.settled_position(database())

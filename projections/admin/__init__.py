@@ -9,6 +9,7 @@ from .operation_log import OperationAdmin
 from .parked_events import ParkedEventAdmin
 from .projections import ProjectionAdmin
 from .read_models import AggregateActivityAdmin, DailyActivityAdmin, EventTypeActivityAdmin
+from .timers import TimerAdmin
 from .workers import HeartbeatAdmin
 
 if conf.at_start("aggregate_activity"):
@@ -26,4 +27,5 @@ __all__ = [
     "OperationAdmin",
     "ParkedEventAdmin",
     "ProjectionAdmin",
+    "TimerAdmin",
 ]

@@ -16,7 +16,7 @@ from events.admin.browsing import BrowsingAdmin, without_nul
 from events.visible import visible
 from projections.base import Mode
 from projections.exceptions import ProjectionError
-from projections.models import Operation, ProjectionState, Rebuild, Status
+from projections.models import Operation, ProjectionState, Rebuild, Status, Timer
 from projections.operations import actions
 from projections.operations.status import Report, ReportedStatus
 
@@ -37,7 +37,7 @@ class Button:
         is_quiet: whether the button is less prominent than the others, because it is seldom the right one.
     """
 
-    action: Action
+    action: str
     label: str
     effect: str
     needs_reason: bool = False
@@ -145,7 +145,11 @@ class OperatingAdmin(BrowsingAdmin):
         return response
 
     def _operate(
-        self, request: HttpRequest, projection: ProjectionState, action: Action, act: Callable[[str, str], ActionResult]
+        self,
+        request: HttpRequest,
+        row: ProjectionState | Timer,
+        action: Action,
+        act: Callable[[str, str], ActionResult],
     ) -> None:
         """Do `act(by, reason)`, and show its result, or why it was rejected.
 
@@ -158,7 +162,7 @@ class OperatingAdmin(BrowsingAdmin):
             messages.error(request, str(error))
             return
         messages.add_message(request, messages.SUCCESS if outcome.is_complete else messages.WARNING, outcome.message)
-        self.log_change(request, projection, f"{action.label}: {outcome.message} Reason: {reason or 'none given'}")
+        self.log_change(request, row, f"{action.label}: {outcome.message} Reason: {reason or 'none given'}")
 
     def _keys(self, chosen: list[str]) -> list[Any]:
         """Return the chosen keys that are valid for this model."""

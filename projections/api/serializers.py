@@ -51,6 +51,27 @@ class ParkedPageSerializer(PageSerializer):
     parked = ParkedEventSerializer(many=True)
 
 
+class TimerSerializer(serializers.Serializer):
+    id = NumberField()
+    reaction = serializers.CharField()
+    is_gone = serializers.BooleanField(help_text="Whether no reaction of the code has this name, so it never fires.")
+    key = NameField()
+    due_at = serializers.DateTimeField(help_text="The timestamp of the event.")
+    scheduled_at = serializers.DateTimeField()
+    source_position = NumberField(help_text="Of the event because of which it was scheduled.")
+    aggregate_id = NameField(help_text="Of the event that it stores, as the type.")
+    type = NameField()
+    attempts = serializers.IntegerField(help_text="How often the event was rejected.")
+    next_attempt_at = serializers.DateTimeField(
+        allow_null=True, help_text="When it fires, or is retried; null if its event was rejected too often."
+    )
+    error = serializers.CharField(allow_blank=True)
+
+
+class TimerPageSerializer(PageSerializer):
+    timers = TimerSerializer(many=True)
+
+
 class Health(StrEnum):
     OK = "ok"
     FAILING = "failing"
@@ -98,4 +119,4 @@ class DailyActivityPageSerializer(PageSerializer):
     activity = DailyActivitySerializer(many=True)
 
 
-PROJECTION, PARKED, AGGREGATE, TYPE, DAY = examples(__package__).values()
+PROJECTION, PARKED, TIMERS, AGGREGATE, TYPE, DAY = examples(__package__).values()

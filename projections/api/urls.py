@@ -6,7 +6,7 @@ They have the problem types too, so that errors have an address that explains th
 from events.api.addresses import addresses
 from events.api.views.problem_types import PROBLEM_TYPES
 
-from .views import health, projections, read_models
+from .views import health, projections, read_models, timers
 
 app_name = "projections"
 
@@ -15,6 +15,9 @@ urlpatterns = addresses(
     ("projections/", projections.ProjectionList, "projection-list"),
     ("projections/<str:name>/", projections.ProjectionDetail, "projection-detail"),
     ("projections/<str:name>/parked/", projections.ParkedEventList, "parked-event-list"),
+    ("timers/", timers.TimerList, "timer-list"),
+    ("timers/<int:timer_id>/", timers.TimerDetail, "timer-detail"),
+    ("timers/<int:timer_id>/fire/", timers.TimerFiring, "timer-firing"),
     ("read-models/aggregate-activity/", read_models.AggregateActivityList, "aggregate-activity-list"),
     (
         "read-models/aggregate-activity/<aggregate_id:aggregate_id>/",

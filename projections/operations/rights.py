@@ -4,11 +4,20 @@ from events.monitoring.grants import Rights
 from projections import registry
 from projections.base import Mode
 from projections.engine import target_tables
-from projections.models import Checkpoint, Heartbeat, InlineCount, Operation, ParkedEvent, ProjectionState, Rebuild
+from projections.models import (
+    Checkpoint,
+    Heartbeat,
+    InlineCount,
+    Operation,
+    ParkedEvent,
+    ProjectionState,
+    Rebuild,
+    Timer,
+)
 
 _STATE = [
     model._meta.db_table
-    for model in (Checkpoint, Heartbeat, InlineCount, Operation, ParkedEvent, ProjectionState, Rebuild)
+    for model in (Checkpoint, Heartbeat, InlineCount, Operation, ParkedEvent, ProjectionState, Rebuild, Timer)
 ]
 _FUNCTIONS = {
     "inline_writer": [

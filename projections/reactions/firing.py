@@ -32,13 +32,10 @@ logger = logging.getLogger(__name__)
 BATCH_TIMERS: Final = 500
 
 
-def fire_due(reaction: Projection, *, now: datetime | None = None) -> int:
+def fire_due(reaction: Projection) -> int:
     """Store the events of the first timers that are due, oldest first; return how many timers are done with.
 
     If an event is rejected, its timer is retried later, and the others fire.
-
-    Args:
-        now: fire the timers that are due then.
 
     Raises:
         Exception: an outage.
@@ -46,25 +43,30 @@ def fire_due(reaction: Projection, *, now: datetime | None = None) -> int:
     using = database()
     session = connections[using].connection
     try:
-        return _fire(reaction, now or timezone.now(), BATCH_TIMERS)
+        return fire_batch(reaction, timezone.now())
     except Exception as error:
         if is_outage(error, using, session):
             raise
         if is_transient(error):
             return 0
-    return _fire_each(reaction, now or timezone.now())
+    return _fire_each(reaction)
 
 
-def _fire(reaction: Projection, now: datetime, limit: int) -> int:
+def fire_batch(reaction: Projection, now: datetime) -> int:
+    """Store the events of the first timers that are due at a moment, or none; return how many timers have fired.
+
+    Raises:
+        Exception: an event is rejected, or an outage. Nothing is stored.
+    """
     with transaction.atomic(database(), durable=True):
         if not lock_running(reaction.name):
             return 0
-        timers = take_due(reaction.name, clock_of(reaction, now), limit)
+        timers = take_due(reaction.name, clock_of(reaction, now), BATCH_TIMERS)
         store(timers)
     return len(timers)
 
 
-def _fire_each(reaction: Projection, now: datetime) -> int:
+def _fire_each(reaction: Projection) -> int:
     """Fire the first timers one by one, because the event of at least one of them is rejected."""
     using = database()
     session = connections[using].connection
@@ -74,7 +76,7 @@ def _fire_each(reaction: Projection, now: datetime) -> int:
         try:
             with transaction.atomic(using, durable=True):
                 if lock_running(reaction.name):
-                    taken = take_due(reaction.name, clock_of(reaction, now), 1)
+                    taken = take_due(reaction.name, clock_of(reaction, timezone.now()), 1)
                     store(taken)
         except Exception as error:
             if not taken or is_outage(error, using, session):
@@ -117,16 +119,17 @@ def take_due(reaction: str, clock: datetime, limit: int) -> list[Timer]:
     """
     using = database()
     due = fetch_tuples(using, read_query(__package__, "due_timers"), [reaction, clock, limit])
-    keys, size = [], 0
+    keys: list[int] = []
+    size = 0
     for key, bytes_of_timer in due:
         size += bytes_of_timer
         if keys and size > conf.max_dispatch_bytes:
             break
         keys.append(key)
     found = Timer.objects.using(using).filter(pk__in=keys)
-    timers = sorted(found, key=lambda timer: keys.index(timer.pk))
+    by_key = {timer.pk: timer for timer in found}
     found.delete()
-    return timers
+    return [by_key[key] for key in keys]
 
 
 def store(timers: Sequence[Timer]) -> None:

@@ -4,7 +4,7 @@ from events.routing import database
 from projections import registry
 from projections.base import Kind
 from projections.exceptions import OperationRejected
-from projections.models import Build, Operation, ParkedEvent
+from projections.models import Build, Operation, ParkedEvent, Timer
 from projections.operations.actions import recorded
 
 
@@ -47,6 +47,8 @@ def rewind(name: str, from_position: int, *, by: str, reason: str = "", send_aga
         # They come again; what is parked before the position stays, and what follows in its aggregate waits behind it.
         parked = ParkedEvent.objects.using(using).filter(projection=name, build=Build.LIVE, position__gt=before)
         parked.delete()
+        # Their timers are scheduled again too, unless they have fired.
+        Timer.objects.using(using).of(name).filter(source_position__gt=before).delete()
         if state.start_position > before:
             state.start_position = before
             state.save(update_fields=["start_position"], using=using)
