@@ -17,7 +17,7 @@ from events.store import append_and_send
 from events.types import NewEvent
 from events.validation import ValidatedEvent, check_count, validate_events
 from projections.engine.handling import on_commit_allowed
-from projections.exceptions import PassTooLong
+from projections.exceptions import PassTooLong, Unavailable
 
 from .keys import Keys
 from .scheduling import PendingTimers, check_key, timer_for
@@ -45,7 +45,7 @@ class Actions:
         self._keys = Keys(reaction)
         self._source: Event | None = None
         self._counted: Counter[tuple[str, str]] = Counter()  # the events and calls of the handled event
-        self._collected: list[ValidatedEvent] = []
+        self._collected: list[tuple[int, ValidatedEvent]] = []  # each with the position of its source
         self._timers = PendingTimers(reaction)
         self._is_long = False
         self.has_run_commands = False
@@ -82,7 +82,7 @@ class Actions:
         begin = self._counted["dispatch", key]
         self._counted["dispatch", key] += len(events)
         named = self._named(events, source, "dispatch", key, begin=begin)
-        self._collected += validate_events(named, current_context())
+        self._collected += [(source.position, row) for row in validate_events(named, current_context())]
 
     def handle(
         self,
@@ -179,14 +179,22 @@ class Actions:
 
     @contextmanager
     def undone_on_error(self, events: Sequence[Event]) -> Iterator[None]:
-        """Forget what the `with` block has collected while it handles `events`, if it ends with an error."""
+        """Forget what the `with` block has collected while it handles `events`, if it ends with an error.
+
+        If the error says that a part of the events is done, only what follows from the others is forgotten.
+        """
         before, self._is_long = len(self._collected), len(events) > MAX_EVENTS_BESIDE_COMMANDS
         timers = self._timers.snapshot()
         try:
             yield
-        except BaseException:
-            del self._collected[before:]
-            self._timers.restore(timers)
+        except BaseException as error:
+            done = error.done if isinstance(error, Unavailable) else None
+            if done is None:
+                del self._collected[before:]
+                self._timers.restore(timers)
+            else:  # what follows from the events that are done commits with them
+                self._collected[before:] = [each for each in self._collected[before:] if each[0] <= done]
+                self._timers.keep_up_to(done)
             raise
 
     def finish(self) -> None:
@@ -196,7 +204,7 @@ class Actions:
 
     def flush(self) -> None:
         """Store what was dispatched, in as few calls as possible."""
-        collected, self._collected = self._collected, []
+        collected, self._collected = [row for _, row in self._collected], []
         if collected and self._keys.are_rewound:
             stored = self._stored([each.event_id for each in collected])
             collected = [each for each in collected if each.event_id not in stored]
@@ -212,6 +220,9 @@ class Actions:
 
     def _named(self, events: Iterable[NewEvent], source: Event, *name: str | int, begin: int = 0) -> list[NewEvent]:
         """Return events with the ids of an action, and with the name of the reaction."""
+        events = list(events)
+        if not all(isinstance(event, NewEvent) for event in events):
+            validate_events(events)  # rejects them
         return [
             replace(
                 event,

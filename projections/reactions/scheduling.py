@@ -1,6 +1,6 @@
 """What `do.schedule` and `do.cancel` do: timers are rows that commit with the pass."""
 
-from collections.abc import Mapping
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any, Final
@@ -20,35 +20,42 @@ _REPLACED: Final = [field.name for field in Timer._meta.fields if field.name not
 
 
 class PendingTimers:
-    """The timers that a pass has scheduled so far, by key; the end of the pass saves them with one statement."""
+    """The timers that a pass has scheduled so far; the end of the pass saves them with one statement."""
 
     def __init__(self, reaction: str) -> None:
         self._reaction = reaction
-        self._by_key: dict[str, Timer] = {}
+        self._scheduled: list[Timer] = []
 
-    def snapshot(self) -> Mapping[str, Timer]:
-        return dict(self._by_key)
+    def snapshot(self) -> Sequence[Timer]:
+        return tuple(self._scheduled)
 
-    def restore(self, snapshot: Mapping[str, Timer]) -> None:
-        self._by_key = dict(snapshot)
+    def restore(self, snapshot: Sequence[Timer]) -> None:
+        self._scheduled = list(snapshot)
+
+    def keep_up_to(self, position: int) -> None:
+        """Forget the timers of the events after a position."""
+        self._scheduled = [timer for timer in self._scheduled if timer.source_position <= position]
 
     def add(self, timer: Timer) -> None:
-        self._by_key[timer.key] = timer
+        self._scheduled.append(timer)
 
     def cancel(self, key: str) -> bool:
         """Remove the timer of this pass, and the saved one; return whether there was one.
 
         If it fires at this moment, the deletion waits for the end of that transaction, and then finds no row.
         """
-        was_pending = self._by_key.pop(key, None) is not None
+        left = [timer for timer in self._scheduled if timer.key != key]
+        was_pending = len(left) < len(self._scheduled)
+        self._scheduled = left
         deleted, _ = Timer.objects.using(database()).of(self._reaction).filter(key=key).delete()
         return was_pending or deleted > 0
 
     def save(self) -> None:
         """Save the timers; each replaces an earlier one with its key."""
         # In the order of their keys, so that two passes that save the same ones do not block each other.
-        timers = [self._by_key[key] for key in sorted(self._by_key)]
-        self._by_key = {}
+        last = {timer.key: timer for timer in self._scheduled}
+        timers = [last[key] for key in sorted(last)]
+        self._scheduled = []
         if timers:
             Timer.objects.using(database()).bulk_create(
                 timers, update_conflicts=True, unique_fields=["reaction", "key"], update_fields=_REPLACED
