@@ -1,17 +1,24 @@
 """Reactions that only the tests use, and a target that remembers what it was sent."""
 
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import timedelta
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.db import connection
+from django.utils import timezone
 
 from events.domain import Aggregate, DomainEvent, Repository, applies, creates
 from events.exceptions import Rejected
 from events.models import Event
 from events.store import EventStore
 from events.types import NewEvent
+from events.validation import validate_events
 from projections import registry
 from projections.base import FIRST_EVENT, Projection, handles
 from projections.exceptions import Unavailable
+from projections.models import Timer
 from projections.reactions import EXTERNAL, Actions, Reaction
 
 store = EventStore()
@@ -154,3 +161,38 @@ cancelled: list[bool] = []
 
 def reminders() -> list[Event[Reminded]]:
     return list(store.read_all(types=Reminded))
+
+
+def add_timers(number: int, due_at: datetime | None = None, reaction: str = "reminds") -> None:
+    """Add timers as a pass would; the last one is due first."""
+    due_at = due_at or timezone.now() - timedelta(hours=1)
+    rows = validate_events(
+        NewEvent(f"item-{n % 50}", Reminded(number=n), metadata={"reaction": reaction}) for n in range(number)
+    )
+    Timer.objects.bulk_create(
+        Timer(
+            reaction=reaction,
+            key=f"k{n}",
+            due_at=due_at - timedelta(seconds=n),
+            next_attempt_at=due_at - timedelta(seconds=n),
+            source_position=1,
+            event_id=row.event_id,
+            aggregate_id=row.aggregate_id,
+            type=row.type,
+            data=row.data,
+            metadata=row.metadata,
+        )
+        for n, row in enumerate(rows)
+    )
+
+
+def in_thread(function: Callable[[], Any]) -> threading.Thread:
+    def run() -> None:
+        try:
+            function()
+        finally:
+            connection.close()
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    return thread

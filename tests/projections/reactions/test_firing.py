@@ -1,20 +1,18 @@
 """Timers fire once, oldest first, when their reaction has handled what was stored before they were due."""
 
-import threading
 import tracemalloc
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 import pytest
-from django.db import OperationalError, connection, transaction
+from django.db import OperationalError, transaction
 from django.utils import timezone
 
 from events.models import Event
 from events.store import EventStore
 from events.types import NewEvent
-from events.validation import validate_events
 from projections.models import Operation, ProjectionState, Status, Timer
 from projections.operations import actions
 from projections.reactions import Actions, firing, rewinding
@@ -24,7 +22,9 @@ from tests.projections.reactions.support import (
     Asked,
     Reminded,
     Reminds,
+    add_timers,
     cancelled,
+    in_thread,
     registered,
     reminders,
     store,
@@ -61,27 +61,6 @@ def ask_before(age: timedelta, *numbers: int) -> list[Event]:
     return store.dispatch(*[NewEvent("question-1", Asked(number=number), timestamp=then) for number in numbers])
 
 
-def add_timers(number: int, due_at: datetime | None = None, reaction: str = "reminds") -> None:
-    """Add timers as a pass would; the last one is due first."""
-    due_at = due_at or timezone.now() - HOUR
-    rows = validate_events([NewEvent(f"item-{n % 50}", Reminded(number=n)) for n in range(number)])
-    Timer.objects.bulk_create(
-        Timer(
-            reaction=reaction,
-            key=f"k{n}",
-            due_at=due_at - timedelta(seconds=n),
-            next_attempt_at=due_at - timedelta(seconds=n),
-            source_position=1,
-            event_id=row.event_id,
-            aggregate_id=row.aggregate_id,
-            type=row.type,
-            data=row.data,
-            metadata=row.metadata,
-        )
-        for n, row in enumerate(rows)
-    )
-
-
 @contextmanager
 def rejecting(should_reject: Callable[[Event], bool]) -> Iterator[None]:
     def reject(event: Event, **kwargs: Any) -> None:
@@ -90,18 +69,6 @@ def rejecting(should_reject: Callable[[Event], bool]) -> Iterator[None]:
 
     with EventStore().subscribe(Reminded, reject):
         yield
-
-
-def in_thread(function: Callable[[], Any]) -> threading.Thread:
-    def run() -> None:
-        try:
-            function()
-        finally:
-            connection.close()
-
-    thread = threading.Thread(target=run)
-    thread.start()
-    return thread
 
 
 def test_due_timer_stores_its_event_once_with_the_time_at_which_it_was_due() -> None:
