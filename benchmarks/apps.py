@@ -7,8 +7,8 @@ class BenchmarksConfig(AppConfig):
     name = "benchmarks"
 
     def ready(self) -> None:
-        from benchmarks.readmodels import ByEvent, BySets, Failing, Selective, Sharded
+        from benchmarks.readmodels import ByEvent, BySets, Failing, Selective, Sharded, WithTimers
         from projections.registry import register
 
-        for projection in (ByEvent, BySets, Failing, Selective, Sharded):
+        for projection in (ByEvent, BySets, Failing, Selective, Sharded, WithTimers):
             register(projection)

@@ -10,6 +10,7 @@ import sys
 import time
 from typing import Any
 
+from benchmarks import timers
 from benchmarks.common import Report, benchmark, by_turns, fill, options_of, other_sessions, seconds, wait_until
 
 
@@ -216,6 +217,7 @@ def main() -> None:
     parser.add_argument("--events", type=int, default=30_000, help="events to catch up with (%(default)s)")
     parser.add_argument("--many", type=int, default=1_000_000, help="events for the selective projection (%(default)s)")
     parser.add_argument("--quiet-seconds", type=int, default=60)
+    parser.add_argument("--seconds", type=int, default=60, help="over which timers are spread (%(default)s)")
     options = parser.parse_args()
     with benchmark(options) as report:
         from django.db import connection
@@ -230,6 +232,7 @@ def main() -> None:
         measure_shards(report, options.rounds)
         measure_latency(report, options.quiet_seconds)
         measure_append(report, options.rounds)
+        timers.measure_timers(report, options.rounds, options.seconds)
         measure_selective(report, options.many, min(3, options.rounds))
 
 

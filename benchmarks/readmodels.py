@@ -9,6 +9,7 @@ from django.db import connection, models, transaction
 
 from events.models import Event
 from projections.base import Projection, handles
+from projections.reactions import Actions, Reaction
 
 ADD = """
     INSERT INTO bench_count AS t (key, count) SELECT * FROM unnest(%s::text[], %s::bigint[])
@@ -68,6 +69,16 @@ class Sharded(ByEvent):
 
     name = "bench_sharded"
     shards = 4
+
+
+class WithTimers(Reaction):
+    """Has timers, which the benchmark saves."""
+
+    name = "bench_timed"
+
+    @handles("Scheduled")
+    def schedule(self, event: Event, do: Actions) -> None:
+        pass
 
 
 class Selective(Projection):

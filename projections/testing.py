@@ -110,7 +110,17 @@ def _fire_next(projections: Iterable[Projection], until: datetime) -> int:
 
 
 def _catch_up(projections: Sequence[Projection]) -> int:
-    """Run projections until they have caught up; return how many events they handled."""
+    """Run projections until they have caught up, also with what reactions store; return the number of events."""
+    has_reactions = any(each.kind is Kind.REACTION for each in projections)
+    handled = more = _run_passes(projections)
+    while has_reactions and more:
+        more = _run_passes(projections)
+        handled += more
+    return handled
+
+
+def _run_passes(projections: Sequence[Projection]) -> int:
+    """Run projections up to the settled position of now; return how many events they handled."""
     tasks = plan(projections)
     _check_started(projections)
     settled = ordering.settled_position(database())

@@ -7,13 +7,15 @@ cancels it in time does so even if the workers were down for days.
 import logging
 from collections.abc import Sequence
 from datetime import datetime, timedelta
-from typing import Final
+from typing import Any, Final, NamedTuple
+from uuid import UUID
 
 from django.db import connections, transaction
 from django.db.models import Min
 from django.utils import timezone
 
 from events.conf import conf
+from events.jsonb import loads
 from events.routing import database
 from events.storage import reader
 from events.storage.query_files import fetch_tuples, read_query
@@ -30,6 +32,26 @@ from projections.rebuild.locking import is_transient
 logger = logging.getLogger(__name__)
 
 BATCH_TIMERS: Final = 500
+
+
+class DueTimer(NamedTuple):
+    """A timer that is deleted, and whose event is stored next; its values are those of the model `Timer`."""
+
+    pk: int
+    key: str
+    due_at: datetime
+    event_id: UUID
+    aggregate_id: str
+    type: str
+    data: dict[str, Any]
+    metadata: dict[str, Any]
+    attempts: int
+
+    def event(self) -> ExportedEvent:
+        """Return the event, in the schema version that it was scheduled in."""
+        return ExportedEvent(
+            self.aggregate_id, self.type, self.data, self.due_at, metadata=self.metadata, event_id=self.event_id
+        )
 
 
 def fire_due(reaction: Projection) -> int:
@@ -72,7 +94,7 @@ def _fire_each(reaction: Projection) -> int:
     session = connections[using].connection
     fired = 0
     for _ in range(BATCH_TIMERS):
-        taken: Sequence[Timer] = ()
+        taken: Sequence[DueTimer] = ()
         try:
             with transaction.atomic(using, durable=True):
                 if lock_running(reaction.name):
@@ -112,48 +134,29 @@ def clock_of(reaction: Projection, now: datetime) -> datetime:
     return now if stored_at is None else min(now, stored_at)
 
 
-def take_due(reaction: str, clock: datetime, limit: int) -> list[Timer]:
+def take_due(reaction: str, clock: datetime, limit: int) -> list[DueTimer]:
     """Delete the first timers that are due, as many as fit into one append, and return them, oldest first.
 
     `do.cancel` waits for the row lock of such a timer, and then finds no row.
     """
-    using = database()
-    due = fetch_tuples(using, read_query(__package__, "due_timers"), [reaction, clock, limit])
-    keys: list[int] = []
-    size = 0
-    for key, bytes_of_timer in due:
-        size += bytes_of_timer
-        if keys and size > conf.max_dispatch_bytes:
-            break
-        keys.append(key)
-    found = Timer.objects.using(using).filter(pk__in=keys)
-    by_key = {timer.pk: timer for timer in found}
-    found.delete()
-    return [by_key[key] for key in keys]
+    arguments = {"reaction": reaction, "clock": clock, "limit": limit, "max_bytes": conf.max_dispatch_bytes}
+    rows = fetch_tuples(database(), read_query(__package__, "take_due"), arguments)
+    return [
+        DueTimer(pk, key, due_at, event_id, aggregate_id, event_type, loads(data), loads(metadata), attempts)
+        for _, pk, key, due_at, event_id, aggregate_id, event_type, data, metadata, attempts in sorted(rows)
+    ]
 
 
-def store(timers: Sequence[Timer]) -> None:
+def store(timers: Sequence[DueTimer]) -> None:
     """Store the events of timers, except those that an earlier handling of their source event has stored."""
     using = database()
     stored = {each.event_id for each in reader.stored_ids([timer.event_id for timer in timers], using)}
-    events = [event_of(timer) for timer in timers if timer.event_id not in stored]
-    if events:
-        append_and_send([row for event in events for row in validate_events([event])], {}, using)
+    rows = [row for timer in timers if timer.event_id not in stored for row in validate_events([timer.event()])]
+    if rows:
+        append_and_send(rows, {}, using)
 
 
-def event_of(timer: Timer) -> ExportedEvent:
-    """Return the event of a timer, in the schema version that it was scheduled in."""
-    return ExportedEvent(
-        timer.aggregate_id,
-        timer.type,
-        timer.data,
-        timer.due_at,
-        metadata=timer.metadata,
-        event_id=timer.event_id,
-    )
-
-
-def count_rejection(reaction: Projection, timer: Timer, error: BaseException) -> None:
+def count_rejection(reaction: Projection, timer: DueTimer, error: BaseException) -> None:
     """Save that the event of a timer was rejected, and retry it later; after the last attempt, an operator does."""
     cause = failures.cause_of(error)
     attempts = timer.attempts + 1

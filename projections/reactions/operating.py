@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from datetime import datetime
 
 from django.db import connections, transaction
 from django.utils import timezone
@@ -20,7 +21,7 @@ from projections.models.timers import TimerQuerySet
 from projections.operations.actions import USER_CHARACTERS
 
 from .actions import REACTION
-from .firing import store
+from .firing import DueTimer, store
 
 Action = Operation.Action
 MAX_NAMED = 20
@@ -48,10 +49,10 @@ def fire(reaction: str, keys: Sequence[str], *, by: str, reason: str = "") -> in
             if not timers:
                 raise _none(reaction, keys)
             wanted.delete()
-            for timer in timers:
-                timer.due_at = min(timer.due_at, now)
             record.save(using=using)
-            store(timers)  # last, because readers of the store wait from here to the commit
+            store(
+                [_due(timer, now) for timer in timers]
+            )  # last, because readers of the store wait from here to the commit
     except OperationRejected:
         raise
     except Exception as error:
@@ -100,7 +101,7 @@ def move(old: str, new: str, *, by: str, reason: str = "") -> int:
         record.outcome = f"from {old}: {_named(timers)}"
         with connections[database()].cursor() as cursor:
             cursor.execute(read_query(__package__, "move_timers"), {"old": old, "new": new, "key": REACTION})
-            moved = cursor.rowcount
+            moved = int(cursor.rowcount)
         if not moved:
             raise _none(old, None)
     return moved
@@ -118,6 +119,12 @@ def recorded(reaction: str, action: Action, by: str, reason: str) -> Iterator[Op
         yield record
         if record._state.adding:
             record.save(using=using)
+
+
+def _due(timer: Timer, now: datetime) -> DueTimer:
+    """Return a timer that is due at the latest now."""
+    event = timer.event_id, timer.aggregate_id, timer.type, timer.data, timer.metadata
+    return DueTimer(timer.pk, timer.key, min(timer.due_at, now), *event, timer.attempts)
 
 
 def _wanted(reaction: str, keys: Sequence[str] | None) -> TimerQuerySet:

@@ -13,6 +13,7 @@ from events.api import parameters, schema
 from events.api import serializers as store_serializers
 from events.api.base import StoreView
 from events.api.problems import Problem
+from events.routing import database
 from projections.api import serializers
 from projections.exceptions import OperationRejected
 from projections.models import Timer
@@ -77,7 +78,7 @@ class TimerFiring(StoreView):
 
 
 def _operate(request: Request, timer_id: int, act: Callable[..., int]) -> Response:
-    timer = Timer.objects.using(operating.database()).filter(pk=timer_id).first()
+    timer = Timer.objects.using(database()).filter(pk=timer_id).first()
     if timer is None:
         raise Http404(f"There is no timer {timer_id}; it may have fired or been cancelled")
     reason = request.query_params.get("reason", "")
