@@ -27,7 +27,6 @@ from projections.base import Projection
 from projections.engine import failures
 from projections.engine.outages import is_outage
 from projections.models import Build, Checkpoint, ProjectionState, Status, Timer
-from projections.rebuild.locking import is_transient
 
 logger = logging.getLogger(__name__)
 
@@ -69,8 +68,6 @@ def fire_due(reaction: Projection) -> int:
     except Exception as error:
         if is_outage(error, using, session):
             raise
-        if is_transient(error):
-            return 0
     return _fire_each(reaction)
 
 
@@ -103,7 +100,7 @@ def _fire_each(reaction: Projection) -> int:
         except Exception as error:
             if not taken or is_outage(error, using, session):
                 raise
-            if is_transient(error):
+            if _is_of_lock(error):
                 return fired
             count_rejection(reaction, taken[0], error)
         if not taken:
@@ -154,6 +151,11 @@ def store(timers: Sequence[DueTimer]) -> None:
     rows = [row for timer in timers if timer.event_id not in stored for row in validate_events([timer.event()])]
     if rows:
         append_and_send(rows, {}, using)
+
+
+def _is_of_lock(error: Exception) -> bool:
+    """Return whether a deadlock, or a time limit for a lock, has ended the transaction: a later attempt may succeed."""
+    return getattr(failures.cause_of(error).__cause__, "sqlstate", None) in ("40P01", "55P03")
 
 
 def count_rejection(reaction: Projection, timer: DueTimer, error: BaseException) -> None:

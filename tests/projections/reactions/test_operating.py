@@ -13,7 +13,7 @@ from projections import registry
 from projections.exceptions import OperationRejected, UnknownProjection
 from projections.models import Operation, Timer
 from projections.operations import actions
-from projections.reactions import firing, operating
+from projections.reactions import Actions, firing, operating
 from tests.projections.reactions.support import (
     Answers,
     Reminded,
@@ -105,6 +105,25 @@ def test_timer_that_fires_at_this_moment_cannot_be_cancelled() -> None:
     thread.join()
     assert "it may have fired or been cancelled" in str(errors[0])
     assert not Operation.objects.exists()
+
+
+def test_timer_that_is_cancelled_at_this_moment_cannot_be_fired() -> None:
+    add_timers(1)
+    errors: list[Exception] = []
+
+    def fire() -> None:
+        try:
+            operating.fire("reminds", ["k0"], by="x")
+        except OperationRejected as error:
+            errors.append(error)
+
+    with transaction.atomic():
+        assert Actions("reminds").cancel("k0")
+        thread = in_thread(fire)
+        Wait.until(somebody_waits_for_us)
+    thread.join()
+    assert "it may have fired or been cancelled" in str(errors[0])
+    assert not reminders()
 
 
 @pytest.mark.parametrize("operation", [operating.fire, operating.cancel])
