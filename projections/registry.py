@@ -7,7 +7,7 @@ from django.utils.module_loading import autodiscover_modules
 
 from events.monitoring.consumers import Consumer
 
-from .base import Mode, Projection
+from .base import Kind, Mode, Projection
 from .exceptions import UnknownProjection
 
 __all__ = ["all_projections", "get", "named", "register", "registered", "unregister"]
@@ -58,6 +58,11 @@ def get(name: str) -> Projection:
         if cls.name == name:
             return _instance(cls)
     raise UnknownProjection(name, (cls.name for cls in _classes))
+
+
+def has_reaction(name: str) -> bool:
+    """Return whether a reaction of this process is called `name`."""
+    return any(cls.name == name and cls.kind is Kind.REACTION for cls in _classes)
 
 
 def consumers_of(event_type: str) -> list[Consumer]:

@@ -64,7 +64,7 @@ class TimerAdmin(OperatingAdmin):
     @admin.display(description="reaction")
     def of_reaction(self, timer: Timer) -> SafeString | str:
         gone = format_html('{} <span class="board-badge board-bad">gone</span>', timer.reaction)
-        return gone if operating.is_gone(timer.reaction) else timer.reaction
+        return timer.reaction if registry.has_reaction(timer.reaction) else gone
 
     @admin.display
     def due(self, timer: Timer) -> SafeString:
@@ -95,7 +95,7 @@ class TimerAdmin(OperatingAdmin):
         return {
             "timer": row,
             "state": self.state(row),
-            "is_gone": operating.is_gone(row.reaction),
+            "is_gone": not registry.has_reaction(row.reaction),
             "is_running": ProjectionState.objects.filter(pk=row.reaction, status=Status.RUNNING).exists(),
             "due_at": to_the_second(row.due_at),
             "scheduled_at": to_the_second(row.scheduled_at),

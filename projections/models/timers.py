@@ -21,6 +21,16 @@ class TimerQuerySet(models.QuerySet["Timer"]):
         """Return the timers whose event was rejected too often, which only an operator fires or cancels."""
         return self.filter(next_attempt_at__isnull=True)
 
+    def reactions(self) -> list[str]:
+        """Return the names of the reactions that have timers, each by one look into an index."""
+        names: list[str] = []
+        while True:
+            after = self.filter(reaction__gt=names[-1] if names else "").order_by("reaction")
+            name = after.values_list("reaction", flat=True).first()
+            if name is None:
+                return names
+            names.append(name)
+
     def next_due(self, reactions: Collection[str]) -> dict[str, datetime]:
         """Return when the next timer of each reaction is due, for those that have any; an index answers it."""
         found: dict[str, datetime] = {}

@@ -13,7 +13,7 @@ from events.routing import database
 from events.storage.query_files import fetch_tuples
 from projections import engine, registry
 from projections.base import Mode
-from projections.models import Checkpoint, Heartbeat
+from projections.models import Checkpoint, Heartbeat, Timer
 
 from . import status
 from .status import ReportedStatus
@@ -22,6 +22,7 @@ MAX_SILENCE = timedelta(seconds=30)
 MAX_DEAD_WORKERS = 5
 BOARD = ("projections_projectionstate_changelist",)
 _VIEW = "projections.view_projectionstate"
+_TIMERS = "projections.view_timer"
 _SQL = Path(engine.__file__).parent / "sql"
 _FUNCTIONS = {f"projections_{file.stem}" for file in _SQL.glob("*.sql")}
 
@@ -78,6 +79,30 @@ def projections(using: str) -> Iterator[Finding]:
                 f"See python manage.py list_parked, correct the handler, then run retry_parked {report.name}.",
                 Severity.WARNING,
                 since=report.parked_since,
+                page=page,
+            )
+
+
+@diagnostic("Every timer belongs to a reaction, and its event is accepted", database=database, watched_by=_TIMERS)
+def timers(using: str) -> Iterator[Finding]:
+    page = ("projections_timer_changelist",)
+    found = Timer.objects.using(using)
+    for name in found.reactions():
+        if not registry.has_reaction(name):
+            yield Finding(
+                f"reaction {name} has timers, but its code is gone: they never fire",
+                f"Give them to another reaction with python manage.py move_timers {name} TO, or run"
+                f" cancel_timers {name} --all.",
+                Severity.WARNING,
+                page=page,
+            )
+        rejected = found.of(name).failed()
+        if number := rejected.count():
+            error = rejected.values_list("error", flat=True).first()
+            yield Finding(
+                f"reaction {name}: {number:,} {'timer was' if number == 1 else 'timers were'} rejected: {error}",
+                f"See python manage.py list_timers --reaction {name}, correct the cause, then run fire_timers {name}.",
+                Severity.WARNING,
                 page=page,
             )
 

@@ -27,11 +27,6 @@ Action = Operation.Action
 MAX_NAMED = 20
 
 
-def is_gone(reaction: str) -> bool:
-    """Return whether no reaction of the code has this name, so that nothing fires its timers."""
-    return all(each.name != reaction or each.kind is not Kind.REACTION for each in registry.registered())
-
-
 def fire(reaction: str, keys: Sequence[str], *, by: str, reason: str = "") -> int:
     """Store the events of timers now, also if they are not due, or their reaction is paused or gone; return how many.
 
@@ -41,26 +36,16 @@ def fire(reaction: str, keys: Sequence[str], *, by: str, reason: str = "") -> in
         OperationRejected: the reaction has none of the timers, or an event is rejected; then nothing has changed.
     """
     using, now = database(), timezone.now()
-    try:
-        with recorded(reaction, Action.FIRE_TIMERS, by, reason) as record:
-            wanted = _wanted(reaction, keys)
-            record.outcome = _named(wanted)
-            timers = list(wanted.select_for_update().order_by("due_at", "id"))
-            if not timers:
-                raise _none(reaction, keys)
-            wanted.delete()
-            record.save(using=using)
-            store(
-                [_due(timer, now) for timer in timers]
-            )  # last, because readers of the store wait from here to the commit
-    except OperationRejected:
-        raise
-    except Exception as error:
-        if is_outage(error, using):
-            raise
-        raise OperationRejected(
-            f"An event is rejected, and nothing has changed: {summary(failures.cause_of(error))}"
-        ) from error
+    with recorded(reaction, Action.FIRE_TIMERS, by, reason) as record:
+        wanted = _wanted(reaction, keys)
+        record.outcome = _named(wanted)
+        timers = list(wanted.select_for_update().order_by("due_at", "id"))
+        if not timers:
+            raise _none(reaction, keys)
+        wanted.delete()
+        record.save(using=using)
+        # Last, because readers of the store wait from here to the commit.
+        _store([_due(timer, now) for timer in timers])
     return len(timers)
 
 
@@ -89,7 +74,7 @@ def move(old: str, new: str, *, by: str, reason: str = "") -> int:
     """
     if registry.get(new).kind is not Kind.REACTION:
         raise OperationRejected(f"{new!r} is a projection; only reactions have timers")
-    if not is_gone(old):
+    if registry.has_reaction(old):
         raise OperationRejected(
             f"The reaction {old!r} is still in the code, and its handlers could not cancel timers of {new!r}"
         )
@@ -119,6 +104,17 @@ def recorded(reaction: str, action: Action, by: str, reason: str) -> Iterator[Op
         yield record
         if record._state.adding:
             record.save(using=using)
+
+
+def _store(timers: Sequence[DueTimer]) -> None:
+    session = connections[database()].connection
+    try:
+        store(timers)
+    except Exception as error:
+        if is_outage(error, database(), session):
+            raise
+        cause = summary(failures.cause_of(error))
+        raise OperationRejected(f"An event is rejected, and nothing has changed: {cause}") from error
 
 
 def _due(timer: Timer, now: datetime) -> DueTimer:

@@ -114,6 +114,8 @@ def run_in_order(page: str, blocks: list[tuple[str, str]], names: dict[str, Any]
 
 # An app of the page about aggregates, which the page about tests continues.
 ORDERS = "# orders/"
+# An app of the page about reactions, which the page about tests continues.
+PAYMENTS = "# payments/"
 
 
 def test_tests_of_commands_run_on_the_aggregate_of_the_other_page(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -325,7 +327,7 @@ def test_tutorial_of_projections_works_as_written(own_project: OwnProject) -> No
 
     for block in snippets(ROOT / "docs/testing.md", "python"):  # the page continues the example
         path, _, code = block.partition("\n")
-        if path.startswith(ORDERS):
+        if path.startswith((ORDERS, PAYMENTS)):
             continue
         compile(code, path, "exec")
         (folder / path.removeprefix("# ")).write_text(code)
@@ -344,3 +346,20 @@ def test_snippet_that_waits_for_a_projection_works() -> None:
     with Background(worker.run), contextlib.ExitStack() as stack:
         stack.callback(worker.stop)
         exec(compile(block, "projections.md", "exec"), {"store": EventStore(), "NewEvent": NewEvent})  # noqa: S102
+
+
+@pytest.mark.django_db(transaction=True)
+def test_timers_of_the_page_work_as_the_page_about_tests_says(monkeypatch: pytest.MonkeyPatch) -> None:
+    (reminders,) = [
+        each for each in snippets(ROOT / "docs/reactions.md", "python") if each.startswith("# payments/projections.py")
+    ]
+    (tests,) = [each for each in snippets(ROOT / "docs/testing.md", "python") if each.startswith(PAYMENTS)]
+    names: dict[str, Any] = {"__name__": "payments.projections"}
+    exec(compile(reminders, "docs/reactions.md", "exec"), names)  # noqa: S102
+    try:
+        module = ModuleType("payments.test_reminders")
+        exec(compile(tests, "docs/testing.md", "exec"), vars(module))  # noqa: S102
+        result = unittest.TextTestRunner(io.StringIO()).run(unittest.defaultTestLoader.loadTestsFromModule(module))
+    finally:
+        registry.unregister(names["PaymentReminders"])
+    assert (result.testsRun, result.errors, result.failures) == (1, [], [])

@@ -32,6 +32,10 @@ COMMANDS: dict[str, list[list[str]]] = {
     "seal_events": [[]],
     "verify_events": [[]],
     "list_projections": [[], ["--json"]],
+    "list_timers": [[], ["--json"]],
+    "cancel_timers": [["gone", "--all"]],
+    "fire_timers": [["gone", "key"]],
+    "move_timers": [["gone", "sales"]],
     "list_parked": [[], ["broken", "--details"]],
     "pause_projection": [["broken"]],
     "resume_projection": [["broken"]],
@@ -45,7 +49,18 @@ COMMANDS: dict[str, list[list[str]]] = {
     "flush": [["--no-input"]],
 }
 # Commands that may have nothing to do here, and say so.
-REJECTED = {"keep_rows", "forget_projection", "flush", "seal_events", "events_digest", "verify_events", "events_grants"}
+REJECTED = {
+    "cancel_timers",
+    "fire_timers",
+    "move_timers",
+    "keep_rows",
+    "forget_projection",
+    "flush",
+    "seal_events",
+    "events_digest",
+    "verify_events",
+    "events_grants",
+}
 
 
 def main(admin: str, apis: list[str], operations: list[list[Any]]) -> None:

@@ -14,6 +14,7 @@ from events.api import serializers as store_serializers
 from events.api.base import StoreView
 from events.api.problems import Problem
 from events.routing import database
+from projections import registry
 from projections.api import serializers
 from projections.exceptions import OperationRejected
 from projections.models import Timer
@@ -93,7 +94,7 @@ def _as_dict(timer: Timer) -> dict[str, Any]:
     return {
         "id": timer.pk,
         "reaction": timer.reaction,
-        "is_gone": operating.is_gone(timer.reaction),
+        "is_gone": not registry.has_reaction(timer.reaction),
         "key": timer.key,
         "due_at": timer.due_at.isoformat(),
         "scheduled_at": timer.scheduled_at.isoformat(),

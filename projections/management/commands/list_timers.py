@@ -8,9 +8,9 @@ from django.core.serializers.json import DjangoJSONEncoder
 
 from events.routing import database
 from events.visible import visible
+from projections import registry
 from projections.management.base import ProjectionCommand
 from projections.models import Timer
-from projections.reactions.operating import is_gone
 
 FIELDS = ("reaction", "key", "due_at", "type", "aggregate_id", "attempts", "next_attempt_at", "error")
 
@@ -30,10 +30,11 @@ class Command(ProjectionCommand):
         for timer in timers.iterator(chunk_size=1000):
             found = True
             if options["json"]:
-                values = {name: getattr(timer, name) for name in FIELDS} | {"is_gone": is_gone(timer.reaction)}
+                values = {name: getattr(timer, name) for name in FIELDS}
+                values["is_gone"] = not registry.has_reaction(timer.reaction)
                 self.stdout.write(json.dumps(values, cls=DjangoJSONEncoder))
                 continue
-            gone = " (gone)" if is_gone(timer.reaction) else ""
+            gone = " (gone)" if not registry.has_reaction(timer.reaction) else ""
             self.stdout.write(
                 f"{timer.reaction}{gone}: {visible(timer.key)}, due {timer.due_at:%Y-%m-%d %H:%M:%S %Z}:"
                 f" {visible(timer.type)} of {visible(timer.aggregate_id)}{_rejected(timer)}"

@@ -10,20 +10,23 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import psycopg
 import pytest
 from django.core.management import CommandError, get_commands, load_command_class
 from django.db import OperationalError, connection
+from django.utils import timezone
 
 from events.integrity import seals
 from events.management.endings import ExitCode
 from events.storage import fixtures
 from events.store import EventStore
-from projections.models import ProjectionState
+from projections.models import ProjectionState, Timer
 from projections.workers import worker
 from tests import FULL, MANAGE, ROOT
 from tests.hosts.support import connected_by
+from tests.projections.reactions.support import Reminds, registered
 from tests.projections.support import catch_up
 from tests.support import process_on_test_database, some
 
@@ -36,6 +39,7 @@ pytestmark = [
 APPS = ("events", "events.domain", "projections", "eventstore_project")
 # The arguments of each command. What it prints comes first where it needs something to print.
 ARGUMENTS: dict[str, list[str]] = {
+    "cancel_timers": ["gone", "--all"],
     "clear_command_answers": [],
     "dumpdata": ["auth"],
     "event_schemas": ["--markdown", "--counts"],
@@ -43,13 +47,16 @@ ARGUMENTS: dict[str, list[str]] = {
     "events_doctor": [],
     "events_grants": ["--reader", "somebody"],
     "export_events": [],
+    "fire_timers": ["gone_too", "key"],
     "flush": ["--no-input"],
     "forget_projection": ["gone"],
     "import_events": ["{file}"],
     "keep_rows": ["tally"],
     "list_parked": [],
     "list_projections": [],
+    "list_timers": [],
     "loaddata": ["{fixture}"],
+    "move_timers": ["renamed", "reminds"],
     "pause_projection": ["tally"],
     "rebuild_projection": ["tally", "--yes"],
     "resume_projection": ["tally"],
@@ -214,7 +221,7 @@ def takes_ctrl_c() -> Iterator[None]:
 
 
 @pytest.fixture
-def arguments(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, list[str]]:
+def arguments(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, list[str]]]:
     """The arguments of each command, on a store of which each command has something to say."""
     monkeypatch.setattr(worker, "GIVE_UP_SECONDS", 1)
     monkeypatch.setattr(fixtures, "is_of_a_test", lambda connection: False)
@@ -222,10 +229,23 @@ def arguments(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, list
     catch_up("tally")
     seals.seal("default")
     ProjectionState.objects.create(name="gone", mode="async", version=1)
+    for reaction in ("gone", "gone_too", "renamed"):
+        Timer.objects.create(
+            reaction=reaction,
+            key="key",
+            due_at=timezone.now(),
+            source_position=1,
+            event_id=uuid4(),
+            aggregate_id="a-1",
+            type="Due",
+            data={},
+            metadata={},
+        )
     places = {"file": tmp_path / "new.jsonl", "fixture": tmp_path / "fixture.json"}
     places["file"].write_text('{"aggregate_id": "a-9", "type": "Happened"}\n')
     places["fixture"].write_text('[{"model": "auth.group", "pk": 1, "fields": {"name": "packers", "permissions": []}}]')
-    return {name: [each.format(**places) for each in given] for name, given in ARGUMENTS.items()}
+    with registered(Reminds):
+        yield {name: [each.format(**places) for each in given] for name, given in ARGUMENTS.items()}
 
 
 def test_every_command_is_in_the_table() -> None:
@@ -297,6 +317,8 @@ CALLS = [
     ("events_digest --database nope", ExitCode.ARGUMENTS, "--database: there is no 'nope' in DATABASES"),
     ("dumpdata events", ExitCode.ARGUMENTS, "Rejected: dumpdata does not dump events, "),
     ("pause_projection nope", ExitCode.ARGUMENTS, "There is no projection 'nope'; "),
+    ("cancel_timers gone", ExitCode.ARGUMENTS, "Give the keys of the timers to cancel, or --all."),
+    ("move_timers gone nope", ExitCode.ARGUMENTS, "There is no projection 'nope'; "),
     ("run_projections --processes 0", ExitCode.ARGUMENTS, "--processes is 0; give 1 or more"),
 ]
 

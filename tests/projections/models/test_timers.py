@@ -48,3 +48,10 @@ def test_key_is_unique_in_its_reaction() -> None:
 
 def test_timer_is_named_by_its_key_and_reaction() -> None:
     assert str(Timer(reaction="reminds", key="order-18\u202e")) == "order-18⟨U+202E⟩ of reminds"
+
+
+def test_names_of_the_reactions_are_those_with_timers() -> None:
+    assert Timer.objects.reactions() == []
+    for name in ("two", "one", "three"):
+        add_timers(2, reaction=name)
+    assert Timer.objects.reactions() == ["one", "three", "two"]

@@ -4,9 +4,11 @@ import pytest
 from django.db import connection, transaction
 
 from events.store import EventStore
+from projections.models import Timer
 from projections.operations import actions
 from projections.workers.worker import Until, Worker
 from tests.events.monitoring.support import MAINTAIN, findings
+from tests.projections.reactions.support import Reminds, add_timers, registered
 from tests.support import new
 
 pytestmark = pytest.mark.django_db
@@ -30,3 +32,15 @@ def test_projections_are_looked_at(store: EventStore) -> None:
     (paused,) = [problem for problem in found if "projection tally: it lags 7" in problem]
     assert "(by me: a look)" in paused
     assert "resume_projection tally" in found[paused]
+
+
+def test_timers_that_cannot_fire_are_named() -> None:
+    with registered(Reminds):
+        add_timers(3)
+        assert not [finding for finding in findings() if "timer" in finding.problem]
+        Timer.objects.filter(key="k1").update(next_attempt_at=None, error="LookupError: no")
+        add_timers(1, reaction="before")
+        found = {finding.problem: finding.remedy for finding in findings() if "timer" in finding.problem}
+    gone = "reaction before has timers, but its code is gone: they never fire"
+    assert found.keys() == {gone, "reaction reminds: 1 timer was rejected: LookupError: no"}
+    assert "move_timers before TO" in found[gone]
