@@ -45,7 +45,7 @@ class TimerActionForm(ReasonForm):
 class TimerAdmin(OperatingAdmin):
     page_template = "admin/projections/timer/change_form.html"
     missing_row = "This timer has fired, or was cancelled."
-    list_display = ["name", "of_reaction", "due", "state", "event_type", "aggregate", "problem"]
+    list_display = ["name", "of_reaction", "due", "event", "state"]
     list_filter = ["reaction"]
     ordering = ["due_at", "id"]
     search_fields = ["key"]
@@ -71,22 +71,16 @@ class TimerAdmin(OperatingAdmin):
         return to_the_second(timer.due_at)
 
     @admin.display
-    def state(self, timer: Timer) -> SafeString | str:
-        if timer.next_attempt_at is None:
-            return "rejected"
-        return format_html("retrying at {}", to_the_second(timer.next_attempt_at)) if timer.attempts else "waiting"
-
-    @admin.display(description="type")
-    def event_type(self, timer: Timer) -> SafeString:
-        return clipped("", timer.type)
+    def event(self, timer: Timer) -> SafeString:
+        return format_html("{}{}", clipped("", timer.type), clipped("", timer.aggregate_id))
 
     @admin.display
-    def aggregate(self, timer: Timer) -> SafeString:
-        return clipped("", timer.aggregate_id)
-
-    @admin.display(description="error")
-    def problem(self, timer: Timer) -> str:
-        return visible(timer.error)
+    def state(self, timer: Timer) -> SafeString | str:
+        if timer.next_attempt_at is None:
+            return format_html("rejected: {}", visible(timer.error))
+        if not timer.attempts:
+            return "waiting"
+        return format_html("retrying at {}: {}", to_the_second(timer.next_attempt_at), visible(timer.error))
 
     def page_context(self, request: HttpRequest, row: Timer) -> dict[str, Any]:
         """Return a timer with its event; the data for users who may read the event's category."""
@@ -94,7 +88,6 @@ class TimerAdmin(OperatingAdmin):
         may_read = authorization.readable(request.user).contains(row.aggregate_id)
         return {
             "timer": row,
-            "state": self.state(row),
             "is_gone": not registry.has_reaction(row.reaction),
             "is_running": ProjectionState.objects.filter(pk=row.reaction, status=Status.RUNNING).exists(),
             "due_at": to_the_second(row.due_at),

@@ -41,8 +41,8 @@ def test_timers_are_listed_oldest_first_with_their_state(client_of: Callable[...
     reader = client_of("projections.view_timer")
     page = read(reader, TIMERS)
     assert re.findall(r'title="(k\d)"', page) == ["k2", "k1", "k0", "k0"]
-    states = re.findall(r'field-state">(?:<[^>]*>)*([a-z ]+)', page)
-    assert states == ["retrying at ", "rejected", "waiting", "waiting"]
+    states = re.findall(r'field-state">(?:<[^>]*>)*([a-zA-Z: ]+)', page)
+    assert states == ["retrying at ", "rejected: LookupError: no", "waiting", "waiting"]
     assert page.count(">gone</span>") == 1
     assert "LookupError: not yet" in page
     assert "?reaction__exact=before" in page or "?reaction=before" in page
