@@ -7,6 +7,7 @@ from typing import Self
 from django.db import models
 
 from events.fields import ExactJSONField
+from events.storage.query_files import fetch_tuples, read_query
 from events.validation import MAX_NAME_CHARACTERS
 from events.visible import visible
 
@@ -33,13 +34,7 @@ class TimerQuerySet(models.QuerySet["Timer"]):
 
     def next_due(self, reactions: Collection[str]) -> dict[str, datetime]:
         """Return when the next timer of each reaction is due, for those that have any; an index answers it."""
-        found: dict[str, datetime] = {}
-        for reaction in reactions:
-            waiting = self.of(reaction).filter(next_attempt_at__isnull=False).order_by("next_attempt_at")
-            due = waiting.values_list("next_attempt_at", flat=True).first()
-            if due is not None:
-                found[reaction] = due
-        return found
+        return dict(fetch_tuples(self.db, read_query(__package__, "next_due"), [list(reactions)]))
 
 
 class Timer(models.Model):

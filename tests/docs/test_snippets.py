@@ -28,6 +28,7 @@ from events.store import EventStore
 from events.testing import isolated_registry
 from events.types import NewEvent
 from projections import registry
+from projections.engine import registration
 from projections.workers.worker import Worker
 from tests import FULL
 from tests.ownproject import GETTING_STARTED, PAGES, ROOT, USE_IT, OwnProject, run, shell_lines, snippets
@@ -349,7 +350,7 @@ def test_snippet_that_waits_for_a_projection_works() -> None:
 
 
 @pytest.mark.django_db(transaction=True)
-def test_timers_of_the_page_work_as_the_page_about_tests_says(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_timers_of_the_page_work_as_the_page_about_tests_says() -> None:
     (reminders,) = [
         each for each in snippets(ROOT / "docs/reactions.md", "python") if each.startswith("# payments/projections.py")
     ]
@@ -357,6 +358,7 @@ def test_timers_of_the_page_work_as_the_page_about_tests_says(monkeypatch: pytes
     names: dict[str, Any] = {"__name__": "payments.projections"}
     exec(compile(reminders, "docs/reactions.md", "exec"), names)  # noqa: S102
     try:
+        registration.register_all()  # as migrate does when the tests of a project begin
         module = ModuleType("payments.test_reminders")
         exec(compile(tests, "docs/testing.md", "exec"), vars(module))  # noqa: S102
         result = unittest.TextTestRunner(io.StringIO()).run(unittest.defaultTestLoader.loadTestsFromModule(module))

@@ -6,6 +6,8 @@ import pytest
 from django.db import IntegrityError, connection
 from django.utils import timezone
 
+from events.storage.query_files import read_query
+from projections import models
 from projections.models import Timer
 from tests.projections.reactions.support import add_timers
 
@@ -30,10 +32,7 @@ def test_next_due_reads_one_entry_of_an_index() -> None:
     add_timers(2_000)
     with connection.cursor() as cursor:
         cursor.execute("ANALYZE projections_timer")
-        cursor.execute(
-            "EXPLAIN SELECT next_attempt_at FROM projections_timer WHERE reaction = 'reminds'"
-            " AND next_attempt_at IS NOT NULL ORDER BY next_attempt_at LIMIT 1"
-        )
+        cursor.execute(f"EXPLAIN {read_query(models.__name__, 'next_due')}", [["reminds", "answers"]])
         plan = "\n".join(row[0] for row in cursor.fetchall())
     assert "projections_timer_due" in plan
     assert "Sort" not in plan

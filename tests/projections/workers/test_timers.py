@@ -67,7 +67,7 @@ def test_next_due_time_is_asked_for_at_intervals() -> None:
     with CaptureQueriesContext(connection) as queries:
         for _ in range(5):
             assert timers.fire(look=False) is False
-    assert len(queries.captured_queries) == 2  # one of each reaction
+    assert len(queries.captured_queries) == 1
 
 
 def test_timer_that_is_held_back_is_not_asked_for_all_the_time() -> None:
