@@ -5,6 +5,7 @@ cancels it in time does so even if the workers were down for days.
 """
 
 import logging
+import time
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any, Final, NamedTuple
@@ -31,6 +32,8 @@ from projections.models import Build, Checkpoint, ProjectionState, Status, Timer
 logger = logging.getLogger(__name__)
 
 BATCH_TIMERS: Final = 500
+# How long timers fire one by one before the worker handles events again.
+ONE_BY_ONE_SECONDS: Final = 0.2
 
 
 class DueTimer(NamedTuple):
@@ -89,8 +92,8 @@ def _fire_each(reaction: Projection) -> int:
     """Fire the first timers one by one, because the event of at least one of them is rejected."""
     using = database()
     session = connections[using].connection
-    fired = 0
-    for _ in range(BATCH_TIMERS):
+    fired, deadline = 0, time.monotonic() + ONE_BY_ONE_SECONDS
+    while time.monotonic() < deadline:
         taken: Sequence[DueTimer] = ()
         try:
             with transaction.atomic(using, durable=True):

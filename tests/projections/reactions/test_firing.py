@@ -165,6 +165,15 @@ def test_rejected_event_is_retried_and_holds_back_no_other_timer(monkeypatch: py
     assert len(reminders()) == 1
 
 
+def test_many_rejected_events_do_not_keep_the_worker_from_its_passes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(firing, "ONE_BY_ONE_SECONDS", 0.05)
+    add_timers(400)
+    with rejecting(lambda event: True):
+        assert 0 < firing.fire_due(get("reminds")) < 400
+        catch_up("reminds")
+    assert Timer.objects.filter(attempts__gte=1).count() == 400
+
+
 def test_event_whose_data_no_longer_fits_its_type_is_rejected() -> None:
     ask_before(HOUR / 2, 1)
     catch_up("reminds")
