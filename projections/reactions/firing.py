@@ -6,12 +6,13 @@ cancels it in time does so even if the workers were down for days.
 
 import logging
 import time
+from collections import Counter
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any, Final, NamedTuple
 from uuid import UUID
 
-from django.db import connections, transaction
+from django.db import Error, connections, transaction
 from django.db.models import Min
 from django.utils import timezone
 
@@ -34,6 +35,10 @@ logger = logging.getLogger(__name__)
 BATCH_TIMERS: Final = 500
 # How long timers fire one by one before the worker handles events again.
 ONE_BY_ONE_SECONDS: Final = 0.2
+
+# The reactions of this process whose firing an outage has ended, and how often each timer was the one that fired. The
+# next firings are one by one, so that it is known if the outage belongs to a timer: a handler may close the connection.
+_outages: dict[str, Counter[int]] = {}
 
 
 class DueTimer(NamedTuple):
@@ -65,13 +70,17 @@ def fire_due(reaction: Projection) -> int:
         Exception: an outage.
     """
     using = database()
-    session = connections[using].connection
-    try:
-        return fire_batch(reaction, timezone.now())
-    except Exception as error:
-        if is_outage(error, using, session):
-            raise
-    return _fire_each(reaction)
+    session = _session()
+    if reaction.name not in _outages:
+        try:
+            return fire_batch(reaction, timezone.now())
+        except Exception as error:
+            if is_outage(error, using, session):
+                _outages[reaction.name] = Counter()
+                raise
+    fired = _fire_each(reaction)
+    _outages.pop(reaction.name, None)
+    return fired
 
 
 def fire_batch(reaction: Projection, now: datetime) -> int:
@@ -91,19 +100,22 @@ def fire_batch(reaction: Projection, now: datetime) -> int:
 def _fire_each(reaction: Projection) -> int:
     """Fire the first timers one by one, because the event of at least one of them is rejected."""
     using = database()
-    session = connections[using].connection
     fired, deadline = 0, time.monotonic() + ONE_BY_ONE_SECONDS
     while time.monotonic() < deadline:
         taken: Sequence[DueTimer] = ()
+        session = _session()
         try:
             with transaction.atomic(using, durable=True):
                 if lock_running(reaction.name):
                     taken = take_due(reaction.name, clock_of(reaction, timezone.now()), 1)
                     store(taken)
         except Exception as error:
-            if not taken or is_outage(error, using, session):
+            if not taken:
                 raise
-            if _is_of_lock(error):
+            if is_outage(error, using, session):
+                if not _outage_came_back(reaction, taken[0]):
+                    raise
+            elif _is_of_lock(error):
                 return fired
             count_rejection(reaction, taken[0], error)
         if not taken:
@@ -154,6 +166,26 @@ def store(timers: Sequence[DueTimer]) -> None:
     rows = [row for timer in timers if timer.event_id not in stored for row in validate_events([timer.event()])]
     if rows:
         append_and_send(rows, {}, using)
+
+
+def _outage_came_back(reaction: Projection, timer: DueTimer) -> bool:
+    """Return whether an outage has ended the firing of a timer twice, although the database answers."""
+    outages = _outages.setdefault(reaction.name, Counter())
+    outages[timer.pk] += 1
+    if outages[timer.pk] == 1:
+        return False
+    connections[database()].close_if_unusable_or_obsolete()
+    try:
+        _session()
+    except Error:
+        return False
+    return True
+
+
+def _session() -> Any:
+    """Return the open connection, for a comparison: Django replaces one that is lost when its transaction ends."""
+    connections[database()].ensure_connection()
+    return connections[database()].connection
 
 
 def _is_of_lock(error: Exception) -> bool:

@@ -7,7 +7,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from django.db import OperationalError, transaction
+from django.db import OperationalError, connection, transaction
 from django.utils import timezone
 
 from events.models import Event
@@ -167,11 +167,34 @@ def test_rejected_event_is_retried_and_holds_back_no_other_timer(monkeypatch: py
 
 def test_many_rejected_events_do_not_keep_the_worker_from_its_passes(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(firing, "ONE_BY_ONE_SECONDS", 0.05)
-    add_timers(400)
+    monkeypatch.setattr(Reminds, "retry_delays_seconds", ())
+    add_timers(100)
     with rejecting(lambda event: True):
-        assert 0 < firing.fire_due(get("reminds")) < 400
+        assert 0 < firing.fire_due(get("reminds")) < 100
         catch_up("reminds")
-    assert Timer.objects.filter(attempts__gte=1).count() == 400
+    assert Timer.objects.failed().count() == 100
+
+
+def test_event_that_breaks_the_connection_each_time_holds_back_no_other_timer(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Reminds, "retry_delays_seconds", (3600,))
+    add_timers(3)
+
+    def break_it(event: Event, **kwargs: Any) -> None:
+        if event.payload.number == 2:  # the first one that is due
+            connection.connection.close()
+            raise OperationalError("lost")
+
+    reaction = get("reminds")
+    with EventStore().subscribe(Reminded, break_it):
+        for _ in range(2):
+            with pytest.raises(OperationalError):
+                firing.fire_due(reaction)
+            connection.close()
+        assert firing.fire_due(reaction) == 3
+    assert [event.payload.number for event in reminders()] == [1, 0]
+    timer = Timer.objects.get()
+    assert (timer.key, timer.attempts) == ("k2", 1)
+    assert firing._outages == {}
 
 
 def test_event_whose_data_no_longer_fits_its_type_is_rejected() -> None:
