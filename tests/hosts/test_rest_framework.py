@@ -26,6 +26,7 @@ from events.store import EventStore
 from projections.operations import status
 from tests import FULL
 from tests.events.api.support import operations
+from tests.hosts.walk import a_timer
 from tests.support import new
 
 pytestmark = pytest.mark.django_db
@@ -156,13 +157,18 @@ class Crawl:
         answers = {}
         for name in self.names:
             method, _, template = name.partition(" ")
-            own = template.removeprefix("/api/").format(**self.values)
+            own = self.path(template)
             for sender, accept, query in SENT if FULL or own in SENT_EVERYTHING else SENT[:1]:
+                own = self.path(template)
                 answer = self.seen(self.send(sender, method, f"/api/{own}{query}", accept))
                 answers[f"{sender} {method} {template}{query} {accept}"] = answer
             if FULL or own in SENT_EVERYTHING:
                 answers[f"OPTIONS {template}"] = self.seen(self.send("user", "options", f"/api/{own}", "*/*"))
         return answers
+
+    def path(self, template: str) -> str:
+        timer = {"timer_id": a_timer()} if "{timer_id}" in template else {}
+        return template.removeprefix("/api/").format(**self.values, **timer)
 
     def send(self, sender: str, method: str, url: str, accept: str) -> Any:
         client = APIClient(raise_request_exception=False)

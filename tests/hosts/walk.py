@@ -9,14 +9,17 @@ import traceback
 from io import StringIO
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 from django.contrib.auth import get_user_model
 from django.core.management import CommandError, call_command, get_commands
 from django.test import Client
+from django.utils import timezone
 
 from events.models import Event
 from events.store import EventStore
 from events.types import NewEvent
+from projections.models import Timer
 from tests.crawl import crawl
 
 # A command's arguments; `{file}` is what export_events wrote.
@@ -97,6 +100,8 @@ def _pages(client: Client, admin: str, faults: list[str]) -> int:
 def _operation(client: Client, api: str, method: str, path: str, faults: list[str]) -> bool:
     event = Event.objects.using(EventStore().using).order_by("position")[:1].get()
     values = {"aggregate_id": "order-1", "event_id": event.event_id, "name": "broken", "slug": "invalid"}
+    if "{timer_id}" in path:
+        values["timer_id"] = a_timer()
     url = api + path.format(**values)
     if path.endswith("/stream/"):  # it asks for ASGI, in so many words
         return False
@@ -107,6 +112,14 @@ def _operation(client: Client, api: str, method: str, path: str, faults: list[st
         if response.streaming:
             list(response)
     return True
+
+
+def a_timer() -> int:
+    """Return the id of a new timer, for an operation that removes it."""
+    timer = Timer(reaction="gone", key=str(uuid4()), due_at=timezone.now(), source_position=1, event_id=uuid4())
+    timer.aggregate_id, timer.type, timer.data, timer.metadata = "order-1", "Due", {}, {}
+    timer.save(using=EventStore().using)
+    return int(timer.pk)
 
 
 def _commands(faults: list[str]) -> int:
