@@ -1,6 +1,7 @@
 """Timestamps of CSV files: ISO 8601, a pattern of `strptime`, or a count since 1970."""
 
 import re
+import warnings
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta, tzinfo
@@ -72,7 +73,9 @@ def _check_pattern(pattern: str) -> None:
     if "%Z" in pattern.replace("%%", ""):
         raise ValueError("strptime reads the name of a time zone (%Z), but ignores it; use %z, or pass --timezone")
     try:
-        found = datetime.strptime(_PROBE.replace(tzinfo=UTC).strftime(pattern), pattern)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)  # Python 3.13 warns of a day without a year
+            found = datetime.strptime(_PROBE.replace(tzinfo=UTC).strftime(pattern), pattern)
         if found.replace(tzinfo=None) in _PROBES:
             return
         reason = "does not give year, month, day and the whole hour"

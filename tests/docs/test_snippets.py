@@ -302,17 +302,15 @@ def test_own_project_works_as_described(own_project: OwnProject) -> None:
         manage("migrate", *steps, PGOPTIONS="-c events.maintenance=on")  # as operations.md says
 
 
-def test_tutorial_of_projections_works_as_written(own_project: OwnProject) -> None:
-    """Go through docs/projections.md from top to bottom: write the files, run the commands, compare what they print."""
-    page = (ROOT / "docs/projections.md").read_text(encoding="utf-8").partition("## The class")[0]
+def follow(page: str, own_project: OwnProject, app: str) -> int:
+    """Go through a page from top to bottom: write the files, run the commands, compare what they print."""
     manage, folder = own_project.manage, own_project.folder
-    manage("startapp", "sales")
-    manage("migrate")
+    manage("startapp", app)
     printed = ""
     compared = 0
     for kind, block in re.findall(r"^```(python|sh|text)\n(.*?)^```$", page, flags=re.MULTILINE | re.DOTALL):
         head = block.partition("\n")[0]
-        if kind == "text":
+        if kind == "text" and not block.startswith("python manage.py "):
             assert printed.endswith(block)
             compared += 1
         elif kind == "sh":
@@ -322,9 +320,18 @@ def test_tutorial_of_projections_works_as_written(own_project: OwnProject) -> No
             own_project.append("shop/settings.py", block)
         elif head == "# python manage.py shell":
             printed = manage("shell", "-c", block)
-        else:
-            (folder / head.removeprefix("# ")).write_text(block)
-    assert compared == 5
+        elif head.startswith(f"# {app}/"):
+            path, is_continued = head.removeprefix("# ").removesuffix(", continued"), head.endswith(", continued")
+            with (folder / path).open("a" if is_continued else "w") as file:
+                file.write(f"\n\n{block}" if is_continued else block)
+    return compared
+
+
+def test_tutorial_of_projections_works_as_written(own_project: OwnProject) -> None:
+    page = (ROOT / "docs/projections.md").read_text(encoding="utf-8").partition("## The class")[0]
+    manage, folder = own_project.manage, own_project.folder
+    manage("migrate")
+    assert follow(page, own_project, "sales") == 5
 
     for block in snippets(ROOT / "docs/testing.md", "python"):  # the page continues the example
         path, _, code = block.partition("\n")
@@ -338,6 +345,14 @@ def test_tutorial_of_projections_works_as_written(own_project: OwnProject) -> No
         files = sorted(folder.glob("sales/test*.py"))
         said = run(own_project.python, "-m", "pytest", "-q", *files, cwd=folder, **own_project.environment)
         assert "7 passed" in said
+
+
+def test_tutorial_of_reactions_works_as_written(own_project: OwnProject) -> None:
+    page = (ROOT / "docs/reactions.md").read_text(encoding="utf-8").partition("## When another system is away")[0]
+    assert follow(page, own_project, "parcels") == 3
+    own_project.manage("check", "--fail-level", "WARNING")
+    rewind = ("rewind_reaction", "receipts", "--from", "4", "--reason", "lost", "--send-again", "--yes")
+    assert "from position 4 on again" in own_project.manage(*rewind)
 
 
 @pytest.mark.django_db(transaction=True)

@@ -60,7 +60,7 @@ GOOD = '{"aggregate_id": "a-1", "type": "A"}'
         (f"[{GOOD},", 2, "is not valid JSON"),
         (f"[{GOOD}, {{]", 2, "is not valid JSON"),
         (f"[{GOOD}] {GOOD}", 2, "has ended, but text follows"),
-        (f"[{GOOD}, {'[' * 2000 + ']' * 2000}, {GOOD}]", 2, "is nested too deep; nothing after it"),
+        (f"[{GOOD}, {'[' * 11_000 + ']' * 11_000}, {GOOD}]", 2, "is nested too deep; nothing after it"),
         (f"[{GOOD}, \"{'x' * 30_000}\", {GOOD}]", 2, "is longer than 22,384 characters"),
     ],
 )  # fmt: skip

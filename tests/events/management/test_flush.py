@@ -5,6 +5,7 @@ from io import StringIO
 
 import pytest
 from django.core import mail
+from django.core.mail.backends.locmem import EmailBackend
 from django.core.management import CommandError, call_command
 from django.db import DatabaseError, connection, transaction
 from django.test.utils import _TestState
@@ -20,7 +21,7 @@ pytestmark = pytest.mark.django_db
 def outside_of_tests(monkeypatch: pytest.MonkeyPatch) -> None:
     """A process that has sent a mail with the backend `locmem`."""
     monkeypatch.delattr(_TestState, "saved_data")
-    mail.send_mail("s", "m", "a@example.com", ["b@example.com"])
+    EmailBackend().send_messages([mail.EmailMessage("s", "m", "a@example.com", ["b@example.com"])])
     assert hasattr(mail, "outbox")
 
 
