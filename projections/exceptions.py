@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from events.models import Event
 
 __all__ = [
+    "EffectOnCommit",
     "HandlerFailed",
     "NotCaughtUp",
     "OperationRejected",

@@ -149,6 +149,7 @@ def api(make_user: Callable[..., User]) -> APIClient:
             "projections.view_dailyactivity",
             "projections.view_projectionstate",
             "projections.view_parkedevent",
+            "projections.view_timer",
         )
     )
     return client

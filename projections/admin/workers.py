@@ -4,17 +4,14 @@ from dataclasses import dataclass
 
 from django.contrib import admin
 from django.http import HttpRequest
-from django.utils import timezone
 from django.utils.safestring import SafeString
 
 from events.admin.browsing import BrowsingAdmin, to_the_second
 from events.routing import database
 from projections.models import Heartbeat
-from projections.workers.heartbeat import HEARTBEAT_SECONDS
 
 from .board import format_ago
 
-MAX_SILENCE_SECONDS = 3 * HEARTBEAT_SECONDS
 MAX_WORKERS = 100
 
 
@@ -25,17 +22,13 @@ class Worker:
     heartbeat: Heartbeat
 
     @property
-    def seconds_ago(self) -> float:
-        return max(0.0, (timezone.now() - self.heartbeat.seen_at).total_seconds())
-
-    @property
     def seen(self) -> str:
         return format_ago(self.heartbeat.seen_at)
 
     @property
     def is_silent(self) -> bool:
         """Whether it has not been seen for so long that it has probably died or hangs."""
-        return self.seconds_ago > MAX_SILENCE_SECONDS
+        return not self.heartbeat.is_alive
 
     @property
     def events(self) -> str:
@@ -58,7 +51,7 @@ def may_view_workers(request: HttpRequest) -> bool:
 
 @admin.register(Heartbeat)
 class HeartbeatAdmin(BrowsingAdmin):
-    list_display = ["worker", "projections", "doing", "events", "started", "seen"]
+    list_display = ["worker", "works_for", "doing", "events", "started", "seen"]
     ordering = ["started_at"]
     search_fields = []
     search_help_text = None  # type: ignore[assignment]  # Django's own default

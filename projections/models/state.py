@@ -231,26 +231,6 @@ class Rebuild(models.Model):
         return f"{self.projection_id}, version {self.version}"
 
 
-class Heartbeat(models.Model):
-    """A worker process, and what it reported last."""
-
-    id = models.UUIDField(primary_key=True)
-    host = models.CharField(max_length=255)
-    pid = models.PositiveIntegerField()
-    started_at = models.DateTimeField()
-    seen_at = models.DateTimeField()
-    projections = models.TextField(help_text="The projections that it works for.")
-    doing = models.TextField(blank=True)
-    events = models.BigIntegerField(default=0, help_text="Events handled since the worker started.")
-
-    class Meta:
-        verbose_name = "worker"
-        ordering = ["started_at"]
-
-    def __str__(self) -> str:
-        return f"{self.host}:{self.pid}"
-
-
 class Operation(models.Model):
     """An operation on a projection: who did it, when and why. Rows are only inserted."""
 

@@ -1,10 +1,7 @@
 """The diagnostics of the projections for `events_doctor`."""
 
 from collections.abc import Iterator
-from datetime import timedelta
 from pathlib import Path
-
-from django.utils import timezone
 
 from events.monitoring.diagnostics import Finding, Severity, diagnostic
 from events.monitoring.doctor import function_findings, unapplied
@@ -13,13 +10,13 @@ from events.routing import database
 from events.storage.query_files import fetch_tuples
 from projections import engine, registry
 from projections.base import Mode
-from projections.models import Checkpoint, Heartbeat, Timer
+from projections.models import MAX_SILENCE, Checkpoint, Heartbeat, Timer
 
 from . import status
 from .status import ReportedStatus
 
-MAX_SILENCE = timedelta(seconds=30)
 MAX_DEAD_WORKERS = 5
+_ODD = (ReportedStatus.PAUSED, ReportedStatus.OUTDATED, ReportedStatus.WAITING, ReportedStatus.UNAVAILABLE)
 BOARD = ("projections_projectionstate_changelist",)
 _VIEW = "projections.view_projectionstate"
 _TIMERS = "projections.view_timer"
@@ -53,16 +50,19 @@ def checkpoints(using: str) -> Iterator[Finding]:
 
 @diagnostic("Projections keep up, and no event is parked", database=database, watched_by=_VIEW)
 def projections(using: str) -> Iterator[Finding]:
+    # Without any worker, another diagnostic says so once.
+    has_worker = any(each.is_alive for each in Heartbeat.objects.using(using))
     for report in status.reports():
         page = ("projections_projectionstate_change", report.name)
         why = f" ({report.status_reason})" if report.status_reason else ""
         if problem := report.problem():
-            is_late = report.status in (ReportedStatus.RUNNING, ReportedStatus.OUTDATED)
+            is_late = report.status in (ReportedStatus.RUNNING, ReportedStatus.OUTDATED, ReportedStatus.NO_WORKER)
             since = report.lagging_since if is_late else report.since
             problem = f"projection {report.name}: {problem}{why}"
             yield Finding(problem, _remedy(report), since=since, page=page if report.rows_version else BOARD)
-        elif report.status in (ReportedStatus.PAUSED, ReportedStatus.OUTDATED, ReportedStatus.WAITING):
-            problem = f"projection {report.name} is {report.status}{why}"
+        elif report.status in _ODD or (report.status is ReportedStatus.NO_WORKER and has_worker):
+            verb = "has" if report.status is ReportedStatus.NO_WORKER else "is"
+            problem = f"projection {report.name} {verb} {report.status}{why}"
             yield Finding(problem, _remedy(report), Severity.WARNING, since=report.since, page=page)
         elif report.status is ReportedStatus.ORPHANED:
             yield Finding(
@@ -113,7 +113,7 @@ def workers(using: str) -> Iterator[Finding]:
         return
     page = ("projections_heartbeat_changelist",)
     by_age = list(Heartbeat.objects.using(using).order_by("-seen_at"))
-    dead = [each for each in by_age if each.seen_at <= timezone.now() - MAX_SILENCE]
+    dead = [each for each in by_age if not each.is_alive]
     if len(dead) == len(by_age):
         yield Finding(
             f"no worker has been seen in the last {MAX_SILENCE.seconds} s, so ASYNC projections do not advance",
@@ -141,6 +141,10 @@ def _remedy(report: status.Report) -> str:
         return f"Run python manage.py rebuild_projection {report.name}."
     if report.status is ReportedStatus.WAITING:
         return "Deploy the newer code, and start workers with it."
+    if report.status is ReportedStatus.NO_WORKER:
+        return "Run python manage.py run_projections. A worker that was started with names runs only these."
+    if report.status is ReportedStatus.UNAVAILABLE:
+        return "Bring the system that it needs back. The projection then goes on by itself."
     if report.status is ReportedStatus.PAUSED:
         return f"Run python manage.py resume_projection {report.name}."
     return "See its rate in list_projections. Run more workers, or give it more shards."

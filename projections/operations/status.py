@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
+from typing import Final
 
 from django.db.models import Count, Exists, Min, OuterRef
 from django.utils import timezone
@@ -16,7 +17,7 @@ from projections.base import Mode, Projection
 from projections.conf import conf
 from projections.engine import missed
 from projections.engine.checkpoints import rate_at
-from projections.models import Build, Checkpoint, ParkedEvent, ProjectionState, Rebuild, Status
+from projections.models import Build, Checkpoint, Heartbeat, ParkedEvent, ProjectionState, Rebuild, Status
 
 from . import lag
 
@@ -26,6 +27,7 @@ class ReportedStatus(StrEnum):
 
     NEW = "new"  # no worker has registered it yet
     RUNNING = "running"
+    NO_WORKER = "no worker"  # it could run, but no worker does so
     PAUSED = "paused"  # by an operator
     STOPPED = "stopped"  # by an event that it could not handle, or by the breaker
     WAITING = "waiting"  # for newer code, which knows the schema version of the next event
@@ -100,6 +102,9 @@ class Report:
             return f"its rows miss {number_of_events(self.missed)} until it is rebuilt"
         if self.status is ReportedStatus.WAITING and self.lag_seconds > conf.max_lag_seconds:
             return f"it waits for newer code and lags {self.lag_seconds:.0f} s behind; deploy the newer code"
+        if self.status is ReportedStatus.NO_WORKER and self.lag_seconds > conf.max_lag_seconds:
+            limit = f"the limit is {conf.max_lag_seconds:g} s"
+            return f"no worker runs it, and it lags {self.lag_seconds:.0f} s behind; {limit}; start one: {_RUN}"
         if self.lag_seconds > conf.max_lag_seconds:
             return f"it lags {self.lag_seconds:.0f} s behind; the limit is {conf.max_lag_seconds:g} s"
         return ""
@@ -121,11 +126,41 @@ def reports(names: Sequence[str] = ()) -> list[Report]:
             registry.get(name)
     settled = ordering.settled_position(using)
     missing = missed.missed_events()
-    aside = _aside()
+    aside, workers = _aside(), list(Heartbeat.objects.using(using))
     return [
-        _report(name, by_name.get(name), known.get(name), settled, aside.get(name, _Aside()), missing.get(name, 0))
+        _report(
+            by_name.get(name),
+            known.get(name),
+            settled,
+            aside.get(name, _Aside()),
+            missing.get(name, 0),
+            _Workers.of(name, workers),
+            name=name,
+        )
         for name in wanted
     ]
+
+
+@dataclass(frozen=True)
+class _Workers:
+    """The workers of a projection.
+
+    Attributes:
+        run: whether one runs it.
+        rebuild: whether one would work on its rebuild.
+        seen_at: when one was last seen that has been silent since, and has not ended by itself.
+    """
+
+    run: bool
+    rebuild: bool
+    seen_at: datetime | None
+
+    @classmethod
+    def of(cls, name: str, workers: Sequence[Heartbeat]) -> "_Workers":
+        its = [each for each in workers if name in each.projections]
+        alive = [each for each in its if each.is_alive]
+        seen_at = max((each.seen_at for each in its if not each.rebuilds_only), default=None)
+        return cls(any(not each.rebuilds_only for each in alive), bool(alive), seen_at)
 
 
 @dataclass(frozen=True)
@@ -189,6 +224,19 @@ def describe(
     return ReportedStatus(state.status), state.status_reason
 
 
+def _with_workers(status: ReportedStatus, reason: str, mode: str, workers: _Workers) -> tuple[ReportedStatus, str]:
+    """Return a status and its reason, and say so if no worker does the work that the status names."""
+    if status in (ReportedStatus.REBUILDING, ReportedStatus.BUILDING):
+        return status, reason if workers.rebuild else f"{reason}; no worker does so, start one: {_RUN}"
+    if status not in _RUN_BY_WORKERS or mode == Mode.INLINE or workers.run:
+        return status, reason
+    return ReportedStatus.NO_WORKER, f"start one: {_RUN}" + (f"; {reason}" if reason else "")
+
+
+_RUN: Final = "manage.py run_projections"
+_RUN_BY_WORKERS: Final = (ReportedStatus.RUNNING, ReportedStatus.WAITING, ReportedStatus.UNAVAILABLE)
+
+
 def _with_wait(status: ReportedStatus, reason: str, checkpoints: Sequence[Checkpoint]) -> tuple[ReportedStatus, str]:
     """Return a status and its reason with what a shard waits for: newer code, or a system that is away."""
     if status not in _WORKING:
@@ -216,17 +264,21 @@ def _also_missed(state: ProjectionState, missing: int) -> str:
 
 
 def _report(
-    name: str,
     projection: Projection | None,
     state: ProjectionState | None,
     settled: int,
     aside: _Aside,
     missing: int,
+    workers: _Workers,
+    *,
+    name: str,
 ) -> Report:
     rebuild: Rebuild | None = getattr(state, "rebuild", None)
     checkpoints: list[Checkpoint] = list(state.checkpoints.all()) if state else []
     missing = max(0, missing)
+    mode = str(projection.mode if projection else state.mode if state else "")
     status, reason = _with_wait(*describe(projection, state, rebuild, missing), checkpoints)
+    status, reason = _with_workers(status, reason, mode, workers)
     position = lag.rows_position(projection, state) if state else 0
     if state and status is ReportedStatus.INCOMPLETE:
         position = lag.complete_position(state)
@@ -236,12 +288,12 @@ def _report(
     return Report(
         name=name,
         kind=str(projection.kind if projection else state.kind if state else ""),
-        mode=str(projection.mode if projection else state.mode if state else ""),
+        mode=mode,
         version=projection.version if projection else state.version if state else 0,
         rows_version=state.version if state else 0,
         status=status,
         status_reason=reason,
-        since=_since(status, state, checkpoints, lagging_since),
+        since=_since(status, state, checkpoints, lagging_since, workers),
         position=position,
         lag_events=lag.lag_events(position, settled),
         lagging_since=lagging_since,
@@ -263,6 +315,7 @@ def _since(
     state: ProjectionState | None,
     checkpoints: Sequence[Checkpoint],
     lagging_since: datetime | None,
+    workers: _Workers,
 ) -> datetime | None:
     """Return when a projection got its status; `lagging_since` is the time of the first event that its rows lack."""
     rebuild: Rebuild | None = getattr(state, "rebuild", None)
@@ -272,6 +325,8 @@ def _since(
         return max((each.moved_at for each in checkpoints if each.build == Build.REBUILD), default=rebuild.started_at)
     if status is ReportedStatus.INCOMPLETE:
         return lagging_since
+    if status is ReportedStatus.NO_WORKER:
+        return workers.seen_at
     if status is ReportedStatus.WAITING:
         return min(each.waiting_since for each in checkpoints if each.waiting_since)
     if status is ReportedStatus.UNAVAILABLE:

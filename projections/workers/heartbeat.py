@@ -26,10 +26,10 @@ _running_here: set[UUID] = set()
 class WorkerHeartbeat:
     """The heartbeat of this process."""
 
-    def __init__(self, projections: Sequence[Projection]) -> None:
-        names = ", ".join(each.name for each in projections)
+    def __init__(self, projections: Sequence[Projection], *, rebuilds_only: bool = False) -> None:
+        names = [each.name for each in projections]
         process = {"host": socket.gethostname(), "pid": os.getpid(), "started_at": timezone.now()}
-        self._row = Heartbeat(id=uuid7(), projections=names, **process)
+        self._row = Heartbeat(id=uuid7(), projections=names, rebuilds_only=rebuilds_only, **process)
         _running_here.add(self._row.id)
         self._at = float("-inf")
         self.has_missed_worker = False

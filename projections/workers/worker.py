@@ -97,7 +97,7 @@ class Worker:
         self._waiting: set[int] = set()  # the checkpoints whose next event needs newer code
         self._backoff = Backoff()
         self._schedule = Schedule(projections, rebuilds_only=rebuilds_only)
-        self._heartbeat = WorkerHeartbeat(projections)
+        self._heartbeat = WorkerHeartbeat(projections, rebuilds_only=rebuilds_only)
         self._timers = DueTimers()
 
     def stop(self) -> None:

@@ -24,6 +24,7 @@ PUBLIC_MODULES = [
     "events.types",
     "projections.base",
     "projections.exceptions",
+    "projections.reactions",
     "projections.registry",
     "projections.testing",
     "projections.waiting",
@@ -90,7 +91,7 @@ def test_every_module_with_all_is_public() -> None:
     with_all = [
         ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
         for app in ("events", "projections")
-        for path in [*Path(ROOT, app).glob("*.py"), *Path(ROOT, app).glob("[dt]*/__init__.py")]
+        for path in [*Path(ROOT, app).glob("*.py"), *Path(ROOT, app).glob("[drt]*/__init__.py")]
         if "\n__all__ = " in path.read_text(encoding="utf-8")
     ]
     assert sorted(with_all) == PUBLIC_MODULES

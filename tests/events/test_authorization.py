@@ -13,6 +13,7 @@ from rest_framework.test import APIClient
 from events import authorization
 from events.models import Event
 from events.store import EventStore
+from tests.hosts.walk import a_timer
 from tests.support import new, stored
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("category_permissions")]
@@ -26,6 +27,7 @@ READER = (
     "projections.view_dailyactivity",
     "projections.view_projectionstate",
     "projections.view_parkedevent",
+    "projections.view_timer",
 )
 
 
@@ -72,6 +74,9 @@ OPERATIONS: list[tuple[str, str, Any, dict[str, int]]] = [
     ("get", "/api/projections/", None, SEEN_BY_READERS),
     ("get", "/api/projections/aggregate_activity/", None, SEEN_BY_READERS),
     ("get", "/api/projections/aggregate_activity/parked/", None, SEEN_BY_READERS),
+    ("get", "/api/timers/", None, SEEN_BY_READERS),
+    ("delete", "/api/timers/TIMER_ID/", None, {"superuser": 204}),
+    ("post", "/api/timers/TIMER_ID/fire/", {}, {"superuser": 204}),
     ("get", "/api/read-models/aggregate-activity/", None, SEEN_IN_PART),
     ("get", "/api/read-models/aggregate-activity/order-1/", None, SEEN_OF_ORDER),
     ("get", "/api/read-models/event-type-activity/", None, SEEN_BY_READERS),
@@ -98,6 +103,7 @@ def test_every_operation_as_everybody(
 ) -> None:
     store.dispatch(new("order-1"), new("cart-1"))
     path = path.replace("EVENT_ID", str(Event.objects.get(aggregate_id="order-1").event_id))
+    path = path.replace("TIMER_ID", str(a_timer()))
     kind = {"content_type": "application/x-ndjson"} if "import" in path else {"format": "json"}
     before = stored()
     for name in ROLES:
@@ -121,7 +127,7 @@ def test_every_operation_of_the_schema_is_in_the_table() -> None:
         for method in methods
     }
     names = {"order-1": "{aggregate_id}", "EVENT_ID": "{event_id}", "invalid": "{slug}"}
-    names["OrderReceived"] = "{event_type}"
+    names |= {"OrderReceived": "{event_type}", "TIMER_ID": "{timer_id}"}
     table = set()
     for method, path, _, _ in OPERATIONS:
         path = path.partition("?")[0].replace("/projections/aggregate_activity/", "/projections/{name}/")

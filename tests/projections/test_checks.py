@@ -73,11 +73,11 @@ def proxy_of_total() -> Any:
         ({"note": ..., "project_batch": on_sets, "types": "A"}, "E012", "its types are 'A'"),
         ({"note": ..., "project_batch": on_sets, "types": []}, "E007", "its types are []"),
         ({"note": ..., "project_batch": on_sets, "types": dict}, "E007", "the class dict is not registered"),
-        ({"note": handles("A")(lambda self: None)}, "E008", "note() does not accept the argument it is called with"),
+        ({"note": handles("A")(lambda self: None)}, "E008", "note() does not accept the arguments it is called with"),
         (
             {"note": ..., "project_batch": lambda self: None},
             "E008",
-            "project_batch() does not accept the argument it is called with",
+            "project_batch() does not accept the arguments it is called with",
         ),
         ({"note": handles("A")(ahandler)}, "E008", "note() is async or a generator"),
         ({"models": Total}, "E012", "its models are"),

@@ -7,6 +7,8 @@ from typing import Any
 import pytest
 from django.core.management import call_command
 
+from events import decoding
+from events.testing import isolated_registry
 from tests import ROOT
 from tests.events.api.support import operations
 
@@ -15,7 +17,11 @@ COMMITTED = ROOT / "docs/openapi.yaml"
 
 def test_committed_schema_is_that_of_the_code(tmp_path: Path) -> None:
     now = tmp_path / "openapi.yaml"
-    call_command("spectacular", "--validate", "--fail-on-warn", "--file", str(now))
+    with isolated_registry():
+        for name, each in list(decoding.types.items()):
+            if each.payload_class.__module__.startswith("tests."):  # type: ignore[attr-defined]
+                del decoding.types[name]  # another test of this process has loaded its module
+        call_command("spectacular", "--validate", "--fail-on-warn", "--file", str(now))
     changes = unified_diff(COMMITTED.read_text().splitlines(), now.read_text().splitlines(), lineterm="", n=1)
     assert not list(changes), "the interface has changed: `make schema` updates docs/openapi.yaml"
 

@@ -61,6 +61,7 @@ ARGUMENTS: dict[str, list[str]] = {
     "rebuild_projection": ["tally", "--yes"],
     "resume_projection": ["tally"],
     "retry_parked": ["tally"],
+    "rewind_reaction": ["reminds", "--from", "1", "--yes"],
     "run_projections": ["tally", "--once"],
     "seal_events": [],
     "serve": ["--port", "1"],
@@ -245,6 +246,7 @@ def arguments(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[
     places["file"].write_text('{"aggregate_id": "a-9", "type": "Happened"}\n')
     places["fixture"].write_text('[{"model": "auth.group", "pk": 1, "fields": {"name": "packers", "permissions": []}}]')
     with registered(Reminds):
+        catch_up("reminds")
         yield {name: [each.format(**places) for each in given] for name, given in ARGUMENTS.items()}
 
 
@@ -319,6 +321,7 @@ CALLS = [
     ("pause_projection nope", ExitCode.ARGUMENTS, "There is no projection 'nope'; "),
     ("cancel_timers gone", ExitCode.ARGUMENTS, "Give the keys of the timers to cancel, or --all."),
     ("move_timers gone nope", ExitCode.ARGUMENTS, "There is no projection 'nope'; "),
+    ("rewind_reaction nope --from 1 --yes", ExitCode.ARGUMENTS, "There is no projection 'nope'; "),
     ("run_projections --processes 0", ExitCode.ARGUMENTS, "--processes is 0; give 1 or more"),
 ]
 

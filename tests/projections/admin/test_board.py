@@ -33,6 +33,7 @@ def test_board_shows_how_they_are(operator: Client, store: EventStore) -> None:
     assert acts_offered(read(operator, page_of("gone"))) == []
 
 
+@pytest.mark.usefixtures("running_worker")
 def test_what_fails_comes_first_with_since_when(operator: Client, store: EventStore) -> None:
     break_some(store)
     register_all()

@@ -25,14 +25,14 @@ def test_each_part_of_the_pages_takes_its_permission(client_of: Callable[..., Cl
     viewer = client_of("projections.view_projectionstate")
     assert viewer.get(PARKED).status_code == 403
     assert PARKED not in read(viewer, LIST)
-    assert "run_projections" not in read(viewer, LIST)
+    assert "No worker is running" not in read(viewer, LIST)
     page = read(viewer, page_of("fragile"))
     assert "Traceback" not in page
     assert page.count("lunch break") == 1  # the status says it; the record would again
     everything = client_of(
         *[f"projections.view_{model}" for model in ("projectionstate", "parkedevent", "heartbeat", "operation")]
     )
-    assert "run_projections" in read(everything, LIST)
+    assert "No worker is running" in read(everything, LIST)
     page = read(everything, page_of("fragile"))
     assert "Traceback" in page
     assert page.count("lunch break") == 2

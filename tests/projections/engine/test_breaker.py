@@ -125,6 +125,7 @@ def test_a_rebuild_with_broken_code_stops_alone(
     assert sorted(notes()) == sorted((f"a-{n}", 1) for n in range(150))
 
 
+@pytest.mark.usefixtures("running_worker")
 @pytest.mark.django_db(transaction=True)
 def test_many_bad_events_among_good_ones_stop_nothing(store: EventStore) -> None:
     for _ in range(3):

@@ -61,6 +61,7 @@ def one_pass() -> runner.PassOutcome:
     return runner.run_pass(instance(Fragile), checkpoint("fragile").pk, EventStore().settled_position()).outcome
 
 
+@pytest.mark.usefixtures("running_worker")
 def test_projection_waits_without_an_attempt_until_newer_code_takes_the_event(stored: list[Event]) -> None:
     before = timezone.now()
     with code_of(1):
@@ -133,6 +134,7 @@ def test_worker_that_shall_catch_up_ends_with_the_reason(stored: list[Event]) ->
     assert len(notes()) == 2
 
 
+@pytest.mark.usefixtures("running_worker")
 def test_rebuild_waits_too(stored: list[Event]) -> None:
     with code_of(2):
         catch_up("fragile")

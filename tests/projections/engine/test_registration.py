@@ -75,6 +75,7 @@ def test_async_projection_added_later_starts_from_the_first_event_or_from_now(
 # Tables with rows
 
 
+@pytest.mark.usefixtures("running_worker")
 def test_projection_registered_again_over_its_rows_waits_for_a_decision(store: EventStore) -> None:
     store.dispatch(new("a-1", "Counted"), new("a-2", "Counted"))
     catch_up("tally")
@@ -108,6 +109,7 @@ def test_projection_registered_again_over_its_rows_waits_for_a_decision(store: E
     assert tally()["all"] == 5
 
 
+@pytest.mark.usefixtures("running_worker")
 @pytest.mark.parametrize("in_place", [False, True])
 def test_rebuild_of_an_undecided_projection_can_be_cancelled_before_it_begins(
     store: EventStore, in_place: bool
@@ -136,6 +138,7 @@ def test_inline_projection_over_rows_waits_too_and_then_starts(store: EventStore
     assert (found.status, found.missed, notes()) == ("running", 0, [("old", 1), ("a-1", 2)])
 
 
+@pytest.mark.usefixtures("running_worker")
 def test_projection_that_starts_now_leaves_rows_as_they_are(store: EventStore, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Fragile, "start", NOW)
     FragileNote.objects.create(aggregate_id="old", version=1)

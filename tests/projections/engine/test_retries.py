@@ -43,6 +43,7 @@ def versions(aggregate_id: str) -> list[int]:
     return [version for each, version in notes() if each == aggregate_id]
 
 
+@pytest.mark.usefixtures("running_worker")
 def test_event_that_recovers_is_handled_with_those_behind_it(
     store: EventStore, monkeypatch: pytest.MonkeyPatch, mended: Any
 ) -> None:

@@ -75,6 +75,7 @@ def test_pause_of_its_own_is_kept(reactions: None) -> None:
     assert 89 < (held.next_attempt_at - timezone.now()).total_seconds() < 91
 
 
+@pytest.mark.usefixtures("running_worker")
 def test_status_says_what_is_away_and_since_when(reactions: None) -> None:
     before = timezone.now()
     (asked,) = ask(1)

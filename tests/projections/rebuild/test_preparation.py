@@ -20,6 +20,7 @@ from tests.support import new
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
+@pytest.mark.usefixtures("running_worker")
 def test_new_version_asks_for_a_rebuild_and_old_rows_are_served(
     store: EventStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -73,6 +74,7 @@ def test_rebuild_in_place_can_be_cancelled_until_it_begins(store: EventStore, na
     assert not Rebuild.objects.exists()
 
 
+@pytest.mark.usefixtures("running_worker")
 def test_rebuild_that_cannot_begin_stops_alone_and_says_why(store: EventStore, monkeypatch: pytest.MonkeyPatch) -> None:
     def reject(projection: Any) -> None:
         raise OperationRejected("no schema for you")
@@ -91,6 +93,7 @@ def test_rebuild_that_cannot_begin_stops_alone_and_says_why(store: EventStore, m
     assert status.report("sharded_tally").status == "running"
 
 
+@pytest.mark.usefixtures("running_worker")
 def test_code_that_went_back_takes_the_rebuild_over(store: EventStore, monkeypatch: pytest.MonkeyPatch) -> None:
     store.dispatch(new("a-1", "Counted"))
     catch_up("tally")

@@ -62,6 +62,7 @@ def test_grants_foreign_keys_indexes_and_numbering_survive(store: EventStore) ->
             cursor.execute("REVOKE SELECT ON readmodels_case FROM PUBLIC")
 
 
+@pytest.mark.usefixtures("running_worker")
 def test_rows_that_others_refer_to_by_a_generated_key_stop_the_rebuild_with_a_reason(store: EventStore) -> None:
     Case.objects.create(case_id="x", last_activity="").delete()  # takes a number
     store.dispatch(new("a-1"), new("a-2"))
@@ -148,6 +149,7 @@ def test_numbers_go_on_behind_those_of_the_new_rows(store: EventStore) -> None:
     assert not ParkedEvent.objects.exists()
 
 
+@pytest.mark.usefixtures("running_worker")
 def test_event_that_violates_a_foreign_key_to_another_table_is_parked_in_a_rebuild_too(store: EventStore) -> None:
     with connection.cursor() as cursor:
         cursor.execute("CREATE TABLE outside AS SELECT 'a-1' AS id")

@@ -24,7 +24,7 @@ def test_row_says_what_the_worker_does(clock: list[float]) -> None:
     worker = WorkerHeartbeat([registry.get("tally"), registry.get("fragile")])
     worker.beat("tally", 5)
     row = Heartbeat.objects.get()
-    assert (row.projections, row.doing, row.events) == ("tally, fragile", "tally", 5)
+    assert (row.projections, row.doing, row.events) == (["tally", "fragile"], "tally", 5)
     assert str(row) == str(worker)
 
 

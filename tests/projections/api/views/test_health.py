@@ -11,6 +11,7 @@ from tests.support import new
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
+@pytest.mark.usefixtures("running_worker")
 def test_health_fails_for_a_projection_that_lags_or_has_stopped(api: APIClient, store: EventStore) -> None:
     anybody = APIClient()
     run_until_caught_up()

@@ -31,6 +31,7 @@ def test_parked_events_are_listed(api: APIClient, store: EventStore, capsys: Any
     assert capsys.readouterr().out.splitlines()[-1] == "No events are parked."
 
 
+@pytest.mark.usefixtures("running_worker")
 def test_retried_events_are_told_from_parked_ones(
     api: APIClient, store: EventStore, capsys: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
