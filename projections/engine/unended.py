@@ -13,7 +13,7 @@ from django.db import transaction
 from events.routing import database
 from events.storage import reader
 from projections.base import Projection
-from projections.models import Checkpoint
+from projections.models import Checkpoint, ParkedEvent
 
 from . import checkpoints, failures, parking, retries
 
@@ -91,6 +91,18 @@ def leave_retry_trace(
         parked.begun_by = worker
         parked.save(update_fields=["begun_by"], using=database())
         return Traced.BEGIN, parked.pk
+
+
+def withdraw_traces(worker: UUID) -> None:
+    """Remove the traces of a worker that ends, so that nobody takes it for a killed one.
+
+    A trace is left over when the pass could not lock the shard, because another worker was looking for traces at that
+    moment. Each update waits for such a worker.
+    """
+    for model in (Checkpoint, ParkedEvent):
+        traces = model.objects.using(database()).filter(begun_by=worker)
+        for key in traces.values_list("pk", flat=True):  # one by one: a transaction that locks one row cannot deadlock
+            traces.filter(pk=key).update(begun_by=None)
 
 
 def _count(projection: Projection, checkpoint: Checkpoint, up_to: int) -> Traced:

@@ -94,6 +94,7 @@ class Worker:
         self._session: Any = None  # the database connection that the round began with
         self._checked_at = float("-inf")
         self._rests_until = float("-inf")  # no retry begins before, on the monotonic clock
+        self._leaves_traces = False
         self._waiting: set[int] = set()  # the checkpoints whose next event needs newer code
         self._backoff = Backoff()
         self._schedule = Schedule(projections, rebuilds_only=rebuilds_only)
@@ -107,26 +108,32 @@ class Worker:
     def run(self) -> None:
         """Run rounds until the worker is done or stopped."""
         autocommit.turn_on(database())
-        failed_rounds, last_success = 0, time.monotonic()
         try:
-            while not self._stopping:
-                self._session = connections[database()].connection
-                try:
-                    more = self._round()
-                    failed_rounds, last_success = 0, time.monotonic()
-                    if self._is_done(more) or not self._should_continue():
-                        return
-                    if not more:
-                        time.sleep(self._backoff.pause_seconds(conf.idle_poll_seconds))
-                except Exception as error:
-                    is_over = time.monotonic() - last_success > GIVE_UP_SECONDS or not self._is_outage(error)
-                    if self._until is not Until.STOPPED and is_over:
-                        raise
-                    failed_rounds += 1
-                    self._recover(error, failed_rounds)
+            self._run_rounds()
+            if self._leaves_traces:  # after an error they stay: the event may have ended the worker
+                with suppress(DatabaseError, InterfaceError):
+                    unended.withdraw_traces(self._heartbeat.id)
         finally:
             with suppress(DatabaseError, InterfaceError):
                 self._heartbeat.end()
+
+    def _run_rounds(self) -> None:
+        failed_rounds, last_success = 0, time.monotonic()
+        while not self._stopping:
+            self._session = connections[database()].connection
+            try:
+                more = self._round()
+                failed_rounds, last_success = 0, time.monotonic()
+                if self._is_done(more) or not self._should_continue():
+                    return
+                if not more:
+                    time.sleep(self._backoff.pause_seconds(conf.idle_poll_seconds))
+            except Exception as error:
+                is_over = time.monotonic() - last_success > GIVE_UP_SECONDS or not self._is_outage(error)
+                if self._until is not Until.STOPPED and is_over:
+                    raise
+                failed_rounds += 1
+                self._recover(error, failed_rounds)
 
     def _round(self) -> bool:
         """Run one pass over each shard with events to handle; return whether more can be done at once."""
@@ -169,7 +176,7 @@ class Worker:
         self._heartbeat.beat(f"{task}, retries", self.events)
         traced, only = Traced.BEGIN, None
         if self._heartbeat.has_missed_worker:
-            heartbeat = self._heartbeat
+            self._leaves_traces, heartbeat = True, self._heartbeat
             traced, only = unended.leave_retry_trace(
                 task.projection, task.checkpoint_id, heartbeat.id, heartbeat.is_alive
             )
@@ -211,7 +218,7 @@ class Worker:
 
     def _leave_trace(self, task: Task, up_to: int) -> bool:
         """Save that a pass begins, so that it is known if it ends this worker; return whether it can begin."""
-        heartbeat = self._heartbeat
+        self._leaves_traces, heartbeat = True, self._heartbeat
         traced = unended.leave_trace(task.projection, task.checkpoint_id, up_to, heartbeat.id, heartbeat.is_alive)
         if traced is not Traced.BEGIN:
             self._schedule.drop(task)

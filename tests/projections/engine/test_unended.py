@@ -7,10 +7,11 @@ import pytest
 
 from events.models import Event
 from events.store import EventStore
-from projections.engine import registration, unended
+from projections.engine import registration, runner, unended
 from projections.engine.unended import Traced
 from projections.models import Checkpoint, Heartbeat, ParkedEvent
 from projections.workers import heartbeat
+from projections.workers.worker import Until, Worker
 from tests import FULL
 from tests.projections.engine.support import fragile
 from tests.projections.support import catch_up, checkpoint, instance, notes
@@ -110,6 +111,20 @@ def test_workers_beside_a_killed_one_work_as_before(store: EventStore) -> None:
     assert len(notes()) == 60
     assert Checkpoint.objects.live().get(projection="fragile").begun_by is None
     assert not ParkedEvent.objects.exists()
+
+
+def test_worker_that_ends_leaves_no_trace_of_a_pass_that_never_began(
+    store: EventStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The pass could not lock the shard, and the worker was stopped before it tried again."""
+    Heartbeat.objects.create(**killed_row())
+    store.dispatch(fragile("a-1"))
+    monkeypatch.setattr(runner, "run_pass", lambda *given: runner.PassResult(runner.PassOutcome.NOT_LOCKED))
+    Worker([instance(Fragile)], until=Until.ONCE).run()
+    monkeypatch.undo()
+    assert checkpoint("fragile").begun_by is None
+    catch_up("fragile")
+    assert notes() == [("a-1", 1)]
 
 
 def killed_row() -> dict[str, Any]:

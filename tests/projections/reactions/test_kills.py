@@ -40,14 +40,12 @@ def test_killed_workers_lose_nothing_and_double_only_effects_under_the_same_key(
         for kill in range(KILLS):
             # There is always work, and each kill comes after some of it was done.
             wanted = EVENTS * kill // (KILLS + 1)
-            Wait(120).until(lambda wanted=wanted: _lines(told) > wanted, what="some progress")
+            Wait.until(lambda wanted=wanted: _lines(told) > wanted, timeout_seconds=120, what="progress")
             time.sleep(0.003 * (kill % 7))
             workers[kill % WORKERS].kill()  # SIGKILL
             assert workers[kill % WORKERS].wait() == -signal.SIGKILL
             workers[kill % WORKERS] = _worker(stack, told)
-        Wait(300).until(
-            lambda: _lines(told) >= EVENTS and len(answers()) >= EVENTS and not Timer.objects.exists(), what="the rest"
-        )
+        Wait.until(lambda: _is_done(told), timeout_seconds=300, what="the rest")
         for each in workers:
             each.terminate()
             each.wait()
@@ -62,9 +60,14 @@ def test_killed_workers_lose_nothing_and_double_only_effects_under_the_same_key(
 
 def _worker(stack: ExitStack, told: Path) -> "subprocess.Popen[str]":
     process = process_on_test_database("-m", "tests.projections.reactions.killed", str(told))
+    stack.enter_context(process)
     stack.callback(process.kill)
-    return stack.enter_context(process)
+    return process
 
 
 def _lines(path: Path) -> int:
     return path.read_bytes().count(b"\n")
+
+
+def _is_done(told: Path) -> bool:
+    return _lines(told) >= EVENTS and len(answers()) >= EVENTS and not Timer.objects.exists()
