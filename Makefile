@@ -26,7 +26,7 @@ help:
 	@echo "make bench-growth  measure how costs grow up to 10 million events, SIZES='10000 …' (ten minutes)"
 	@echo "make memory    measure the peak memory of a million events, and of events of a megabyte at each door (half an hour)"
 	@echo "make fuzz      send thousands of generated requests to every operation of the HTTP interface, and bodies up to the limits"
-	@echo "make torture   run crash tests: kill the server or fill its disk during writes and reads, ROUNDS=100 (SEED=…)"
+	@echo "make torture   run crash tests: kill the server, or fill its disk, or kill the workers of reactions, ROUNDS=100 (SEED=…)"
 	@echo "make model     compare the store with a model in 10,000 generated steps (five minutes)"
 	@echo "make schema    generate docs/openapi.yaml again"
 	@echo "make screenshots  take the screenshots in docs/images again"
@@ -112,6 +112,7 @@ fuzz: $(VENV)/installed
 
 torture: $(VENV)/installed
 	@$(RUN) -m tests.torture --rounds $${ROUNDS:-100} $${SEED:+--seed $$SEED}
+	@FULL_TESTS=1 $(RUN) -m pytest -q --timeout 3600 tests/projections/reactions/test_kills.py
 
 model: $(VENV)/installed
 	@MODEL_STEPS=$${MODEL_STEPS:-10000} $(RUN) -m pytest -s tests/model --timeout 7200
