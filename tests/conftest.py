@@ -4,8 +4,10 @@ import importlib
 import os
 import shutil
 from collections.abc import Callable, Iterator
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from django.contrib import admin
@@ -14,6 +16,7 @@ from django.db import connection
 from django.dispatch import Signal
 from django.test import Client
 from django.urls import clear_url_caches
+from django.utils import timezone
 from hypothesis import settings as hypothesis_settings
 from rest_framework.test import APIClient
 
@@ -21,7 +24,9 @@ from events import authorization, subscriptions
 from events.store import EventStore
 from eventstore_project import postgres
 from eventstore_project.cluster import Cluster
+from projections import registry
 from projections.engine import inline
+from projections.models import Heartbeat
 from tests import FULL, emptying
 from tests.browser import Browser, Chromium
 from tests.clusters import cluster_in, open_folder
@@ -55,6 +60,14 @@ def django_db_setup(django_db_setup: None, django_db_blocker: Any) -> None:
 @pytest.fixture
 def store() -> EventStore:
     return EventStore()
+
+
+@pytest.fixture
+def running_worker(transactional_db: None) -> None:
+    """A worker of another machine is alive, as far as its row says."""
+    names = [*(each.name for each in registry.all_projections()), "sends"]
+    now = timezone.now() + timedelta(hours=1)  # however long the test takes
+    Heartbeat.objects.create(id=uuid4(), host="elsewhere", pid=1, started_at=now, seen_at=now, projections=names)
 
 
 @pytest.fixture(autouse=True)

@@ -19,16 +19,15 @@ from events.routing import database
 from events.storage import rows
 from events.visible import escaped, visible
 
-from . import exporting, json_tree, timeline
+from . import exporting, flow, json_tree, timeline
 from .appending import AppendView, suggestions
 from .browsing import CategorizedAdmin, to_the_second
 from .filters import AggregateFilter, CategoryFilter, CorrelationFilter, RecordedFilter, TypeFilter
-from .links import clipped, history_url, page_url
+from .links import clipped, event_url, flow_url, history_url, page_url
 from .paging import EventChangeList, is_search_in_data
 
 SUMMARY_CHARACTERS = 90
 PAGE_VALUES = 3000
-TRAIL_EVENTS = 50
 
 
 @dataclass(frozen=True)
@@ -50,6 +49,7 @@ class MorePage:
 
 class EventAdmin(CategorizedAdmin):
     more_pages: ClassVar[list[MorePage]] = []
+    notes: ClassVar[list[flow.Notes]] = []
     list_display = ["position", "type", "aggregate_link", "version", "happened", "summary"]
     list_filter = [AggregateFilter, RecordedFilter, CategoryFilter, TypeFilter, CorrelationFilter]
     ordering = ["-position"]
@@ -104,6 +104,7 @@ class EventAdmin(CategorizedAdmin):
         suggest = self.admin_site.admin_view(lambda request: suggestions(self, request))
         return [
             path("add/suggestions/", suggest, name="events_event_suggestions"),
+            path("flow/", self.admin_site.admin_view(self.flow_view), name="events_event_flow"),
             path("export/<str:file_format>/", self.admin_site.admin_view(self.export_view), name="events_event_export"),
             *[
                 path(each.route, self.admin_site.admin_view(self._guarded(each.view)), name=each.name)
@@ -138,6 +139,10 @@ class EventAdmin(CategorizedAdmin):
             raise PermissionDenied
         return exporting.respond(request, self, file_format)
 
+    def flow_view(self, request: HttpRequest) -> HttpResponse:
+        """Show the events with the same correlation id."""
+        return flow.page(self, request, self.notes)
+
     def has_add_permission(self, request: HttpRequest) -> bool:
         return bool(authorization.appendable_in_admin(request.user))
 
@@ -148,7 +153,7 @@ class EventAdmin(CategorizedAdmin):
         return AppendView(self, request, self.append_template, extra_context or {}).respond()
 
     def page_context(self, request: HttpRequest, row: Event) -> dict[str, Any]:
-        """Return an event with its changes and related events."""
+        """Return an event with its changes and what it has caused."""
         readable, using = self.readable(request), row._state.db or database()
         neighbours = Event.objects.using(using).of_aggregate(row.aggregate_id).headings()
         around = {each.version: each for each in neighbours.filter(version__in=[row.version - 1, row.version + 1])}
@@ -159,7 +164,8 @@ class EventAdmin(CategorizedAdmin):
         # If the earlier event does not fit on a page with this one, it is not compared.
         event, *earlier = rows.fetch_page(both.order_by("-version"), 2)
         (entry,) = timeline.entries([event], earlier, readable.names, self.admin_site.name, PAGE_VALUES)
-        trail = timeline.trail(event, readable.names, TRAIL_EVENTS + 1)
+        effects = flow.effects(event, readable.names)
+        correlation_id, site = flow.correlation_of(event), self.admin_site.name
         data_text = json_tree.block(event.readable_data) if event.readable_data is not None else _stored_text(row)
         stored_text = json_tree.block(event.stored_data) if event._stored and event.stored_data is not None else ""
         timeline.drop_json([event, *earlier])
@@ -175,8 +181,10 @@ class EventAdmin(CategorizedAdmin):
             "data_text": data_text,
             "stored_text": stored_text,
             "history_url": f"{in_history}?up_to_version={event.version}" if in_history else "",
-            "trail": trail[:TRAIL_EVENTS] if len(trail) > 1 else [],
-            "trail_is_truncated": len(trail) > TRAIL_EVENTS,
+            "effects": [(each, event_url(site, each.position)) for each in effects[: flow.DIRECT_EFFECTS]],
+            "has_more_effects": len(effects) > flow.DIRECT_EFFECTS,
+            "notes": flow.notes_on(self.notes, request, [event])[event.position],
+            "flow_url": flow_url(site, correlation_id) if effects or correlation_id != str(event.event_id) else "",
         }
 
 

@@ -40,6 +40,11 @@ def event_list_url(site: str, **parameters: str) -> str:
     return page_url(site, "events_event_changelist", **parameters)
 
 
+def flow_url(site: str, correlation_id: str, **parameters: str) -> str:
+    """Return the URL of the page of a flow."""
+    return page_url(site, "events_event_flow", correlation_id=correlation_id, **parameters)
+
+
 def history_url(request: HttpRequest, aggregate_id: str) -> str:
     """Return the URL of an aggregate's history; an empty string if the user may not see it."""
     visible = authorization.readable(request.user, "events.view_aggregate")

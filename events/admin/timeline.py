@@ -1,4 +1,4 @@
-"""The entries of a timeline of events: the author, the time, the changes, the cause and related events."""
+"""The entries of a timeline of events: the author, the time, the changes, the cause and the flow."""
 
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
@@ -7,7 +7,6 @@ from typing import Any
 from uuid import UUID
 
 from django.db.models import Max
-from django.db.models.fields.json import KeyTextTransform
 from django.utils import timezone, translation
 from django.utils.safestring import SafeString
 from django.utils.timesince import timesince, timeuntil
@@ -19,11 +18,10 @@ from events.storage import rows
 from events.types import EARLIEST, LATEST
 
 from . import json_tree
-from .links import event_list_url, event_url
+from .links import event_url, flow_url
 
 # The keys of the metadata that may name the user who caused an event, in order of precedence.
 ACTOR_KEYS = ("actor", "user", "username", "user_id")
-MAX_TRAIL_DEPTH = 6
 # The last event of the same type is looked for among this many versions: a type may be rare in a long history.
 COMPARED_VERSIONS = 1000
 
@@ -40,7 +38,7 @@ class Entry:
         url: the URL of its page.
         cause: the event that caused it, if it is stored and the user may read it.
         cause_url: the URL of the cause's page.
-        correlated_url: the URL of the list of all events with the same correlation id.
+        flow_url: the URL of the page of its flow.
     """
 
     event: Event
@@ -51,7 +49,7 @@ class Entry:
     compared_with: int | None
     cause: Event | None
     cause_url: str
-    correlated_url: str
+    flow_url: str
 
     @property
     def happened(self) -> datetime | None:
@@ -90,7 +88,7 @@ def entries(
     last_of_type = {event.type: event for event in reversed(earlier)}
     drawn = []
     for event in reversed(events):
-        cause = causes.get(_text(event.metadata, "causation_id"))
+        cause = causes.get(text_of(event.metadata, "causation_id"))
         drawn.append(_entry(event, last_of_type.get(event.type), cause, site, max_values))
         last_of_type[event.type] = event
     return drawn[::-1]
@@ -121,34 +119,13 @@ def drop_json(events: Iterable[Event]) -> None:
             event._stored = event._stored._replace(data=None, metadata=None)
 
 
-@dataclass(frozen=True, kw_only=True)
-class Step:
-    """An event of a trail, and its depth in the chain of causes."""
-
-    event: Event
-    depth: int
-
-
-def trail(event: Event, categories: Collection[str] | None, limit: int) -> list[Step]:
-    """Return the events with the same correlation id by position; an empty list without a correlation id."""
-    correlation_id = _text(event.metadata, "correlation_id")
-    if not correlation_id:
-        return []
-    events: Any = Event.objects.using(event._state.db).within(categories).correlated_by(correlation_id).headings()
-    events = events.annotate(cause=KeyTextTransform("causation_id", "metadata"))
-    depths: dict[str, int] = {}
-    for each in (found := list(events.order_by("position")[:limit])):
-        depths[str(each.event_id)] = min(depths.get(each.cause, -1) + 1, MAX_TRAIL_DEPTH)
-    return [Step(event=each, depth=depths[str(each.event_id)]) for each in found]
-
-
 def who(event: Event) -> str:
     """Return the user who caused an event, from its metadata; an empty string if it has none.
 
     Any client may state an `actor`. The `user` of a request's context is always there too.
     """
-    named = next((text for key in ACTOR_KEYS if (text := _text(event.metadata, key))), "")
-    user = _text(event.metadata, "user")
+    named = next((text for key in ACTOR_KEYS if (text := text_of(event.metadata, key))), "")
+    user = text_of(event.metadata, "user")
     return f"{named} (user {user})" if user and user != named else named
 
 
@@ -162,8 +139,8 @@ def ago(moment: datetime) -> str:
 
 
 def _entry(event: Event, before: Event | None, cause: Event | None, site: str, max_values: int) -> Entry:
-    correlation_id = _text(event.metadata, "correlation_id")
-    correlated_url = event_list_url(site, correlation_id=correlation_id) if correlation_id else ""
+    correlation_id = text_of(event.metadata, "correlation_id")
+    of_flow = flow_url(site, correlation_id) if correlation_id else ""
     cause_url = event_url(site, cause.position) if cause else ""
     is_compared = before is not None and before.readable_data is not None and event.readable_data is not None
     return Entry(
@@ -172,12 +149,12 @@ def _entry(event: Event, before: Event | None, cause: Event | None, site: str, m
         who=who(event),
         data=json_tree.tree(event.readable_data, before.data if before and is_compared else None, max_values),
         metadata=json_tree.tree(
-            event.metadata, max_values=max_values, urls={"correlation_id": correlated_url, "causation_id": cause_url}
+            event.metadata, max_values=max_values, urls={"correlation_id": of_flow, "causation_id": cause_url}
         ),
         compared_with=before.version if before and is_compared else None,
         cause=cause,
         cause_url=cause_url,
-        correlated_url=correlated_url,
+        flow_url=of_flow,
     )
 
 
@@ -186,7 +163,7 @@ def _causes(events: Iterable[Event], categories: Collection[str] | None) -> dict
     ids = {
         text: event_id
         for event in events
-        if (text := _text(event.metadata, "causation_id")) and (event_id := uuid_or_none(text))
+        if (text := text_of(event.metadata, "causation_id")) and (event_id := uuid_or_none(text))
     }
     if not ids:
         return {}
@@ -201,7 +178,7 @@ def showable(moment: datetime | None) -> datetime | None:
     return moment if moment and EARLIEST <= moment <= LATEST else None
 
 
-def _text(metadata: dict[str, Any] | None, key: str) -> str:
+def text_of(metadata: dict[str, Any] | None, key: str) -> str:
     """Return a text or integer of the metadata as text; an empty string for other values."""
     value = (metadata or {}).get(key, "")
     return str(value) if isinstance(value, str | int) and not isinstance(value, bool) else ""

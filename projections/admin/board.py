@@ -5,6 +5,7 @@ from datetime import datetime
 
 from django.utils import timezone
 
+from events.admin.durations import format_duration
 from events.admin.links import page_url
 from events.plurals import number_of_events
 from events.routing import database
@@ -176,17 +177,9 @@ def shards(state: ProjectionState) -> list[Shard]:
     return [Shard(each) for each in state.checkpoints.using(database()).order_by("build", "shard")[:MAX_SHARDS]]
 
 
-def format_duration(seconds: float) -> str:
-    """Return a duration in the largest unit of which it has at least two."""
-    for unit, name in ((86_400, "d"), (3600, "h"), (60, "min")):
-        if seconds >= 2 * unit:
-            return f"{seconds / unit:,.0f} {name}"
-    return f"{seconds:.0f} s"
-
-
 def format_ago(moment: datetime | None) -> str:
     """Return how long ago a moment was; an empty string without a moment."""
-    return f"{format_duration(max(0.0, (timezone.now() - moment).total_seconds()))} ago" if moment else ""
+    return f"{format_duration(max(0, int((timezone.now() - moment).total_seconds())))} ago" if moment else ""
 
 
 def format_rate(events_per_second: float) -> str:

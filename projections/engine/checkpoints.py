@@ -79,15 +79,16 @@ def rate_at(now: datetime, checkpoint: Checkpoint) -> float:
 
 
 def of_shard(events: Rows, checkpoint: Checkpoint) -> Rows:
-    """Narrow to the events, or parked events, of a shard. All of an aggregate belong to one, so they stay in order.
+    """Narrow to the events, or parked events, of a shard. All of an aggregate belong to one, so they stay in order."""
+    if checkpoint.shards == 1:
+        return events
+    return events.filter(Exact(shard_of(checkpoint.shards), Value(checkpoint.shard)))
+
+
+def shard_of(shards: int) -> Func:
+    """Return the shard of a row with an `aggregate_id`.
 
     The results of the hash function are stable: PostgreSQL assigns rows to hash partitions with it.
     """
-    if checkpoint.shards == 1:
-        return events
-    shard = Func(
-        "aggregate_id",
-        template=f"mod(hashtextextended(%(expressions)s, 0) & 2147483647, {int(checkpoint.shards)})",
-        output_field=IntegerField(),
-    )
-    return events.filter(Exact(shard, Value(checkpoint.shard)))
+    template = f"mod(hashtextextended(%(expressions)s, 0) & 2147483647, {shards:d})"
+    return Func("aggregate_id", template=template, output_field=IntegerField())

@@ -147,7 +147,7 @@ class Migration(migrations.Migration):
             ],
             options={
                 'ordering': ['due_at', 'id'],
-                'indexes': [models.Index(fields=['reaction', 'next_attempt_at', 'id'], name='projections_timer_due')],
+                'indexes': [models.Index(fields=['reaction', 'next_attempt_at', 'id'], name='projections_timer_due'), models.Index(fields=['source_position'], name='projections_timer_source')],
                 'constraints': [models.UniqueConstraint(fields=('reaction', 'key'), name='projections_timer_key')],
             },
         ),

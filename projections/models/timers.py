@@ -66,7 +66,10 @@ class Timer(models.Model):
     class Meta:
         ordering = ["due_at", "id"]
         constraints = [models.UniqueConstraint(fields=["reaction", "key"], name="projections_timer_key")]
-        indexes = [models.Index(fields=["reaction", "next_attempt_at", "id"], name="projections_timer_due")]
+        indexes = [
+            models.Index(fields=["reaction", "next_attempt_at", "id"], name="projections_timer_due"),
+            models.Index(fields=["source_position"], name="projections_timer_source"),
+        ]
 
     def __str__(self) -> str:
         return visible(f"{self.key} of {self.reaction}")

@@ -15,7 +15,7 @@ from projections import registry
 from projections.admin.projections import ProjectionAdmin
 from projections.engine import runner
 from projections.engine.registration import register_all
-from projections.models import Operation, ParkedEvent, ProjectionState
+from projections.models import Heartbeat, Operation, ParkedEvent, ProjectionState
 from projections.operations import actions
 from projections.workers.scheduler import plan
 from tests import FULL
@@ -24,7 +24,7 @@ from tests.projections.support import catch_up, notes
 from tests.readmodels.projections import Fragile, Tally
 from tests.support import AsgiServer, Wait, new, some
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("running_worker")]
 
 BOARD = "/admin/projections/projectionstate/"
 REFRESHED = "Refreshed every 2 s"
@@ -83,6 +83,8 @@ def test_board_shows_what_happens_without_a_reload(
 ) -> None:
     open_page()
     _row_has(browser, "tally", "running")
+    Heartbeat.objects.all().delete()
+    _row_has(browser, "tally", "no worker")
     browser(lambda page: expect(page.get_by_text("No worker is running.")).to_be_visible())
     events = store.dispatch(*[new(f"a-{n}", "Counted") for n in range(3)])
     _row_has(browser, "tally", "3 events")

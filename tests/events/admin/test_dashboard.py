@@ -131,7 +131,7 @@ def test_problems_come_first_in_words_with_since_when_and_what_to_do(
     )
     assert f'<a href="{board}/tally/change/">Projection tally: it has stopped (position 3)</a>' in shown
     assert f'<a href="{board}/sharded_5Ftally/change/">Projection sharded_tally is paused</a>' in shown
-    assert '<a href="/admin/projections/heartbeat/">No worker has been seen in the last 30 s' in shown
+    assert '<a href="/admin/projections/heartbeat/">No worker has been seen in the last 40 s' in shown
     assert (
         shown.count('<time class="event-moment" datetime="2026-03-04T05:06:07+00:00">2026-03-04 05:06:07 UTC</time>')
         == 4

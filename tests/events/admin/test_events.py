@@ -6,7 +6,6 @@ from typing import Any
 import pytest
 from django.test import Client
 
-from events.admin import timeline
 from events.store import EventStore
 from tests.events.support import EVENTS, history_url, page
 from tests.support import UNREADABLE, new, random_text, store_unchecked
@@ -38,26 +37,9 @@ def test_event_page_shows_what_it_follows_and_what_belongs_to_it(staff: Client, 
     assert 'rel="prev">1 Placed</a>' in html
     assert 'rel="next">3 Shipped</a>' in html
     assert "<del>" not in html  # that is another fact, not a correction of this one
-    assert re.findall(r'data-depth="(\d)"', html) == ["0", "0", "0"]
     assert history_url("order-1") in html
-    assert "Related events" not in page(staff, f"{EVENTS}{other.position}/change/")
-
-
-def test_trail_shows_what_led_to_what(store: EventStore) -> None:
-    flow = {"correlation_id": "c"}
-    (first,) = store.dispatch(new("a-1", metadata=flow))
-    (second,) = store.dispatch(new("b-1", metadata=flow | {"causation_id": str(first.event_id)}))
-    store.dispatch(
-        new("c-1", metadata=flow | {"causation_id": str(second.event_id)}),
-        new("d-1", metadata=flow | {"causation_id": str(first.event_id)}),
-        new("e-1", metadata=flow | {"causation_id": "unknown"}),
-        new("f-1", metadata={"correlation_id": "other"}),
-    )
-    steps = timeline.trail(first, None, 10)
-    assert [step.event.aggregate_id for step in steps] == ["a-1", "b-1", "c-1", "d-1", "e-1"]
-    assert [step.depth for step in steps] == [0, 1, 2, 1, 0]
-    assert len(timeline.trail(first, None, 3)) == 3
-    assert [step.event.aggregate_id for step in timeline.trail(first, {"b"}, 3)] == ["b-1"]
+    assert "/flow/?correlation_id=c" in html
+    assert "What came of it" not in page(staff, f"{EVENTS}{other.position}/change/")
 
 
 @pytest.mark.parametrize(("field", "text"), UNREADABLE.values(), ids=UNREADABLE)

@@ -110,10 +110,10 @@ FAULTS = {
         "DELETE FROM django_migrations WHERE app = 'events' AND name = '0002_sql'",
         "migrations of events are not applied: 0002_sql",
     ),
-    "worker gone": ("DELETE FROM projections_heartbeat", "no worker has been seen in the last 30 s"),
+    "worker gone": ("DELETE FROM projections_heartbeat", "no worker has been seen in the last 40 s"),
     "worker silent": (
         "UPDATE projections_heartbeat SET seen_at = now() - interval '1 minute'",
-        "no worker has been seen in the last 30 s",
+        "no worker has been seen in the last 40 s",
     ),
     "projection without code": (
         "UPDATE projections_projectionstate SET name = 'left_over' WHERE name = 'orders'",

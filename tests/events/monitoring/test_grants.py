@@ -248,7 +248,7 @@ def test_monitor_runs_the_doctor(store: EventStore, roles: dict[str, str]) -> No
     with as_role(roles["monitor"]):
         found = [finding.problem for each in diagnostics("default") for finding in each.diagnose("default")]
     assert [problem for problem in found if "dead rows" not in problem] == [
-        "no worker has been seen in the last 30 s, so ASYNC projections do not advance"
+        "no worker has been seen in the last 40 s, so ASYNC projections do not advance"
     ]
 
 

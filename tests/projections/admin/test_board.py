@@ -83,10 +83,3 @@ def test_queries_of_the_board_do_not_grow(client_of: Callable[..., Client], stor
     assert [queries(path) for path in paths] == before
     ProjectionState.objects.bulk_create(ProjectionState(name=f"gone_{n}", mode="async", version=1) for n in range(10))
     assert queries(LIST) <= before[0] + 10 * 3
-
-
-@pytest.mark.parametrize(
-    ("seconds", "text"), [(0, "0 s"), (119, "119 s"), (120, "2 min"), (7200, "2 h"), (900_000, "10 d")]
-)
-def test_durations_are_said_in_their_unit(seconds: float, text: str) -> None:
-    assert board.format_duration(seconds) == text
