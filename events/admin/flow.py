@@ -25,7 +25,7 @@ from .timeline import text_of, uuid_or_none
 PAGE_EVENTS: Final = 100
 DIRECT_EFFECTS: Final = 20
 MAX_DEPTH: Final = 6
-TYPE_CHARACTERS: Final = 22
+TYPE_CHARACTERS: Final = 20
 MARKS: Final = {"reaction": "stored by a reaction", "timer": "stored by a timer"}
 
 
@@ -54,7 +54,7 @@ class Step:
         url: the URL of its page.
         depth: the number of causes before it, at most MAX_DEPTH.
         cause: the step that caused it, if it is on the same page.
-        elapsed: the time since the first event of the page; empty for that one.
+        elapsed: the time since the first event of the page, with its sign; empty for that one.
         notes: of other apps.
         box: its place in the picture.
     """
@@ -80,7 +80,7 @@ class Step:
     def spoken(self) -> str:
         """What a screen reader says about the event in the picture."""
         parts = [f"{self.event.type} of {self.event.aggregate_id}, version {self.event.version}"]
-        parts += [f"{self.elapsed} after the first event"] if self.elapsed else []
+        parts += [self.elapsed] if self.elapsed else []
         parts += [f"caused by {self.cause.type} of {self.cause.aggregate_id}"] if self.cause else []
         parts += [MARKS[self.mark]] if self.mark else []
         return visible(", ".join(parts))
@@ -184,7 +184,10 @@ def page(admin: ModelAdmin, request: HttpRequest, sources: Sequence[Notes]) -> H
 
 def _elapsed(first: Event, event: Event) -> str:
     begun, happened = first.happened, event.happened  # type: ignore[attr-defined]  # annotated above
-    return format_duration((happened - begun).total_seconds()) if begun and happened else ""
+    if not begun or not happened:
+        return ""
+    text = format_duration((happened - begun).total_seconds())
+    return text if happened < begun else f"+{text}"
 
 
 def _number(text: str) -> int:

@@ -60,7 +60,7 @@ def test_page_has_a_picture_and_a_list(staff: Client, store: EventStore, notes: 
     spoken = re.findall(r'<a href="([^"]*)" aria-label="([^"]*)"><title>', html)
     assert [url for url, _ in spoken] == [f"{EVENTS}{each.position}/change/" for each in events[:5]]
     assert re.fullmatch(
-        r"Went of b-1, version 1, \d+ m?s after the first event, caused by Began of a-1, stored by a reaction",
+        r"Went of b-1, version 1, \+\d+ m?s, caused by Began of a-1, stored by a reaction",
         spoken[1][1],
     )
     assert html.count('class="event-arrow"') == 3
