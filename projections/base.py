@@ -239,14 +239,15 @@ class Projection:
         """Store events whose timers are due, oldest first; return how many. A projection has no timers."""
         return 0
 
-    def project_batch(self, events: Sequence[Event]) -> None:
+    # Type checkers let `(self, events)` override this signature, and that of a reaction, which takes the actions, too.
+    def project_batch(self, events: Sequence[Event], *further: Any, **named: Any) -> None:
         """Update the read models with `events`, which are ordered by position.
 
         Raises:
             HandlerFailed: a handler raised an exception, which is its cause.
         """
         for event in events:
-            self._call_handlers(event)
+            self._call_handlers(event, *further)
 
     def _call_handlers(self, event: Event, *arguments: Any) -> None:
         try:

@@ -15,6 +15,7 @@ __all__ = [
     "OperationRejected",
     "OutdatedCode",
     "ProjectionError",
+    "StillUnavailable",
     "Unavailable",
     "UnknownProjection",
     "UnsafeTransaction",
@@ -96,6 +97,19 @@ class WaitsForNewerCode(ProjectionError):
 
     def __init__(self, projection: str, reason: str) -> None:
         super().__init__(f"Projection {projection!r} waits for newer code, deploy it and run it there: {reason}")
+
+
+class StillUnavailable(ProjectionError):
+    """A worker that was to catch up has given up, because a system that a handler needs has been away for too long.
+
+    Nothing is parked and no attempt is counted: the next worker goes on where this one has ended.
+    """
+
+    def __init__(self, projection: str, reason: str, seconds: float) -> None:
+        super().__init__(
+            f"Projection {projection!r} cannot catch up. After {seconds:.0f} s, a system is still away: {reason}. Run"
+            " this again when it is back, or leave the rest to a worker that keeps running"
+        )
 
 
 class OutdatedCode(ProjectionError):

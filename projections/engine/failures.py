@@ -144,11 +144,11 @@ def save_unavailable(checkpoint: Checkpoint, position: int, away: Unavailable) -
     )
 
 
-def outage_came_back(projection: Projection, seen: Checkpoint) -> bool:
-    """Return whether an outage has ended a second pass at the same position, although the database answers.
+def outage_came_back(projection: Projection, seen: Checkpoint, *, allowed: int = 1) -> bool:
+    """Return whether outages have ended more than `allowed` passes at a position, although the database answers.
 
     Then it belongs to an event: its handler may close the connection, or ask for too much memory. The first outage at a
-    position is only noted, because any pass can meet a restart of the server.
+    position is only noted, because any pass can meet a restart of the server. Deadlocks are noted in the same way.
     """
     connections[database()].close_if_unusable_or_obsolete()
     try:
@@ -158,7 +158,7 @@ def outage_came_back(projection: Projection, seen: Checkpoint) -> bool:
                 return False
             checkpoint.outages += 1
             checkpoint.save(update_fields=["outages"], using=database())
-            return checkpoint.outages > 1
+            return checkpoint.outages > allowed
     except Error:
         return False
 

@@ -1,4 +1,4 @@
-"""Outages: errors of the database server, which no event and no rebuild has caused; a later attempt may succeed."""
+"""Outages and deadlocks: errors that no event and no rebuild has caused; a later attempt may succeed."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -6,6 +6,9 @@ from typing import Any
 from django.db import connections
 
 OUT_OF_RESOURCES = "53"  # SQLSTATE class: disk full, out of memory, too many connections
+DEADLOCK = "40P01"
+# More at the same position count as failures: the handler locks what it needs in an order that cannot work.
+MAX_DEADLOCKS = 5
 
 
 def is_outage(error: BaseException, using: str, session: Any = None) -> bool:
@@ -17,13 +20,22 @@ def is_outage(error: BaseException, using: str, session: Any = None) -> bool:
     """
     if has_lost_connection(using, session):
         return True
-    return any(str(getattr(each, "sqlstate", None)).startswith(OUT_OF_RESOURCES) for each in _chain(error))
+    return _has_sqlstate(error, OUT_OF_RESOURCES)
+
+
+def is_deadlock(error: BaseException) -> bool:
+    """Return whether PostgreSQL has ended a transaction because of a deadlock with another one."""
+    return _has_sqlstate(error, DEADLOCK)
 
 
 def has_lost_connection(using: str, session: Any = None) -> bool:
     """Return whether the connection is lost, or another one has replaced `session`."""
     connection = connections[using].connection
     return connection is None or connection.closed or session not in (None, connection)
+
+
+def _has_sqlstate(error: BaseException, prefix: str) -> bool:
+    return any(str(getattr(each, "sqlstate", None)).startswith(prefix) for each in _chain(error))
 
 
 def _chain(error: BaseException | None) -> Iterator[BaseException]:

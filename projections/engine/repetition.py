@@ -16,7 +16,7 @@ from projections.models import Checkpoint
 
 from . import breaker, checkpoints, failures, parking
 from .handling import handlers_of, reject_unreadable
-from .outages import is_outage
+from .outages import is_deadlock, is_outage
 from .separation import separate
 from .target_tables import tables_of
 
@@ -59,7 +59,7 @@ def repeat(
             the result is None.
 
     Raises:
-        Exception: an error that belongs to no single event: an outage, or an error at the commit.
+        Exception: an error that belongs to no single event: an outage, a deadlock, or an error at the commit.
     """
     using = database()
     with transaction.atomic(using, durable=True):
@@ -110,7 +110,7 @@ def _attempts(projection: Projection, call: Callable[..., None]) -> Callable[[Se
                 reject_unreadable(projection, events)
                 call(events, connections[using].check_constraints)
         except BaseException as error:
-            if not failures.is_of_handler(error) or is_outage(error, using, session):
+            if not failures.is_of_handler(error) or is_outage(error, using, session) or is_deadlock(error):
                 raise
             if failures.unavailable(error):
                 raise _Away from error

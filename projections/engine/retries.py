@@ -18,7 +18,7 @@ from projections.models.state import ParkedEventQuerySet
 
 from . import checkpoints, failures
 from .handling import handlers_of
-from .outages import is_outage
+from .outages import MAX_DEADLOCKS, is_deadlock, is_outage
 from .target_tables import tables_of
 
 # The most aggregates, and the most events of one, that are read at a time.
@@ -42,11 +42,11 @@ class Retried:
 
 
 class RetryInterrupted(Exception):
-    """An outage (`__cause__`) has ended a retry, at the event `parked`."""
+    """An outage or a deadlock (`__cause__`) has ended a retry, at the event `parked`."""
 
     def __init__(self, parked: ParkedEvent) -> None:
         self.parked = parked
-        super().__init__(f"an outage at {parked}")
+        super().__init__(f"interrupted at {parked}")
 
 
 def retry_due(projection: Projection, checkpoint_id: int, *, seconds: float, only: int | None = None) -> Retried:
@@ -75,9 +75,11 @@ def retry_due(projection: Projection, checkpoint_id: int, *, seconds: float, onl
             return Retried(is_locked=True, events=events, next_at=_next_at(checkpoint))
     except RetryInterrupted as interrupted:
         outage = interrupted.__cause__ or interrupted
-        if current is None or not _outage_came_back(projection, checkpoint_id, current):
-            raise outage from None
-        _count(projection, checkpoint_id, current, outage)
+        if current is None or not _came_back(projection, checkpoint_id, current, outage):
+            if not is_deadlock(outage):
+                raise outage from None
+        else:
+            _count(projection, checkpoint_id, current, outage)
     except Exception as error:
         if current is None or is_outage(error, using):
             raise
@@ -123,7 +125,7 @@ def replay(projection: Projection, parked: Sequence[ParkedEvent], deadline: floa
         deadline: the moment, on the monotonic clock, after which no further event is begun.
 
     Raises:
-        RetryInterrupted: the connection is lost, or the server is short of resources.
+        RetryInterrupted: the connection is lost, the server is short of resources, or a deadlock was ended.
     """
     using = database()
     session = connections[using].connection
@@ -139,15 +141,15 @@ def replay(projection: Projection, parked: Sequence[ParkedEvent], deadline: floa
         except BaseException as error:
             if not failures.is_of_handler(error):
                 raise
-            if is_outage(error, using, session):
+            if is_outage(error, using, session) or is_deadlock(error):
                 raise RetryInterrupted(each) from failures.cause_of(error)
             failures.count_retry(projection, each, failures.cause_of(error))
             return handled
     return len(parked)
 
 
-def _outage_came_back(projection: Projection, checkpoint_id: int, current: ParkedEvent) -> bool:
-    """Return whether an outage has ended the retry of an event twice, although the database answers."""
+def _came_back(projection: Projection, checkpoint_id: int, current: ParkedEvent, outage: BaseException) -> bool:
+    """Return whether an outage has ended the retry of an event twice, or a deadlock more often than is allowed."""
     using = database()
     connections[using].close_if_unusable_or_obsolete()
     try:
@@ -158,7 +160,7 @@ def _outage_came_back(projection: Projection, checkpoint_id: int, current: Parke
                 return False
             parked.outages += 1
             parked.save(update_fields=["outages"], using=using)
-            return parked.outages > 1
+            return parked.outages > (MAX_DEADLOCKS if is_deadlock(outage) else 1)
     except Error:
         return False
 

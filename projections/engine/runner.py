@@ -20,7 +20,7 @@ from projections.models import Checkpoint
 
 from . import breaker, checkpoints, failures, parking, repetition
 from .handling import handlers_of, reject_unreadable
-from .outages import is_outage
+from .outages import MAX_DEADLOCKS, is_deadlock, is_outage
 from .target_tables import tables_of
 
 logger = logging.getLogger(__name__)
@@ -119,6 +119,8 @@ def _repeat(
         BaseException: an outage that no event has caused, as far as is known yet.
     """
     using = database()
+    if _is_excused(projection, taken, error):
+        return PassResult(PassOutcome.DONE, position=taken.position)  # the next pass begins at once
     if not is_outage(error, using, session):
         try:
             done = repetition.repeat(projection, taken, events, position, error)
@@ -135,8 +137,15 @@ def _repeat(
             return PassResult(outcome, done.events, done.position, done.retry_at)
     if is_outage(error, using, session) and not failures.outage_came_back(projection, taken):
         raise error
+    if _is_excused(projection, taken, error):
+        return PassResult(PassOutcome.DONE, position=taken.position)
     failures.record_failure(projection, taken, events, error)
     return PassResult(PassOutcome.FAILED, position=taken.position)
+
+
+def _is_excused(projection: Projection, taken: Checkpoint, error: BaseException) -> bool:
+    """Return whether the pass has met a deadlock, and may be tried again without counting an attempt."""
+    return is_deadlock(error) and not failures.outage_came_back(projection, taken, allowed=MAX_DEADLOCKS)
 
 
 def next_batch(projection: Projection, checkpoint: Checkpoint, up_to: int) -> tuple[list[Event], int]:

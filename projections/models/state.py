@@ -126,7 +126,7 @@ class Checkpoint(models.Model):
     )
 
     outages = models.PositiveSmallIntegerField(
-        default=0, help_text="How often the connection was lost, or the server short of resources, at this position."
+        default=0, help_text="How often an outage or a deadlock ended a pass at this position."
     )
     begun_by = models.UUIDField(null=True, help_text="The worker whose pass has begun; empty after its end.")
     suspect_until = models.BigIntegerField(
@@ -190,7 +190,7 @@ class ParkedEvent(models.Model):
         null=True, help_text="When it is retried; empty if it is parked, or waits behind an earlier event."
     )
     outages = models.PositiveSmallIntegerField(
-        default=0, help_text="How often the connection was lost, or the server short of resources, during a retry."
+        default=0, help_text="How often an outage or a deadlock ended its retry."
     )
     begun_by = models.UUIDField(null=True, help_text="The worker whose retry has begun; empty after its end.")
 

@@ -301,8 +301,8 @@ def _replay(projection: Projection, parked: Sequence[ParkedEvent]) -> int:
         handled = retries.replay(projection, parked)
     except retries.RetryInterrupted as interrupted:
         raise OperationRejected(
-            f"The connection was lost, or the server ran short of resources, at the event at position"
-            f" {interrupted.parked.position}, and nothing has changed:"
+            f"The connection was lost, the server ran short of resources, or a deadlock was ended, at the event at"
+            f" position {interrupted.parked.position}, and nothing has changed:"
             f" {summary(interrupted.__cause__ or interrupted)}. If this comes back, correct the handler, or"
             " skip the event"
         ) from interrupted

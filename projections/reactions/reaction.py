@@ -85,7 +85,7 @@ class Reaction(Projection):
         yield handle
         do.finish()
 
-    def project_batch(self, events: Sequence[Event], do: Actions) -> None:  # type: ignore[override]
+    def project_batch(self, events: Sequence[Event], do: Actions) -> None:
         """React to `events`, which are ordered by position.
 
         Raises:

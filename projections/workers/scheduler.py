@@ -10,13 +10,14 @@ from typing import Final
 
 from django.db import connections, transaction
 from django.db.models import OuterRef, Subquery
+from django.utils import timezone
 
 from events.routing import database
 from events.summaries import summary
 from projections.base import Mode, Projection
 from projections.engine.outages import is_outage
 from projections.engine.registration import create_checkpoints, ensure_registered
-from projections.exceptions import WaitsForNewerCode
+from projections.exceptions import StillUnavailable, WaitsForNewerCode
 from projections.models import Build, Checkpoint, ParkedEvent, ProjectionState, Rebuild, Status
 from projections.rebuild import preparation
 from projections.rebuild.locking import is_transient
@@ -27,6 +28,8 @@ logger = logging.getLogger(__name__)
 PLAN_SECONDS: Final = 1.0
 IDLE_PLAN_SECONDS: Final = 3.0  # after IDLE_AFTER_SECONDS without work
 IDLE_AFTER_SECONDS: Final = 10.0
+# A worker that ends by itself gives up if what it needs is unavailable for this long.
+GIVE_UP_SECONDS: Final = 30.0
 
 
 @dataclass
@@ -37,7 +40,8 @@ class Task:
         position: the position of the shard after the last plan or pass.
         up_to: the last position to handle; None for no limit.
         not_before: when to retry a failed event; None for now.
-        waits: why the shard waits for newer code; empty if it does not.
+        waits: why the shard waits for newer code, or for a system that is away; empty if it does not.
+        unavailable_since: since when that system is away; None if it waits for no system.
         retry_at: when an event that has stepped aside may have to be retried; None if none has.
     """
 
@@ -49,6 +53,7 @@ class Task:
     up_to: int | None = None
     not_before: datetime | None = None
     waits: str = ""
+    unavailable_since: datetime | None = None
     retry_at: datetime | None = None
 
     def __str__(self) -> str:
@@ -69,6 +74,7 @@ class Schedule:
         self.settled = 0
         self._projections = projections
         self._rebuilds_only = rebuilds_only
+        self._began = timezone.now()
         self._planned_at: float | None = None  # on the monotonic clock; None: plan in the next round
 
     def refresh_if_due(self, quiet_seconds: float) -> bool:
@@ -115,16 +121,24 @@ class Schedule:
 
         Raises:
             WaitsForNewerCode: all that is left needs newer code.
+            StillUnavailable: all that is left needs a system that has been away for too long.
         """
         tasks = self._plan()
         left = [task for task in tasks if task.position < position or task.build == Build.REBUILD]
         if left and all(task.waits and task.checkpoint_id in waiting for task in left):
             raise WaitsForNewerCode(left[0].projection.name, left[0].waits)
+        if left and all(self._is_given_up(task) for task in left):
+            raise StillUnavailable(left[0].projection.name, left[0].waits, GIVE_UP_SECONDS)
         if left or _has_retries([task for task in tasks if task.retry_at], position):
             return False
         versions = {each.name: each.version for each in self._projections}
         asked = Rebuild.objects.using(database()).filter(projection__in=versions, error="")
         return not any(each.version <= versions[each.projection_id] for each in asked)
+
+    def _is_given_up(self, task: Task) -> bool:
+        """Return whether this worker has waited long enough for a system that is away, for its return or its pause."""
+        since = task.unavailable_since
+        return since is not None and (timezone.now() - max(since, self._began)).total_seconds() > GIVE_UP_SECONDS
 
     def _plan(self) -> list[Task]:
         return plan(self._projections, rebuilds_only=self._rebuilds_only)
@@ -212,5 +226,9 @@ def _reshard(projection: Projection) -> list[Task]:
 
 def _task(projection: Projection, checkpoint: Checkpoint, up_to: int | None = None) -> Task:
     of = checkpoint
-    waits = of.error if of.waiting_since else ""
-    return Task(projection, of.pk, Build(of.build), of.shard, of.position, up_to, of.next_attempt_at, waits)
+    waits = of.error if of.waiting_since or of.unavailable_since else ""
+    return Task(
+        *(projection, of.pk, Build(of.build), of.shard, of.position, up_to, of.next_attempt_at),
+        waits=waits,
+        unavailable_since=of.unavailable_since,
+    )

@@ -27,7 +27,7 @@ from projections.models import Build
 from projections.rebuild import swap
 
 from .heartbeat import WorkerHeartbeat
-from .scheduler import PLAN_SECONDS, Schedule, Task
+from .scheduler import GIVE_UP_SECONDS, PLAN_SECONDS, Schedule, Task
 from .supervisor import stop_on_signals
 from .timers import DueTimers
 
@@ -39,8 +39,6 @@ MAX_RECONNECT_SECONDS: Final = 2.0
 # it then handles new ones before it retries again, if there are any.
 RETRY_SECONDS: Final = 0.1
 REST_AFTER_RETRIES: Final = 3
-# A worker that ends by itself gives up if the database is unavailable for this long.
-GIVE_UP_SECONDS: Final = 30.0
 
 
 class Until(Enum):

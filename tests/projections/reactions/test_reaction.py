@@ -4,14 +4,15 @@ import pytest
 from django.db import connection, transaction
 
 from events.models import Event
-from projections.base import NOW, handles
+from projections.base import ASYNC, NOW, Kind, handles
 from projections.engine import runner
 from projections.engine.registration import ensure_registered
 from projections.exceptions import OperationRejected
-from projections.models import ProjectionState
+from projections.models import ProjectionState, Rebuild
 from projections.operations import actions, status
 from projections.reactions import Actions
-from projections.registry import get
+from projections.registry import all_projections, get
+from projections.workers.worker import Until, Worker
 from tests.projections.reactions.support import (
     Answers,
     Asked,
@@ -100,6 +101,21 @@ def test_external_reaction_handles_one_event_a_transaction_with_the_same_key(rea
 def test_rebuild_of_a_reaction_is_rejected_with_the_way_out(reactions: None) -> None:
     with pytest.raises(OperationRejected, match="rewind_reaction answers --from POSITION"):
         actions.ask_for_rebuild("answers", by="x")
+
+
+def test_rebuild_of_every_projection_sends_nothing(reactions: None) -> None:
+    ask(1, 2, 3)
+    catch_up("sends", "answers", *(each.name for each in all_projections(ASYNC)))
+    sent, stored_before = list(target.calls), store.settled_position()
+    assert len(sent) == 3
+    projections = [each for each in all_projections() if each.kind is Kind.PROJECTION]
+    for each in projections:
+        actions.ask_for_rebuild(each.name, by="x")
+    Worker(until=Until.CAUGHT_UP).run()
+    assert not Rebuild.objects.exists()
+    assert {status.report(each.name).problem() for each in projections} == {""}
+    assert target.calls == sent
+    assert store.settled_position() == stored_before
 
 
 def test_report_names_its_kind(reactions: None) -> None:

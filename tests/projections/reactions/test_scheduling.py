@@ -172,7 +172,7 @@ def test_project_batch_names_the_event() -> None:
         start = FIRST_EVENT
         types = Asked
 
-        def project_batch(self, events: Sequence[Event], do: Actions) -> None:  # type: ignore[override]
+        def project_batch(self, events: Sequence[Event], do: Actions) -> None:
             for event in events:
                 with do.because_of(event):
                     do.schedule(REMINDER, after=HOUR, key=f"b{event.position}")
@@ -192,7 +192,7 @@ def test_part_of_a_batch_that_is_done_keeps_its_follow_ups_and_timers() -> None:
         types = Asked
         is_away = True
 
-        def project_batch(self, events: Sequence[Event], do: Actions) -> None:  # type: ignore[override]
+        def project_batch(self, events: Sequence[Event], do: Actions) -> None:
             for number, event in enumerate(events):
                 with do.because_of(event):
                     do.dispatch(NewEvent("answer-1", Answered(number=event.payload.number)))

@@ -5,6 +5,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from django.core.management import CommandError, call_command
 from django.utils import timezone
 
 from events.models import Event
@@ -13,13 +14,14 @@ from projections.base import handles
 from projections.engine import runner
 from projections.engine.failures import LONGEST_PAUSE_SECONDS
 from projections.engine.registration import ensure_registered
-from projections.exceptions import Unavailable
+from projections.exceptions import StillUnavailable, Unavailable
 from projections.models import Checkpoint, ParkedEvent
 from projections.operations import status
 from projections.reactions import EXTERNAL, Actions, Reaction
 from projections.registry import get
+from projections.workers import scheduler
 from projections.workers.worker import Until, Worker
-from tests.projections.reactions.support import Answers, Asked, ask, registered, store, target
+from tests.projections.reactions.support import Answers, Asked, answers, ask, registered, store, target
 from tests.projections.support import catch_up, checkpoint
 from tests.readmodels.projections import Fragile
 
@@ -179,3 +181,41 @@ def test_worker_goes_on_with_others_meanwhile(reactions: None) -> None:
     Worker([get("sends"), get("answers")], until=Until.ONCE).run()
     assert checkpoint("answers").position == asked.position
     assert checkpoint("sends").unavailable_since is not None
+
+
+def test_worker_that_is_to_catch_up_gives_up_and_the_next_one_goes_on(
+    reactions: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(scheduler, "GIVE_UP_SECONDS", 0.3)
+    ask(1, 2)
+    target.is_away = True
+    with pytest.raises(StillUnavailable, match=r"'sends' cannot catch up.*the target is away"):
+        Worker([get("sends"), get("answers")], until=Until.CAUGHT_UP).run()
+    assert len(answers()) == 2, "the others have caught up"
+    with pytest.raises(CommandError, match="'sends' cannot catch up"):
+        call_command("run_projections", "sends", until_caught_up=True)
+    target.is_away = False
+    let_time_pass("sends", 1000)
+    call_command("run_projections", "sends", until_caught_up=True)
+    assert [number for _, number in target.calls] == [1, 2]
+
+
+def test_worker_that_is_to_catch_up_waits_for_a_short_outage(reactions: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    target.retry_after_seconds = 0.3
+    ask(1)
+    target.is_away = True
+    monkeypatch.setattr(target, "call", _away_once(target))
+    Worker([get("sends")], until=Until.CAUGHT_UP).run()
+    assert [number for _, number in target.calls] == [1]
+
+
+def _away_once(target: Any) -> Any:
+    call = target.call
+
+    def away_once(*given: Any) -> Any:
+        try:
+            return call(*given)
+        finally:
+            target.is_away = False
+
+    return away_once
