@@ -10,7 +10,7 @@ import sys
 import time
 from typing import Any
 
-from benchmarks import timers
+from benchmarks import reactions, timers
 from benchmarks.common import Report, benchmark, by_turns, fill, options_of, other_sessions, seconds, wait_until
 
 
@@ -232,6 +232,7 @@ def main() -> None:
         measure_shards(report, options.rounds)
         measure_latency(report, options.quiet_seconds)
         measure_append(report, options.rounds)
+        reactions.measure_reactions(report, options.rounds)
         timers.measure_timers(report, options.rounds, options.seconds)
         measure_selective(report, options.many, min(3, options.rounds))
 

@@ -8,6 +8,7 @@ import psycopg
 from django.db import connection, models, transaction
 
 from events.models import Event
+from events.types import NewEvent
 from projections.base import Projection, handles
 from projections.reactions import Actions, Reaction
 
@@ -79,6 +80,16 @@ class WithTimers(Reaction):
     @handles("Scheduled")
     def schedule(self, event: Event, do: Actions) -> None:
         pass
+
+
+class WithFollowUps(Reaction):
+    """Answers each question."""
+
+    name = "bench_follows"
+
+    @handles("Asked")
+    def answer(self, event: Event, do: Actions) -> None:
+        do.dispatch(NewEvent(event.aggregate_id.replace("asked", "answer"), "Answered", event.data))
 
 
 class Selective(Projection):

@@ -76,20 +76,32 @@ def append_and_send(
     return DispatchResult(appended.events, is_retry=appended.is_retry)
 
 
+def store_and_send(rows: Sequence[ValidatedEvent], using: str) -> None:
+    """Store validated `rows` as `append_and_send` does, for a caller that needs none of the events."""
+    is_stored = not _needs_events(rows, using) and writer.append_unread(rows, using) is writer.AppendOutcome.APPENDED
+    if not is_stored:  # where ids are in use already, the complete append compares the events
+        append_and_send(rows, {}, using)
+
+
 def store_rows(rows: Sequence[ValidatedEvent], using: str, *, call_subscribers: bool) -> None:
     """Store the validated `rows` of an import, and call the participants; also the subscribers, if asked to.
 
     Raises:
         DuplicateEvent: one of the event ids is stored already, or all of them are. Nothing was written.
     """
-    if subscriptions.PARTICIPANTS.has_subscribers(rows, using) or (
-        call_subscribers and subscriptions.has_subscribers(rows, using)
-    ):
+    if _needs_events(rows, using, call_subscribers=call_subscribers):
         is_retry = append_and_send(rows, {}, using, call_subscribers=call_subscribers).is_retry
     else:
         is_retry = writer.append_unread(rows, using) is not writer.AppendOutcome.APPENDED
     if is_retry:
         raise DuplicateEvent(None, None, "event ids of this call are already in use; no other events are stored")
+
+
+def _needs_events(rows: Sequence[ValidatedEvent], using: str, *, call_subscribers: bool = True) -> bool:
+    """Return whether anybody is called with one of the stored events."""
+    return subscriptions.PARTICIPANTS.has_subscribers(rows, using) or (
+        call_subscribers and subscriptions.has_subscribers(rows, using)
+    )
 
 
 def _send(events: Sequence[Event], using: str, *, call_subscribers: bool) -> None:

@@ -1,8 +1,7 @@
 """What the handlers of a reaction may do: each action commits with the checkpoint of the pass, or not at all."""
 
-from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
@@ -13,7 +12,7 @@ from events.conf import conf
 from events.context import caused_by, current_context
 from events.models import Event
 from events.routing import database
-from events.store import append_and_send
+from events.store import store_and_send
 from events.types import NewEvent
 from events.validation import ValidatedEvent, check_count, validate_events
 from projections.engine.handling import on_commit_allowed
@@ -44,7 +43,7 @@ class Actions:
         self._reaction = reaction
         self._keys = Keys(reaction)
         self._source: Event | None = None
-        self._counted: Counter[tuple[str, str]] = Counter()  # the events and calls of the handled event
+        self._counted: dict[tuple[str, ...], int] = {}  # the events and calls of the handled event
         self._collected: list[tuple[int, ValidatedEvent]] = []  # each with the position of its source
         self._timers = PendingTimers(reaction)
         self._is_long = False
@@ -79,10 +78,11 @@ class Actions:
         """
         source = self._handled("dispatch")
         check_count("events", len(events))
-        begin = self._counted["dispatch", key]
-        self._counted["dispatch", key] += len(events)
-        named = self._named(events, source, "dispatch", key, begin=begin)
-        self._collected += [(source.position, row) for row in validate_events(named, current_context())]
+        context = {REACTION: self._reaction, **current_context()}
+        for event in events:
+            (row,) = validate_events([event], context)
+            event_id = self._keys.event_id(source, "dispatch", key, self._count("dispatch", key))
+            self._collected.append((source.position, row.with_id(event_id)))
 
     def handle(
         self,
@@ -117,9 +117,7 @@ class Actions:
         self.has_run_commands = True
         self.flush()  # what was dispatched before comes before
         whole_id = repository.aggregate_id(id)
-        call = self._counted["handle", whole_id]
-        self._counted["handle", whole_id] += 1
-        name = ("handle", whole_id, call)
+        name = ("handle", whole_id, self._count("handle", whole_id))
         if self._keys.are_rewound and self._stored([self._keys.event_id(source, *name, 0)]):
             return
         with on_commit_allowed(), transaction.atomic(using):
@@ -166,16 +164,9 @@ class Actions:
         check_key(key)
         return self._timers.cancel(key)
 
-    @contextmanager
-    def because_of(self, event: Event) -> Iterator[None]:
+    def because_of(self, event: Event) -> AbstractContextManager[None]:
         """Name, in a `project_batch`, the event because of which the actions of the `with` block are done."""
-        before, counted = self._source, self._counted
-        self._source, self._counted = event, Counter()
-        try:
-            with caused_by(event):
-                yield
-        finally:
-            self._source, self._counted = before, counted
+        return _BecauseOf(self, event)
 
     @contextmanager
     def undone_on_error(self, events: Sequence[Event]) -> Iterator[None]:
@@ -209,7 +200,7 @@ class Actions:
             stored = self._stored([each.event_id for each in collected])
             collected = [each for each in collected if each.event_id not in stored]
         for start in range(0, len(collected), conf.max_dispatch_events):
-            append_and_send(collected[start : start + conf.max_dispatch_events], {}, database())
+            store_and_send(collected[start : start + conf.max_dispatch_events], database())
 
     def _handled(self, action: str) -> Event:
         if self._source is None:
@@ -218,7 +209,13 @@ class Actions:
             )
         return self._source
 
-    def _named(self, events: Iterable[NewEvent], source: Event, *name: str | int, begin: int = 0) -> list[NewEvent]:
+    def _count(self, *action: str) -> int:
+        """Return how often an action has been done before because of the handled event."""
+        before = self._counted.get(action, 0)
+        self._counted[action] = before + 1
+        return before
+
+    def _named(self, events: Iterable[NewEvent], source: Event, *name: str | int) -> list[NewEvent]:
         """Return events with the ids of an action, and with the name of the reaction."""
         events = list(events)
         if not all(isinstance(event, NewEvent) for event in events):
@@ -229,9 +226,29 @@ class Actions:
                 event_id=self._keys.event_id(source, *name, number),
                 metadata={REACTION: self._reaction, **event.metadata},
             )
-            for number, event in enumerate(events, begin)
+            for number, event in enumerate(events)
         ]
 
     def _stored(self, event_ids: Sequence[Any]) -> set[Any]:
         stored = Event.objects.using(database()).filter(event_id__in=event_ids)
         return set(stored.values_list("event_id", flat=True))
+
+
+class _BecauseOf:
+    """The `with` block in which an event is handled; a context manager of contextlib takes twice as long."""
+
+    __slots__ = ("_before", "_context", "_do", "_event")
+
+    def __init__(self, do: Actions, event: Event) -> None:
+        self._do, self._event = do, event
+
+    def __enter__(self) -> None:
+        do = self._do
+        self._before = do._source, do._counted
+        do._source, do._counted = self._event, {}
+        self._context = caused_by(self._event)
+        self._context.__enter__()
+
+    def __exit__(self, *raised: object) -> None:
+        self._context.__exit__(None, None, None)
+        self._do._source, self._do._counted = self._before

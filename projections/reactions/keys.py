@@ -5,7 +5,7 @@ from uuid import UUID
 
 from events.models import Event
 from events.routing import database
-from events.storage.identity import derived_id
+from events.storage.identity import id_of, secret
 from projections.models import Operation
 
 _REWINDS = (Operation.Action.REWIND, Operation.Action.SEND_AGAIN)
@@ -21,7 +21,7 @@ class Keys:
     """
 
     def __init__(self, reaction: str) -> None:
-        self._reaction = reaction
+        self._reaction, self._secret = reaction, secret(database())
         rewinds = Operation.objects.using(database()).filter(projection=reaction, action__in=_REWINDS)
         found = list(rewinds.order_by("position").values_list("action", "position"))
         self.are_rewound = bool(found)
@@ -42,4 +42,4 @@ class Keys:
     def _derived(self, kind: str, event: Event, *parts: str | int) -> UUID:
         # An event belongs to the last rewind with new keys that began at it or before it.
         sendings = bisect_right(self._sent_again_from, event.position)
-        return derived_id(database(), f"reaction {kind}", self._reaction, sendings, str(event.event_id), *parts)
+        return id_of(self._secret, f"reaction {kind}", self._reaction, sendings, str(event.event_id), *parts)

@@ -50,7 +50,6 @@ class Reaction(Projection):
     kind: ClassVar[Kind] = Kind.REACTION
     mode: ClassVar[Mode] = ASYNC
     start: ClassVar[Start] = NOW
-    batch_events: ClassVar[int] = 500
     effects: ClassVar[Effects] = INTERNAL
     time_limit_seconds: ClassVar[float] = 30.0
 

@@ -53,9 +53,9 @@ def test_event_without_a_flow_begins_one(reactions: None) -> None:
 def test_follow_ups_of_a_batch_are_one_append_at_its_end(reactions: None, monkeypatch: pytest.MonkeyPatch) -> None:
     ask(*range(30))
     seen: list[int] = []
-    append = of_reactions.append_and_send
+    append = of_reactions.store_and_send
     monkeypatch.setattr(
-        of_reactions, "append_and_send", lambda rows, *rest: (seen.append(len(rows)), append(rows, *rest))
+        of_reactions, "store_and_send", lambda rows, *rest: (seen.append(len(rows)), append(rows, *rest))
     )
     catch_up("answers")
     assert seen == [30]
