@@ -114,7 +114,7 @@ class Migration(migrations.Migration):
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
                 ('projection', models.CharField(max_length=40)),
                 ('version', models.PositiveIntegerField()),
-                ('action', models.CharField(choices=[('pause', 'Pause'), ('resume', 'Resume'), ('retry', 'Retry'), ('skip', 'Skip'), ('rebuild', 'Rebuild'), ('cancel', 'Cancel'), ('keep', 'Keep'), ('rewind', 'Rewind'), ('send again', 'Send Again'), ('fire timers', 'Fire Timers'), ('cancel timers', 'Cancel Timers'), ('move timers', 'Move Timers')], max_length=20)),
+                ('action', models.CharField(choices=[('pause', 'Pause'), ('resume', 'Resume'), ('retry', 'Retry'), ('skip', 'Skip'), ('rebuild', 'Rebuild'), ('cancel', 'Cancel'), ('keep', 'Keep'), ('rewind', 'Rewind'), ('send again', 'Send Again'), ('forward', 'Forward'), ('fire timers', 'Fire Timers'), ('cancel timers', 'Cancel Timers'), ('move timers', 'Move Timers')], max_length=20)),
                 ('at', models.DateTimeField(auto_now_add=True)),
                 ('by', models.CharField(max_length=150)),
                 ('reason', models.TextField(blank=True)),

@@ -244,6 +244,7 @@ class Operation(models.Model):
         KEEP = "keep"
         REWIND = "rewind"
         SEND_AGAIN = "send again"  # a rewind with new idempotency keys
+        FORWARD = "forward"
         FIRE_TIMERS = "fire timers"
         CANCEL_TIMERS = "cancel timers"
         MOVE_TIMERS = "move timers"

@@ -8,7 +8,7 @@ from django.core.management import CommandError, CommandParser
 from events.plurals import number_of_events
 from projections.management.base import OperationCommand
 from projections.operations import lag
-from projections.reactions import rewinding
+from projections.reactions import moving
 
 
 class Command(OperationCommand):
@@ -39,7 +39,7 @@ class Command(OperationCommand):
         position, send_again = options["from_position"], options["send_again"]
         if not (options["yes"] or self._is_confirmed(name, position, send_again)):
             raise CommandError("Nothing was done.")
-        reached = rewinding.rewind(name, position, by=by, reason=reason, send_again=send_again)
+        reached = moving.rewind(name, position, by=by, reason=reason, send_again=send_again)
         return f"{name} was at position {reached}, and handles its events from position {position} on again."
 
     def _is_confirmed(self, name: str, position: int, send_again: bool) -> bool:

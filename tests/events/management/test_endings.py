@@ -50,6 +50,7 @@ ARGUMENTS: dict[str, list[str]] = {
     "fire_timers": ["gone_too", "key"],
     "flush": ["--no-input"],
     "forget_projection": ["gone"],
+    "forward_reaction": ["reminds"],
     "import_events": ["{file}"],
     "keep_rows": ["tally"],
     "list_parked": [],
@@ -321,6 +322,7 @@ CALLS = [
     ("pause_projection nope", ExitCode.ARGUMENTS, "There is no projection 'nope'; "),
     ("cancel_timers gone", ExitCode.ARGUMENTS, "Give the keys of the timers to cancel, or --all."),
     ("move_timers gone nope", ExitCode.ARGUMENTS, "There is no projection 'nope'; "),
+    ("forward_reaction nope", ExitCode.ARGUMENTS, "There is no projection 'nope'; "),
     ("rewind_reaction nope --from 1 --yes", ExitCode.ARGUMENTS, "There is no projection 'nope'; "),
     ("run_projections --processes 0", ExitCode.ARGUMENTS, "--processes is 0; give 1 or more"),
 ]

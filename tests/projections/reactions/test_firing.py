@@ -15,7 +15,7 @@ from events.store import EventStore
 from events.types import NewEvent
 from projections.models import Operation, ProjectionState, Status, Timer
 from projections.operations import actions
-from projections.reactions import Actions, firing, operating, rewinding
+from projections.reactions import Actions, firing, moving, operating
 from projections.registry import get
 from tests.projections.reactions.support import (
     Answered,
@@ -212,12 +212,12 @@ def test_rewind_fires_nothing_twice_and_send_again_does() -> None:
     ask_before(HOUR / 2, 2)
     catch_up("reminds")
     assert [timer.key for timer in Timer.objects.all()] == ["question-1:2"]
-    rewinding.rewind("reminds", 1, by="x")
+    moving.rewind("reminds", 1, by="x")
     assert not Timer.objects.exists()
     catch_up("reminds")
     assert [timer.key for timer in Timer.objects.all()] == ["question-1:2"]
     assert len(reminders()) == 1
-    rewinding.rewind("reminds", 1, by="x", send_again=True)
+    moving.rewind("reminds", 1, by="x", send_again=True)
     catch_up("reminds")
     assert [event.payload.number for event in reminders()] == [1, 1]
     assert Operation.objects.count() == 2
@@ -227,7 +227,7 @@ def test_rewind_schedules_no_timer_that_an_operator_has_fired() -> None:
     ask_before(HOUR / 2, 1)
     catch_up("reminds")
     operating.fire("reminds", ["question-1:1"], by="x")
-    rewinding.rewind("reminds", 1, by="x")
+    moving.rewind("reminds", 1, by="x")
     catch_up("reminds")
     assert not Timer.objects.exists()
     assert len(reminders()) == 1

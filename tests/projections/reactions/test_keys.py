@@ -8,7 +8,7 @@ from events.models import Event
 from events.types import NewEvent
 from projections.base import handles
 from projections.models import Operation, ProjectionState
-from projections.reactions import Actions, Reaction, rewinding
+from projections.reactions import Actions, Reaction, moving
 from projections.reactions.keys import Keys
 from tests.projections.reactions.support import Answered, Answers, Asked, answers, ask, registered
 from tests.projections.support import catch_up
@@ -31,11 +31,11 @@ def test_send_again_gives_new_keys_from_its_position_on_and_a_rewind_does_not(re
     catch_up("answers")
     before = [Keys("answers").key(event) for event in (first, second)]
     assert not Keys("answers").are_rewound
-    rewinding.rewind("answers", second.position, by="x")
+    moving.rewind("answers", second.position, by="x")
     assert Keys("answers").are_rewound
     assert [Keys("answers").key(event) for event in (first, second)] == before
     catch_up("answers")
-    rewinding.rewind("answers", second.position, by="x", send_again=True)
+    moving.rewind("answers", second.position, by="x", send_again=True)
     after = [Keys("answers").key(event) for event in (first, second)]
     assert (after[0], after[1] != before[1]) == (before[0], True)
 
@@ -54,7 +54,7 @@ def test_names_keep_the_ids_when_the_code_changes_the_order() -> None:
     with registered(Named):
         catch_up("named")
         Named.order = ("c", "b", "a")
-        rewinding.rewind("named", asked.position, by="x")
+        moving.rewind("named", asked.position, by="x")
         catch_up("named")
     assert [event.aggregate_id for event in answers()] == ["answer-a", "answer-b", "answer-c"]
     assert Operation.objects.filter(projection="named").count() == 1
