@@ -30,9 +30,11 @@ def set_the_scene() -> None:
     from django.utils import timezone
 
     from eventstore_project.demo import store_history
+    from projections.reactions import moving
 
     call_command("migrate", verbosity=0)
     store_history(timezone.now(), ORDERS, DAYS)
+    moving.forward("fulfilment", by="operator", reason="the history of the shop")
     work_for_projections()
 
 
@@ -67,7 +69,7 @@ def show_workers() -> None:
             "pid": 40 + number,
             "started_at": now - timedelta(days=number, hours=5),
             "seen_at": now + timedelta(minutes=1),  # the picture is taken later, and must show 0 s ago
-            "projections": projections,
+            "projections": projections.split(", "),
             "events": 18_600 // number,
         }
         Heartbeat.objects.update_or_create(id=UUID(int=number, version=4), defaults=row)

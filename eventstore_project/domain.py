@@ -23,6 +23,7 @@ GOODS: Mapping[str, Decimal] = {
 }
 MAX_QUANTITY = 5
 WALLET_LIMIT = Decimal(200)
+INSURED = Decimal(1000)
 
 Method = Literal["card", "transfer", "wallet"]
 Quantity = Annotated[int, Meta(ge=1, le=MAX_QUANTITY)]
@@ -60,8 +61,22 @@ class PaymentDeclined(DomainEvent):
     reason: str
 
 
+class PaymentOverdue(DomainEvent):
+    pass
+
+
+class PaymentRefunded(DomainEvent):
+    amount: Decimal
+    reason: str
+
+
 class OrderWithdrawn(DomainEvent):
     reason: str
+
+
+class ParcelRequested(DomainEvent):
+    order: str
+    value: Decimal
 
 
 class ParcelPacked(DomainEvent):
@@ -106,11 +121,24 @@ class OverWalletLimit(OrderRule):
     pass
 
 
+class NotPaid(OrderRule):
+    pass
+
+
+class ParcelRule(Rejected):
+    """A rule of the warehouse rejects a command; nothing is stored."""
+
+
+class TooValuable(ParcelRule):
+    pass
+
+
 class Order(Aggregate, category="order"):
     """An order. Its methods with `@applies` say what it is, its commands what may happen to it."""
 
     total: Decimal = Decimal(0)
     is_paid: bool = False
+    is_refunded: bool = False
     is_withdrawn: bool = False
 
     @applies(OrderReceived)
@@ -120,6 +148,10 @@ class Order(Aggregate, category="order"):
     @applies(PaymentReceived)
     def was_paid(self, event: PaymentReceived) -> None:
         self.is_paid = True
+
+    @applies(PaymentRefunded)
+    def was_refunded(self, event: PaymentRefunded) -> None:
+        self.is_refunded = True
 
     @applies(OrderWithdrawn)
     def was_withdrawn(self, event: OrderWithdrawn) -> None:
@@ -181,6 +213,28 @@ class Order(Aggregate, category="order"):
         self._check_is_open()
         self.record(OrderWithdrawn(reason=reason))
 
+    def pack(self) -> None:
+        """Record that the warehouse has packed the parcel.
+
+        Raises:
+            NotPaid: there is no payment for it.
+        """
+        self._check_is_paid()
+        self.record(ParcelPacked())
+
+    def refund(self, reason: str) -> None:
+        """Give the payment back.
+
+        Raises:
+            NotPaid: there is no payment to give back.
+        """
+        self._check_is_paid()
+        self.record(PaymentRefunded(amount=self.total, reason=reason))
+
+    def _check_is_paid(self) -> None:
+        if not self.is_paid or self.is_refunded:
+            raise NotPaid(f"there is no payment for {self.aggregate_id}", code="not-paid")
+
     def _check_is_open(self) -> None:
         if self.is_paid:
             raise AlreadyPaid(f"{self.aggregate_id} is paid already", code="already-paid")
@@ -188,4 +242,20 @@ class Order(Aggregate, category="order"):
             raise AlreadyWithdrawn(f"{self.aggregate_id} has been withdrawn", code="already-withdrawn")
 
 
+class Parcel(Aggregate, category="parcel"):
+    """A parcel of the warehouse."""
+
+    @creates
+    def request(self, order: str, value: Decimal) -> None:
+        """Request a parcel with the goods of an order.
+
+        Raises:
+            TooValuable: no insurance covers it.
+        """
+        if value > INSURED:
+            raise TooValuable(f"a parcel is insured up to {INSURED} EUR, and {order} is worth {value} EUR")
+        self.record(ParcelRequested(order=order, value=value))
+
+
 orders = Repository(Order)
+parcels = Repository(Parcel)

@@ -19,6 +19,7 @@ from .domain import (
     ParcelPacked,
     ParcelShipped,
     PaymentReceived,
+    PaymentRefunded,
 )
 from .models import Order, Postage, ProductSales
 
@@ -29,6 +30,7 @@ STATUS: Final = {
     ParcelShipped: "shipped",
     ParcelDelivered: "delivered",
     GoodsReturned: "returned",
+    PaymentRefunded: "refunded",
 }
 
 # What a carrier takes for a parcel, in euros. One parcel of the demo data travels by balloon: the projection cannot

@@ -7,6 +7,7 @@ of their own session only, and may read the events of orders only.
 import json
 import re
 from collections.abc import Callable
+from datetime import datetime
 from decimal import Decimal
 from typing import Any, Final, get_args
 from uuid import uuid4
@@ -29,10 +30,12 @@ from events.context import event_context
 from events.exceptions import Rejected
 from events.models import Event
 from events.store import EventStore
+from projections.models import Timer
 
-from .domain import GOODS, MAX_QUANTITY, WALLET_LIMIT, Method, Order, orders
+from .domain import GOODS, INSURED, MAX_QUANTITY, WALLET_LIMIT, Method, Order, orders
 from .models import Order as OrderRow
 from .models import ProductSales
+from .reactions import Fulfilment
 
 VISITOR: Final = "visitor"
 EVENTS_AT_FIRST = 12
@@ -71,7 +74,8 @@ def page(request: HttpRequest) -> HttpResponse:
         "goods": [{"sku": sku, "name": NAMES[sku], "price": price} for sku, price in GOODS.items()],
         "quantities": range(1, MAX_QUANTITY + 1),
         "wallet_limit": WALLET_LIMIT,
-        "orders": OrderRow.objects.filter(order_id__in=_own(request)).order_by("-placed_at"),
+        "insured": INSURED,
+        "orders": _orders(_own(request)),
         "sales": _sales(),
         "events": [(event, _shortened(event.readable_data)) for event in newest[:EVENTS_AT_FIRST]],
         "after": settled,
@@ -87,8 +91,8 @@ def place(request: HttpRequest) -> HttpResponse:
         return _answer(request, messages.ERROR, _first_error(form))
     order_id = uuid4().hex[:8]
     chosen = {form.cleaned_data["sku"]: form.cleaned_data["quantity"]}
-    _as_visitor(lambda: orders.handle(order_id, Order.place, VISITOR, chosen))
     aggregate_id = orders.aggregate_id(order_id)
+    _as_visitor(aggregate_id, lambda: orders.handle(order_id, Order.place, VISITOR, chosen))
     request.session["orders"] = [aggregate_id, *_own(request)][:ORDERS_OF_A_SESSION]
     return _answer(request, messages.SUCCESS, f"You have placed {aggregate_id}. Now pay it.")
 
@@ -143,14 +147,15 @@ def _command(
     request: HttpRequest, done: str, aggregate_id: str, command: Callable[..., Any], *args: Any
 ) -> HttpResponse:
     try:
-        _as_visitor(lambda: orders.handle(aggregate_id, command, *args))
+        _as_visitor(aggregate_id, lambda: orders.handle(aggregate_id, command, *args))
     except Rejected as error:
         return _answer(request, messages.WARNING, f"Rejected: {error.message}. Nothing was stored.")
     return _answer(request, messages.SUCCESS, done)
 
 
-def _as_visitor(run: Callable[[], Any]) -> None:
-    with event_context(user=VISITOR):
+def _as_visitor(order: str, run: Callable[[], Any]) -> None:
+    """Run a command of a visitor; all events of an order are one flow."""
+    with event_context(user=VISITOR, correlation_id=order):
         run()
 
 
@@ -177,6 +182,13 @@ def _first_error(form: forms.Form) -> str:
 def _shortened(data: Any) -> str:
     text = re.sub(r"\n *", " ", json.dumps(data, ensure_ascii=False, indent=1))  # with spaces, where lines may break
     return Truncator(text).chars(DATA_CHARACTERS)
+
+
+def _orders(ids: list[str]) -> list[tuple[OrderRow, datetime | None]]:
+    """Return orders, the newest first, each with the moment at which it is withdrawn if it is not paid."""
+    due = dict(Timer.objects.of(Fulfilment.name).filter(key__in=ids).values_list("key", "due_at"))
+    rows = OrderRow.objects.filter(order_id__in=ids).order_by("-placed_at")
+    return [(row, due.get(row.order_id)) for row in rows]
 
 
 def _sales() -> list[dict[str, Any]]:

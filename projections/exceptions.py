@@ -40,7 +40,7 @@ class UnknownProjection(ProjectionError):
 
     def __init__(self, name: str, known: Iterable[str]) -> None:
         self.name = name
-        names = ", ".join(sorted(known)) or "none; register them in an app's projections.py"
+        names = ", ".join(sorted(known)) or "none; register them in an app's projections.py or reactions.py"
         super().__init__(f"There is no projection {name!r}; registered projections: {names}")
 
 

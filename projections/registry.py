@@ -33,8 +33,8 @@ def unregister(projection: type[Projection]) -> None:
 
 
 def autodiscover() -> None:
-    """Import the module `projections` of every installed app."""
-    autodiscover_modules("projections")
+    """Import the modules `projections` and `reactions` of every installed app."""
+    autodiscover_modules("projections", "reactions")
 
 
 def registered() -> list[type[Projection]]:

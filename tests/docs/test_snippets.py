@@ -62,6 +62,7 @@ ELSEWHERE = (
     "# settings.py",
     "# urls.py",
     "# projections.py",
+    "# reactions.py",
     "# over HTTP",
     "# venue/events/apps.py",
     "# tasks in a context",
@@ -347,6 +348,16 @@ def test_tutorial_of_projections_works_as_written(own_project: OwnProject) -> No
         assert "7 passed" in said
 
 
+def test_process_manager_of_the_page_is_that_of_the_demo() -> None:
+    (block,) = [
+        each for each in snippets(ROOT / "docs/reactions.md", "python") if each.startswith("# eventstore_project")
+    ]
+    path, _, code = block.partition("\n")
+    source = iter((ROOT / path.removeprefix("# ")).read_text(encoding="utf-8").splitlines())
+    for line in code.splitlines():
+        assert line in source, "the page leaves out lines, but changes none"
+
+
 def test_tutorial_of_reactions_works_as_written(own_project: OwnProject) -> None:
     page = (ROOT / "docs/reactions.md").read_text(encoding="utf-8").partition("## When another system is away")[0]
     assert follow(page, own_project, "parcels") == 3
@@ -367,7 +378,7 @@ def test_snippet_that_waits_for_a_projection_works() -> None:
 @pytest.mark.django_db(transaction=True)
 def test_timers_of_the_page_work_as_the_page_about_tests_says() -> None:
     (reminders,) = [
-        each for each in snippets(ROOT / "docs/reactions.md", "python") if each.startswith("# payments/projections.py")
+        each for each in snippets(ROOT / "docs/reactions.md", "python") if each.startswith("# payments/reactions.py")
     ]
     (tests,) = [each for each in snippets(ROOT / "docs/testing.md", "python") if each.startswith(PAYMENTS)]
     names: dict[str, Any] = {"__name__": "payments.projections"}

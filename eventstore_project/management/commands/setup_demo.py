@@ -19,6 +19,8 @@ from events.models import Event
 from events.monitoring import doctor
 from events.storage import autocommit, server_errors
 from eventstore_project import demo, postgres, secrets
+from eventstore_project.reactions import Fulfilment
+from projections.reactions import moving
 from projections.workers.worker import Until, Worker
 
 ADMIN = "admin"
@@ -75,7 +77,11 @@ def _has_its_columns(model: type[Model]) -> bool:
 
 
 def fill_read_models() -> None:
-    """Let projections handle the demo's events, and park the one that they cannot handle."""
+    """Let projections handle the demo's events, and park the one that they cannot handle.
+
+    The orders of the past are over: the process manager leaves them out.
+    """
+    moving.forward(Fulfilment.name, by="setup_demo", reason="the history of the demo")
     logging.disable(logging.ERROR)  # the parked event is intended
     try:
         with override_settings(PROJECTIONS_RETRY_DELAYS_SECONDS=()):
