@@ -62,7 +62,7 @@ def show_workers() -> None:
     from projections.models import Heartbeat
 
     now = timezone.now()
-    names = ["daily_activity, event_type_activity, product_sales", "product_sales, postage"]
+    names = ["daily_activity, event_type_activity, product_sales, seals", "fulfilment, postage, product_sales"]
     for number, projections in enumerate(names, start=1):
         row = {
             "host": f"worker-{number}",
@@ -122,7 +122,35 @@ def take_pictures(camera: Camera) -> None:
     show_workers()
     camera.open(reverse("admin:projections_projectionstate_changelist"))
     camera.take("board", 690)
+    take_flow(camera)
     take_conflict(camera)
+
+
+def take_flow(camera: Camera) -> None:
+    """Let an order go through the whole process, with parcels and a timer."""
+    from django.urls import reverse
+    from django.utils import timezone
+
+    from events.context import event_context
+    from eventstore_project.domain import Order, orders
+    from eventstore_project.reactions import TIME_TO_PAY
+    from projections import registry
+    from projections.testing import run_due_timers
+    from projections.workers.worker import Until, Worker
+
+    def react() -> None:
+        Worker([registry.get("fulfilment")], until=Until.CAUGHT_UP).run()
+
+    with event_context(correlation_id="visit-2013", user="customer-7"):
+        orders.handle("2001", Order.place, "customer-7", {"DESK-9": 2})
+        orders.handle("2002", Order.place, "customer-7", {"MUG-1": 2})
+        react()
+        orders.handle("2001", Order.pay, "card")
+        react()
+    run_due_timers(timezone.now() + 2 * TIME_TO_PAY)
+    react()
+    camera.open(f"{reverse('admin:events_event_flow')}?correlation_id=visit-2013")
+    camera.take("flow", 980)
 
 
 def take_conflict(camera: Camera) -> None:

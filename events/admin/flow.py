@@ -134,6 +134,19 @@ def steps(events: Sequence[Event], site: str, notes: Mapping[int, Sequence[Note]
     return found, drawing
 
 
+def below_causes(found: Sequence[Step]) -> list[Step]:
+    """Return steps in the order of a tree: each below its cause, and the effects of one cause by position."""
+    effects_of: dict[int | None, list[Step]] = {}
+    for step in found:
+        effects_of.setdefault(step.cause.position if step.cause else None, []).append(step)
+    ordered: list[Step] = []
+    waiting = effects_of[None][::-1] if found else []
+    while waiting:
+        ordered.append(step := waiting.pop())
+        waiting += effects_of.get(step.event.position, [])[::-1]
+    return ordered
+
+
 def notes_on(sources: Sequence[Notes], request: HttpRequest, events: Sequence[Event]) -> dict[int, list[Note]]:
     """Return the notes of all apps by the positions of their events."""
     found: dict[int, list[Note]] = {each.position: [] for each in events}
@@ -167,6 +180,7 @@ def page(admin: ModelAdmin, request: HttpRequest, sources: Sequence[Notes]) -> H
         "opts": admin.opts,
         "media": admin.media,
         "steps": found,
+        "tree": below_causes(found),
         "drawing": drawing,
         "aggregates": [
             (name, history_url(request, name)) for name in dict.fromkeys(each.aggregate_id for each in shown)

@@ -53,6 +53,17 @@ def test_flow_shows_what_led_to_what(store: EventStore) -> None:
     assert [step.event.aggregate_id for step in steps_of("c", {"b"})] == ["b-1"]
 
 
+def test_list_has_each_event_below_its_cause(store: EventStore) -> None:
+    first, other = store.dispatch(
+        new("a-1", metadata={"correlation_id": "c"}), new("b-1", metadata={"correlation_id": "c"})
+    )
+    for aggregate_id, cause in (("b-2", other), ("a-2", first), ("b-3", other)):
+        store.dispatch(new(aggregate_id, metadata={"correlation_id": "c", "causation_id": str(cause.event_id)}))
+    ordered = flow.below_causes(steps_of("c"))
+    assert [step.event.aggregate_id for step in ordered] == ["a-1", "a-2", "b-1", "b-2", "b-3"]
+    assert flow.below_causes([]) == []
+
+
 def test_page_has_a_picture_and_a_list(staff: Client, store: EventStore, notes: list[flow.Note]) -> None:
     events = a_flow(store)
     notes += [flow.Note(text="receipts: handled"), flow.Note(text="stored by a reaction", mark="reaction")]
