@@ -30,7 +30,7 @@ from projections.models import Heartbeat
 from tests import FULL, emptying
 from tests.browser import Browser, Chromium
 from tests.clusters import cluster_in, open_folder
-from tests.ownproject import OwnProject
+from tests.ownproject import OwnProject, empty_databases
 from tests.support import AsgiServer
 
 pytest_plugins = ["events.testing.pytest_plugin"]  # an installed package has an entry point for it
@@ -220,25 +220,8 @@ def empty_database(db: None) -> Iterator[dict[str, Any]]:
 
     There is a second one, with `_store` after its name.
     """
-    name = f"{connection.settings_dict['NAME']}_own_project"
-    databases = (name, f"{name}_store")
-    server = connection.copy("server")
-    server.settings_dict["NAME"] = "postgres"
-    server.set_autocommit(True)
-    with server.cursor() as cursor:
-        drop = [f'DROP DATABASE IF EXISTS "{each}" WITH (FORCE)' for each in databases]
-        drop.append(f'DROP ROLE IF EXISTS "{name}"')
-        # CREATEDB is for `manage.py test`, which makes a database of its own.
-        role = f"CREATE ROLE \"{name}\" LOGIN CREATEDB PASSWORD 'secret'"
-        create = [role, *(f'CREATE DATABASE "{each}" OWNER "{name}"' for each in databases)]
-        for statement in drop + create:
-            cursor.execute(statement)
-        keys = ("ENGINE", "HOST", "PORT")
-        login = {"USER": name, "PASSWORD": "secret", "NAME": name}
-        yield {key: connection.settings_dict[key] for key in keys} | login
-        for statement in drop:
-            cursor.execute(statement)
-    server.close()
+    with empty_databases("own_project") as settings:
+        yield settings
 
 
 @pytest.fixture

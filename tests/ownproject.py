@@ -7,9 +7,13 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 from typing import Any
+
+from django.db import connection
 
 from tests import ROOT
 
@@ -53,6 +57,33 @@ for url in ("/admin/", "/admin/events/event/", "/admin/events/aggregate/order-1/
     assert client.get(url).status_code == 200, url
 print(AggregateActivity.objects.get().event_count)
 """
+
+
+@contextmanager
+def empty_databases(suffix: str) -> Iterator[dict[str, Any]]:
+    """Two empty databases on the server of the tests, the second with `_store` after its name.
+
+    Yields Django's settings for the first. They belong to a role that may do nothing else.
+    """
+    name = f"{connection.settings_dict['NAME']}_{suffix}"
+    databases = (name, f"{name}_store")
+    server = connection.copy("server")
+    server.settings_dict["NAME"] = "postgres"
+    server.set_autocommit(True)
+    with server.cursor() as cursor:
+        drop = [f'DROP DATABASE IF EXISTS "{each}" WITH (FORCE)' for each in databases]
+        drop.append(f'DROP ROLE IF EXISTS "{name}"')
+        # CREATEDB is for `manage.py test`, which makes a database of its own.
+        role = f"CREATE ROLE \"{name}\" LOGIN CREATEDB PASSWORD 'secret'"
+        create = [role, *(f'CREATE DATABASE "{each}" OWNER "{name}"' for each in databases)]
+        for statement in drop + create:
+            cursor.execute(statement)
+        keys = ("ENGINE", "HOST", "PORT")
+        login = {"USER": name, "PASSWORD": "secret", "NAME": name}
+        yield {key: connection.settings_dict[key] for key in keys} | login
+        for statement in drop:
+            cursor.execute(statement)
+    server.close()
 
 
 @cache

@@ -2,7 +2,6 @@
 
 import contextlib
 import io
-import json
 import re
 import shlex
 import shutil
@@ -10,7 +9,7 @@ import sys
 import unittest
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from types import ModuleType, SimpleNamespace
+from types import ModuleType
 from typing import Any
 
 import pytest
@@ -22,7 +21,6 @@ from django.test import Client, RequestFactory
 from django.utils.module_loading import import_string
 from rest_framework.authtoken.models import Token
 
-from events.context import current_context, event_context
 from events.middleware import EventContextMiddleware
 from events.store import EventStore
 from events.testing import isolated_registry
@@ -65,7 +63,6 @@ ELSEWHERE = (
     "# reactions.py",
     "# over HTTP",
     "# venue/events/apps.py",
-    "# tasks in a context",
 )
 
 
@@ -139,34 +136,6 @@ def test_settings_of_the_context_page_name_the_middleware() -> None:
     names: dict[str, Any] = {"MIDDLEWARE": ["others"]}
     exec(compile(block, "docs/context.md", "exec"), names)  # noqa: S102
     assert [import_string(names["MIDDLEWARE"][0]), names["MIDDLEWARE"][1]] == [EventContextMiddleware, "others"]
-
-
-def test_tasks_of_the_context_page_pass_the_context_on(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Celery is not installed here. In its place stand a list of receivers, and a task that has headers."""
-
-    class Task:
-        def __init__(self, headers: dict[str, Any]) -> None:
-            self.request = headers
-
-        def __call__(self) -> dict[str, str]:
-            return current_context()
-
-    receivers: list[Callable[..., None]] = []
-    celery: dict[str, Any] = {
-        "celery": SimpleNamespace(Task=Task),
-        "celery.signals": SimpleNamespace(before_task_publish=SimpleNamespace(connect=receivers.append)),
-    }
-    for name, module in celery.items():
-        monkeypatch.setitem(sys.modules, name, module)
-    (block,) = [each for each in snippets(ROOT / "docs/context.md", "python") if each.startswith("# tasks in a")]
-    names: dict[str, Any] = {}
-    exec(compile(block, "docs/context.md", "exec"), names)  # noqa: S102
-    headers: dict[str, Any] = {}
-    values = {"correlation_id": "c", "causation_id": "e", "user": "5", "traceparent": f"00-{'a' * 32}-{'b' * 16}-01"}
-    with event_context(**values):
-        receivers[0](sender="task", headers=headers)
-    received = json.loads(json.dumps(headers))
-    assert (names["ContextTask"](received)(), names["ContextTask"]({})()) == (values, {})
 
 
 def test_snippet_of_the_collisions_page_is_an_app_config() -> None:

@@ -325,10 +325,6 @@ KILLS = 30 if FULL else 4
 
 
 def test_processes_killed_during_retries_lose_and_double_nothing(store: EventStore) -> None:
-    until = time.time() + (15 if FULL else 4)
-    for number in range(60):
-        poison = {"poison": "until", "until": until} if number % 3 == 0 else {}
-        store.dispatch(new(f"a-{number}", "Fragile", data=poison), *[fragile(f"a-{number}") for _ in range(3)])
     with ExitStack() as stack:
 
         def start() -> Any:
@@ -337,6 +333,11 @@ def test_processes_killed_during_retries_lose_and_double_nothing(store: EventSto
             return process
 
         workers = [start(), start()]
+        Wait.until(lambda: Heartbeat.objects.count() == 2, timeout_seconds=60)
+        until = time.time() + (15 if FULL else 4)
+        for number in range(60):
+            poison = {"poison": "until", "until": until} if number % 3 == 0 else {}
+            store.dispatch(new(f"a-{number}", "Fragile", data=poison), *[fragile(f"a-{number}") for _ in range(3)])
         Wait.until(lambda: ParkedEvent.objects.filter(attempts__gt=1).exists(), timeout_seconds=60)
         for kill in range(KILLS):
             time.sleep(0.3)

@@ -1,0 +1,1 @@
+"""The recipes of docs/recipes.md, with the packages and the servers that they are about."""
