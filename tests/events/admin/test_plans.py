@@ -68,6 +68,7 @@ PAGES: dict[str, tuple[str, dict[str, Any]]] = {
     "old type": (EVENTS, {"type": "legacy0"}),
     "category of another type": (EVENTS, {"category": "legacy", "type": "order1"}),
     "correlation": (EVENTS, {"correlation_id": "c-77"}),
+    "flow": (f"{EVENTS}flow/", {"correlation_id": "c-77"}),
     "old days": (EVENTS, {"recorded_from": "2000-01-01", "recorded_before": "2000-01-02"}),
     "aggregate": (EVENTS, {"aggregate_id": "order-76"}),
     "prefix": (EVENTS, {"q": "order-1"}),

@@ -8,8 +8,10 @@ from tests.projections.reactions.support import Answers, Counts, Sends, register
 
 
 @pytest.fixture(autouse=True)
-def fresh_target() -> None:
+def fresh_target() -> Iterator[None]:
     target.reset()
+    yield
+    target.reset()  # other tests use it, too
 
 
 @pytest.fixture
