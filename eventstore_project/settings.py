@@ -96,6 +96,7 @@ SPECTACULAR_SETTINGS = {
     "SERVE_INCLUDE_SCHEMA": False,
     "POSTPROCESSING_HOOKS": [
         "drf_spectacular.hooks.postprocess_schema_enums",
+        "events.api.introduction.add_introduction",
         "events.domain.api.openapi.add_event_types",
         "events.domain.api.openapi.add_commands",
     ],

@@ -54,7 +54,7 @@ def addresses(*rows: tuple[str, Any, str]) -> list[URLPattern]:
     """Return the URL patterns of some views, each given as route, class and name, and the redirects to them."""
     views = [path(route, view.as_view(route=route), name=name) for route, view, name in rows]
     # After all views, because an aggregate id may contain slashes.
-    return views + [path(route.removesuffix("/"), add_slash, {"route": route}) for route, _, _ in rows]
+    return views + [path(route.removesuffix("/"), add_slash, {"route": route}) for route, _, _ in rows if route]
 
 
 def addresses_of_other_apps() -> list[tuple[str, Any, str]]:

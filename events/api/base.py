@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Any
 from urllib.parse import quote
 
+from django.db import connections, transaction
 from django.utils.cache import patch_vary_headers
 from django.utils.functional import cached_property
 from drf_spectacular.utils import OpenApiParameter
@@ -18,10 +19,12 @@ from rest_framework.utils.urls import replace_query_param
 from rest_framework.views import APIView
 
 from events import authorization
+from events.conf import conf
 from events.exceptions import InvalidEvent
 from events.formats import cloudevents
 from events.formats.serialization import event_as_dict, event_row_as_dict
 from events.models import Event, EventQuerySet
+from events.setting_kinds import NONE
 from events.storage import ordering
 from events.storage.rows import EventRow, Query, fetch_page
 from events.store import DispatchResult, EventStore
@@ -72,6 +75,13 @@ UNCHANGING = "private, max-age=31536000, immutable"
 ASK_AGAIN = "private, no-cache"
 
 
+def outside_transactions(view: Any) -> Any:
+    """Return a view function whose requests are no transaction, even if a project sets ATOMIC_REQUESTS."""
+    for alias in connections:
+        view = transaction.non_atomic_requests(using=alias)(view)
+    return view
+
+
 async def no_content() -> AsyncIterator[bytes]:
     """Yield nothing: the body for HEAD of a view that streams under ASGI. The headers are those of GET."""
     return
@@ -87,7 +97,7 @@ class StoreView(APIView):
         parameters: the query parameters of GET.
         post_parameters: those of POST.
         throttle_kind: the kind of a GET request in `EVENTS_API_THROTTLE_RATES`.
-        route: the part of the address that the URLconf of the app has for the view; empty for views of projects.
+        route: the part of the address that the URLconf of the app has for the view; None for views of projects.
     """
 
     permission_classes = [StorePermissions]
@@ -100,7 +110,7 @@ class StoreView(APIView):
     parameters: Sequence[OpenApiParameter] = ()
     post_parameters: Sequence[OpenApiParameter] = ()
     throttle_kind = "read"
-    route = ""
+    route: str | None = None
 
     @cached_property
     def store(self) -> EventStore:
@@ -119,7 +129,7 @@ class StoreView(APIView):
 
     def initialize_request(self, request: Any, *args: Any, **kwargs: Any) -> Request:
         bodies.measure(request)
-        addresses.keep_encoded(request, self.route, self.kwargs)
+        addresses.keep_encoded(request, self.route or "", self.kwargs)
         return super().initialize_request(request, *args, **kwargs)
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
@@ -137,7 +147,12 @@ class StoreView(APIView):
 
     def get_format_suffix(self, **kwargs: Any) -> str | None:
         # An argument of the route is no suffix, even if FORMAT_SUFFIX_KWARG has its name.
-        return super().get_format_suffix(**{name: kwargs[name] for name in kwargs if f":{name}>" not in self.route})
+        route = self.route or ""
+        return super().get_format_suffix(**{name: kwargs[name] for name in kwargs if f":{name}>" not in route})
+
+    def is_usable(self) -> bool:
+        """Return whether the user may send the method of the request to at least one address of this view."""
+        return all(rule.has_permission(self.request, self) for rule in self.get_permissions())
 
     def check_readable(self, aggregate_id: str) -> None:
         """Raise PermissionDenied if the user may not read the category of an aggregate."""
@@ -166,7 +181,7 @@ class StoreView(APIView):
 
     def finalize_response(self, request: Request, response: Any, *args: Any, **kwargs: Any) -> Any:
         response = super().finalize_response(request, response, *args, **kwargs)
-        if self.route and isinstance(response, problems.Problem):
+        if self.route is not None and isinstance(response, problems.Problem):
             prefix = addresses.prefix(request, self.route, self.kwargs)
             if prefix is not None:
                 response.within(prefix)
@@ -209,6 +224,10 @@ class EventsView(StoreView):
 
     parser_classes = [StrictJSONParser, CloudEventParser, CloudEventBatchParser]
     renderer_classes = [*StoreView.renderer_classes, CloudEventBatchRenderer]
+
+    def is_usable(self) -> bool:
+        is_closed = self.request.method == "POST" and conf.append_over_http == NONE
+        return super().is_usable() and not is_closed
 
     def get_parsers(self) -> list[BaseParser]:
         request = getattr(self, "request", None)  # the OpenAPI description has none

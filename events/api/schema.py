@@ -25,6 +25,7 @@ PROBLEM = "application/problem+json"
 JSON = "application/json"
 NDJSON = "application/x-ndjson"
 EVENT_STREAM = "text/event-stream"
+START = "start"  # the tag of the root
 
 
 def query(name: str, kind: dict[str, Any], description: str, *, may_repeat: bool = False) -> OpenApiParameter:
@@ -190,6 +191,7 @@ def operation(
         def handle(view: Any, request: Any, *args: Any, **kwargs: Any) -> Any:
             return method(view, request, **{name: kwargs[name] for name in names})
 
+        handle.summary = summary  # type: ignore[attr-defined]
         handle.kwargs = {"schema": OperationSchema}  # type: ignore[attr-defined]  # `extend_schema` derives from it
         return describe(handle)
 
@@ -230,6 +232,10 @@ class OperationSchema(AutoSchema):
         declared = [_as_set_here(each) for each in parameters]
         named = [each for each in (AGGREGATE_ID, EVENT_ID) if f"{{{each.name}}}" in self.path]
         return [*super().get_override_parameters(), *named, *declared]
+
+    def get_tags(self) -> list[str]:
+        route = self.view.route
+        return super().get_tags() if route is None else [route.partition("/")[0] or START]
 
     def get_operation(self, *args: Any, **kwargs: Any) -> Any:
         operation = super().get_operation(*args, **kwargs)

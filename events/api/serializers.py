@@ -201,6 +201,34 @@ class ProblemTypeExplainedSerializer(serializers.Serializer):
     remedy = serializers.CharField()
 
 
+class LivenessSerializer(serializers.Serializer):
+    status = serializers.CharField(help_text="`ok`.")
+
+
+class ReadinessSerializer(serializers.Serializer):
+    status = serializers.ChoiceField(["ok", "failing"])
+    failing = serializers.ListField(child=serializers.CharField(), help_text="`database`, or nothing.")
+
+
+class AddressSerializer(serializers.Serializer):
+    address = serializers.URLField()
+    operations = serializers.DictField(child=serializers.CharField(), help_text="What each method does.")
+
+
+class TemplateSerializer(serializers.Serializer):
+    template = serializers.CharField(help_text="An address with placeholders, as in RFC 6570, level 1.")
+    operations = serializers.DictField(child=serializers.CharField(), help_text="What each method does.")
+
+
+class RootSerializer(serializers.Serializer):
+    addresses = AddressSerializer(many=True, help_text="The addresses without placeholders.")
+    templates = TemplateSerializer(many=True)
+    descriptions = serializers.DictField(
+        child=serializers.URLField(),
+        help_text="`schema`: the description in OpenAPI; `docs` and `redoc`: pages that show it.",
+    )
+
+
 class ConflictingSerializer(serializers.Serializer):
     aggregate_id = NameField()
     expected = ExpectationField()
@@ -227,5 +255,20 @@ def examples(package: str | None) -> dict[str, Any]:
     return content
 
 
+ROOT = {
+    "addresses": [
+        {
+            "address": "https://example.com/api/events/",
+            "operations": {"GET": "All events by position", "POST": "Append to several aggregates"},
+        }
+    ],
+    "templates": [
+        {
+            "template": "/api/aggregates/{aggregate_id}/events/",
+            "operations": {"GET": "The history of an aggregate", "POST": "Append to one aggregate"},
+        }
+    ],
+    "descriptions": {"schema": "https://example.com/api/schema/"},
+}
 PLACED, PLACED_AS_CLOUDEVENT, ORDER_18, STREAMED = examples(__package__).values()
 AS_CLOUDEVENTS = {cloudevents.BATCH_MEDIA_TYPE: (CLOUDEVENTS, [PLACED_AS_CLOUDEVENT])}

@@ -6,10 +6,18 @@ the list with `starts_with`.
 """
 
 from .addresses import addresses, addresses_of_other_apps
+from .introduction import describe_tags
 from .views import aggregates, events, import_export, streams
-from .views.problem_types import PROBLEM_TYPES
+from .views.everywhere import EVERYWHERE
 
 app_name = "events"
+
+describe_tags(
+    {
+        "events": "The events of the whole store: append to several aggregates, read, follow, import, export.",
+        "aggregates": "One aggregate: append to it, read its history, follow it, run its commands.",
+    }
+)
 
 urlpatterns = addresses(
     *addresses_of_other_apps(),  # first, because an aggregate id may contain slashes
@@ -22,5 +30,5 @@ urlpatterns = addresses(
     ("events/import/", import_export.EventImport, "event-import"),
     ("events/stream/", streams.EventStream, "event-stream"),
     ("events/<event_id:event_id>/", events.EventDetail, "event-detail"),
-    PROBLEM_TYPES,
+    *EVERYWHERE,
 )

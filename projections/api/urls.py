@@ -1,14 +1,23 @@
 """The URLs of the projections and of the read models; include them in your URLconf, with or without those of events.
 
-They have the problem types too, so that errors have an address that explains them wherever the URLs are included.
+They have the root, the probes and the problem types too, wherever the URLs are included.
 """
 
 from events.api.addresses import addresses
-from events.api.views.problem_types import PROBLEM_TYPES
+from events.api.introduction import describe_tags
+from events.api.views.everywhere import EVERYWHERE
 
 from .views import health, projections, read_models, timers
 
 app_name = "projections"
+
+describe_tags(
+    {
+        "read-models": "What the projections that come with the store have counted.",
+        "projections": "The status of the projections and reactions, and the events that they have set aside.",
+        "timers": "The timers of reactions: list them, cancel one, fire one now.",
+    }
+)
 
 urlpatterns = addresses(
     ("health/", health.HealthView, "health"),
@@ -26,5 +35,5 @@ urlpatterns = addresses(
     ),
     ("read-models/event-type-activity/", read_models.EventTypeActivityList, "event-type-activity-list"),
     ("read-models/daily-activity/", read_models.DailyActivityList, "daily-activity-list"),
-    PROBLEM_TYPES,
+    *EVERYWHERE,
 )

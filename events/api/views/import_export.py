@@ -3,21 +3,22 @@
 from io import BytesIO
 from typing import Any
 
-from django.db import connections, transaction
 from django.http import StreamingHttpResponse
 from rest_framework.request import Request
 from rest_framework.response import Response
 
 from events.api import appending, parameters, preconditions, problems, schema, serializers
-from events.api.base import StoreView
+from events.api.base import StoreView, outside_transactions
 from events.api.filters import EventFilter
 from events.api.negotiation import FastJSONRenderer, NDJSONParser, NDJSONRenderer
 from events.api.problems import Problem
 from events.authorization import Categories
+from events.conf import conf
 from events.exceptions import InvalidEvent, Rejected
 from events.formats.files import read_json_lines
 from events.formats.importing import BadLine, Importer
 from events.formats.serialization import to_json
+from events.setting_kinds import ALL
 from events.storage import reader
 from events.streaming.threads import streamed
 from events.types import MAX_BIGINT, category_of
@@ -60,11 +61,11 @@ class EventImport(StoreView):
 
     @classmethod
     def as_view(cls, **initkwargs: Any) -> Any:
-        view = super().as_view(**initkwargs)
-        # A transaction around the whole import (ATOMIC_REQUESTS) would delay all readers until it ends.
-        for alias in connections:
-            view = transaction.non_atomic_requests(using=alias)(view)
-        return view
+        # A transaction around the whole import would delay all readers until it ends.
+        return outside_transactions(super().as_view(**initkwargs))
+
+    def is_usable(self) -> bool:
+        return super().is_usable() and conf.append_over_http == ALL
 
     @schema.operation(
         "import_events",

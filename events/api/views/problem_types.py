@@ -28,5 +28,5 @@ class ProblemTypeDetail(StoreView):
         return Response(TYPES[slug]._asdict())
 
 
-# Each URLconf of the interface has this address, under the path that `Problem.within` expects.
+# Under the path that `Problem.within` expects.
 PROBLEM_TYPES = ("problems/<slug:slug>/", ProblemTypeDetail, "problem-type")

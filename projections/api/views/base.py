@@ -12,7 +12,7 @@ from events.api import parameters, schema
 from events.api import serializers as store_serializers
 from events.api.base import StoreView
 from events.api.problems import Problem
-from projections import waiting
+from projections import registry, waiting
 from projections.conf import conf
 from projections.exceptions import NotCaughtUp, UnknownProjection
 
@@ -39,6 +39,10 @@ class AtLeast(StoreView):
         super().__init_subclass__(**kwargs)
         if AT_LEAST not in cls.parameters:
             cls.parameters = (*cls.parameters, AT_LEAST)
+
+    def is_usable(self) -> bool:
+        is_enabled = self.projection in {each.name for each in registry.all_projections()}
+        return super().is_usable() and is_enabled
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
         super().initial(request, *args, **kwargs)

@@ -9,7 +9,7 @@ from rest_framework.response import Response
 from rest_framework.status import HTTP_200_OK, HTTP_503_SERVICE_UNAVAILABLE
 
 from events.api import schema
-from events.api.base import StoreView
+from events.api.base import StoreView, outside_transactions
 from projections.api import serializers
 from projections.api.serializers import Health
 from projections.operations import status
@@ -24,6 +24,10 @@ class HealthView(StoreView):
     view_permission = "projections.view_projectionstate"
     by_category = False
     permission_classes = [AllowAny]
+
+    @classmethod
+    def as_view(cls, **initkwargs: Any) -> Any:
+        return outside_transactions(super().as_view(**initkwargs))  # which would fail before this view can answer
 
     @schema.operation(
         "get_health",

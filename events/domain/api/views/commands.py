@@ -19,7 +19,7 @@ from events.api.serializers import JSON_OBJECT
 from events.domain import answers
 from events.domain.aggregates import Aggregate
 from events.domain.codecs import json_value
-from events.domain.commands import Command, commands_of_aggregate
+from events.domain.commands import Command, all_commands, commands_of_aggregate
 from events.domain.repository import Repository
 from events.exceptions import Conflict, InvalidEvent, VersionConflict
 from events.jsonb import dumps
@@ -42,6 +42,9 @@ class CommandView(StoreView):
     """Run a command of an aggregate. The user needs the permission that the command names, and no other."""
 
     permission_classes = [IsAuthenticated]
+
+    def is_usable(self) -> bool:
+        return super().is_usable() and any(each.is_allowed(self.request.user) for each in all_commands())
 
     @schema.operation(
         "run_command",
