@@ -19,7 +19,7 @@ _AUTHENTICATION = """\
 An administrator creates a user and a token: in the admin under "Auth Token", or with `python manage.py
 drf_create_token USERNAME`. Send the token in each request:
 
-    Authorization: Token 9944b09199c62bcf9418ad846dd0e4bbdfc6ee4b
+    Authorization: Token TOKEN
 
 In the dialog "Authorize", the value of `tokenAuth` begins with the word `Token`, too. The permissions of the user
 decide what the token allows."""
@@ -60,10 +60,10 @@ def add_introduction(result: dict[str, Any], generator: Any, request: Any, publi
     if not result["info"].get("description"):
         sections = [_WHAT.format(root=_root(result)), *([_AUTHENTICATION] if "tokenAuth" in schemes else []), _REST]
         result["info"]["description"] = "\n\n".join(sections)
-    used = {tag for each in operations for tag in each.get("tags", ())}
+    used = dict.fromkeys(tag for each in operations for tag in each.get("tags", ()))
     own = result.get("tags", [])
     known = {each["name"] for each in own}
-    added = [{"name": name, "description": text} for name, text in _TAGS.items() if name in used - known]
+    added = [{"name": name, "description": _TAGS[name]} for name in used if name in _TAGS and name not in known]
     if own or added:
         result["tags"] = [*own, *added]
     return result

@@ -51,6 +51,8 @@ def test_every_address_without_the_slash_is_redirected_for_everybody(settings: A
     strict = Client(enforce_csrf_checks=True)
     for name, _ in operations():
         address = name.partition(" ")[2].format(**values)
+        if address == "/api/":
+            continue  # the project's own path
         for method in ("get", "post", "put", "head", "options"):
             response = getattr(strict, method)(f"{address[:-1]}?q=%C3%BC&r=/")
             assert (response.status_code, response.headers["Location"]) == (308, f"{address}?q=%C3%BC&r=/")
@@ -125,15 +127,17 @@ def test_urls_may_be_included_in_any_way(api: APIClient, admin_user: User, store
             address = prefix + own.format(**values, timer_id=a_timer() if "timer_id" in own else "")
             has_pages = any(each["name"] == "limit" for each in content.get("parameters", ()))
             follow(api, method, prefix, address, has_pages=has_pages)
-            missing_slash = getattr(api, method)(address[:-1])
-            assert (missing_slash.status_code, missing_slash.headers["Location"]) == (308, address)
+            missing_slash = getattr(api, method)(address[:-1]) if own else None
+            assert not missing_slash or (missing_slash.status_code, missing_slash.headers["Location"]) == (308, address)
 
 
 def operations_of(of_events: list[str], of_projections: list[str]) -> Any:
     for name, content in ALL_OPERATIONS:
         method, _, template = name.partition(" ")
         own = template.removeprefix("/api/")
-        for prefix in of_events if own.startswith(("aggregates", "event", "problems")) else of_projections:
+        everywhere = own in ("", "health/live/", "health/ready/") or own.startswith("problems")
+        here = {*of_events, *of_projections} if everywhere else of_projections
+        for prefix in of_events if not everywhere and own.startswith(("aggregates", "event")) else here:
             yield method, prefix, own, content
 
 
