@@ -18,6 +18,7 @@ from django.db import connection
 from tests import ROOT
 
 GETTING_STARTED = ROOT / "docs/getting-started.md"
+SERVICE = ROOT / "docs/service.md"
 PAGES = sorted([ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").glob("*.md")])
 
 

@@ -29,14 +29,14 @@ from projections import registry
 from projections.engine import registration
 from projections.workers.worker import Worker
 from tests import FULL
-from tests.ownproject import GETTING_STARTED, PAGES, ROOT, USE_IT, OwnProject, run, shell_lines, snippets
+from tests.ownproject import GETTING_STARTED, PAGES, ROOT, SERVICE, USE_IT, OwnProject, run, shell_lines, snippets
 from tests.support import AsgiServer, Background
 
 
 def test_every_snippet_is_of_a_kind_that_is_tested() -> None:
     for page in PAGES:
         kinds = re.findall(r"^```(.+)$", page.read_text(encoding="utf-8"), flags=re.MULTILINE)
-        assert set(kinds) <= {"sh", "python", "text", "html", "sql"}, page
+        assert set(kinds) <= {"sh", "python", "javascript", "text", "html", "sql"}, page
     starts = (
         "make ",
         "curl ",
@@ -202,12 +202,14 @@ def test_make_targets_exist() -> None:
         run("make", "--dry-run", target)
 
 
+# The page about the service runs in a project of its own: test_service.py.
+WITH_CURL = [page for page in PAGES if "curl " in page.read_text() and page != SERVICE]
 # What the answers to the snippets hold, one or another.
 ANSWERS = ('"events":[', '"event_count":', "event: caught-up", '"stored":0', '"specversion":"1.0"')
 
 
 @pytest.mark.skipif(not shutil.which("curl"), reason="curl is not installed")
-@pytest.mark.parametrize("page", [page for page in PAGES if "curl " in page.read_text()], ids=lambda page: page.name)
+@pytest.mark.parametrize("page", WITH_CURL, ids=lambda page: page.name)
 def test_snippets_of_http_work_against_a_live_server(
     page: Path, asgi_server: AsgiServer, admin_user: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

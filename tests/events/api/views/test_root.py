@@ -8,11 +8,11 @@ from django.contrib.auth.models import User
 from django.test import Client, override_settings
 from django.urls import include, path
 from drf_spectacular.views import SpectacularAPIView
-from projections.projections import DailyActivityProjection
 from rest_framework.permissions import IsAdminUser
 from rest_framework.test import APIClient
 
 from projections import registry
+from projections.projections import DailyActivityProjection
 from tests.events.api.support import operations
 from tests.events.api.test_addresses import EVENTS, INCLUDED, PROJECTIONS, urlconf
 
