@@ -12,14 +12,14 @@ from django.db import close_old_connections
 from django.test import override_settings
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis.errors import Unsatisfiable
-from playwright.sync_api import expect
+from playwright.sync_api import Route, expect
 from rest_framework.authtoken.models import Token
 from schemathesis import GenerationMode
 from schemathesis.checks import not_a_server_error
 from schemathesis.specs.openapi.checks import positive_data_acceptance
 
 from events.store import EventStore
-from tests.browser import Browser
+from tests.browser import TOO_WIDE, Browser
 from tests.events.api.support import operations
 from tests.support import AsgiServer, new, some
 
@@ -35,14 +35,55 @@ def ndjson(context: Any, value: Any) -> bytes:
     return value.encode("utf-8", "surrogatepass") if isinstance(value, str) else str(value).encode()
 
 
+SITE = "https://shop.example"
+
+
+@pytest.fixture
+def on_site(browser: Browser, asgi_server: AsgiServer) -> Browser:
+    """A browser that takes the server for a site of its own name: pages may ask other hosts for less on a loopback."""
+
+    def answer(route: Route) -> None:
+        address = route.request.url.replace(SITE, asgi_server.url)
+        route.fulfill(response=route.fetch(url=address))
+
+    browser(lambda page: page.route(f"{SITE}/**", answer))
+    return browser
+
+
 @pytest.mark.parametrize("path", ["/api/docs/", "/api/redoc/"])
-def test_pages_of_the_schema_show_it_and_ask_no_other_host(
-    browser: Browser, asgi_server: AsgiServer, path: str
-) -> None:
-    browser(lambda page: page.goto(asgi_server.url + path))
-    browser(lambda page: expect(page.get_by_text("The history of an aggregate").last).to_be_visible())
-    browser(lambda page: page.wait_for_load_state("networkidle"))
-    assert browser.hosts <= {"127.0.0.1", None}
+def test_pages_of_the_schema_begin_with_an_introduction_and_ask_no_other_host(on_site: Browser, path: str) -> None:
+    on_site(lambda page: page.goto(SITE + path))
+    for text in ("This is the HTTP interface", "Get a token", "drf_create_token", "Versions", "Errors"):
+        on_site(lambda page, text=text: expect(page.get_by_text(text).first).to_be_visible())
+    on_site(lambda page: expect(page.get_by_text("The history of an aggregate").last).to_be_visible())
+    on_site(lambda page: expect(page.get_by_text("The timers of reactions: list them").first).to_be_visible())
+    on_site(lambda page: page.wait_for_load_state("networkidle"))
+    assert on_site.hosts <= {"shop.example", None}
+    assert on_site.errors == []
+
+
+def test_authorize_asks_for_a_token_first(browser: Browser, asgi_server: AsgiServer) -> None:
+    browser(lambda page: page.goto(f"{asgi_server.url}/api/docs/"))
+    browser(lambda page: page.get_by_role("button", name="Authorize").first.click())
+    dialog = browser(lambda page: page.locator(".dialog-ux").inner_text())
+    assert 0 < dialog.index("tokenAuth") < dialog.index("cookieAuth")
+
+
+@pytest.mark.parametrize("width", [400, 1400])
+def test_root_is_a_page_to_start_from(browser: Browser, asgi_server: AsgiServer, admin_user: Any, width: int) -> None:
+    browser.log_in(admin_user, asgi_server.url)
+    browser(lambda page: page.set_viewport_size({"width": width, "height": 900}))
+    browser(lambda page: page.goto(f"{asgi_server.url}/api/"))
+    assert not browser(lambda page: page.evaluate(TOO_WIDE))
+    browser(lambda page: page.get_by_role("link", name="/api/docs/").click())
+    browser(lambda page: page.wait_for_url("**/api/docs/"))
+    browser(lambda page: page.go_back())
+    browser(lambda page: page.get_by_role("link", name="/api/events/").first.click())
+    browser(lambda page: expect(page.get_by_role("heading", name="Event List")).to_be_visible())
+    browser(lambda page: page.get_by_role("link", name="The event store").click())
+    browser(lambda page: expect(page.get_by_role("heading", name="The event store")).to_be_visible())
+    assert browser.errors == []
+    assert browser.hosts == {"127.0.0.1"}
 
 
 @pytest.fixture(scope="module")

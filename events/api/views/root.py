@@ -38,9 +38,9 @@ class Found(NamedTuple):
 class Root(StoreView):
     """The addresses of the interface that you may use.
 
-    `addresses` has those that you can request as they are. `templates` has those with a placeholder, such as an
-    aggregate id: put in a value, percent-encoded. `descriptions` has the description in OpenAPI and the pages that show
-    it, if the project serves them. Users without a log-in see what is open to anybody.
+    The list "addresses" has those that you can request as they are. "templates" has those with a placeholder, such as
+    an aggregate id: put in a value, percent-encoded. "descriptions" has the description in OpenAPI and the pages that
+    show it, if the project serves them. Callers that send no token see what is open to anybody.
     """
 
     permission_classes = [AllowAny]
