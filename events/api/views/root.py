@@ -84,7 +84,7 @@ class Root(StoreView):
         found = {}
         for method in METHODS:
             if handler := getattr(view, method, None):
-                view.setup(clone_request(self.request, method.upper()))  # type: ignore[arg-type]
+                view.setup(clone_request(self.request, method.upper()))
                 if view.is_usable():
                     found[method.upper()] = getattr(handler, "summary", "")
         return found

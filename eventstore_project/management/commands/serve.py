@@ -81,7 +81,7 @@ class Command(ReportingCommand):
             f"\n  Shop      {base}/\n"
             f"  Admin     {base}/admin/\n"
             f"  Live      {base}/live/\n"
-            f"  API       {base}/api/events/\n"
+            f"  API       {base}/api/\n"
             f"  Log in    {user.username} / {password}\n"
             f"  Database  {postgres.database_description()}\n\n"
             f"  export SITE={base} TOKEN={token}\n"
