@@ -8,6 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Self
@@ -116,6 +117,13 @@ def service(tmp_path: Path, empty_database: dict[str, Any]) -> Service:
     return Service(tmp_path, empty_database)
 
 
+def without_its_use(language: str, name: str, use: str) -> str:
+    """Return the client of the page and the function `name`, without the lines that use the function."""
+    client, *others = _of_programs(language)
+    (block,) = [each for each in others if f" {name}(" in each and use in each]
+    return client + block.partition(use)[0]
+
+
 def run_curl(service: Service, token: str) -> list[str]:
     """Run the snippets of curl; return what each printed."""
     strict = 'set -e\ncurl() { command curl --silent --show-error --fail-with-body "$@"; }\n'
@@ -191,9 +199,38 @@ def test_page_runs_from_the_installation_to_the_first_event_and_beyond(
             output = "".join(said[language])
             assert positions(output, language) == stored, output
             assert "Assertion" not in output
+        retry_while_the_server_is_down(service, node_modules, token)
         browser(lambda page: page.get_by_text(FOLLOWED).wait_for())
         shown = browser(lambda page: page.locator("#events li").all_inner_texts())
         assert [int(each.split()[0]) for each in shown] == stored
+
+
+def retry_while_the_server_is_down(service: Service, node_modules: Path, token: str) -> None:
+    """Start the functions of the page that append with a key before the server; each stores its event once."""
+    python = without_its_use("python", "append", "assert append(")
+    (service.folder / "retry.py").write_text(
+        f"{python}\nprint('begin', flush=True)\nprint(append('retry-1', {{'type': 'A'}}, attempts=10)['version'])\n"
+    )
+    javascript = without_its_use("javascript", "append", "console.assert((await append(")
+    (node_modules / "retry.mjs").write_text(
+        f"{javascript}\nconsole.log('begin');\nconsole.log((await append('retry-2', [{{ type: 'A' }}], 10)).version);\n"
+    )
+    service.kill()
+    programs = [
+        service.program(sys.executable, "retry.py", TOKEN=token),
+        service.program("node", node_modules / "retry.mjs", TOKEN=token),
+    ]
+    try:
+        for process in programs:
+            assert list(read_until(process, "begin"))
+        time.sleep(0.3)  # both have tried by then; if not, the test is easier than it says
+        service.start()
+        said = [process.communicate(timeout=60)[0] for process in programs]
+    finally:
+        for process in programs:
+            process.kill()
+            process.communicate()
+    assert said == ["1\n", "1\n"]
 
 
 def _of_programs(language: str) -> list[str]:
