@@ -159,6 +159,9 @@ def test_page_runs_from_the_installation_to_the_first_event_and_beyond(
     with service:
         root, placed, read, conflict, retried, everything, stream = run_curl(service, token)
         assert f'"{service.url}/api/events/"' in root
+        assert '"descriptions":{}' in root  # the project serves none
+        assert "event-types" not in root  # events.domain is not installed
+        assert "/api/projections/" not in root  # the token does not allow it
         assert '"version":1' in placed
         assert read.endswith("304")
         assert '"version":2' in conflict
