@@ -19,6 +19,7 @@ from .setting_kinds import ALL, NONE
 from .types import category_of
 
 READ, APPEND = "events.view_event", "events.add_event"
+METRICS = "events.view_metrics"
 
 
 @dataclass(frozen=True)

@@ -22,6 +22,7 @@ from .setting_kinds import (
     Number,
     Rates,
     Seconds,
+    Secret,
     Source,
     Switch,
     UnknownTypes,
@@ -157,6 +158,10 @@ class EventsSettings(AppSettings, prefix="EVENTS_"):
 
     admin_dashboard: Switch = True
     """Whether the admin's index shows the dashboard; read at start."""
+
+    metrics_token: Secret = ""
+    """Programs that send it as `Authorization: Bearer …` may read the metrics; 20 random characters or more. If it is
+    empty, only users with the permission may."""
 
     cloudevents_source: Source = "/events"
     """The `source` of this store's events as CloudEvents: a URI reference."""

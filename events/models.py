@@ -252,6 +252,7 @@ class Event(_Typed[Payload]):
             ),
         ]
         constraints = [models.UniqueConstraint(fields=["aggregate_id", "version"], name="events_event_version")]
+        permissions = [("view_metrics", "Can read the metrics of the store")]
 
     def __str__(self) -> str:
         return visible(f"{self.aggregate_id} {self.version}: {self.type}")

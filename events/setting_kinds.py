@@ -145,5 +145,8 @@ Delays = Annotated[Sequence[float], DELAYS]
 Categories = Annotated[Sequence[str], _CATEGORIES]
 Rates = Annotated[Mapping[str, str], MappingOf(THROTTLED, Kind("a rate such as '600/min'", _is_rate))]
 Source = Annotated[str, _SOURCE]
+Secret = Annotated[
+    str, Kind("a text, such as the value of an environment variable", lambda value: isinstance(value, str))
+]
 AppendOverHttp = Annotated[str, Kind(f"{ALL!r}, {TYPED!r} or {NONE!r}", lambda value: value in (ALL, TYPED, NONE))]
 UnknownTypes = Annotated[str, Kind(f"{ALLOW!r} or {REJECT!r}", lambda value: value in (ALLOW, REJECT))]

@@ -12,7 +12,7 @@ class ProjectionsConfig(AppConfig):
     eager_events = "projections.testing.run_until_caught_up"  # what events.testing calls in place of workers
 
     def ready(self) -> None:
-        from events.monitoring import consumers, diagnostics, grants
+        from events.monitoring import consumers, diagnostics, grants, metrics
         from events.storage import fixtures
 
         from . import (
@@ -27,6 +27,7 @@ class ProjectionsConfig(AppConfig):
         fixtures.guard(self)
         diagnostics.register_module("projections.operations.doctor")
         grants.register_module("projections.operations.rights")
+        metrics.register_module("projections.operations.metrics")
         consumers.register(registry.consumers_of)
 
 

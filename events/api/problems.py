@@ -81,6 +81,9 @@ TYPES = {
     "no-streams": ProblemType(
         "Streams are not available here", "Use the project's ASGI application; this is its WSGI application."
     ),
+    "no-metrics": ProblemType(
+        "Metrics are not available here", "Install the extra: pip install 'django-eventstore[metrics]'."
+    ),
 }
 
 

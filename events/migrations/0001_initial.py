@@ -57,6 +57,7 @@ class Migration(migrations.Migration):
             ],
             options={
                 'ordering': ['position'],
+                'permissions': [('view_metrics', 'Can read the metrics of the store')],
                 'indexes': [models.Index(fields=['type', 'position'], name='events_event_type'), models.Index(django.db.models.fields.json.KeyTextTransform('correlation_id', 'metadata'), models.F('position'), condition=models.Q(django.db.models.lookups.IsNull(django.db.models.fields.json.KeyTextTransform('correlation_id', 'metadata'), False)), name='events_event_correlation')],
                 'constraints': [models.UniqueConstraint(fields=('aggregate_id', 'version'), name='events_event_version')],
             },
