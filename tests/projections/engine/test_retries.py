@@ -321,7 +321,7 @@ def test_event_whose_retry_kills_workers_is_counted_and_parked(
     Heartbeat.objects.all().delete()
 
 
-KILLS = 30 if FULL else 4
+KILLS = 30 if FULL else 2
 
 
 def test_processes_killed_during_retries_lose_and_double_nothing(store: EventStore) -> None:

@@ -17,6 +17,7 @@ from projections.models import Operation, ProjectionState, Status, Timer
 from projections.operations import actions
 from projections.reactions import Actions, firing, moving, operating
 from projections.registry import get
+from tests import FULL
 from tests.projections.reactions.support import (
     Answered,
     Asked,
@@ -300,21 +301,22 @@ def test_pause_waits_for_the_timers_that_are_firing() -> None:
     assert ProjectionState.objects.get(name="reminds").status == Status.PAUSED
 
 
-def test_ten_thousand_timers_due_at_once_fire_in_batches_with_flat_memory() -> None:
-    add_timers(10_000)
+def test_many_timers_due_at_once_fire_in_batches_with_flat_memory() -> None:
+    batches = 20 if FULL else 6
+    add_timers(batches * firing.BATCH_TIMERS)
     reaction, sizes, peaks = get("reminds"), [], []
-    for batch in range(20):
-        if batch in (1, 19):  # after what is loaded once; tracing all of them would take half a minute
+    for batch in range(batches):
+        if batch in (1, batches - 1):  # after what is loaded once; tracing all of them would take half a minute
             tracemalloc.start()
         sizes.append(firing.fire_due(reaction))
         if tracemalloc.is_tracing():
             peaks.append(tracemalloc.get_traced_memory()[1])
             tracemalloc.stop()
-    assert sizes == [firing.BATCH_TIMERS] * 20
+    assert sizes == [firing.BATCH_TIMERS] * batches
     assert max(peaks) < 10_000_000
     assert firing.fire_due(reaction) == 0
     numbers = [event.payload.number for event in reminders()]
-    assert numbers == list(range(9_999, -1, -1))
+    assert numbers == list(range(batches * firing.BATCH_TIMERS - 1, -1, -1))
 
 
 def test_large_events_are_stored_in_several_appends(settings: Any) -> None:
@@ -348,21 +350,22 @@ def test_deadlock_with_a_pass_is_no_rejection() -> None:
 
 
 def test_workers_that_are_killed_while_they_fire_store_each_event_once() -> None:
-    add_timers(6_000)
+    number, most_kills = (6_000, 4) if FULL else (3_000, 2)
+    add_timers(number)
     ids = set(Timer.objects.values_list("event_id", flat=True))
     kills = 0
     while Timer.objects.exists():
         worker = process_on_test_database("-c", WORKER)
         before = Timer.objects.count()
         Wait().until(lambda before=before: Timer.objects.count() < before or not before)
-        if kills < 4:
+        if kills < most_kills:
             worker.kill()
             kills += 1
         else:
             Wait().until(lambda: not Timer.objects.exists())
             worker.terminate()
         worker.communicate(timeout=20)
-    assert kills == 4
+    assert kills == most_kills
     stored = [event.event_id for event in reminders()]
-    assert len(stored) == 6_000
+    assert len(stored) == number
     assert set(stored) == ids

@@ -19,7 +19,7 @@ from tests.support import Background, Wait, process_on_test_database
 pytestmark = pytest.mark.django_db(transaction=True)
 
 # `make torture` runs the long form.
-EVENTS, KILLS = (20_000, 50) if FULL else (600, 3)
+EVENTS, KILLS = (20_000, 50) if FULL else (400, 2)
 WORKERS = 3
 CALL = 20  # events in a call
 AGGREGATES = 200

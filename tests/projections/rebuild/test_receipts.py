@@ -8,7 +8,7 @@ from django.core.management import call_command
 
 from projections.models import Checkpoint, Rebuild
 from projections.operations import status
-from tests import RECEIPTS
+from tests import FULL, RECEIPTS
 from tests.projections.rebuild.support import expected_cases
 from tests.projections.support import cases
 from tests.readmodels.models import Case, Step
@@ -51,7 +51,7 @@ def test_receipt_log_projects_to_the_same_tables_inline(inline_cases: None) -> N
     assert status.report("cases").status == "running"
 
 
-@pytest.mark.parametrize("shards", [1, 4])
+@pytest.mark.parametrize("shards", [1, 4] if FULL else [4])
 def test_receipt_log_projects_to_the_same_tables_async(shards: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Cases, "shards", shards)
     import_receipts()

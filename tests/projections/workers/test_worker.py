@@ -30,7 +30,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 
 # More of it in `make test-all`, and with crashes of the server in `make torture`.
-KILLS = 50 if FULL else 5
+KILLS = 50 if FULL else 3
 
 
 def test_workers_that_are_killed_again_and_again_count_every_event_once(store: EventStore) -> None:
