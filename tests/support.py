@@ -25,8 +25,8 @@ from django.db import connection, connections, transaction
 
 from events.models import Aggregate, Event
 from events.store import EventStore
+from events.streaming.feed import Feed
 from events.types import NewEvent
-from eventstore_project.server import StreamingServer
 from tests import MANAGE
 
 
@@ -203,6 +203,14 @@ def open_append(store: EventStore, *events: NewEvent) -> Iterator[None]:
             may_end.set()
 
 
+class _ThreadedServer(uvicorn.Server):
+    """Uvicorn in a thread, which gets no signals: it ends the streams itself."""
+
+    async def shutdown(self, sockets: Any = None) -> None:
+        Feed.end_streams()
+        await super().shutdown(sockets)
+
+
 class AsgiServer:
     """The project served by uvicorn on a loopback port, in this process, with the test's settings and database."""
 
@@ -217,7 +225,7 @@ class AsgiServer:
             timeout_graceful_shutdown=10,
             ws="none",
         )
-        self._server = StreamingServer(config)
+        self._server = _ThreadedServer(config)
 
     def __enter__(self) -> Self:
         self._background = Background(lambda: self._server.run(sockets=[self._socket]))

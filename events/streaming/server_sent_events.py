@@ -15,11 +15,13 @@ from events.conf import conf
 from events.models import EventQuerySet
 
 from .feed import AnyEvent, Feed, Message
+from .stopping import when_stopping
 from .threads import release_thread
 
 RETRY_MILLISECONDS = 1000
 RETRY_WITHOUT_ROOM_MILLISECONDS = 5000
 HEARTBEAT = b": heartbeat\n\n"
+STOPPING = b": the server stops; connect again\n\n"
 CHUNK_BYTES = 64 * 1024
 
 
@@ -89,6 +91,7 @@ class Stream:
     async def _text(self) -> AsyncGenerator[bytes]:
         self._loop = asyncio.get_running_loop()
         release_thread()
+        when_stopping(Feed.end_streams)
         feed = Feed.of_this_loop(self._using)
         with feed.opened_by(self._user) as has_room:
             if not has_room:  # the view has counted before other requests of the same moment began to stream
@@ -101,7 +104,9 @@ class Stream:
                         with self._cut_off_when_stuck():
                             yield chunk
                         self._sent_at = time.monotonic()
-            if not self._selection:
+            if feed.is_ending:
+                yield STOPPING
+            elif not self._selection:
                 yield b'event: revoked\ndata: {"detail": "You may no longer read these events"}\n\n'
 
     async def _until_overflow(self, feed: Feed) -> AsyncGenerator[bytes]:

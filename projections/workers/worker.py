@@ -195,11 +195,16 @@ class Worker:
         if task.not_before and task.not_before > timezone.now():
             return False
         self._heartbeat.beat(str(task), self.events)
-        if self._heartbeat.has_missed_worker and not self._leave_trace(task, up_to):
+        has_trace = self._heartbeat.has_missed_worker
+        if has_trace and not self._leave_trace(task, up_to):
             return False
         result = runner.run_pass(task.projection, task.checkpoint_id, up_to)
         if result.outcome is not PassOutcome.DONE:
             self._schedule.drop(task)
+            if has_trace and result.outcome is PassOutcome.NOT_LOCKED:
+                # Another worker was looking for traces. It has found that of this one, and leaves the shard to it.
+                self._schedule.expire()
+                return True
             if result.outcome is PassOutcome.WAITING:
                 self._waiting.add(task.checkpoint_id)
             if result.outcome is PassOutcome.FAILED:

@@ -11,7 +11,6 @@ from rest_framework.authtoken.models import Token
 
 from events.management.base import ReportingCommand
 from eventstore_project import postgres, secrets
-from eventstore_project.server import StreamingServer
 from projections.workers.supervisor import start_process
 from projections.workers.worker import Until
 
@@ -52,7 +51,7 @@ class Command(ReportingCommand):
             processes.append(start_process("eventstore_project.traffic.generate", ()))
         try:
             with suppress(KeyboardInterrupt):  # uvicorn raises the signal again after its shutdown
-                StreamingServer(config).run(sockets=[listener])
+                uvicorn.Server(config).run(sockets=[listener])
         finally:
             for process in processes:
                 process.terminate()

@@ -10,7 +10,7 @@ from events.store import EventStore
 from projections.engine import registration, runner, unended
 from projections.engine.unended import Traced
 from projections.models import Checkpoint, Heartbeat, ParkedEvent
-from projections.workers import heartbeat
+from projections.workers import heartbeat, scheduler
 from projections.workers.worker import Until, Worker
 from tests import FULL
 from tests.projections.engine.support import fragile
@@ -124,6 +124,24 @@ def test_worker_that_ends_leaves_no_trace_of_a_pass_that_never_began(
     monkeypatch.undo()
     assert checkpoint("fragile").begun_by is None
     catch_up("fragile")
+    assert notes() == [("a-1", 1)]
+
+
+def test_pass_that_met_another_worker_looking_for_traces_is_tried_again_at_once(
+    store: EventStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The other one leaves the shard to this worker, so that it would stand still until this worker plans again."""
+    Heartbeat.objects.create(**killed_row())
+    store.dispatch(fragile("a-1"))
+    monkeypatch.setattr(scheduler, "PLAN_SECONDS", 60)
+    real, met, rounds = runner.run_pass, iter([True]), iter(range(50))
+
+    def run_pass(*given: Any) -> runner.PassResult:
+        return runner.PassResult(runner.PassOutcome.NOT_LOCKED) if next(met, False) else real(*given)
+
+    monkeypatch.setattr(runner, "run_pass", run_pass)
+    worker = Worker([instance(Fragile)], should_continue=lambda: next(rounds, None) is not None and not notes())
+    worker.run()
     assert notes() == [("a-1", 1)]
 
 
