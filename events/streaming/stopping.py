@@ -34,6 +34,12 @@ class _Handler:
     def is_of(self, loop: asyncio.AbstractEventLoop) -> bool:
         return self._loop is loop
 
+    def without_closed_loops(self) -> Any:
+        """Return this handler, or the one before it if its loop is closed, so that loops of the past do not add up."""
+        if not self._loop.is_closed():
+            return self
+        return self._before.without_closed_loops() if isinstance(self._before, _Handler) else self._before
+
 
 def when_stopping(end: Callable[[], None]) -> None:
     """Call `end` in the running event loop when this process gets SIGTERM or SIGINT; repeated calls change nothing.
@@ -46,6 +52,8 @@ def when_stopping(end: Callable[[], None]) -> None:
     loop = asyncio.get_running_loop()
     for number in SIGNALS:
         before = signal.getsignal(number)
+        if isinstance(before, _Handler):
+            before = before.without_closed_loops()
         # A handler that the server has set in the meantime is called, too.
         if before is not None and not (isinstance(before, _Handler) and before.is_of(loop)):
             signal.signal(number, _Handler(before, loop, end))

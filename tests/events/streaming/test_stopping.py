@@ -125,6 +125,8 @@ def test_handler_of_the_server_is_called_too() -> None:
         # A new loop in the same process, as in tests: the former one is closed, and is left alone.
         asyncio.run(run())
         assert called == ["server", "streams"] * 2
+        found: Any = signal.getsignal(signal.SIGTERM)
+        assert not isinstance(found._before, stopping._Handler), "handlers of the past do not add up"
     finally:
         signal.signal(signal.SIGTERM, before)
         signal.signal(signal.SIGINT, interrupt)
