@@ -137,6 +137,14 @@ _SOURCE: Final = Kind(
     lambda value: isinstance(value, str) and value != "" and is_uri_reference(value),
 )
 
+# As a header carries it.
+_SECRET: Final = Kind(
+    "a text of ASCII characters without spaces, or an empty text",
+    lambda value: (
+        isinstance(value, str) and value.isascii() and (value == "" or (value.isprintable() and " " not in value))
+    ),
+)
+
 Number = Annotated[int, _whole_number(MAX_INTEGER)]
 Seconds = Annotated[float, _seconds(MAX_SECONDS)]
 LockSeconds = Annotated[float, _seconds(MAX_LOCK_SECONDS)]
@@ -145,8 +153,6 @@ Delays = Annotated[Sequence[float], DELAYS]
 Categories = Annotated[Sequence[str], _CATEGORIES]
 Rates = Annotated[Mapping[str, str], MappingOf(THROTTLED, Kind("a rate such as '600/min'", _is_rate))]
 Source = Annotated[str, _SOURCE]
-Secret = Annotated[
-    str, Kind("a text, such as the value of an environment variable", lambda value: isinstance(value, str))
-]
+Secret = Annotated[str, _SECRET]
 AppendOverHttp = Annotated[str, Kind(f"{ALL!r}, {TYPED!r} or {NONE!r}", lambda value: value in (ALL, TYPED, NONE))]
 UnknownTypes = Annotated[str, Kind(f"{ALLOW!r} or {REJECT!r}", lambda value: value in (ALLOW, REJECT))]

@@ -1,5 +1,6 @@
 """The introduction of the OpenAPI description: a hook of drf-spectacular for the settings of a project."""
 
+from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
@@ -70,9 +71,9 @@ def add_introduction(result: dict[str, Any], generator: Any, request: Any, publi
 
 
 def _in_order_of_use(schemes: dict[str, Any], operations: list[dict[str, Any]]) -> dict[str, Any]:
-    """Return the security schemes in the order in which the operations accept them, which is that of the settings."""
-    names = [name for each in operations for requirement in each.get("security", ()) for name in requirement]
-    return {name: schemes[name] for name in dict.fromkeys([*names, *schemes]) if name in schemes}
+    """Return the security schemes, those that most operations accept first, in the order of the settings."""
+    names = Counter(name for each in operations for requirement in each.get("security", ()) for name in requirement)
+    return {name: schemes[name] for name in [*dict(names.most_common()), *schemes] if name in schemes}
 
 
 def _root(result: dict[str, Any]) -> str:

@@ -7,7 +7,7 @@ the list with `starts_with`.
 
 from .addresses import addresses, addresses_of_other_apps
 from .introduction import describe_tags
-from .views import aggregates, events, import_export, metrics, streams
+from .views import aggregates, events, import_export, streams
 from .views.everywhere import EVERYWHERE
 
 app_name = "events"
@@ -30,6 +30,5 @@ urlpatterns = addresses(
     ("events/import/", import_export.EventImport, "event-import"),
     ("events/stream/", streams.EventStream, "event-stream"),
     ("events/<event_id:event_id>/", events.EventDetail, "event-detail"),
-    ("metrics/", metrics.MetricsView, "metrics"),
     *EVERYWHERE,
 )

@@ -1,6 +1,6 @@
 """The URLs of the projections and of the read models; include them in your URLconf, with or without those of events.
 
-They have the root, the probes and the problem types too, wherever the URLs are included.
+They have the root, the probes, the metrics and the problem types too, wherever the URLs are included.
 """
 
 from events.api.addresses import addresses

@@ -22,6 +22,7 @@ pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("category_permissio
 READER = (
     "events.view_event",
     "events.view_aggregate",
+    "events.view_metrics",
     "projections.view_aggregateactivity",
     "projections.view_eventtypeactivity",
     "projections.view_dailyactivity",
@@ -75,6 +76,7 @@ OPERATIONS: list[tuple[str, str, Any, dict[str, int]]] = [
     ("get", "/api/events/stream/", None, dict.fromkeys(SEEN_IN_PART, 501)),
     ("get", "/api/events/stream/?aggregate_id=order-1", None, dict.fromkeys(SEEN_OF_ORDER, 501)),
     ("get", "/api/events/EVENT_ID/", None, {**SEEN_OF_ORDER, "of cart": 404}),
+    ("get", "/api/metrics/", None, SEEN_BY_READERS),
     ("get", "/api/projections/", None, SEEN_BY_READERS),
     ("get", "/api/projections/aggregate_activity/", None, SEEN_BY_READERS),
     ("get", "/api/projections/aggregate_activity/parked/", None, SEEN_BY_READERS),

@@ -19,6 +19,7 @@ from events.setting_kinds import (
     Number,
     Rates,
     Seconds,
+    Secret,
     Source,
     Switch,
     UnknownTypes,
@@ -45,6 +46,7 @@ WRONG: dict[Any, list[Any]] = {
     ],
     AppendOverHttp: ["", "All", "some", True, None, 5, ["all"], b"all"],
     UnknownTypes: ["", "Allow", "forbid", True, None, 5, ["allow"], b"allow"],
+    Secret: [None, 5, b"secret", ["secret"], True, "a secret", "sécret", "secret\n"],
     Source: ["", "a shop", "https://shop.example/ä", None, 5, b"/events", ["/events"], "/a\n"],
 }
 SETTINGS = [

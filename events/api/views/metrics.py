@@ -110,3 +110,6 @@ class MetricsView(StoreView):
             return Response(prometheus.text(self.store.using), content_type=CONTENT_TYPE)
         except db.Error as error:
             return Problem(503, f"The database does not answer: {server_errors.first_line(error)}")
+
+
+METRICS = ("metrics/", MetricsView, "metrics")

@@ -22,7 +22,7 @@ def test_description_says_what_it_is_and_how_to_begin(described: dict[str, Any])
 
 
 def test_tokens_come_first(described: dict[str, Any]) -> None:
-    assert list(described["components"]["securitySchemes"]) == ["tokenAuth", "cookieAuth"]
+    assert list(described["components"]["securitySchemes"]) == ["tokenAuth", "cookieAuth", "metricsToken"]
 
 
 def test_each_tag_has_a_line(described: dict[str, Any]) -> None:
@@ -33,6 +33,7 @@ def test_each_tag_has_a_line(described: dict[str, Any]) -> None:
         "event-types",
         "events",
         "health",
+        "metrics",
         "problems",
         "projections",
         "read-models",

@@ -68,8 +68,14 @@ def served_by(name: str) -> Iterator[tuple["subprocess.Popen[str]", str]]:
         Wait.until(lambda: _answers(url), timeout_seconds=40, what=name)
         yield process, url
     finally:
-        process.kill()
-        process.communicate()
+        process.terminate()  # gunicorn ends its workers; killed, it would leave them
+        try:
+            process.wait(20)
+        except subprocess.TimeoutExpired:
+            process.kill()
+        if process.stdout:
+            process.stdout.close()
+        process.wait()
 
 
 def _answers(url: str) -> bool:

@@ -1,0 +1,1 @@
+"""The files in deploy/, with the servers that they are for."""
