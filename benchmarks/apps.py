@@ -7,8 +7,8 @@ class BenchmarksConfig(AppConfig):
     name = "benchmarks"
 
     def ready(self) -> None:
-        from benchmarks.readmodels import ByEvent, BySets, Failing, Selective, Sharded, WithTimers
+        from benchmarks.readmodels import ByEvent, BySets, Failing, Selective, Sharded, WithFollowUps, WithTimers
         from projections.registry import register
 
-        for projection in (ByEvent, BySets, Failing, Selective, Sharded, WithTimers):
+        for projection in (ByEvent, BySets, Failing, Selective, Sharded, WithFollowUps, WithTimers):
             register(projection)

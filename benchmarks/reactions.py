@@ -88,6 +88,8 @@ def _measure_idle(report: Report, rounds: int) -> None:
     try:
         time.sleep(3)
         working, stopped = by_turns(rounds, beside, alone, turns=TURNS)
+        if worker.poll() is not None:
+            raise RuntimeError("the worker has ended")
     finally:
         worker.send_signal(signal.SIGCONT)
         worker.terminate()
